@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/base/error.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void print_line(const char *fmt, va_list ap)
+{
+    char line[4096];
+    int head = snprintf(line, sizeof(line), "%s: ", program_invocation_short_name);
+    if (head < 0 || (size_t)head >= sizeof(line) - 1)
+        head = 0;
+    int body = vsnprintf(line + head, sizeof(line) - 1 - (size_t)head, fmt, ap);
+    size_t len = (size_t)head + (body < 0 ? 0 : (size_t)body);
+    if (len > sizeof(line) - 2)
+        len = sizeof(line) - 2;
+    line[len] = '\n';
+    /* One write, so that lines of several processes do not mix. */
+    fflush(stderr);
+    if (write(STDERR_FILENO, line, len + 1) < 0)
+        return; /* nowhere left to complain */
+}
+
+void err_warn(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    print_line(fmt, ap);
+    va_end(ap);
+}
+
+void err_die(int status, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    print_line(fmt, ap);
+    va_end(ap);
+    exit(status);
+}
+
+const char *err_text(int err)
+{
+    static _Thread_local char text[128];
+    const char *s = strerrordesc_np(err < 0 ? -err : err);
+    if (!s) {
+        snprintf(text, sizeof(text), "error %d", err);
+        return text;
+    }
+    snprintf(text, sizeof(text), "%s", s);
+    /* "Input/output error" -> "input/output error", but "RFS specific error" stays. */
+    if (isupper((unsigned char)text[0]) && islower((unsigned char)text[1]))
+        text[0] = (char)tolower((unsigned char)text[0]);
+    return text;
+}
+
+const char *err_name(int err)
+{
+    if (err == 0)
+        return "";
+    const char *s = strerrorname_np(err < 0 ? -err : err);
+    return s ? s : "E?";
+}
+
+int err_number(const char *name)
+{
+    if (!*name)
+        return 0;
+    for (int e = 1; e < 134; e++) {
+        const char *s = strerrorname_np(e);
+        if (s && strcmp(s, name) == 0)
+            return e;
+    }
+    return -EINVAL;
+}
+
+static void close_stdout(void)
+{
+    int bad = ferror(stdout);
+    errno = 0;
+    if (fclose(stdout) != 0)
+        bad = 1;
+    /* A stdout that was closed from the start and never written to is not an error. */
+    if (bad) {
+        err_warn("write failed 'stdout': %s", errno ? err_text(errno) : "earlier error");
+        _exit(EX_IOERR);
+    }
+}
+
+void err_check_stdout(void)
+{
+    /* Without a valid descriptor 1 the next open() would become "stdout": refuse early. */
+    if (lseek(STDOUT_FILENO, 0, SEEK_CUR) < 0 && errno == EBADF)
+        err_die(EX_IOERR, "write failed 'stdout': %s", err_text(EBADF));
+    atexit(close_stdout);
+}

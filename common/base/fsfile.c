@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/base/fsfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int fsfile_read(const char *path, size_t max, struct buf *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = 0;
+    for (;;) {
+        if (buf_reserve(out, 65536) < 0) {
+            r = -ENOMEM;
+            break;
+        }
+        ssize_t n = read(fd, out->data + out->len, 65536);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            r = n < 0 ? -errno : 0;
+            break;
+        }
+        out->len += (size_t)n;
+        if (out->len > max) {
+            r = -EFBIG;
+            break;
+        }
+    }
+    if (out->data)
+        out->data[out->len] = 0;
+    close(fd);
+    return r;
+}
+
+int fsfile_write_all(int fd, const void *data, size_t len)
+{
+    const char *p = data;
+    while (len) {
+        ssize_t n = write(fd, p, len);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        len -= (size_t)n;
+    }
+    return 0;
+}
+
+int fsfile_sync_parent(const char *path)
+{
+    char *copy = strdup(path);
+    if (!copy)
+        return -ENOMEM;
+    int r = 0;
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) < 0)
+        r = -errno;
+    if (fd >= 0)
+        close(fd);
+    free(copy);
+    return r;
+}
+
+int fsfile_replace(const char *path, const void *data, size_t len)
+{
+    struct buf tmp = {0};
+    int fd = -1;
+    int r = buf_printf(&tmp, "%s.XXXXXX", path);
+    if (r < 0)
+        goto out;
+    fd = mkostemp(tmp.data, O_CLOEXEC);
+    if (fd < 0) {
+        r = -errno;
+        goto out;
+    }
+    r = fsfile_write_all(fd, data, len);
+    if (r == 0 && (fchmod(fd, 0644) < 0 || fsync(fd) < 0))
+        r = -errno;
+    if (r == 0 && rename(tmp.data, path) < 0)
+        r = -errno;
+    if (r < 0)
+        unlink(tmp.data);
+    else
+        r = fsfile_sync_parent(path);
+out:
+    if (fd >= 0)
+        close(fd);
+    buf_release(&tmp);
+    return r;
+}
+
+int fsfile_mkdirs(const char *dir)
+{
+    char *path = strdup(dir);
+    if (!path)
+        return -ENOMEM;
+    int r = 0;
+    for (char *p = path + 1; r == 0; p++) {
+        if (*p && *p != '/')
+            continue;
+        char c = *p;
+        *p = 0;
+        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+            r = -errno;
+        *p = c;
+        if (!c)
+            break;
+    }
+    struct stat st;
+    if (r == 0 && (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode)))
+        r = -ENOTDIR;
+    free(path);
+    return r;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Whole files: read at once, replaced atomically. */
+#ifndef GS_BASE_FSFILE_H
+#define GS_BASE_FSFILE_H
+
+#include <stddef.h>
+
+#include "common/base/buf.h"
+
+/*
+ * Appends the content of PATH to OUT.  Returns 0, -ENOENT, another -errno, or -EFBIG over MAX
+ * bytes; OUT may then hold a part.
+ */
+int fsfile_read(const char *path, size_t max, struct buf *out);
+
+/*
+ * Replaces PATH by LEN bytes: temporary name in the same folder, fsync, rename, fsync of the
+ * folder.  On failure (-errno) the old file is untouched and no temporary file is left.
+ */
+int fsfile_replace(const char *path, const void *data, size_t len);
+
+/* Makes DIR and its parents (mode 0755, umask applies).  0 if it is there already. */
+int fsfile_mkdirs(const char *dir);
+
+/* write() until all is out; 0 or -errno. */
+int fsfile_write_all(int fd, const void *data, size_t len);
+
+/* fsync()s the folder that holds PATH, so that a rename or creation in it is durable. */
+int fsfile_sync_parent(const char *path);
+
+#endif

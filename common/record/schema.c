@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/record/schema.h"
+
+#define COLUMNS(x) x, sizeof(x) / sizeof((x)[0])
+
+const char *const rec_op_words[] = {"read", "write", "trim", "zero", "flush", NULL};
+const char *const rec_gateway_state_words[] = {"active", "cordoned", "drain", "down", NULL};
+const char *const rec_policy_words[] = {"auto", "manual", "pinned", NULL};
+const char *const rec_route_state_words[] = {"steady",      "moving",          "deferred",
+                                             "uncommitted", "manual-recovery", NULL};
+const char *const rec_plan_kind_words[] = {"mandatory", "optional", "shadow", NULL};
+const char *const rec_phase_words[] = {"redirect", "replicate", "handover", "retire", NULL};
+const char *const rec_event_words[] = {
+    "begin",  "pass",    "mirror",   "hold",      "switched",        "deferred", "stalled",
+    "failed", "aborted", "reverted", "committed", "manual-recovery", NULL};
+const char *const rec_failure_kind_words[] = {"failure", "outage", "evacuated", NULL};
+const char *const rec_verdict_words[] = {"move", "shadow", "stay", "refused", NULL};
+const char *const rec_yesno_words[] = {"no", "yes", NULL};
+
+static const struct rec_column access_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"volume", REC_NAME, 0, NULL},
+    {"gateway", REC_NAME, REC_EMPTY, NULL},
+    {"client", REC_TEXT, 0, NULL},
+    {"op", REC_WORD, 0, rec_op_words},
+    {"offset", REC_UINT, 0, NULL},
+    {"length", REC_UINT, 0, NULL},
+    {"latency_us", REC_LATENCY, 0, NULL},
+    {"error", REC_ERRNO, REC_EMPTY, NULL},
+    {"count", REC_UINT, REC_EMPTY | REC_OPTIONAL, NULL},
+};
+const struct rec_schema rec_access = {"access", COLUMNS(access_columns)};
+
+static const struct rec_column metric_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},
+    {"metric", REC_NAME, 0, NULL},
+    {"value", REC_REAL, 0, NULL},
+};
+const struct rec_schema rec_metric = {"metric", COLUMNS(metric_columns)};
+
+static const struct rec_column site_columns[] = {
+    {"client", REC_TEXT, 0, NULL},
+    {"site", REC_NAME, 0, NULL},
+    {"tz", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
+};
+const struct rec_schema rec_site = {"site", COLUMNS(site_columns)};
+
+static const struct rec_column distance_columns[] = {
+    {"site", REC_NAME, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},
+    {"rtt_us", REC_LATENCY, 0, NULL},
+};
+const struct rec_schema rec_distance = {"distance", COLUMNS(distance_columns)};
+
+static const struct rec_column affinity_columns[] = {
+    {"time", REC_TIME, 0, NULL},        {"volume", REC_NAME, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},     {"das", REC_RATIO, 0, NULL},
+    {"share", REC_RATIO, 0, NULL},      {"requests", REC_REAL, 0, NULL},
+    {"confidence", REC_RATIO, 0, NULL}, {"horizon_s", REC_UINT, 0, NULL},
+    {"model", REC_TEXT, 0, NULL},
+};
+const struct rec_schema rec_affinity = {"affinity", COLUMNS(affinity_columns)};
+
+static const struct rec_column forecast_columns[] = {
+    {"volume", REC_NAME, 0, NULL},   {"site", REC_NAME, 0, NULL},
+    {"start", REC_TIME, 0, NULL},    {"duration_s", REC_UINT, 0, NULL},
+    {"requests", REC_REAL, 0, NULL}, {"lower", REC_REAL, 0, NULL},
+    {"upper", REC_REAL, 0, NULL},    {"model", REC_TEXT, 0, NULL},
+};
+const struct rec_schema rec_forecast = {"forecast", COLUMNS(forecast_columns)};
+
+static const struct rec_column heat_columns[] = {
+    {"volume", REC_NAME, 0, NULL},     {"segment", REC_UINT, 0, NULL},
+    {"offset", REC_UINT, 0, NULL},     {"length", REC_UINT, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},    {"start", REC_TIME, 0, NULL},
+    {"duration_s", REC_UINT, 0, NULL}, {"reads", REC_REAL, 0, NULL},
+    {"writes", REC_REAL, 0, NULL},     {"bytes", REC_REAL, 0, NULL},
+};
+const struct rec_schema rec_heat = {"heat", COLUMNS(heat_columns)};
+
+static const struct rec_column health_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},
+    {"ghs", REC_RATIO, REC_EMPTY, NULL},
+    {"current", REC_RATIO, REC_EMPTY, NULL},
+    {"p_fail", REC_RATIO, REC_EMPTY, NULL},
+    {"horizon_s", REC_UINT, 0, NULL},
+    {"confidence", REC_RATIO, 0, NULL},
+    {"worst_metric", REC_TEXT, REC_EMPTY, NULL},
+    {"reason", REC_TEXT, REC_EMPTY, NULL},
+};
+const struct rec_schema rec_health = {"health", COLUMNS(health_columns)};
+
+static const struct rec_column anomaly_columns[] = {
+    {"time", REC_TIME, 0, NULL},  {"gateway", REC_NAME, 0, NULL}, {"metric", REC_NAME, 0, NULL},
+    {"value", REC_REAL, 0, NULL}, {"score", REC_RATIO, 0, NULL},
+};
+const struct rec_schema rec_anomaly = {"anomaly", COLUMNS(anomaly_columns)};
+
+static const struct rec_column failure_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},
+    {"kind", REC_WORD, 0, rec_failure_kind_words},
+};
+const struct rec_schema rec_failure = {"failure", COLUMNS(failure_columns)};
+
+static const struct rec_column gateway_columns[] = {
+    {"gateway", REC_NAME, 0, NULL},
+    {"uri", REC_TEXT, 0, NULL},
+    {"site", REC_NAME, REC_EMPTY, NULL},
+    {"capacity_bytes", REC_UINT, REC_EMPTY, NULL},
+    {"iops_limit", REC_REAL, REC_EMPTY, NULL},
+    {"state", REC_WORD, 0, rec_gateway_state_words},
+    {"hook", REC_TEXT, REC_EMPTY, NULL},
+};
+const struct rec_schema rec_gateway = {"gateway", COLUMNS(gateway_columns)};
+
+static const struct rec_column volume_columns[] = {
+    {"volume", REC_NAME, 0, NULL},
+    {"size_bytes", REC_UINT, REC_EMPTY, NULL},
+    {"policy", REC_WORD, 0, rec_policy_words},
+    {"gateways", REC_TEXT, REC_EMPTY, NULL},
+    {"group", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"anti", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
+};
+const struct rec_schema rec_volume = {"volume", COLUMNS(volume_columns)};
+
+static const struct rec_column route_columns[] = {
+    {"volume", REC_NAME, 0, NULL},         {"gateway", REC_NAME, 0, NULL},
+    {"epoch", REC_UINT, 0, NULL},          {"state", REC_WORD, 0, rec_route_state_words},
+    {"target", REC_NAME, REC_EMPTY, NULL}, {"size_bytes", REC_UINT, REC_EMPTY, NULL},
+    {"time", REC_TIME, 0, NULL},
+};
+const struct rec_schema rec_route = {"route", COLUMNS(route_columns)};
+
+static const struct rec_column plan_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"volume", REC_NAME, 0, NULL},
+    {"source", REC_NAME, 0, NULL},
+    {"target", REC_NAME, 0, NULL},
+    {"epoch", REC_UINT, 0, NULL},
+    {"kind", REC_WORD, 0, rec_plan_kind_words},
+    {"benefit", REC_BENEFIT, REC_EMPTY, NULL},
+    {"reverse_benefit", REC_BENEFIT, REC_EMPTY, NULL},
+    {"source_ghs", REC_RATIO, REC_EMPTY, NULL},
+    {"target_ghs", REC_RATIO, REC_EMPTY, NULL},
+    {"das", REC_RATIO, REC_EMPTY, NULL},
+    {"bytes", REC_UINT, REC_EMPTY, NULL},
+    {"not_before", REC_TIME, REC_EMPTY, NULL},
+    {"reason", REC_TEXT, REC_EMPTY, NULL},
+};
+const struct rec_schema rec_plan = {"plan", COLUMNS(plan_columns)};
+
+static const struct rec_column verdict_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"volume", REC_NAME, 0, NULL},
+    {"source", REC_NAME, 0, NULL},
+    {"target", REC_NAME, REC_EMPTY, NULL},
+    {"benefit", REC_BENEFIT, REC_EMPTY, NULL},
+    {"reverse_benefit", REC_BENEFIT, REC_EMPTY, NULL},
+    {"source_ghs", REC_RATIO, REC_EMPTY, NULL},
+    {"target_ghs", REC_RATIO, REC_EMPTY, NULL},
+    {"source_das", REC_RATIO, REC_EMPTY, NULL},
+    {"target_das", REC_RATIO, REC_EMPTY, NULL},
+    {"guard", REC_TEXT, REC_EMPTY, NULL},
+    {"verdict", REC_WORD, 0, rec_verdict_words},
+    {"reason", REC_TEXT, REC_EMPTY, NULL},
+};
+const struct rec_schema rec_verdict = {"verdict", COLUMNS(verdict_columns)};
+
+static const struct rec_column event_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"migration", REC_NAME, 0, NULL},
+    {"volume", REC_NAME, 0, NULL},
+    {"source", REC_NAME, 0, NULL},
+    {"target", REC_NAME, 0, NULL},
+    {"phase", REC_WORD, 0, rec_phase_words},
+    {"event", REC_WORD, 0, rec_event_words},
+    {"bytes_done", REC_UINT, REC_EMPTY, NULL},
+    {"bytes_total", REC_UINT, REC_EMPTY, NULL},
+    {"pause_us", REC_UINT, REC_EMPTY, NULL},
+    {"who", REC_TEXT, REC_EMPTY, NULL},
+    {"detail", REC_TEXT, REC_EMPTY, NULL},
+};
+const struct rec_schema rec_event = {"event", COLUMNS(event_columns)};
+
+static const struct rec_column health_limit_columns[] = {
+    {"metric", REC_NAME, 0, NULL},   {"group", REC_NAME, 0, NULL},
+    {"weight", REC_REAL, 0, NULL},   {"warn", REC_REAL, 0, NULL},
+    {"critical", REC_REAL, 0, NULL}, {"vital", REC_WORD, 0, rec_yesno_words},
+};
+const struct rec_schema rec_health_limit = {"health-limit", COLUMNS(health_limit_columns)};
