@@ -2,21 +2,25 @@
 # gateshift: the whole build.
 #
 # targets:  all         every command, into build/bin
-#           check       lint-free quick tests: unit tests, then bats (knob T=tests/x.bats …)
-#           check-san   the same, built with ASan and UBSan (clang)
+#           check       the tests: unit tests, then bats (knob T); ends in "N passed, N failed"
+#           check-san   the same, built with ASan, LSan and UBSan (clang)
 #           lint        static checks, zero warnings
 #           fuzz        every fuzz target for FUZZ_SECONDS each (clang)
 #           bench       speed, as ratios against peers
 #           demo        a predicted, invisible migration on this machine
-#           install     into DESTDIR/PREFIX; uninstall takes it back
-#           dist        gateshift-VERSION.tar.gz of what git tracks
-#           clean
+#           install     into DESTDIR and PREFIX; uninstall takes it back
+#           dist        build/gateshift-VERSION.tar.gz of what git tracks
+#           clean       everything built
 #
-# knobs:    CC, CFLAGS, BUILD (objects' folder), PREFIX, DESTDIR, WERROR=1, T, FUZZ_SECONDS
+# knobs:    CC, CPPFLAGS, CFLAGS, LDFLAGS, LIBS; WERROR=1 makes warnings errors
+#           BUILD=DIR           the objects' folder (build)
+#           PREFIX, DESTDIR     where install goes (/usr/local, empty)
+#           T="tests/x.bats …"  which bats files (all)
+#           FUZZ_SECONDS        a fuzz target's time (60)
 #
-# A command is a folder cmd/NAME with its *.c; it is found by itself.  So are unit tests
-# (tests/unit/*.c) and fuzz targets (tests/fuzz/*.c).  Libraries that only one command needs stand
-# in cmd/NAME/libs (a line of linker flags).
+# A command is a folder cmd/NAME with NAME.c and further *.c; it is found by itself.  So are unit
+# tests (tests/unit/*.c) and fuzz targets (tests/fuzz/*.c).  Libraries that only one command needs
+# stand in cmd/NAME/libs (a line of linker flags).
 
 VERSION := 0.1.0
 BUILD   ?= build
@@ -26,13 +30,14 @@ CFLAGS  ?= -O2 -g
 WERROR  ?=
 T       ?= $(wildcard tests/*.bats)
 
-cppflags := -D_GNU_SOURCE -DGS_VERSION='"$(VERSION)"' -I. $(CPPFLAGS)
+cppflags := -D_GNU_SOURCE -I. $(CPPFLAGS)
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 -Wundef $(if $(WERROR),-Werror)
 cflags   := -std=gnu11 -pthread $(warnings) $(CFLAGS)
 libs     := -lcsv -llz4 -lnbd -lxxhash -lm $(LIBS)
+sharedir := $(PREFIX)/share/gateshift
 
-commands   := $(notdir $(wildcard cmd/*))
+commands   := $(foreach d,$(wildcard cmd/*),$(if $(wildcard $(d)/$(notdir $(d)).c),$(notdir $(d))))
 common_src := $(wildcard common/*/*.c)
 common_obj := $(common_src:%.c=$(BUILD)/%.o)
 unit_tests := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/*.c))
@@ -41,56 +46,77 @@ bins       := $(commands:%=$(BUILD)/bin/%)
 
 all: $(bins)
 
-# A command's objects, without the one with main(), are also what its unit tests and fuzzers link:
-# a test that needs them names the command in its first line: "/* links: cmd/NAME */".
-define command
-$(BUILD)/bin/$(1): $(patsubst %.c,$(BUILD)/%.o,$(wildcard cmd/$(1)/*.c)) $(BUILD)/libcommon.a
-	@mkdir -p $$(@D)
-	$$(CC) $$(cflags) $$(LDFLAGS) -o $$@ $$^ $$(shell cat cmd/$(1)/libs 2>/dev/null) $$(libs)
-endef
-$(foreach c,$(commands),$(eval $(call command,$(c))))
+# ---- compiling ----
+
+$(BUILD)/%.o: %.c $(BUILD)/.flags
+	@mkdir -p $(@D)
+	$(CC) $(cppflags) $(cflags) -MMD -MP -c -o $@ $<
+
+# Only this object knows version and paths, so that another PREFIX recompiles nothing else.
+$(BUILD)/common/base/opts.o: cppflags += $(place)
+$(BUILD)/common/base/opts.o: $(BUILD)/.place
+place = -DGS_VERSION='"$(VERSION)"' -DGS_SHAREDIR='"$(sharedir)"'
+
+# Stamps that are touched when what they hold changes.
+stamp = @mkdir -p $(@D); printf '%s\n' $(1) | cmp -s - $@ || printf '%s\n' $(1) >$@
+$(BUILD)/.flags: FORCE
+	$(call stamp,'$(subst ','\'',$(CC) $(cppflags) $(cflags) $(LDFLAGS) $(libs))')
+$(BUILD)/.place: FORCE
+	$(call stamp,'$(VERSION) $(sharedir)')
+FORCE:
 
 $(BUILD)/libcommon.a: $(common_obj)
 	@rm -f $@
 	ar rcs $@ $^
 
-$(BUILD)/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(cppflags) $(cflags) -MMD -MP -c -o $@ $<
+# ---- linking ----
 
-# Objects of the commands that a test file names in its "links:" line, less NAME/NAME.c.
-linked = $(foreach n,$(shell sed -n '1s|^/\* links: \(.*\) \*/$$|\1|p' $(1)),\
-         $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(n)/$(notdir $(n)).c,$(wildcard $(n)/*.c))))
+libs_of = $(shell cat $(1:%=%/libs) /dev/null 2>/dev/null) $(libs)
 
-define unit
-$(BUILD)/unit/$(1): $(BUILD)/tests/unit/$(1).o $(call linked,tests/unit/$(1).c) $(BUILD)/libcommon.a
+# A command's objects, without the one with main(), are also what its unit tests and fuzzers link:
+# a test that needs them names the commands in its first line: "/* links: cmd/NAME */".
+links_of = $(shell sed -n '1s|^/\* links: \(.*\) \*/$$|\1|p' $(1))
+linked   = $(foreach n,$(links_of),\
+           $(patsubst %.c,$(BUILD)/%.o,$(filter-out $(n)/$(notdir $(n)).c,$(wildcard $(n)/*.c))))
+
+# $(call program,RESULT,OBJECTS,LIBRARIES,FLAGS)
+define program
+$(BUILD)/$(1): $(2) $(BUILD)/libcommon.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(cflags) $$(LDFLAGS) -o $$@ $$^ $$(libs)
+	$$(CC) $$(cflags) $$(LDFLAGS) $(4) -o $$@ $$^ $(3)
 endef
-$(foreach t,$(notdir $(unit_tests)),$(eval $(call unit,$(t))))
+$(foreach c,$(commands),$(eval $(call program,bin/$(c),$(patsubst %.c,$(BUILD)/%.o,\
+    $(wildcard cmd/$(c)/*.c)),$(call libs_of,cmd/$(c)))))
+$(foreach t,$(notdir $(unit_tests)),$(eval $(call program,unit/$(t),$(BUILD)/tests/unit/$(t).o \
+    $(call linked,tests/unit/$(t).c),$(call libs_of,$(call links_of,tests/unit/$(t).c)))))
+$(foreach t,$(notdir $(fuzzers)),$(eval $(call program,fuzz/$(t),$(BUILD)/tests/fuzz/$(t).o \
+    $(call linked,tests/fuzz/$(t).c),$(call libs_of,$(call links_of,tests/fuzz/$(t).c)),\
+    -fsanitize=fuzzer)))
 
-define fuzzer
-$(BUILD)/fuzz/$(1): $(BUILD)/tests/fuzz/$(1).o $(call linked,tests/fuzz/$(1).c) $(BUILD)/libcommon.a
-	@mkdir -p $$(@D)
-	$$(CC) $$(cflags) $$(LDFLAGS) -fsanitize=fuzzer -o $$@ $$^ $$(libs)
-endef
-$(foreach t,$(notdir $(fuzzers)),$(eval $(call fuzzer,$(t))))
+# ---- testing ----
+
+# What the programs under test get to know of this tree.
+tree_env := BUILD=$(abspath $(BUILD)) GATESHIFT_SHARE=$(CURDIR)/share
 
 unit: $(unit_tests)
-	@for t in $(unit_tests); do echo "$$t"; $$t || exit 1; done
+	$(tree_env) tests/run --unit
 
-check: all unit
-	BUILD=$(abspath $(BUILD)) bats $(T)
+check: all $(unit_tests)
+	$(tree_env) tests/run $(T)
 
-san := CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
-       -fno-sanitize-recover=undefined"
+# A finding ends a program with 99, which no test expects.
+san_env := ASAN_OPTIONS=detect_leaks=1:exitcode=99 \
+           UBSAN_OPTIONS=print_stacktrace=1:exitcode=99 LSAN_OPTIONS=exitcode=99
+san     := CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+           -fno-sanitize-recover=undefined"
 check-san:
-	$(MAKE) BUILD=$(BUILD)-san $(san) check
+	$(san_env) $(MAKE) BUILD=$(BUILD)-san $(san) check
 
 fuzz:
 	$(MAKE) BUILD=$(BUILD)-fuzz CC=clang CFLAGS="-O1 -g -fsanitize=address,undefined,fuzzer-no-link \
 	    -fno-sanitize-recover=undefined" run-fuzz
 
+# A target's corpus grows in the build folder; what is kept with the source seeds it.
 run-fuzz: $(fuzzers)
 	@for f in $(fuzzers); do mkdir -p $$f.corpus; \
 	    echo "$$f: $(FUZZ_SECONDS) s"; \
@@ -98,17 +124,46 @@ run-fuzz: $(fuzzers)
 	        $$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) || exit 1; done
 
 lint:
-	sh tests/lint/run $(BUILD)
+	BUILD=$(BUILD) tests/lint/run
 
 bench: all
-	BUILD=$(abspath $(BUILD)) sh tests/bench/run
+	$(tree_env) tests/bench/run
 
 demo: all
-	BUILD=$(abspath $(BUILD)) bash examples/demo.sh
+	$(tree_env) bash examples/demo.sh
+
+# ---- installing ----
+
+completion_dir := $(PREFIX)/share/bash-completion/completions
+man_pages      := $(wildcard man/*.[1578])
+share_files    := $(shell find share -type f ! -name install-deps)
+# Every installed path, below DESTDIR.
+installed := $(commands:%=$(PREFIX)/bin/%) $(share_files:share/%=$(sharedir)/%) \
+             $(foreach p,$(man_pages),$(PREFIX)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))) \
+             $(completion_dir)/gateshift.bash $(commands:%=$(completion_dir)/%)
+
+install: all
+	install -d $(addprefix $(DESTDIR),$(sort $(dir $(installed))))
+	install $(bins) $(DESTDIR)$(PREFIX)/bin
+	for p in $(man_pages); do \
+	    install -m 644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/ || exit 1; done
+	for f in $(share_files:share/%=%); do m=644; test ! -x share/$$f || m=755; \
+	    install -m $$m share/$$f $(DESTDIR)$(sharedir)/$$f || exit 1; done
+	install -m 644 completions/gateshift.bash $(DESTDIR)$(completion_dir)/
+	for c in $(commands); do \
+	    ln -sf gateshift.bash $(DESTDIR)$(completion_dir)/$$c || exit 1; done
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(installed))
+	test ! -d $(DESTDIR)$(sharedir) || find $(DESTDIR)$(sharedir) -depth -type d -empty -delete
+
+dist:
+	@mkdir -p $(BUILD)
+	git archive --prefix=gateshift-$(VERSION)/ HEAD | gzip -n >$(BUILD)/gateshift-$(VERSION).tar.gz
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-fuzz $(BUILD)-lint-*
 
-.PHONY: all unit check check-san fuzz run-fuzz lint bench demo install uninstall dist clean
+.PHONY: all unit check check-san fuzz run-fuzz lint bench demo install uninstall dist clean FORCE
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

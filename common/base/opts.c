@@ -11,6 +11,9 @@
 #ifndef GS_VERSION
 #define GS_VERSION "0"
 #endif
+#ifndef GS_SHAREDIR
+#define GS_SHAREDIR "/usr/local/share/gateshift"
+#endif
 
 enum { KEY_LONG_OPTIONS = OPT_RESERVED, KEY_CONFIG, KEY_STATE, KEY_RUN };
 
@@ -68,6 +71,11 @@ void opts_dirs_init(struct opts_dirs *d)
     d->config = env_or("GATESHIFT_CONFIG", "/etc/gateshift");
     d->state = env_or("GATESHIFT_STATE", "/var/lib/gateshift");
     d->run = env_or("GATESHIFT_RUN", "/run/gateshift");
+}
+
+const char *opts_share_dir(void)
+{
+    return env_or("GATESHIFT_SHARE", GS_SHAREDIR);
 }
 
 static error_t parse_dirs(int key, char *arg, struct argp_state *st)

@@ -32,6 +32,12 @@ struct opts_dirs {
 void opts_dirs_init(struct opts_dirs *d);
 
 /*
+ * The folder of what is installed read-only: $GATESHIFT_SHARE, else PREFIX/share/gateshift.
+ * Borrowed from the environment.
+ */
+const char *opts_share_dir(void);
+
+/*
  * A child parser with --config, --state and --run.  The parent sets
  * state->child_inputs[i] = its struct opts_dirs at ARGP_KEY_INIT.
  */
