@@ -130,11 +130,14 @@ void rec_put_word(struct rec_writer *w, size_t col, unsigned v);
 
 /*
  * Prints the record (header first, once) and clears it.  0 or -errno (-EINVAL: a text field with
- * a newline or NUL, or a number that is not finite: nothing printed).
+ * a line break, a number that is not finite or outside its column's range, a word
+ * that does not exist: nothing printed).  The record is cleared in every case.
  */
 int rec_write(struct rec_writer *w);
-/* rec_write() and fflush(): for records that somebody waits for. */
+/* rec_write() and rec_flush(): for records that somebody waits for. */
 int rec_write_now(struct rec_writer *w);
+/* Hands on what is buffered.  0 or -errno. */
+int rec_flush(struct rec_writer *w);
 
 /* As rec_write(), but appends the line without header to B.  rec_format_header() the header. */
 int rec_format(struct rec_writer *w, struct buf *b);

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/record/lines.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/record/record.h"
+
+/* Small enough to stay in the second-level cache between read() and the splitter. */
+#define AREA_SIZE ((size_t)128 * 1024)
+/* Before the area: a line that straddles two reads, with its CR. */
+#define ROOM_SIZE ((size_t)REC_LINE_MAX + 64)
+
+int lines_init(struct lines *l, lines_before_read *before_read, void *ctx)
+{
+    /* 64 more for the NUL behind a last line without newline, in whole cache lines. */
+    char *memory = aligned_alloc(64, ROOM_SIZE + AREA_SIZE + 64);
+    if (!memory)
+        return -ENOMEM;
+    *l = (struct lines){.memory = memory, .area = memory + ROOM_SIZE};
+    l->before_read = before_read;
+    l->ctx = ctx;
+    return 0;
+}
+
+void lines_release(struct lines *l)
+{
+    free(l->memory);
+    *l = (struct lines){0};
+}
+
+void lines_begin(struct lines *l, struct input *in)
+{
+    l->in = in;
+    l->start = l->seen = l->end = l->area;
+    l->at_end = l->skipping = false;
+}
+
+/*
+ * Makes room in the area, always at its aligned start if it was full or used up (a read() to an
+ * unaligned address is several times slower): an unfinished line moves before it.
+ */
+static void make_room(struct lines *l)
+{
+    size_t len = (size_t)(l->end - l->start);
+    if (len && l->end < l->area + AREA_SIZE)
+        return;
+    memmove(l->area - len, l->start, len);
+    l->start = l->area - len;
+    l->seen = l->end = l->area;
+}
+
+static int fill(struct lines *l)
+{
+    make_room(l);
+    if (l->before_read)
+        l->before_read(l->ctx);
+    ssize_t n = input_read(l->in, l->end, (size_t)(l->area + AREA_SIZE - l->end));
+    if (n < 0)
+        return (int)n;
+    l->at_end = n == 0;
+    l->end += n;
+    return 0;
+}
+
+/* Hands out [start, stop) and goes on behind the newline at STOP, if there is one. */
+static int hand_out(struct lines *l, char *stop, char **line, size_t *len)
+{
+    char *start = l->start;
+    size_t n = (size_t)(stop - start);
+    bool skipped = l->skipping;
+    l->start = l->seen = stop + (stop < l->end);
+    l->skipping = false;
+    if (n && start[n - 1] == '\r')
+        n--;
+    if (skipped)
+        return 0;
+    if (n > REC_LINE_MAX)
+        return -EMSGSIZE;
+    start[n] = 0;
+    *line = start;
+    *len = n;
+    return 1;
+}
+
+int lines_next(struct lines *l, char **line, size_t *len)
+{
+    for (;;) {
+        char *stop = memchr(l->seen, '\n', (size_t)(l->end - l->seen));
+        if (!stop && l->at_end) {
+            if (l->start == l->end)
+                return 0;
+            stop = l->end;
+        }
+        if (stop) {
+            int r = hand_out(l, stop, line, len);
+            if (r != 0)
+                return r;
+            continue;
+        }
+        l->seen = l->end;
+        if (l->skipping)
+            l->start = l->end;
+        if ((size_t)(l->end - l->start) > REC_LINE_MAX + 1) {
+            l->skipping = true;
+            l->start = l->end;
+            return -EMSGSIZE;
+        }
+        int r = fill(l);
+        if (r < 0)
+            return r;
+    }
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Lines of an input, in place in one buffer. */
+#ifndef GS_RECORD_LINES_H
+#define GS_RECORD_LINES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/record/input.h"
+
+/* Called before a read that may block. */
+typedef void lines_before_read(void *ctx);
+
+/* lines_init(); then any number of lines_begin(); lines_release(). */
+struct lines {
+    char *memory; /* room for the longest line, then the area that is read into */
+    char *area;
+    char *start; /* not yet handed out: [start, end), of which [start, seen) has no newline */
+    char *seen;
+    char *end;
+    struct input *in; /* borrowed */
+    bool at_end;
+    bool skipping; /* within a line that was refused for its length */
+    lines_before_read *before_read;
+    void *ctx;
+};
+
+/* 0 or -ENOMEM.  BEFORE_READ may be NULL. */
+int lines_init(struct lines *l, lines_before_read *before_read, void *ctx);
+void lines_release(struct lines *l);
+
+/* Starts on IN (stored until the next begin). */
+void lines_begin(struct lines *l, struct input *in);
+
+/*
+ * The next line, without its newline or CRLF: 1, 0 at the end, -EMSGSIZE for a line longer than
+ * REC_LINE_MAX (the next call goes on behind it), or what input_read() failed with.  The last
+ * line needs no newline, but what stands before a failure is not taken for a line.  *LINE is
+ * writable up to and including LINE[*LEN], which is NUL, until the next call.
+ */
+int lines_next(struct lines *l, char **line, size_t *len);
+
+#endif

@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <ctype.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "common/base/error.h"
+#include "common/record/lines.h"
+#include "common/record/record.h"
+#include "common/record/split.h"
+#include "common/record/value.h"
+
+struct rec_reader {
+    const struct rec_schema *schema;
+    char *const *paths;
+    size_t n_paths;
+    size_t next_path;
+    struct rec_writer *tied;
+
+    /* the current file */
+    struct input *input;
+    const char *name;
+    uint64_t line;
+    struct lines lines;
+    struct buf header;                /* the names of the extra columns point into it */
+    size_t n_fields;                  /* fields a line must have */
+    short column_of[REC_COLUMNS_MAX]; /* field to schema column, or -1: extra */
+    size_t n_extras;
+    unsigned char extras[REC_COLUMNS_MAX]; /* fields of the extra columns */
+    const char *extra_names[REC_COLUMNS_MAX];
+
+    /* the current record */
+    struct split split;
+    const char *texts[REC_COLUMNS_MAX]; /* by schema column */
+    union value values[REC_COLUMNS_MAX];
+
+    char where[512];
+    char error[1024];
+    int status;
+};
+
+static char *stdin_only[] = {(char[]){"-"}};
+
+static void flush_tied(void *ctx)
+{
+    struct rec_reader *r = ctx;
+    /* A failure stays in the stream; the writer's next call or the check at exit reports it. */
+    if (r->tied)
+        (void)rec_flush(r->tied);
+}
+
+struct rec_reader *rec_reader_new(const struct rec_schema *schema)
+{
+    struct rec_reader *r = calloc(1, sizeof(*r));
+    if (!r || lines_init(&r->lines, flush_tied, r) < 0) {
+        free(r);
+        return NULL;
+    }
+    r->schema = schema;
+    rec_reader_files(r, NULL, 0);
+    return r;
+}
+
+static void close_input(struct rec_reader *r)
+{
+    input_close(r->input);
+    r->input = NULL;
+}
+
+void rec_reader_free(struct rec_reader *r)
+{
+    if (!r)
+        return;
+    close_input(r);
+    lines_release(&r->lines);
+    split_release(&r->split);
+    buf_release(&r->header);
+    free(r);
+}
+
+void rec_reader_files(struct rec_reader *r, char *const *paths, size_t n)
+{
+    close_input(r);
+    r->paths = n ? paths : stdin_only;
+    r->n_paths = n ? n : 1;
+    r->next_path = 0;
+}
+
+void rec_reader_tie(struct rec_reader *r, struct rec_writer *w)
+{
+    r->tied = w;
+}
+
+/* ---- failures ---- */
+
+const char *rec_reader_error(const struct rec_reader *r)
+{
+    return r->error;
+}
+
+int rec_reader_status(const struct rec_reader *r)
+{
+    return r->status;
+}
+
+const char *rec_reader_where(struct rec_reader *r)
+{
+    snprintf(r->where, sizeof(r->where), "%s:%llu", r->name, (unsigned long long)r->line);
+    return r->where;
+}
+
+/* A name or text as it may stand in a message: clipped, on one line, no control characters. */
+static const char *shown(const char *text, char out[80])
+{
+    size_t n = 0;
+    for (; text[n] && n < 76; n++)
+        out[n] = iscntrl((unsigned char)text[n]) ? '?' : text[n];
+    memcpy(out + n, text[n] ? "..." : "", text[n] ? 4 : 1);
+    return out;
+}
+
+/* Refuses the current line: sets the error and returns -EBADMSG. */
+__attribute__((format(printf, 2, 3))) static int refuse(struct rec_reader *r, const char *fmt, ...)
+{
+    int n = snprintf(r->error, sizeof(r->error), "%s: ", rec_reader_where(r));
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(r->error + n, sizeof(r->error) - (size_t)n, fmt, ap);
+    va_end(ap);
+    r->status = EX_DATAERR;
+    return -EBADMSG;
+}
+
+static int fail(struct rec_reader *r, int err, const char *what)
+{
+    snprintf(r->error, sizeof(r->error), "%s '%s': %s", what, r->name, err_text(err));
+    r->status = err == -ENOMEM ? EX_OSERR : EX_IOERR;
+    return err;
+}
+
+static int fail_open(struct rec_reader *r, int err)
+{
+    fail(r, err, "cannot open");
+    if (err != -ENOMEM && err != -EMFILE && err != -ENFILE)
+        r->status = EX_NOINPUT;
+    return err;
+}
+
+/* ---- lines ---- */
+
+/* The next line, split: 1, 0 at the end of the file, or the failure, reported. */
+static int next_split(struct rec_reader *r)
+{
+    char *line;
+    size_t len;
+    int got = lines_next(&r->lines, &line, &len);
+    if (got == 0)
+        return 0;
+    r->line++;
+    if (got == -EMSGSIZE)
+        return refuse(r, "line is longer than %d bytes", REC_LINE_MAX);
+    if (got < 0) {
+        close_input(r);
+        return got == -EBADMSG ? refuse(r, "lz4 frame is damaged or ends early")
+                               : fail(r, got, "cannot read");
+    }
+    const char *reason = split_line(&r->split, line, len);
+    if (!reason)
+        return 1;
+    return errno == ENOMEM ? fail(r, -ENOMEM, "cannot read") : refuse(r, "%s", reason);
+}
+
+/* ---- the header ---- */
+
+static int column_index(const struct rec_schema *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (strcmp(s->columns[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
+static int check_duplicates(struct rec_reader *r)
+{
+    char text[80];
+    for (size_t i = 0; i < r->split.n; i++) {
+        if (!r->split.fields[i][0])
+            return refuse(r, "column %zu has no name", i + 1);
+        for (size_t j = 0; j < i; j++)
+            if (strcmp(r->split.fields[i], r->split.fields[j]) == 0)
+                return refuse(r, "column '%s' stands twice", shown(r->split.fields[i], text));
+    }
+    return 0;
+}
+
+static int check_missing(struct rec_reader *r)
+{
+    for (size_t col = 0; col < r->schema->n; col++) {
+        bool found = r->schema->columns[col].flags & REC_OPTIONAL;
+        for (size_t i = 0; i < r->n_fields && !found; i++)
+            found = r->column_of[i] == (short)col;
+        if (!found)
+            return refuse(r, "column '%s' of %s records is missing", r->schema->columns[col].name,
+                          r->schema->name);
+    }
+    return 0;
+}
+
+/* Keeps the names of the extra columns: the line they stand in is overwritten by the next. */
+static int keep_extras(struct rec_reader *r)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < r->n_extras; i++)
+        bytes += strlen(r->split.fields[r->extras[i]]) + 1;
+    buf_clear(&r->header);
+    if (buf_reserve(&r->header, bytes) < 0)
+        return fail(r, -ENOMEM, "cannot read");
+    for (size_t i = 0; i < r->n_extras; i++) {
+        const char *name = r->split.fields[r->extras[i]];
+        r->extra_names[i] = r->header.data + r->header.len;
+        buf_add(&r->header, name, strlen(name) + 1);
+    }
+    return 0;
+}
+
+static int read_header(struct rec_reader *r)
+{
+    int got = next_split(r);
+    if (got < 0)
+        return got;
+    if (got == 0) {
+        r->line = 1;
+        return refuse(r, "no header");
+    }
+    got = check_duplicates(r);
+    if (got < 0)
+        return got;
+    r->n_fields = r->split.n;
+    r->n_extras = 0;
+    for (size_t i = 0; i < r->n_fields; i++) {
+        r->column_of[i] = (short)column_index(r->schema, r->split.fields[i]);
+        if (r->column_of[i] < 0)
+            r->extras[r->n_extras++] = (unsigned char)i;
+    }
+    got = check_missing(r);
+    return got < 0 ? got : keep_extras(r);
+}
+
+/* Opens the next file and reads its header: 1, 0 if there is none, or the failure, reported. */
+static int next_file(struct rec_reader *r)
+{
+    if (r->next_path == r->n_paths)
+        return 0;
+    const char *path = r->paths[r->next_path++];
+    r->name = strcmp(path, "-") == 0 ? "stdin" : path;
+    r->line = 0;
+    int got = input_open(path, &r->input);
+    if (got < 0)
+        return fail_open(r, got);
+    lines_begin(&r->lines, r->input);
+    got = read_header(r);
+    if (got < 0)
+        close_input(r);
+    return got < 0 ? got : 1;
+}
+
+/* ---- records ---- */
+
+static int read_field(struct rec_reader *r, size_t col, const char *text)
+{
+    const struct rec_column *c = &r->schema->columns[col];
+    char quoted[80];
+    r->texts[col] = text;
+    r->values[col].uint = 0;
+    if (!*text)
+        return c->flags & REC_EMPTY ? 0 : refuse(r, "%s is empty", c->name);
+    if (value_parse(c, text, &r->values[col]) == 0)
+        return 0;
+    return refuse(r, "%s '%s' is not %s", c->name, shown(text, quoted), value_expected(c));
+}
+
+static int read_fields(struct rec_reader *r)
+{
+    if (r->split.n != r->n_fields)
+        return refuse(r, "%zu fields where the header has %zu", r->split.n, r->n_fields);
+    for (size_t i = 0; i < r->n_fields; i++) {
+        int got =
+            r->column_of[i] < 0 ? 0 : read_field(r, (size_t)r->column_of[i], r->split.fields[i]);
+        if (got < 0)
+            return got;
+    }
+    return 1;
+}
+
+static void clear_record(struct rec_reader *r)
+{
+    for (size_t col = 0; col < r->schema->n; col++) {
+        r->texts[col] = "";
+        r->values[col].uint = 0;
+    }
+}
+
+int rec_reader_next(struct rec_reader *r)
+{
+    for (;;) {
+        if (!r->input) {
+            int got = next_file(r);
+            if (got <= 0)
+                return got;
+            clear_record(r);
+        }
+        int got = next_split(r);
+        if (got > 0)
+            got = read_fields(r);
+        if (got != 0)
+            return got;
+        close_input(r);
+    }
+}
+
+bool rec_present(const struct rec_reader *r, size_t col)
+{
+    return r->texts[col][0] != 0;
+}
+
+const char *rec_text(const struct rec_reader *r, size_t col)
+{
+    return r->texts[col];
+}
+
+double rec_real(const struct rec_reader *r, size_t col)
+{
+    return value_real(&r->schema->columns[col], r->values[col]);
+}
+
+uint64_t rec_uint(const struct rec_reader *r, size_t col)
+{
+    return value_uint(&r->schema->columns[col], r->values[col]);
+}
+
+int64_t rec_int(const struct rec_reader *r, size_t col)
+{
+    return value_int(&r->schema->columns[col], r->values[col]);
+}
+
+unsigned rec_word(const struct rec_reader *r, size_t col)
+{
+    return (unsigned)r->values[col].uint;
+}
+
+size_t rec_extras(const struct rec_reader *r)
+{
+    return r->n_extras;
+}
+
+const char *rec_extra_name(const struct rec_reader *r, size_t i)
+{
+    return r->extra_names[i];
+}
+
+const char *rec_extra(const struct rec_reader *r, size_t i)
+{
+    return r->split.fields[r->extras[i]];
+}

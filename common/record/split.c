@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/record/split.h"
+
+#include <csv.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct split_csv {
+    struct csv_parser parser;
+    size_t starts[REC_COLUMNS_MAX]; /* offsets in split.text, which may move while it grows */
+    size_t n;
+    bool too_many;
+    bool no_memory;
+    struct buf *text;
+};
+
+static const char too_many_fields[] = "more than 64 fields";
+static const char no_memory[] = "out of memory";
+
+void split_release(struct split *s)
+{
+    if (s->csv)
+        csv_free(&s->csv->parser);
+    free(s->csv);
+    buf_release(&s->text);
+    *s = (struct split){0};
+}
+
+static int never_blank(unsigned char c)
+{
+    (void)c;
+    return 0;
+}
+
+static int parser_init(struct csv_parser *p)
+{
+    if (csv_init(p, CSV_STRICT | CSV_STRICT_FINI) != 0)
+        return -ENOMEM;
+    csv_set_space_func(p, never_blank);
+    return 0;
+}
+
+static void on_field(void *data, size_t len, void *ctx)
+{
+    struct split_csv *c = ctx;
+    if (c->n == REC_COLUMNS_MAX) {
+        c->too_many = true;
+        return;
+    }
+    c->starts[c->n++] = c->text->len;
+    if (buf_add(c->text, data, len) < 0 || buf_add(c->text, "", 1) < 0)
+        c->no_memory = true;
+}
+
+static int need_parser(struct split *s)
+{
+    if (s->csv)
+        return 0;
+    struct split_csv *c = calloc(1, sizeof(*c));
+    if (!c || parser_init(&c->parser) < 0) {
+        free(c);
+        return -ENOMEM;
+    }
+    c->text = &s->text;
+    s->csv = c;
+    return 0;
+}
+
+/* Runs libcsv over the line; why it is refused, or NULL. */
+static const char *parse(struct split_csv *c, const char *line, size_t len)
+{
+    const char *reason = NULL;
+    if (csv_parse(&c->parser, line, len, on_field, NULL, c) != len)
+        reason = "misplaced quote";
+    else if (csv_fini(&c->parser, on_field, NULL, c) != 0)
+        reason = "quote is not closed";
+    if (!reason)
+        return NULL;
+    if (csv_error(&c->parser) == CSV_ENOMEM)
+        c->no_memory = true;
+    /* libcsv does not leave a half-read field by itself. */
+    csv_free(&c->parser);
+    if (parser_init(&c->parser) < 0)
+        c->no_memory = true;
+    return reason;
+}
+
+/* What is refused before the line is looked at as CSV. */
+static const char *refuse(const char *line, size_t len)
+{
+    errno = 0;
+    if (len == 0)
+        return "empty line";
+    if (memchr(line, 0, len))
+        return "NUL byte in a field";
+    if (memchr(line, '\r', len))
+        return "carriage return in a field";
+    return NULL;
+}
+
+static const char *split_quoted(struct split *s, const char *line, size_t len)
+{
+    if (need_parser(s) < 0) {
+        errno = ENOMEM;
+        return no_memory;
+    }
+    struct split_csv *c = s->csv;
+    buf_clear(&s->text);
+    c->n = 0;
+    c->too_many = c->no_memory = false;
+    const char *reason = parse(c, line, len);
+    errno = c->no_memory ? ENOMEM : 0;
+    if (c->no_memory)
+        return no_memory;
+    if (reason)
+        return reason;
+    if (c->too_many)
+        return too_many_fields;
+    for (s->n = 0; s->n < c->n; s->n++)
+        s->fields[s->n] = s->text.data + c->starts[s->n];
+    return NULL;
+}
+
+static const char *split_plain(struct split *s, char *line, size_t len)
+{
+    char *p = line;
+    char *end = line + len;
+    for (s->n = 0; s->n < REC_COLUMNS_MAX;) {
+        s->fields[s->n++] = p;
+        p = memchr(p, ',', (size_t)(end - p));
+        if (!p)
+            return NULL;
+        *p++ = 0;
+    }
+    return too_many_fields;
+}
+
+const char *split_line_csv(struct split *s, char *line, size_t len)
+{
+    const char *reason = refuse(line, len);
+    return reason ? reason : split_quoted(s, line, len);
+}
+
+const char *split_line(struct split *s, char *line, size_t len)
+{
+    const char *reason = refuse(line, len);
+    if (reason)
+        return reason;
+    return memchr(line, '"', len) ? split_quoted(s, line, len) : split_plain(s, line, len);
+}
