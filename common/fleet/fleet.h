@@ -29,10 +29,17 @@ struct fleet_volume {
     char *anti;
 };
 
+/* What a site's client matches, parsed.  IPv4 is held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2). */
+struct fleet_prefix {
+    unsigned char address[16];
+    int bits; /* 0…128; -1: not an address */
+};
+
 struct fleet_site {
     char *client; /* address, CIDR prefix, "uid:N" or "*" */
     char *site;
     char *tz;
+    struct fleet_prefix prefix;
 };
 
 struct fleet {
@@ -56,9 +63,11 @@ enum fleet_part {
 };
 
 /*
- * Reads the PARTS of the folder DIR into F (zero-initialised).  0 or -errno, then F->error and
- * F->status say what to print; fleet_release() is due in both cases.  A gateway or volume listed
- * twice, a distance to an unknown gateway and an allowed gateway that does not exist are errors (78).
+ * Reads the PARTS of the folder DIR into F (zero-initialised); distances need, and so bring, the
+ * gateways.  0 or -errno, then F->error and F->status say what to print; fleet_release() is due in
+ * both cases.  Errors (78) are a gateway, volume, client or distance listed twice, a distance to an
+ * unknown gateway, an allowed gateway that does not exist (if the gateways are read too), and a
+ * client that is none of the forms above.
  */
 int fleet_load(struct fleet *f, const char *dir, unsigned parts);
 void fleet_release(struct fleet *f);

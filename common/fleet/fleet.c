@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/fleet/fleet.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "common/base/parse.h"
+#include "common/fleet/prefix.h"
+
+/* A row of distances.csv, kept until every site is known. */
+struct distance {
+    size_t site;
+    size_t gateway;
+    double rtt_us;
+};
+
+/* What loading needs beside the result. */
+struct load {
+    struct fleet *f;
+    const char *dir;
+    unsigned parts;
+    struct rec_reader *r; /* at the row in question */
+    size_t cap;           /* of the array being filled */
+    struct distance *distances;
+    size_t n_distances;
+};
+
+typedef int load_row(struct load *l);
+
+/* ---- failures ---- */
+
+__attribute__((format(printf, 4, 5))) static int fail(struct load *l, int status, int err,
+                                                      const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(l->f->error, sizeof(l->f->error), fmt, ap);
+    va_end(ap);
+    l->f->status = status;
+    return err;
+}
+
+static int no_memory(struct load *l)
+{
+    return fail(l, EX_OSERR, -ENOMEM, "cannot read '%s': %s", l->dir, err_text(ENOMEM));
+}
+
+static int twice(struct load *l, const char *what, const char *name)
+{
+    return fail(l, EX_CONFIG, -EINVAL, "%s: %s '%s' stands twice", rec_reader_where(l->r), what,
+                name);
+}
+
+static int unknown_gateway(struct load *l, const char *name)
+{
+    return fail(l, EX_CONFIG, -EINVAL, "%s: no gateway '%s' in gateways.csv",
+                rec_reader_where(l->r), name);
+}
+
+/* ---- rows ---- */
+
+/* A copy of a field, or NULL. */
+static char *field_copy(const struct load *l, size_t col)
+{
+    return strdup(rec_text(l->r, col));
+}
+
+static int add_gateway(struct load *l)
+{
+    struct fleet *f = l->f;
+    const char *name = rec_text(l->r, GATEWAY_GATEWAY);
+    const char *site = rec_text(l->r, GATEWAY_SITE);
+    if (intern_find(&f->gateway_names, name) >= 0)
+        return twice(l, "gateway", name);
+    if (vec_room(&f->gateways, f->gateway_names.n, &l->cap, sizeof(*f->gateways)) < 0)
+        return no_memory(l);
+    struct fleet_gateway g = {
+        .uri = field_copy(l, GATEWAY_URI),
+        .site = field_copy(l, GATEWAY_SITE),
+        .capacity_bytes = rec_uint(l->r, GATEWAY_CAPACITY_BYTES),
+        .iops_limit = rec_real(l->r, GATEWAY_IOPS_LIMIT),
+        .state = (enum rec_gateway_state)rec_word(l->r, GATEWAY_STATE),
+        .hook = field_copy(l, GATEWAY_HOOK),
+    };
+    long id = g.uri && g.site && g.hook ? intern_add(&f->gateway_names, name) : -ENOMEM;
+    if (id < 0) {
+        free(g.uri);
+        free(g.site);
+        free(g.hook);
+        return no_memory(l);
+    }
+    g.name = f->gateway_names.names[id];
+    f->gateways[id] = g;
+    return *site && intern_add(&f->site_names, site) < 0 ? no_memory(l) : 0;
+}
+
+/* The first word of *LIST, blank-separated, moved behind it; its length, 0 at the end. */
+static size_t next_word(const char **list, const char **word)
+{
+    *word = *list + strspn(*list, " ");
+    size_t len = strcspn(*word, " ");
+    *list = *word + len;
+    return len;
+}
+
+static int check_allowed(struct load *l, const char *list)
+{
+    const char *word;
+    for (size_t len; (len = next_word(&list, &word)) > 0;) {
+        char name[NAME_LEN_MAX + 1];
+        snprintf(name, sizeof(name), "%.*s", (int)(len < sizeof(name) ? len : sizeof(name)), word);
+        if (len >= sizeof(name) || intern_find(&l->f->gateway_names, name) < 0)
+            return unknown_gateway(l, name);
+    }
+    return 0;
+}
+
+static int add_volume(struct load *l)
+{
+    struct fleet *f = l->f;
+    const char *name = rec_text(l->r, VOLUME_VOLUME);
+    if (intern_find(&f->volume_names, name) >= 0)
+        return twice(l, "volume", name);
+    if (l->parts & FLEET_GATEWAYS && check_allowed(l, rec_text(l->r, VOLUME_GATEWAYS)) < 0)
+        return -EINVAL;
+    if (vec_room(&f->volumes, f->volume_names.n, &l->cap, sizeof(*f->volumes)) < 0)
+        return no_memory(l);
+    struct fleet_volume v = {
+        .size_bytes = rec_uint(l->r, VOLUME_SIZE_BYTES),
+        .policy = (enum rec_policy)rec_word(l->r, VOLUME_POLICY),
+        .gateways = field_copy(l, VOLUME_GATEWAYS),
+        .group = field_copy(l, VOLUME_GROUP),
+        .anti = field_copy(l, VOLUME_ANTI),
+    };
+    long id = v.gateways && v.group && v.anti ? intern_add(&f->volume_names, name) : -ENOMEM;
+    if (id < 0) {
+        free(v.gateways);
+        free(v.group);
+        free(v.anti);
+        return no_memory(l);
+    }
+    v.name = f->volume_names.names[id];
+    f->volumes[id] = v;
+    return 0;
+}
+
+static int parse_client(const char *client, struct fleet_prefix *p)
+{
+    uint64_t uid;
+    p->bits = -1;
+    if (strcmp(client, "*") == 0)
+        return 0;
+    if (strncmp(client, "uid:", 4) == 0)
+        return parse_u64(client + 4, &uid);
+    return prefix_parse(client, p);
+}
+
+static int add_site(struct load *l)
+{
+    struct fleet *f = l->f;
+    const char *client = rec_text(l->r, SITE_CLIENT);
+    struct fleet_site s = {0};
+    for (size_t i = 0; i < f->n_sites; i++)
+        if (strcmp(f->sites[i].client, client) == 0)
+            return twice(l, "client", client);
+    if (parse_client(client, &s.prefix) < 0)
+        return fail(l, EX_CONFIG, -EINVAL,
+                    "%s: client '%s' is not an address, a prefix, uid:N or *",
+                    rec_reader_where(l->r), client);
+    if (vec_room(&f->sites, f->n_sites, &l->cap, sizeof(*f->sites)) < 0)
+        return no_memory(l);
+    s.client = field_copy(l, SITE_CLIENT);
+    s.site = field_copy(l, SITE_SITE);
+    s.tz = field_copy(l, SITE_TZ);
+    f->sites[f->n_sites++] = s;
+    if (!s.client || !s.site || !s.tz || intern_add(&f->site_names, s.site) < 0)
+        return no_memory(l);
+    return 0;
+}
+
+static int add_distance(struct load *l)
+{
+    const char *gateway = rec_text(l->r, DISTANCE_GATEWAY);
+    long g = intern_find(&l->f->gateway_names, gateway);
+    if (g < 0)
+        return unknown_gateway(l, gateway);
+    long site = intern_add(&l->f->site_names, rec_text(l->r, DISTANCE_SITE));
+    if (site < 0 || vec_room(&l->distances, l->n_distances, &l->cap, sizeof(*l->distances)) < 0)
+        return no_memory(l);
+    l->distances[l->n_distances++] =
+        (struct distance){(size_t)site, (size_t)g, rec_real(l->r, DISTANCE_RTT_US)};
+    return 0;
+}
+
+/* ---- files ---- */
+
+static int read_rows(struct load *l, load_row *add)
+{
+    int got;
+    while ((got = rec_reader_next(l->r)) > 0) {
+        got = add(l);
+        if (got < 0)
+            return got;
+    }
+    if (got < 0)
+        fail(l, rec_reader_status(l->r), got, "%s", rec_reader_error(l->r));
+    return got;
+}
+
+/* Reads DIR/NAME, if it is there or must be. */
+static int load_file(struct load *l, const char *name, bool needed, const struct rec_schema *schema,
+                     load_row *add)
+{
+    struct buf path = {0};
+    int r = 0;
+    l->cap = 0;
+    l->r = rec_reader_new(schema);
+    if (!l->r || buf_printf(&path, "%s/%s", l->dir, name) < 0) {
+        r = no_memory(l);
+        goto out;
+    }
+    if (!needed && access(path.data, F_OK) < 0 && errno == ENOENT)
+        goto out;
+    rec_reader_files(l->r, &path.data, 1);
+    r = read_rows(l, add);
+out:
+    rec_reader_free(l->r);
+    buf_release(&path);
+    return r;
+}
+
+/* The matrix of distances, once every site has its number. */
+static int fill_distances(struct load *l)
+{
+    struct fleet *f = l->f;
+    size_t gateways = f->gateway_names.n;
+    size_t n = f->site_names.n * gateways;
+    f->rtt_us = malloc((n ? n : 1) * sizeof(*f->rtt_us));
+    if (!f->rtt_us)
+        return no_memory(l);
+    for (size_t i = 0; i < n; i++)
+        f->rtt_us[i] = NAN;
+    for (size_t i = 0; i < l->n_distances; i++) {
+        const struct distance *d = &l->distances[i];
+        double *rtt_us = &f->rtt_us[d->site * gateways + d->gateway];
+        if (!isnan(*rtt_us))
+            return fail(l, EX_CONFIG, -EINVAL,
+                        "%s/distances.csv: site '%s' and gateway '%s' stand twice", l->dir,
+                        f->site_names.names[d->site], f->gateways[d->gateway].name);
+        *rtt_us = d->rtt_us;
+    }
+    return 0;
+}
+
+int fleet_load(struct fleet *f, const char *dir, unsigned parts)
+{
+    if (parts & FLEET_DISTANCES)
+        parts |= FLEET_GATEWAYS;
+    struct load l = {.f = f, .dir = dir, .parts = parts};
+    int r = 0;
+    if (parts & FLEET_GATEWAYS)
+        r = load_file(&l, "gateways.csv", true, &rec_gateway, add_gateway);
+    if (r == 0 && parts & FLEET_VOLUMES)
+        r = load_file(&l, "volumes.csv", false, &rec_volume, add_volume);
+    if (r == 0 && parts & FLEET_SITES)
+        r = load_file(&l, "sites.csv", false, &rec_site, add_site);
+    if (r == 0 && parts & FLEET_DISTANCES)
+        r = load_file(&l, "distances.csv", false, &rec_distance, add_distance);
+    if (r == 0)
+        r = fill_distances(&l);
+    free(l.distances);
+    return r;
+}
+
+void fleet_release(struct fleet *f)
+{
+    for (size_t i = 0; i < f->gateway_names.n; i++) {
+        free(f->gateways[i].uri);
+        free(f->gateways[i].site);
+        free(f->gateways[i].hook);
+    }
+    for (size_t i = 0; i < f->volume_names.n; i++) {
+        free(f->volumes[i].gateways);
+        free(f->volumes[i].group);
+        free(f->volumes[i].anti);
+    }
+    for (size_t i = 0; i < f->n_sites; i++) {
+        free(f->sites[i].client);
+        free(f->sites[i].site);
+        free(f->sites[i].tz);
+    }
+    free(f->gateways);
+    free(f->volumes);
+    free(f->sites);
+    free(f->rtt_us);
+    intern_release(&f->gateway_names);
+    intern_release(&f->volume_names);
+    intern_release(&f->site_names);
+    *f = (struct fleet){0};
+}
+
+/* ---- questions ---- */
+
+const struct fleet_gateway *fleet_gateway(const struct fleet *f, const char *name)
+{
+    long id = intern_find(&f->gateway_names, name);
+    return id < 0 ? NULL : &f->gateways[id];
+}
+
+const struct fleet_volume *fleet_volume(const struct fleet *f, const char *name)
+{
+    long id = intern_find(&f->volume_names, name);
+    return id < 0 ? NULL : &f->volumes[id];
+}
+
+bool fleet_allowed(const struct fleet *f, const char *volume, const char *gateway)
+{
+    const struct fleet_volume *v = fleet_volume(f, volume);
+    const char *list = v ? v->gateways : "";
+    const char *word;
+    bool any = true;
+    for (size_t len; (len = next_word(&list, &word)) > 0; any = false)
+        if (strlen(gateway) == len && memcmp(word, gateway, len) == 0)
+            return true;
+    return any;
+}
+
+const char *fleet_site_of(const struct fleet *f, const char *client)
+{
+    const char *site = "default";
+    int best = -1; /* bits of the longest prefix so far */
+    struct fleet_prefix address;
+    bool has_address = prefix_of_client(client, &address) == 0;
+    for (size_t i = 0; i < f->n_sites; i++) {
+        const struct fleet_site *s = &f->sites[i];
+        if (strcmp(s->client, client) == 0)
+            return s->site;
+        if (best < 0 && strcmp(s->client, "*") == 0)
+            site = s->site;
+        if (has_address && s->prefix.bits > best && prefix_holds(&s->prefix, &address)) {
+            best = s->prefix.bits;
+            site = s->site;
+        }
+    }
+    return site;
+}
