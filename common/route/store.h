@@ -39,7 +39,11 @@ struct route_store;
 int route_store_open(const char *state, bool create, struct route_store **out);
 void route_store_close(struct route_store *s);
 
-/* The current record of VOLUME: 1, 0 (none), or -errno (-EBADMSG: damage). Always reads afresh. */
+/*
+ * The current record of VOLUME: 1, 0 (none), or -errno (-EBADMSG: damage; -EINPROGRESS: a failed
+ * route_store_cas() of this handle is not settled).  Always reads afresh, without the lock, and
+ * what it returns is durable.
+ */
 int route_store_get(struct route_store *s, const char *volume, struct route *out);
 
 /*
@@ -79,9 +83,9 @@ void route_put(struct rec_writer *w, const struct route *r);
 /* ---- who serves a volume ---- */
 
 /*
- * One director a volume: an exclusive flock on STATE/serving/VOLUME, whose content is the
- * control socket's path.  Returns a descriptor to keep open while serving (closing it, or dying,
- * lets go), -EAGAIN when another process has it, or -errno.
+ * One director a volume: an exclusive lock (F_OFD_SETLK) on STATE/serving/VOLUME, whose content is
+ * the control socket's path.  Returns a descriptor to keep open while serving (closing it, or
+ * dying, lets go), -EAGAIN when another process has it, or -errno.
  */
 int route_serve_lock(const char *state, const char *volume, const char *control_path);
 
