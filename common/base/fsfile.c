@@ -70,6 +70,21 @@ int fsfile_sync_parent(const char *path)
     return r;
 }
 
+/* Gives FD the mode and, as far as it takes a change, the owner of PATH; 0644 if it is new. */
+static int copy_owner(const char *path, int fd)
+{
+    struct stat old;
+    struct stat now;
+    if (stat(path, &old) < 0)
+        return errno == ENOENT && fchmod(fd, 0644) == 0 ? 0 : -errno;
+    if (fstat(fd, &now) < 0)
+        return -errno;
+    if ((old.st_uid != now.st_uid || old.st_gid != now.st_gid) &&
+        fchown(fd, old.st_uid, old.st_gid) < 0)
+        return -errno;
+    return fchmod(fd, old.st_mode & 07777) < 0 ? -errno : 0;
+}
+
 int fsfile_replace(const char *path, const void *data, size_t len)
 {
     struct buf tmp = {0};
@@ -83,7 +98,9 @@ int fsfile_replace(const char *path, const void *data, size_t len)
         goto out;
     }
     r = fsfile_write_all(fd, data, len);
-    if (r == 0 && (fchmod(fd, 0644) < 0 || fsync(fd) < 0))
+    if (r == 0)
+        r = copy_owner(path, fd);
+    if (r == 0 && fsync(fd) < 0)
         r = -errno;
     if (r == 0 && rename(tmp.data, path) < 0)
         r = -errno;
@@ -109,7 +126,9 @@ int fsfile_mkdirs(const char *dir)
             continue;
         char c = *p;
         *p = 0;
-        if (mkdir(path, 0755) < 0 && errno != EEXIST)
+        if (mkdir(path, 0755) == 0)
+            r = fsfile_sync_parent(path);
+        else if (errno != EEXIST)
             r = -errno;
         *p = c;
         if (!c)

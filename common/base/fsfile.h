@@ -15,11 +15,15 @@ int fsfile_read(const char *path, size_t max, struct buf *out);
 
 /*
  * Replaces PATH by LEN bytes: temporary name in the same folder, fsync, rename, fsync of the
- * folder.  On failure (-errno) the old file is untouched and no temporary file is left.
+ * folder.  The new file has the old one's mode and owner; where they cannot be kept (-EPERM) nothing
+ * is replaced.  On failure (-errno) the old file is untouched and no temporary file is left; only
+ * a failed fsync of the folder comes after the rename.
  */
 int fsfile_replace(const char *path, const void *data, size_t len);
 
-/* Makes DIR and its parents (mode 0755, umask applies).  0 if it is there already. */
+/*
+ * Makes DIR and its parents (mode 0755, umask applies), durably.  0 if it is there already.
+ */
 int fsfile_mkdirs(const char *dir);
 
 /* write() until all is out; 0 or -errno. */
