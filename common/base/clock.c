@@ -7,7 +7,8 @@ double clock_now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    return (double)t.tv_sec + (double)(t.tv_nsec / 1000) / 1e6;
+    long us = t.tv_nsec / 1000; /* whole ones, as records print them */
+    return (double)t.tv_sec + (double)us / 1e6;
 }
 
 uint64_t clock_mono_us(void)

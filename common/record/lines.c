@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/record/lines.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +87,7 @@ static int hand_out(struct lines *l, char *stop, char **line, size_t *len)
 
 int lines_next(struct lines *l, char **line, size_t *len)
 {
+    assert(l->end); /* lines_begin() came first */
     for (;;) {
         char *stop = memchr(l->seen, '\n', (size_t)(l->end - l->seen));
         if (!stop && l->at_end) {

@@ -115,7 +115,7 @@ const char *rec_reader_where(struct rec_reader *r)
 static const char *shown(const char *text, char out[80])
 {
     size_t n = 0;
-    for (; text[n] && n < 76; n++)
+    for (; n < 76 && text[n]; n++)
         out[n] = iscntrl((unsigned char)text[n]) ? '?' : text[n];
     memcpy(out + n, text[n] ? "..." : "", text[n] ? 4 : 1);
     return out;
