@@ -98,6 +98,10 @@ $(foreach t,$(notdir $(fuzzers)),$(eval $(call program,fuzz/$(t),$(BUILD)/tests/
 # What the programs under test get to know of this tree.
 tree_env := BUILD=$(abspath $(BUILD)) GATESHIFT_SHARE=$(CURDIR)/share
 
+# Everything that can be compiled, run by nobody: for lint.
+programs: all $(unit_tests)
+fuzzers: $(fuzzers)
+
 unit: $(unit_tests)
 	$(tree_env) tests/run --unit
 
@@ -164,6 +168,6 @@ dist:
 clean:
 	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-fuzz $(BUILD)-lint-*
 
-.PHONY: all unit check check-san fuzz run-fuzz lint bench demo install uninstall dist clean FORCE
+.PHONY: all programs fuzzers unit check check-san fuzz run-fuzz lint bench demo install uninstall dist clean FORCE
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
