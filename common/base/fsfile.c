@@ -70,7 +70,7 @@ int fsfile_sync_parent(const char *path)
     return r;
 }
 
-/* Gives FD the mode and, as far as it takes a change, the owner of PATH; 0644 if it is new. */
+/* Gives FD the mode and owner of PATH; mode 0644 if that is not there. */
 static int copy_owner(const char *path, int fd)
 {
     struct stat old;

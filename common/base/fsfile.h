@@ -21,9 +21,7 @@ int fsfile_read(const char *path, size_t max, struct buf *out);
  */
 int fsfile_replace(const char *path, const void *data, size_t len);
 
-/*
- * Makes DIR and its parents (mode 0755, umask applies), durably.  0 if it is there already.
- */
+/* Makes DIR and its parents (mode 0755, umask applies), durably.  0 if it is there already. */
 int fsfile_mkdirs(const char *dir);
 
 /* write() until all is out; 0 or -errno. */
