@@ -21,7 +21,7 @@ listening()
   (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
 }
 
-# serve NAME COMMAND...: starts COMMAND with PORT replaced by a port that nobody listens on, and
+# serve NAME COMMAND...: starts COMMAND with %p replaced by a port that nobody listens on, and
 # sets port and pid once it answers there; the next port is tried when the program ends instead.
 serve()
 {
@@ -30,7 +30,7 @@ serve()
   for _ in {1..20}; do
     port=$((20000 + RANDOM % 40000))
     ! listening "$port" || continue
-    "${@//PORT/$port}" >"$dir/$name.log" 2>&1 &
+    "${@//%p/$port}" >"$dir/$name.log" 2>&1 &
     pid=$!
     deadline=$((SECONDS + 5))
     while kill -0 "$pid" 2>/dev/null && [[ $SECONDS -le $deadline ]]; do
@@ -50,17 +50,19 @@ serve()
 start_haproxy()
 {
   cat >"$dir/haproxy.cfg" <<END
+global
+  nbthread 1
 defaults
   mode tcp
   timeout connect 5s
   timeout client 1h
   timeout server 1h
 listen nbd
-  bind 127.0.0.1:\${LISTEN_PORT}
+  bind "127.0.0.1:\${LISTEN_PORT}"
   server gateway 127.0.0.1:$gateway_port
 END
   # One thread, as the director has.
-  serve haproxy env LISTEN_PORT=PORT haproxy -db -f "$dir/haproxy.cfg"
+  serve haproxy env LISTEN_PORT=%p haproxy -db -f "$dir/haproxy.cfg"
 }
 
 # start_director NAME OPTION...: each with a route store of its own.
@@ -72,7 +74,7 @@ start_director()
     "gw-a,nbd://127.0.0.1:$gateway_port,,,,active," >"$own/config/gateways.csv"
   local dirs=(--config "$own/config" --state "$own/state" --run "$own/run")
   "$bin/route-set" "${dirs[@]}" vol gw-a >/dev/null || exit
-  serve "$1" "$bin/route-director" --listen 127.0.0.1:PORT "${@:2}" "${dirs[@]}"
+  serve "$1" "$bin/route-director" --listen 127.0.0.1:%p "${@:2}" "${dirs[@]}"
 }
 
 # The processor time that process PID has used, in clock ticks.
@@ -129,7 +131,7 @@ for tool in nbdkit fio jq; do
   command -v "$tool" >/dev/null || { echo "director: skipped, no $tool"; exit 0; }
 done
 
-serve gateway nbdkit -f -i 127.0.0.1 -p PORT --filter=noextents memory 256M
+serve gateway nbdkit -f -i 127.0.0.1 -p %p --filter=noextents memory 256M
 gateway_port=$port
 peers=("direct $port $pid")
 if command -v haproxy >/dev/null; then
