@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * health-score: how healthy every gateway is, and how likely it is to fail soon.
+ *
+ * Metric records in, health records out.  Each metric's signal is kept in bounded memory
+ * (common/health/signal.h); trends are Theil-Sen lines over windows of growing length
+ * (common/health/trend.h), joined with level and drift into a probability (failure.h) and with the
+ * other metrics into a score (score.h).
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/health-score/config.h"
+#include "cmd/health-score/state.h"
+#include "common/base/error.h"
+#include "common/base/opts.h"
+#include "common/health/board.h"
+#include "common/record/schema.h"
+
+enum mode { MODE_LATEST, MODE_STREAM, MODE_PER_METRIC };
+
+/* --stream saves its state after so many seconds of record time. */
+#define SAVE_EVERY_S 60.0
+/* --stream looks for silent gateways so often, in record time. */
+#define SWEEP_EVERY_S 1.0
+
+struct opts {
+    struct opts_dirs dirs;
+    const char *limits; /* NULL: health.csv of the configuration, or the built-in ones */
+    enum mode mode;
+    bool print_limits;
+    bool keep_going;
+    double delta; /* change of ghs, p_fail or confidence that --stream tells */
+    double now;   /* Unix seconds; NaN: the newest record */
+    struct health_rules rules;
+    char **files;
+    size_t n_files;
+};
+
+enum {
+    KEY_DELTA = OPT_LONG,
+    KEY_HORIZON,
+    KEY_KEEP_GOING,
+    KEY_LIMITS,
+    KEY_NOW,
+    KEY_PER_METRIC,
+    KEY_PRINT_LIMITS,
+    KEY_SILENT_AFTER,
+    KEY_STREAM,
+};
+
+static const struct argp_option options[] = {
+    {"delta", KEY_DELTA, "D", 0, "Change of a score that --stream tells, 0 to 1 (default 0.02)", 0},
+    {"horizon", KEY_HORIZON, "DURATION", 0, "How far p_fail looks ahead (default 24h)", 0},
+    {"keep-going", KEY_KEEP_GOING, 0, 0, "Report malformed records and go on; ends 65", 0},
+    {"limits", KEY_LIMITS, "FILE", 0,
+     "Limits of the metrics (default CONFIG/health.csv, or built-in ones)", 0},
+    {"now", KEY_NOW, "TIME", 0, "Judge at this time, Unix seconds (default: the newest record's)",
+     0},
+    {"per-metric", KEY_PER_METRIC, 0, 0, "Print an anomaly record for each input record", 0},
+    {"print-limits", KEY_PRINT_LIMITS, 0, 0, "Print the limits in use and exit", 0},
+    {"silent-after", KEY_SILENT_AFTER, "DURATION", 0,
+     "A gateway without samples for so long has no score (default 60s)", 0},
+    {"stream", KEY_STREAM, 0, 0, "Print a health record whenever a score changes", 0},
+    {0},
+};
+
+static error_t parse_opt(int key, char *arg, struct argp_state *st)
+{
+    struct opts *o = st->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        st->child_inputs[0] = &o->dirs;
+        return 0;
+    case KEY_DELTA:
+        o->delta = opts_f64(st, "delta", arg, 0, 1);
+        return 0;
+    case KEY_HORIZON:
+        o->rules.horizon_s = opts_duration(st, "horizon", arg, 1, 366 * 86400.0);
+        return 0;
+    case KEY_KEEP_GOING:
+        o->keep_going = true;
+        return 0;
+    case KEY_LIMITS:
+        o->limits = arg;
+        return 0;
+    case KEY_NOW:
+        o->now = opts_f64(st, "now", arg, 0, 253402300799);
+        return 0;
+    case KEY_PER_METRIC:
+        o->mode = MODE_PER_METRIC;
+        return 0;
+    case KEY_PRINT_LIMITS:
+        o->print_limits = true;
+        return 0;
+    case KEY_SILENT_AFTER:
+        o->rules.silent_after_s = opts_duration(st, "silent-after", arg, 0.001, 366 * 86400.0);
+        return 0;
+    case KEY_STREAM:
+        o->mode = MODE_STREAM;
+        return 0;
+    case ARGP_KEY_ARGS:
+        o->files = st->argv + st->next;
+        o->n_files = (size_t)(st->argc - st->next);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* A run: what the options and files have become. */
+struct run {
+    const struct opts *o;
+    struct health_board *board;
+    struct rec_reader *in;
+    struct rec_writer *out;
+    double swept; /* --stream: record times of the last sweep and save */
+    double saved;
+};
+
+static void check_written(int r)
+{
+    if (r < 0)
+        err_die(EX_IOERR, "write failed 'stdout': %s", err_text(r));
+}
+
+static _Noreturn void out_of_memory(void)
+{
+    err_die(EX_OSERR, "out of memory");
+}
+
+static double judged_at(const struct run *run)
+{
+    return isnan(run->o->now) ? health_board_newest(run->board) : run->o->now;
+}
+
+static void put_score(struct run *run, size_t gateway, const struct health_score *s)
+{
+    struct rec_writer *w = run->out;
+    rec_put_real(w, HEALTH_TIME, s->time);
+    rec_put_text(w, HEALTH_GATEWAY, health_board_gateway(run->board, gateway));
+    rec_put_uint(w, HEALTH_HORIZON_S, (uint64_t)run->o->rules.horizon_s);
+    rec_put_real(w, HEALTH_CONFIDENCE, s->confidence);
+    rec_put_text(w, HEALTH_WORST_METRIC, s->worst_metric);
+    rec_put_text(w, HEALTH_REASON, s->reason);
+    if (s->known) {
+        rec_put_real(w, HEALTH_GHS, s->ghs);
+        rec_put_real(w, HEALTH_CURRENT, s->current);
+        rec_put_real(w, HEALTH_P_FAIL, s->p_fail);
+    }
+    check_written(rec_write(w));
+}
+
+static struct health_score score_of(struct run *run, size_t gateway)
+{
+    struct health_score s;
+    if (health_board_score(run->board, gateway, judged_at(run), &s) < 0)
+        out_of_memory();
+    return s;
+}
+
+static void print_latest(struct run *run)
+{
+    check_written(rec_writer_header(run->out));
+    for (size_t g = 0; g < health_board_gateways(run->board); g++) {
+        struct health_score s = score_of(run, g);
+        put_score(run, g, &s);
+    }
+}
+
+/* Silence as a mark: no score is below 0. */
+#define MARK_SILENT (-1.0)
+
+/* Prints the score of GATEWAY if it is new or differs enough from the one told before. */
+static void tell_change(struct run *run, size_t gateway)
+{
+    struct health_score s = score_of(run, gateway);
+    double *told = health_board_mark(run->board, gateway);
+    double is = s.known ? s.ghs : MARK_SILENT;
+    if (fabs(is - *told) <= run->o->delta)
+        return;
+    *told = is;
+    put_score(run, gateway, &s);
+}
+
+static void save(struct run *run)
+{
+    state_save(run->o->dirs.state, run->board);
+    run->saved = health_board_newest(run->board);
+}
+
+/* After a sample of GATEWAY: its change, the silence of others, and the state now and then. */
+static void stream_step(struct run *run, size_t gateway)
+{
+    double newest = health_board_newest(run->board);
+    tell_change(run, gateway);
+    if (newest - run->swept >= SWEEP_EVERY_S) {
+        for (size_t g = 0; g < health_board_gateways(run->board); g++)
+            tell_change(run, g);
+        run->swept = newest;
+    }
+    if (newest - run->saved >= SAVE_EVERY_S)
+        save(run);
+}
+
+static void put_anomaly(struct run *run, double score)
+{
+    struct rec_writer *w = run->out;
+    rec_put_real(w, ANOMALY_TIME, rec_real(run->in, METRIC_TIME));
+    rec_put_text(w, ANOMALY_GATEWAY, rec_text(run->in, METRIC_GATEWAY));
+    rec_put_text(w, ANOMALY_METRIC, rec_text(run->in, METRIC_METRIC));
+    rec_put_real(w, ANOMALY_VALUE, rec_real(run->in, METRIC_VALUE));
+    rec_put_real(w, ANOMALY_SCORE, score);
+    check_written(rec_write(w));
+}
+
+static void take_record(struct run *run)
+{
+    size_t gateway;
+    double anomaly;
+    int r = health_board_add(run->board, rec_real(run->in, METRIC_TIME),
+                             rec_text(run->in, METRIC_GATEWAY), rec_text(run->in, METRIC_METRIC),
+                             rec_real(run->in, METRIC_VALUE), &gateway, &anomaly);
+    if (r < 0)
+        out_of_memory();
+    if (run->o->mode == MODE_PER_METRIC)
+        put_anomaly(run, anomaly);
+    else if (run->o->mode == MODE_STREAM)
+        stream_step(run, gateway);
+}
+
+/* Reads all records; the exit status. */
+static int take_all(struct run *run)
+{
+    int status = EX_OK;
+    int r;
+    if (run->o->mode != MODE_LATEST)
+        check_written(rec_writer_header(run->out));
+    while ((r = rec_reader_next(run->in)) != 0) {
+        if (r > 0) {
+            take_record(run);
+            continue;
+        }
+        status = rec_reader_status(run->in);
+        if (r != -EBADMSG || !run->o->keep_going)
+            err_die(status, "%s", rec_reader_error(run->in));
+        err_warn("%s", rec_reader_error(run->in));
+    }
+    return status;
+}
+
+static int score_gateways(const struct opts *o, const struct health_limits *limits)
+{
+    struct run run = {.o = o, .board = health_board_new(limits, &o->rules)};
+    const struct rec_schema *schema = o->mode == MODE_PER_METRIC ? &rec_anomaly : &rec_health;
+    run.in = rec_reader_new(&rec_metric);
+    run.out = rec_writer_new(schema, stdout);
+    if (!run.board || !run.in || !run.out)
+        out_of_memory();
+    int lock = state_lock(o->dirs.state);
+    state_load(o->dirs.state, run.board);
+    run.saved = run.swept = health_board_newest(run.board);
+    rec_reader_files(run.in, o->files, o->n_files);
+    rec_reader_tie(run.in, run.out);
+    int status = take_all(&run);
+    if (o->mode == MODE_LATEST)
+        print_latest(&run);
+    save(&run);
+    rec_writer_free(run.out);
+    rec_reader_free(run.in);
+    health_board_free(run.board);
+    close(lock);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct opts o = {.delta = 0.02, .now = NAN, .rules = {.horizon_s = 86400, .silent_after_s = 60}};
+    const struct argp_child children[] = {{&opts_dirs_argp, 0, NULL, 0}, {0}};
+    const struct argp argp = {
+        options,
+        parse_opt,
+        "[FILE...]",
+        "How healthy every gateway is, and how likely to fail: metric records in, health out.",
+        children,
+        NULL,
+        NULL,
+    };
+    struct health_limits limits = {0};
+    opts_dirs_init(&o.dirs);
+    opts_parse(&argp, argc, argv, &o);
+    config_limits(o.limits, o.dirs.config, &limits);
+    int status = EX_OK;
+    if (o.print_limits)
+        config_print(&limits);
+    else
+        status = score_gateways(&o, &limits);
+    health_limits_release(&limits);
+    return status;
+}

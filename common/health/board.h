@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * All gateways under watch: their metrics' signals, their scores, and the whole as bytes.  Knows
+ * no file and no clock: time is that of the samples, or what the caller says.
+ */
+#ifndef GS_HEALTH_BOARD_H
+#define GS_HEALTH_BOARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/buf.h"
+#include "common/health/limits.h"
+#include "common/health/score.h"
+
+struct health_rules {
+    double horizon_s;      /* p_fail looks so far ahead */
+    double silent_after_s; /* a metric without a sample for so long, or for three of its usual
+                              intervals if that is longer, is silent */
+};
+
+struct health_board;
+
+/* LIMITS and RULES are stored and must outlive the board.  NULL: out of memory. */
+struct health_board *health_board_new(const struct health_limits *limits,
+                                      const struct health_rules *rules);
+void health_board_free(struct health_board *b);
+
+/*
+ * Takes a sample; late and duplicate ones change nothing.  *GATEWAY, unless NULL, is the gateway's
+ * index; *ANOMALY, unless NULL, the sample's anomaly score.  Names are valid (parse_name).  0 or
+ * -ENOMEM.
+ */
+int health_board_add(struct health_board *b, double time, const char *gateway, const char *metric,
+                     double value, size_t *gateway_index, double *anomaly);
+
+/* Gateways in order of first sight. */
+size_t health_board_gateways(const struct health_board *b);
+const char *health_board_gateway(const struct health_board *b, size_t gateway);
+
+/* The time of the newest sample of all; 0 before the first. */
+double health_board_newest(const struct health_board *b);
+
+/* The score of GATEWAY, judged at time NOW.  0 or -ENOMEM. */
+int health_board_score(struct health_board *b, size_t gateway, double now,
+                       struct health_score *out);
+
+/*
+ * A number kept with each gateway for the caller (health-score --stream: the score last told),
+ * NaN at first.
+ */
+double *health_board_mark(struct health_board *b, size_t gateway);
+
+/* Appends the board as bytes, with version and checksum.  0 or -ENOMEM. */
+int health_board_save(const struct health_board *b, struct buf *out);
+
+/*
+ * Fills the empty board B from bytes that health_board_save() made.  0; -EPROTONOSUPPORT: another
+ * version; -EBADMSG: damaged, *WHY says where (static); -ENOMEM.  After a failure B is only to be
+ * freed.
+ */
+int health_board_load(struct health_board *b, const void *data, size_t len, const char **why);
+
+#endif

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A board as bytes: "GSHEALTH", a version, the payload's length and its XXH3-128 digest, then the
+ * payload: numbers as 8 bytes, little-endian, doubles by their bits, names as length and bytes.
+ */
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "common/base/hash.h"
+#include "common/base/parse.h"
+#include "common/health/board_private.h"
+
+static const char magic[8] = {'G', 'S', 'H', 'E', 'A', 'L', 'T', 'H'};
+
+enum { VERSION = 1 };
+
+/* ---- writing: the first failure sticks ---- */
+
+struct out {
+    struct buf *buf;
+    int error;
+};
+
+static void put(struct out *o, const void *data, size_t len)
+{
+    if (o->error == 0)
+        o->error = buf_add(o->buf, data, len);
+}
+
+static void put_u64(struct out *o, uint64_t v)
+{
+    unsigned char bytes[8];
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (unsigned char)(v >> (8 * i));
+    put(o, bytes, sizeof(bytes));
+}
+
+static void put_f64(struct out *o, double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof(bits));
+    put_u64(o, bits);
+}
+
+static void put_name(struct out *o, const char *s)
+{
+    put_u64(o, strlen(s));
+    put(o, s, strlen(s));
+}
+
+static void put_level(struct out *o, const struct signal_level *l)
+{
+    put_u64(o, l->n);
+    for (unsigned i = 0; i < l->n; i++) {
+        put_f64(o, l->points[i].time);
+        put_f64(o, l->points[i].value);
+    }
+    put_u64(o, l->folded);
+    put_f64(o, l->time_sum);
+    put_f64(o, l->value_sum);
+}
+
+static void put_signal(struct out *o, const struct signal *s)
+{
+    put_u64(o, s->n);
+    put_f64(o, s->first);
+    put_f64(o, s->last);
+    put_f64(o, s->interval_s);
+    for (unsigned i = 0; i < SIGNAL_RECENT; i++)
+        put_f64(o, s->recent[i]);
+    for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
+        put_level(o, &s->levels[k]);
+    put_f64(o, s->mean);
+    put_f64(o, s->dev);
+    put_u64(o, s->n_days);
+    for (unsigned i = 0; i < s->n_days; i++) {
+        put_f64(o, s->days[i].number);
+        put_f64(o, s->days[i].low);
+        put_f64(o, s->days[i].high);
+    }
+    for (unsigned i = 0; i < SIGNAL_RECORDS; i++)
+        put_f64(o, s->records[i]);
+}
+
+static void put_payload(struct out *o, const struct health_board *b)
+{
+    put_f64(o, b->newest);
+    put_u64(o, b->gateway_names.n);
+    for (size_t i = 0; i < b->gateway_names.n; i++) {
+        put_name(o, b->gateway_names.names[i]);
+        put_f64(o, b->gateways[i].mark);
+    }
+    put_u64(o, b->series_names.n);
+    for (size_t i = 0; i < b->series_names.n; i++) {
+        put_u64(o, b->series[i]->gateway);
+        put_name(o, strchr(b->series_names.names[i], ',') + 1);
+        put_signal(o, &b->series[i]->signal);
+    }
+}
+
+int health_board_save(const struct health_board *b, struct buf *out)
+{
+    struct buf payload = {0};
+    struct out body = {&payload, 0};
+    put_payload(&body, b);
+
+    struct out o = {out, body.error};
+    put(&o, magic, sizeof(magic));
+    put_u64(&o, VERSION);
+    put_u64(&o, payload.len);
+    struct hash128 digest = hash128(payload.data, payload.len);
+    put(&o, digest.bytes, sizeof(digest.bytes));
+    put(&o, payload.data, payload.len);
+    buf_release(&payload);
+    return o.error;
+}
+
+/* ---- reading: the first fault sticks, and what is read after it is 0 ---- */
+
+struct in {
+    const unsigned char *data;
+    size_t len;
+    size_t at;
+    const char *why; /* NULL: all well */
+};
+
+static void fault(struct in *in, const char *why)
+{
+    if (!in->why)
+        in->why = why;
+}
+
+static const unsigned char *take(struct in *in, size_t len)
+{
+    if (in->why || len > in->len - in->at) {
+        fault(in, "it ends too early");
+        return NULL;
+    }
+    in->at += len;
+    return in->data + in->at - len;
+}
+
+static uint64_t get_u64(struct in *in)
+{
+    const unsigned char *p = take(in, 8);
+    uint64_t v = 0;
+    for (int i = 0; p && i < 8; i++)
+        v |= (uint64_t)p[i] << (8 * i);
+    return v;
+}
+
+static unsigned get_count(struct in *in, unsigned max)
+{
+    uint64_t v = get_u64(in);
+    if (v > max) {
+        fault(in, "a count is out of range");
+        return 0;
+    }
+    return (unsigned)v;
+}
+
+static double get_any_f64(struct in *in)
+{
+    uint64_t bits = get_u64(in);
+    double v;
+    memcpy(&v, &bits, sizeof(v));
+    return v;
+}
+
+static double get_f64(struct in *in)
+{
+    double v = get_any_f64(in);
+    if (isfinite(v))
+        return v;
+    fault(in, "a number is not finite");
+    return 0;
+}
+
+static void get_name(struct in *in, char out[NAME_LEN_MAX + 1])
+{
+    size_t len = get_count(in, NAME_LEN_MAX);
+    const unsigned char *p = take(in, len);
+    out[0] = 0;
+    if (!p)
+        return;
+    memcpy(out, p, len);
+    out[len] = 0;
+    if (strlen(out) != len || parse_name(out) < 0)
+        fault(in, "a name is not valid");
+}
+
+static void get_level(struct in *in, struct signal_level *l)
+{
+    l->n = get_count(in, TREND_POINTS_MAX);
+    for (unsigned i = 0; i < l->n; i++) {
+        l->points[i].time = get_f64(in);
+        l->points[i].value = get_f64(in);
+        if (i && l->points[i].time <= l->points[i - 1].time)
+            fault(in, "times do not grow");
+    }
+    l->folded = get_count(in, SIGNAL_FOLD - 1);
+    l->time_sum = get_f64(in);
+    l->value_sum = get_f64(in);
+}
+
+static void get_signal(struct in *in, struct signal *s)
+{
+    s->n = get_u64(in);
+    s->first = get_f64(in);
+    s->last = get_f64(in);
+    s->interval_s = get_f64(in);
+    for (unsigned i = 0; i < SIGNAL_RECENT; i++)
+        s->recent[i] = get_f64(in);
+    for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
+        get_level(in, &s->levels[k]);
+    s->mean = get_f64(in);
+    s->dev = get_f64(in);
+    s->n_days = get_count(in, SIGNAL_DAYS);
+    for (unsigned i = 0; i < s->n_days; i++) {
+        s->days[i].number = get_f64(in);
+        s->days[i].low = get_f64(in);
+        s->days[i].high = get_f64(in);
+    }
+    for (unsigned i = 0; i < SIGNAL_RECORDS; i++)
+        s->records[i] = get_f64(in);
+    if (s->n == 0 || s->n == UINT64_MAX)
+        fault(in, "a metric has an impossible number of samples");
+}
+
+static int get_gateways(struct in *in, struct health_board *b)
+{
+    uint64_t n = get_u64(in);
+    for (uint64_t i = 0; i < n && !in->why; i++) {
+        char name[NAME_LEN_MAX + 1];
+        size_t gateway;
+        get_name(in, name);
+        double mark = get_any_f64(in);
+        if (in->why)
+            break;
+        if (board_gateway(b, name, &gateway) < 0)
+            return -ENOMEM;
+        if (gateway != i)
+            fault(in, "a gateway is there twice");
+        b->gateways[gateway].mark = mark;
+    }
+    return 0;
+}
+
+static int get_series(struct in *in, struct health_board *b)
+{
+    uint64_t n = get_u64(in);
+    for (uint64_t i = 0; i < n && !in->why; i++) {
+        char name[NAME_LEN_MAX + 1];
+        struct signal signal = {0};
+        uint64_t gateway = get_u64(in);
+        get_name(in, name);
+        get_signal(in, &signal);
+        if (!in->why && gateway >= b->gateway_names.n)
+            fault(in, "a metric belongs to no gateway");
+        if (in->why)
+            break;
+        struct board_series *s;
+        if (board_series(b, (size_t)gateway, name, &s) < 0)
+            return -ENOMEM;
+        if (b->series_names.n != i + 1)
+            fault(in, "a metric is there twice");
+        s->signal = signal;
+        s->changed = (1u << SIGNAL_LEVELS) - 1;
+    }
+    return 0;
+}
+
+/* Checks all that is in front of the payload; 0 with IN at it. */
+static int open_payload(struct in *in)
+{
+    const unsigned char *p = take(in, sizeof(magic));
+    if (!p || memcmp(p, magic, sizeof(magic)) != 0) {
+        fault(in, "it is not a health state");
+        return -EBADMSG;
+    }
+    if (get_u64(in) != VERSION && !in->why)
+        return -EPROTONOSUPPORT;
+    uint64_t len = get_u64(in);
+    const unsigned char *digest = take(in, sizeof(struct hash128));
+    if (!digest || len != in->len - in->at) {
+        fault(in, "its length is not what it says");
+        return -EBADMSG;
+    }
+    struct hash128 is = hash128(in->data + in->at, in->len - in->at);
+    if (memcmp(is.bytes, digest, sizeof(is.bytes)) != 0) {
+        fault(in, "its checksum does not match");
+        return -EBADMSG;
+    }
+    return 0;
+}
+
+int health_board_load(struct health_board *b, const void *data, size_t len, const char **why)
+{
+    struct in in = {data, len, 0, NULL};
+    int r = open_payload(&in);
+    if (r == 0) {
+        b->newest = get_f64(&in);
+        r = get_gateways(&in, b);
+    }
+    if (r == 0 && !in.why)
+        r = get_series(&in, b);
+    if (r == 0 && !in.why && in.at != in.len)
+        fault(&in, "something follows its end");
+    if (r == 0 && in.why)
+        r = -EBADMSG;
+    *why = in.why ? in.why : "another version wrote it";
+    return r;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Inside of a board: for board.c and board_file.c only. */
+#ifndef GS_HEALTH_BOARD_PRIVATE_H
+#define GS_HEALTH_BOARD_PRIVATE_H
+
+#include "common/base/intern.h"
+#include "common/health/board.h"
+
+/* One metric of one gateway. */
+struct board_series {
+    struct board_series *next; /* of the same gateway */
+    const struct health_limit *limit; /* NULL: not scored */
+    size_t gateway;
+    struct signal signal;
+    struct health_trends trends; /* of the signal, but for levels in CHANGED: not saved */
+    unsigned changed;
+};
+
+struct board_gateway {
+    struct board_series *first;
+    struct board_series *last;
+    size_t n_series;
+    double mark;
+};
+
+struct health_board {
+    const struct health_limits *limits;
+    const struct health_rules *rules;
+    struct intern gateway_names; /* id = index in gateways */
+    struct board_gateway *gateways;
+    size_t gateways_cap;
+    struct intern series_names; /* "gateway,metric"; id = index in series */
+    struct board_series **series;
+    size_t series_cap;
+    double newest;
+    struct health_input *inputs; /* room for the gateway with the most metrics */
+    size_t inputs_cap;
+};
+
+/* Finds or makes.  0 or -ENOMEM. */
+int board_gateway(struct health_board *b, const char *name, size_t *gateway);
+int board_series(struct health_board *b, size_t gateway, const char *metric,
+                 struct board_series **out);
+
+#endif

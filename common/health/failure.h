@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The probability that a metric reaches its critical limit, from its level, drift and trends. */
+#ifndef GS_HEALTH_FAILURE_H
+#define GS_HEALTH_FAILURE_H
+
+#include "common/health/limits.h"
+#include "common/health/signal.h"
+
+/* What speaks for a failure; the probabilities are 0 … 1. */
+struct health_risk {
+    double p;     /* the three below joined, as if independent */
+    double level; /* the value lies between warn and critical, or beyond */
+    double drift; /* the short mean has left the long one */
+    double trend; /* a line reaches critical within the horizon */
+    double value; /* present value */
+    double usual; /* long-term mean */
+    double reach_s; /* time from NOW until the most probable trend reaches critical; INFINITY */
+};
+
+/* The fitted lines of a signal's levels. */
+struct health_trends {
+    struct health_trend line[SIGNAL_LEVELS];
+    bool known[SIGNAL_LEVELS];
+};
+
+/* Fits anew the levels in the mask CHANGED (signal_add). */
+void health_trends_update(struct health_trends *t, const struct signal *s, unsigned changed);
+
+/*
+ * The risk at time NOW, within HORIZON_S.  A trend that has been seen for a time S is believed for
+ * at most 6 S ahead, with a trust that falls linearly; only what lies above the range of the days
+ * before counts; and as long as no whole day was seen, windows of more than 2 h do not count, for
+ * the rise may be the morning's.
+ */
+struct health_risk health_risk(const struct signal *s, const struct health_trends *t,
+                               const struct health_limit *limit, double now, double horizon_s);
+
+#endif

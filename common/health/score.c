@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/health/score.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Without any vital metric little is known, whatever the others say. */
+#define CONFIDENCE_VITAL 0.6
+#define CONFIDENCE_OTHER 0.2
+/* The rest of the confidence: the share of the groups (by weight) that report. */
+#define CONFIDENCE_GROUPS 0.4
+/* Confidence is at half after so many samples. */
+#define CONFIDENCE_SAMPLES 4.0
+/* A risk below this is not worth a word. */
+#define RISK_TOLD 0.05
+
+/* What the metrics of a group come to. */
+struct group {
+    double weight; /* of the heaviest metric; 0: the group is absent */
+    double sum;    /* of weighted sub-scores */
+    double weights;
+    double risk;
+};
+
+static struct group gather(const struct health_input *in, size_t n, unsigned number)
+{
+    struct group g = {0};
+    for (size_t i = 0; i < n; i++) {
+        const struct health_limit *l = in[i].limit;
+        if (l->group != number)
+            continue;
+        g.weight = fmax(g.weight, l->weight);
+        g.weights += l->weight;
+        g.sum += l->weight * health_subscore(l, in[i].risk.value);
+        g.risk = fmax(g.risk, l->weight * in[i].risk.p);
+    }
+    return g;
+}
+
+/* The weight that group NUMBER would have with all its metrics reporting. */
+static double full_weight(const struct health_limits *limits, unsigned number)
+{
+    double w = 0;
+    for (size_t i = 0; i < limits->metrics.n; i++)
+        if (limits->items[i].group == number)
+            w = fmax(w, limits->items[i].weight);
+    return w;
+}
+
+static double vital_cap(const struct health_input *in, size_t n)
+{
+    double cap = 1;
+    for (size_t i = 0; i < n; i++)
+        if (in[i].limit->vital)
+            cap = fmin(cap, health_subscore(in[i].limit, in[i].risk.value));
+    return cap;
+}
+
+static double confidence(const struct health_input *in, size_t n, double coverage)
+{
+    bool vital = false;
+    uint64_t samples = 0;
+    for (size_t i = 0; i < n; i++) {
+        vital = vital || in[i].limit->vital;
+        samples = in[i].samples > samples ? in[i].samples : samples;
+    }
+    double base = vital ? CONFIDENCE_VITAL : CONFIDENCE_OTHER;
+    double maturity = (double)samples / ((double)samples + CONFIDENCE_SAMPLES);
+    return (base + CONFIDENCE_GROUPS * coverage) * maturity;
+}
+
+static const struct health_input *worst_of(const struct health_input *in, size_t n)
+{
+    const struct health_input *worst = in;
+    double least = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        const struct health_limit *l = in[i].limit;
+        double left = health_subscore(l, in[i].risk.value) * (1 - l->weight * in[i].risk.p);
+        if (left < least) {
+            least = left;
+            worst = &in[i];
+        }
+    }
+    return worst;
+}
+
+void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
+                       struct health_score *out)
+{
+    double logs = 0;
+    double present = 0;
+    double all = 0;
+    double survive = 1;
+    for (unsigned number = 0; number < limits->groups.n; number++) {
+        all += full_weight(limits, number);
+        struct group g = gather(in, n, number);
+        if (g.weight <= 0)
+            continue;
+        present += g.weight;
+        logs += g.weight * log(g.sum / g.weights);
+        survive *= 1 - g.risk;
+    }
+    const struct health_input *worst = worst_of(in, n);
+    out->known = true;
+    out->current = fmin(exp(logs / present), vital_cap(in, n));
+    out->p_fail = 1 - survive;
+    out->ghs = out->current * survive;
+    out->confidence = confidence(in, n, present / all);
+    out->worst_metric = worst->limit->metric;
+    health_reason(worst->limit, &worst->risk, out->reason);
+}
+
+static bool ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s);
+    size_t m = strlen(tail);
+    return n >= m && strcmp(s + n - m, tail) == 0;
+}
+
+/* A value in the unit that the metric's name tells: microseconds are shown as a person would. */
+static const char *show(const char *metric, double v, char out[32])
+{
+    if (!ends_with(metric, "_us"))
+        snprintf(out, 32, "%.3g", v);
+    else if (fabs(v) < 1e3)
+        snprintf(out, 32, "%.3g us", v);
+    else if (fabs(v) < 1e6)
+        snprintf(out, 32, "%.3g ms", v / 1e3);
+    else
+        snprintf(out, 32, "%.3g s", v / 1e6);
+    return out;
+}
+
+static const char *show_time(double seconds, char out[32])
+{
+    if (seconds < 120)
+        snprintf(out, 32, "%.0f s", seconds);
+    else if (seconds < 7200)
+        snprintf(out, 32, "%.0f min", seconds / 60);
+    else
+        snprintf(out, 32, "%.0f h", seconds / 3600);
+    return out;
+}
+
+void health_reason(const struct health_limit *limit, const struct health_risk *risk,
+                   char out[HEALTH_REASON_MAX])
+{
+    char value[32], other[32], when[32];
+    const char *name = limit->metric;
+    show(name, risk->value, value);
+    if (health_progress(limit, limit->warn, risk->value) >= 1)
+        snprintf(out, HEALTH_REASON_MAX, "%.128s %s, critical is %s", name, value,
+                 show(name, limit->critical, other));
+    else if (risk->trend > fmax(risk->drift, RISK_TOLD))
+        snprintf(out, HEALTH_REASON_MAX, "%.80s %s, critical %s expected in %s", name, value,
+                 show(name, limit->critical, other), show_time(risk->reach_s, when));
+    else if (risk->drift > RISK_TOLD)
+        snprintf(out, HEALTH_REASON_MAX, "%.128s %s, usually %s", name, value,
+                 show(name, risk->usual, other));
+    else if (health_progress(limit, limit->warn, risk->value) > 0)
+        snprintf(out, HEALTH_REASON_MAX, "%.128s %s, warning level is %s", name, value,
+                 show(name, limit->warn, other));
+    else
+        snprintf(out, HEALTH_REASON_MAX, "all within limits, nearest %.128s %s", name, value);
+}

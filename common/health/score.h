@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The health of a gateway from the risks of its metrics, and the reason in words. */
+#ifndef GS_HEALTH_SCORE_H
+#define GS_HEALTH_SCORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/health/failure.h"
+#include "common/health/limits.h"
+
+enum { HEALTH_REASON_MAX = 192 };
+
+/* One metric that has limits and is alive. */
+struct health_input {
+    const struct health_limit *limit;
+    struct health_risk risk;
+    uint64_t samples;
+};
+
+struct health_score {
+    bool known;        /* false: silent; only REASON and TIME then say something */
+    double time;       /* of the newest sample; of the judgement, if silent */
+    double ghs;        /* current * (1 - p_fail) */
+    double current;    /* groups of averaged sub-scores, capped by the worst vital one */
+    double p_fail;     /* within the horizon */
+    double confidence; /* less with groups missing and with few samples */
+    const char *worst_metric; /* borrowed from the limits; "" if not KNOWN */
+    char reason[HEALTH_REASON_MAX];
+};
+
+/*
+ * Joins the N > 0 metrics IN into OUT (all but its time).  Within a group the sub-scores are
+ * averaged by weight, and the riskiest metric speaks for it; groups are joined by a geometric mean
+ * weighted by their heaviest metric, and their risks as independent ones.
+ */
+void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
+                       struct health_score *out);
+
+/* "nbd_read_us 41 ms, critical 50 ms expected in 12 min": what RISK rests on, in words. */
+void health_reason(const struct health_limit *limit, const struct health_risk *risk,
+                   char out[HEALTH_REASON_MAX]);
+
+#endif
