@@ -1,0 +1,116 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# What every command promises about its own documentation.
+
+load helpers
+load sandbox
+
+setup()
+{
+  common_setup
+  cd "$SRC" || return
+  COMMANDS=()
+  local dir
+  for dir in cmd/*/; do
+    dir=${dir%/}
+    [[ ! -e $dir/${dir##*/}.c ]] || COMMANDS+=("${dir##*/}")
+  done
+}
+
+# complete WORD...: the completions of the last word, sorted, on one line.
+complete_words()
+{
+  (
+    compopt() { :; }
+    # shellcheck source=completions/gateshift.bash
+    source "$SRC/completions/gateshift.bash"
+    COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+    _gateshift "$1" "${!#}" "${COMP_WORDS[COMP_CWORD - 1]}"
+    printf '%s\n' "${COMPREPLY[@]}" | sort | xargs
+  )
+}
+
+@test "help: every command prints its usage and options to stdout" {
+  local name option
+  for name in "${COMMANDS[@]}"; do
+    run --separate-stderr -0 "$name" --help
+    [[ $output == "Usage: $name"* && -z $stderr ]]
+    while read -r option; do
+      [[ $output == *"$option"* ]]
+    done < <("$name" --long-options)
+  done
+}
+
+@test "help: every command prints its version" {
+  local name
+  for name in "${COMMANDS[@]}"; do
+    run --separate-stderr -0 "$name" --version
+    [[ $output =~ ^"$name (gateshift) "[0-9.]+$ && -z $stderr ]]
+  done
+}
+
+@test "help: every command refuses an unknown option with 64" {
+  local name
+  for name in "${COMMANDS[@]}"; do
+    run --separate-stderr -64 "$name" --no-such-option
+    [[ -z $output && $stderr == "$name: "*"--no-such-option"* ]]
+  done
+}
+
+@test "help: every command notices that stdout is full or closed" {
+  local name
+  for name in "${COMMANDS[@]}"; do
+    run -74 bash -c "$name --help >/dev/full"
+    [[ $output == "$name: "* && ${#lines[@]} -eq 1 ]]
+    run -74 bash -c "$name --help >&-"
+    [[ $output == "$name: "* && ${#lines[@]} -eq 1 ]]
+  done
+}
+
+@test "help: every command's options are those of its page, and are completed" {
+  run -0 tests/lint/options "$BUILD/bin"
+  [[ -z $output ]]
+}
+
+@test "help: every page is free of mandoc's warnings" {
+  command -v mandoc || skip "no mandoc"
+  run -0 mandoc -T lint -W warning man/*.[1578]
+  [[ -z $output ]]
+}
+
+@test "help: the examples in the pages do what they show" {
+  cd "$GS"
+  sandbox_fill
+  run -0 "$SRC/tests/page-examples" "$SRC"/man/*.[1578]
+  echo "$output"
+  [[ -z $output ]]
+}
+
+@test "completion: options come from the command" {
+  run -0 complete_words route-set --exp
+  [[ $output == --expect-epoch= ]]
+}
+
+@test "completion: volumes and gateways come from the configuration" {
+  cp share/config/*.csv "$GATESHIFT_CONFIG"
+  run -0 complete_words route-set v
+  [[ $output == 'vm-1 vm-2' ]]
+  run -0 complete_words route-set --expect-epoch 3 vm-1 g
+  [[ $output == 'gw-a gw-b gw-c' ]]
+  run -0 complete_words gateway-probe gw-a gw-b gw-
+  [[ $output == 'gw-a gw-b gw-c' ]]
+}
+
+@test "completion: the configuration is that of --config" {
+  mkdir "$GS/other"
+  printf 'size_bytes,volume\r\n1,elsewhere\r\n' >"$GS/other/volumes.csv"
+  run -0 complete_words route-set --config = "$GS/other" e
+  [[ $output == elsewhere ]]
+}
+
+@test "completion: other arguments are files" {
+  cd "$GS"
+  touch plan.csv
+  run -0 complete_words migrate-exec pl
+  [[ $output == plan.csv ]]
+}
