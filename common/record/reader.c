@@ -271,14 +271,16 @@ static int next_file(struct rec_reader *r)
 static int read_field(struct rec_reader *r, size_t col, const char *text)
 {
     const struct rec_column *c = &r->schema->columns[col];
-    char quoted[80];
     r->texts[col] = text;
     r->values[col].uint = 0;
     if (!*text)
         return c->flags & REC_EMPTY ? 0 : refuse(r, "%s is empty", c->name);
     if (value_parse(c, text, &r->values[col]) == 0)
         return 0;
-    return refuse(r, "%s '%s' is not %s", c->name, shown(text, quoted), value_expected(c));
+    char quoted[80];
+    char expected[VALUE_EXPECTED_MAX];
+    value_expected(c, expected);
+    return refuse(r, "%s '%s' is not %s", c->name, shown(text, quoted), expected);
 }
 
 static int read_fields(struct rec_reader *r)

@@ -5,7 +5,6 @@
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/error.h"
@@ -137,7 +136,14 @@ int value_parse(const struct rec_column *c, const char *text, union value *v)
     }
 }
 
-const char *value_expected(const struct rec_column *c)
+static void list_words(const char *const *words, char text[VALUE_EXPECTED_MAX])
+{
+    size_t n = (size_t)snprintf(text, VALUE_EXPECTED_MAX, "one of");
+    for (size_t i = 0; words[i] && n < VALUE_EXPECTED_MAX; i++)
+        n += (size_t)snprintf(text + n, VALUE_EXPECTED_MAX - n, "%s %s", i ? "," : "", words[i]);
+}
+
+void value_expected(const struct rec_column *c, char text[VALUE_EXPECTED_MAX])
 {
     static const char *const expected[] = {
         [REC_TEXT] = "text",
@@ -150,9 +156,11 @@ const char *value_expected(const struct rec_column *c)
         [REC_BENEFIT] = "a number from -10 to 10",
         [REC_LATENCY] = "a number of microseconds from 0 to 1e12",
         [REC_ERRNO] = "an errno name",
-        [REC_WORD] = "one of the words allowed",
     };
-    return expected[c->type];
+    if (c->type == REC_WORD)
+        list_words(c->words, text);
+    else
+        snprintf(text, VALUE_EXPECTED_MAX, "%s", expected[c->type]);
 }
 
 double value_real(const struct rec_column *c, union value v)
@@ -252,9 +260,9 @@ static int format_scaled(double v, int decimals, char *text)
 static int format_significant(double v, char *text)
 {
     int len = snprintf(text, VALUE_TEXT_MAX, "%.6g", v == 0 ? 0.0 : v);
-    double size = fabs(v);
-    if (size >= 1e5 && size < 1e15 && strchr(text, 'e'))
-        len = snprintf(text, VALUE_TEXT_MAX, "%.0f", strtod(text, NULL));
+    double rounded;
+    if (fabs(v) >= 1e5 && fabs(v) < 1e15 && strchr(text, 'e') && parse_f64(text, &rounded) == 0)
+        len = snprintf(text, VALUE_TEXT_MAX, "%.0f", rounded);
     return len;
 }
 
@@ -276,7 +284,7 @@ int value_format_real(const struct rec_column *c, double v, char text[VALUE_TEXT
     if (f && f->decimals >= 0) {
         /* What rounding alone put outside still rounds back inside. */
         double slack = 0.5 / powers_of_ten[f->decimals];
-        if (v <= f->min - slack || v >= f->max + slack)
+        if ((v < f->min && v <= f->min - slack) || (v > f->max && v >= f->max + slack))
             return -EINVAL;
         return format_fixed(f, v, text);
     }

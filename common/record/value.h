@@ -10,9 +10,13 @@
 
 /* A number's text, with NUL. */
 #define VALUE_TEXT_MAX 48
+/* What value_expected() says, with NUL. */
+#define VALUE_EXPECTED_MAX 256
 
-/* Which member counts depends on the type: real for REC_TIME, _REAL, _RATIO, _BENEFIT, _LATENCY;
- * sint for REC_INT; uint for REC_UINT, _ERRNO and _WORD. */
+/*
+ * Which member counts depends on the type: real for REC_TIME, _REAL, _RATIO, _BENEFIT, _LATENCY;
+ * sint for REC_INT; uint for REC_UINT, _ERRNO and _WORD.
+ */
 union value {
     double real;
     int64_t sint;
@@ -23,7 +27,7 @@ union value {
 int value_parse(const struct rec_column *c, const char *text, union value *v);
 
 /* What a value of the column must be, for messages: "a time in Unix seconds". */
-const char *value_expected(const struct rec_column *c);
+void value_expected(const struct rec_column *c, char text[VALUE_EXPECTED_MAX]);
 
 /* A value of the column as a number; 0 for REC_TEXT and REC_NAME. */
 double value_real(const struct rec_column *c, union value v);

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/fleet/fleet.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/fsfile.h"
+#include "tests/unit/tap.h"
+
+#define ALL_PARTS (FLEET_GATEWAYS | FLEET_VOLUMES | FLEET_SITES | FLEET_DISTANCES)
+
+static const char *const names[] = {"gateways.csv", "volumes.csv", "sites.csv", "distances.csv"};
+
+static const char gateways[] = "gateway,uri,site,capacity_bytes,iops_limit,state,hook\n"
+                               "gw-a,nbd+unix:///?socket=/a,eu,,,active,dir /srv/gw-a\n"
+                               "gw-b,nbd://b:1,us,1000,5.5,drain,\n"
+                               "gw-c,nbd://c:1,,,,down,\n";
+static const char volumes[] = "volume,size_bytes,policy,gateways,group\n"
+                              "v1,,auto,,\n"
+                              "v2,4096,pinned, gw-a  gw-b ,g\n";
+static const char sites[] = "client,site,tz\n"
+                            "*,else,\n"
+                            "10.0.0.0/8,eu,Europe/Berlin\n"
+                            "10.1.0.0/16,us,\n"
+                            "10.1.2.3,one,\n"
+                            "10.1.2.128/25,half,\n"
+                            "2001:db8::/32,six,\n"
+                            "uid:7,seven,\n";
+static const char distances[] = "site,gateway,rtt_us\neu,gw-a,100\nfar,gw-b,200.5\n";
+
+static char dir[] = "/tmp/gs-fleet-XXXXXX";
+
+static const char *path_of(size_t i)
+{
+    static char path[64];
+    snprintf(path, sizeof(path), "%s/%s", dir, names[i]);
+    return path;
+}
+
+static void put(size_t i, const char *text)
+{
+    if (text)
+        CHECK(fsfile_replace(path_of(i), text, strlen(text)) == 0);
+    else
+        unlink(path_of(i));
+}
+
+static void put_all(void)
+{
+    put(0, gateways);
+    put(1, volumes);
+    put(2, sites);
+    put(3, distances);
+}
+
+static void test_load(void)
+{
+    struct fleet f = {0};
+    put_all();
+    CHECK(fleet_load(&f, dir, ALL_PARTS) == 0);
+    CHECK_EQ_U64(f.gateway_names.n, 3);
+    const struct fleet_gateway *g = fleet_gateway(&f, "gw-b");
+    CHECK(g == &f.gateways[1]);
+    CHECK_STR(g->name, "gw-b");
+    CHECK_STR(g->uri, "nbd://b:1");
+    CHECK_STR(g->site, "us");
+    CHECK_EQ_U64(g->capacity_bytes, 1000);
+    CHECK(g->iops_limit == 5.5);
+    CHECK(g->state == GATEWAY_STATE_DRAIN);
+    CHECK_STR(g->hook, "");
+    CHECK_STR(f.gateways[0].hook, "dir /srv/gw-a");
+    CHECK_EQ_U64(f.gateways[0].capacity_bytes, 0);
+    CHECK(!fleet_gateway(&f, "gw-x"));
+    const struct fleet_volume *v = fleet_volume(&f, "v2");
+    CHECK_EQ_U64(v->size_bytes, 4096);
+    CHECK(v->policy == POLICY_PINNED);
+    CHECK_STR(v->group, "g");
+    CHECK_STR(v->anti, "");
+    CHECK(!fleet_volume(&f, "v3"));
+    fleet_release(&f);
+    fleet_release(&f);
+}
+
+static void test_allowed(void)
+{
+    struct fleet f = {0};
+    CHECK(fleet_load(&f, dir, ALL_PARTS) == 0);
+    CHECK(fleet_allowed(&f, "v1", "gw-c"));
+    CHECK(fleet_allowed(&f, "unlisted", "gw-c"));
+    CHECK(fleet_allowed(&f, "v2", "gw-a"));
+    CHECK(fleet_allowed(&f, "v2", "gw-b"));
+    CHECK(!fleet_allowed(&f, "v2", "gw-c"));
+    CHECK(!fleet_allowed(&f, "v2", "gw-"));
+    CHECK(!fleet_allowed(&f, "v2", ""));
+    fleet_release(&f);
+}
+
+static void test_sites(void)
+{
+    static const char *const cases[][2] = {
+        {"10.9.9.9", "eu"},
+        {"10.9.9.9:40000", "eu"},
+        {"10.1.9.9", "us"},
+        {"10.1.2.3:5", "one"},
+        {"10.1.2.127", "us"},
+        {"10.1.2.128", "half"},
+        {"10.1.2.255:1", "half"},
+        {"11.0.0.1", "else"},
+        {"[2001:db8::1]:80", "six"},
+        {"2001:db8:ffff::1", "six"},
+        {"2001:db9::1", "else"},
+        {"[::ffff:10.1.2.3]:9", "one"},
+        {"uid:7", "seven"},
+        {"uid:70", "else"},
+        {"uid:", "else"},
+        {"host", "else"},
+        {"", "else"},
+        {"[", "else"},
+        {"*", "else"},
+    };
+    struct fleet f = {0};
+    CHECK(fleet_load(&f, dir, FLEET_SITES) == 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        CHECK_STR(fleet_site_of(&f, cases[i][0]), cases[i][1]);
+    fleet_release(&f);
+}
+
+static void test_distances(void)
+{
+    struct fleet f = {0};
+    CHECK(fleet_load(&f, dir, FLEET_DISTANCES) == 0);
+    CHECK_EQ_U64(f.gateway_names.n, 3); /* brought along */
+    CHECK_EQ_U64(f.site_names.n, 3);    /* eu, us, far */
+    size_t far = (size_t)intern_find(&f.site_names, "far");
+    size_t eu = (size_t)intern_find(&f.site_names, "eu");
+    CHECK(f.rtt_us[eu * 3 + 0] == 100);
+    CHECK(isnan(f.rtt_us[eu * 3 + 1]));
+    CHECK(f.rtt_us[far * 3 + 1] == 200.5);
+    CHECK(isnan(f.rtt_us[far * 3 + 2]));
+    fleet_release(&f);
+}
+
+static void test_absent(void)
+{
+    struct fleet f = {0};
+    put(1, NULL);
+    put(2, NULL);
+    put(3, NULL);
+    CHECK(fleet_load(&f, dir, ALL_PARTS) == 0);
+    CHECK(fleet_allowed(&f, "v2", "gw-c"));
+    CHECK_STR(fleet_site_of(&f, "10.1.2.3"), "default");
+    CHECK(isnan(f.rtt_us[0]));
+    fleet_release(&f);
+    put(0, NULL);
+    CHECK(fleet_load(&f, dir, ALL_PARTS) == -ENOENT);
+    CHECK(f.status == EX_NOINPUT);
+    CHECK(strstr(f.error, "gateways.csv': no such file or directory"));
+    fleet_release(&f);
+    CHECK(fleet_load(&f, dir, FLEET_VOLUMES | FLEET_SITES) == 0);
+    fleet_release(&f);
+    put_all();
+}
+
+/* Each mistake is named with its file and line. */
+static void test_mistakes(void)
+{
+    static const struct {
+        size_t file;
+        const char *text;
+        int status;
+        const char *error; /* behind the folder's name */
+    } cases[] = {
+        {0, "gateway,uri,site,capacity_bytes,iops_limit,state,hook\na,u,,,,active,\na,u,,,,down,\n",
+         EX_CONFIG, "gateways.csv:3: gateway 'a' stands twice"},
+        {0, "gateway,uri\na,u\n", EX_DATAERR,
+         "gateways.csv:1: column 'site' of gateway records is missing"},
+        {0, "gateway,uri,site,capacity_bytes,iops_limit,state,hook\na,u,,,,up,\n", EX_DATAERR,
+         "gateways.csv:2: state 'up' is not one of active, cordoned, drain, down"},
+        {1, "volume,size_bytes,policy,gateways\nv,,auto,\nv,,auto,\n", EX_CONFIG,
+         "volumes.csv:3: volume 'v' stands twice"},
+        {1, "volume,size_bytes,policy,gateways\nv,,auto,gw-a gw-x\n", EX_CONFIG,
+         "volumes.csv:2: no gateway 'gw-x' in gateways.csv"},
+        {2, "client,site\n10.0.0.0/33,eu\n", EX_CONFIG,
+         "sites.csv:2: client '10.0.0.0/33' is not an address, a prefix, uid:N or *"},
+        {2, "client,site\nuid:x,eu\n", EX_CONFIG,
+         "sites.csv:2: client 'uid:x' is not an address, a prefix, uid:N or *"},
+        {2, "client,site\n*,eu\n*,us\n", EX_CONFIG, "sites.csv:3: client '*' stands twice"},
+        {3, "site,gateway,rtt_us\neu,gw-x,1\n", EX_CONFIG,
+         "distances.csv:2: no gateway 'gw-x' in gateways.csv"},
+        {3, "site,gateway,rtt_us\neu,gw-a,1\neu,gw-a,2\n", EX_CONFIG,
+         "distances.csv: site 'eu' and gateway 'gw-a' stand twice"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fleet f = {0};
+        put_all();
+        if (cases[i].file == 0)
+            put(1, NULL);
+        put(cases[i].file, cases[i].text);
+        CHECK(fleet_load(&f, dir, ALL_PARTS) < 0);
+        CHECK_EQ_U64(f.status, cases[i].status);
+        CHECK(strlen(f.error) > strlen(dir));
+        CHECK_STR(f.error + strlen(dir) + 1, cases[i].error);
+        fleet_release(&f);
+    }
+    put_all();
+}
+
+int main(void)
+{
+    test_begin("fleet");
+    CHECK(mkdtemp(dir));
+    test_load();
+    test_allowed();
+    test_sites();
+    test_distances();
+    test_absent();
+    test_mistakes();
+    for (size_t i = 0; i < 4; i++)
+        put(i, NULL);
+    rmdir(dir);
+    return test_done();
+}
