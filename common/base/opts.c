@@ -53,7 +53,7 @@ void opts_parse(const struct argp *argp, int argc, char **argv, void *input)
     };
     const struct argp_child children[] = {{argp, 0, NULL, 0}, {0}};
     const struct argp root = {
-        common, parse_common, argp->args_doc, argp->doc, children, argp->help_filter, NULL,
+        common, parse_common, NULL, argp->doc, children, argp->help_filter, NULL,
     };
     err_check_stdout();
     argp_program_version_hook = print_version;
