@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static void print_line(const char *fmt, va_list ap)
+__attribute__((format(printf, 1, 0))) static void print_line(const char *fmt, va_list ap)
 {
     char line[4096];
     int head = snprintf(line, sizeof(line), "%s: ", program_invocation_short_name);
