@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-plan/inputs.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "common/base/error.h"
+#include "common/fleet/fleet.h"
+#include "common/record/record.h"
+#include "common/route/store.h"
+
+struct load {
+    struct plan_fleet *f;
+    const struct fleet *config;
+    struct intern unknown; /* gateways that were noted */
+};
+
+typedef void take_record(struct load *l, struct rec_reader *r);
+
+static void check(int err)
+{
+    if (err < 0)
+        err_die(EX_OSERR, "cannot plan: %s", err_text(err));
+}
+
+static void read_file(struct load *l, const struct rec_schema *schema, const char *path,
+                      take_record *take)
+{
+    char *paths[] = {(char *)path};
+    struct rec_reader *r = rec_reader_new(schema);
+    if (!r)
+        check(-ENOMEM);
+    rec_reader_files(r, paths, 1);
+    int got;
+    while ((got = rec_reader_next(r)) > 0)
+        take(l, r);
+    if (got < 0)
+        err_die(rec_reader_status(r), "%s", rec_reader_error(r));
+    rec_reader_free(r);
+}
+
+static double real_or_nan(const struct rec_reader *r, size_t col)
+{
+    return rec_present(r, col) ? rec_real(r, col) : (double)NAN;
+}
+
+/* ---- configuration ---- */
+
+static void add_gateways(struct load *l)
+{
+    for (size_t i = 0; i < l->config->gateway_names.n; i++) {
+        const struct fleet_gateway *g = &l->config->gateways[i];
+        const struct plan_gateway p = {
+            .name = g->name,
+            .state = g->state,
+            .capacity_bytes = g->capacity_bytes,
+            .iops_limit = g->iops_limit,
+        };
+        check(plan_fleet_gateway(l->f, &p));
+    }
+}
+
+/* ---- routes ---- */
+
+/* WHERE: "name:line" of the record, for the message about a second one. */
+static void add_route(struct load *l, struct plan_volume *v, const char *other, const char *where)
+{
+    const struct fleet_volume *listed = fleet_volume(l->config, v->name);
+    v->policy = listed ? listed->policy : POLICY_AUTO;
+    if (!v->size_bytes && listed)
+        v->size_bytes = listed->size_bytes;
+    int err = plan_fleet_volume(l->f, v, other, listed ? listed->gateways : "");
+    if (err == -EEXIST)
+        err_die(EX_DATAERR, "%s: a second route of volume '%s'", where, v->name);
+    check(err);
+    if (plan_fleet_find(l->f, v->owner_name) == PLAN_NONE)
+        err_warn("%s: gateway '%s' of volume '%s' is not in gateways.csv: volume left alone", where,
+                 v->owner_name, v->name);
+}
+
+static void take_route(struct load *l, struct rec_reader *r)
+{
+    struct plan_volume v = {
+        .name = rec_text(r, ROUTE_VOLUME),
+        .owner_name = rec_text(r, ROUTE_GATEWAY),
+        .state = rec_word(r, ROUTE_STATE),
+        .epoch = rec_uint(r, ROUTE_EPOCH),
+        .size_bytes = rec_uint(r, ROUTE_SIZE_BYTES),
+        .routed = rec_real(r, ROUTE_TIME),
+    };
+    add_route(l, &v, rec_text(r, ROUTE_TARGET), rec_reader_where(r));
+}
+
+static int take_stored(const struct route *r, void *arg)
+{
+    struct plan_volume v = {
+        .name = r->volume,
+        .owner_name = r->gateway,
+        .state = r->state,
+        .epoch = r->epoch,
+        .size_bytes = r->size_bytes,
+        .routed = r->time,
+    };
+    add_route(arg, &v, r->target, "routes");
+    return 0;
+}
+
+static void read_store(struct load *l, const char *state)
+{
+    struct route_store *s = NULL;
+    int err = route_store_open(state, false, &s);
+    if (err < 0)
+        err_die(err == -ENOENT ? EX_NOINPUT : EX_OSERR, "cannot open the route store in '%s': %s",
+                state, err_text(err));
+    err = route_store_each(s, take_stored, l);
+    if (err < 0)
+        err_die(err == -EBADMSG ? EX_DATAERR : EX_IOERR, "cannot read '%s': %s",
+                route_store_path(s), *route_store_error(s) ? route_store_error(s) : err_text(err));
+    route_store_close(s);
+}
+
+/* ---- scores and history ---- */
+
+/* Says once for each gateway that its records are left out; a typing error should be seen. */
+static void note_unknown(struct load *l, const char *gateway, const char *where)
+{
+    if (plan_fleet_find(l->f, gateway) != PLAN_NONE || intern_find(&l->unknown, gateway) >= 0)
+        return;
+    err_warn("%s: gateway '%s' is not in gateways.csv: ignored", where, gateway);
+    if (intern_add(&l->unknown, gateway) < 0)
+        check(-ENOMEM);
+}
+
+static void took(struct load *l, int err, const char *gateway, const char *where)
+{
+    if (err == -EEXIST)
+        err_die(EX_DATAERR, "%s: contradicts an earlier score of the same time", where);
+    if (err == -ENOENT)
+        note_unknown(l, gateway, where);
+    else
+        check(err);
+}
+
+static void take_health(struct load *l, struct rec_reader *r)
+{
+    const char *gateway = rec_text(r, HEALTH_GATEWAY);
+    const struct plan_health h = {
+        .time = rec_real(r, HEALTH_TIME),
+        .ghs = real_or_nan(r, HEALTH_GHS),
+        .p_fail = real_or_nan(r, HEALTH_P_FAIL),
+        .confidence = rec_real(r, HEALTH_CONFIDENCE),
+        .reason = rec_text(r, HEALTH_REASON),
+    };
+    took(l, plan_fleet_health(l->f, gateway, &h), gateway, rec_reader_where(r));
+}
+
+static void take_affinity(struct load *l, struct rec_reader *r)
+{
+    const char *gateway = rec_text(r, AFFINITY_GATEWAY);
+    const struct plan_demand d = {
+        .time = rec_real(r, AFFINITY_TIME),
+        .confidence = rec_real(r, AFFINITY_CONFIDENCE),
+        .requests = rec_real(r, AFFINITY_REQUESTS),
+        .horizon_s = rec_real(r, AFFINITY_HORIZON_S),
+    };
+    int err = plan_fleet_affinity(l->f, rec_text(r, AFFINITY_VOLUME), gateway,
+                                  rec_real(r, AFFINITY_DAS), rec_real(r, AFFINITY_SHARE), &d);
+    took(l, err, gateway, rec_reader_where(r));
+}
+
+static void take_event(struct load *l, struct rec_reader *r)
+{
+    check(plan_history_event(&l->f->history, rec_real(r, EVENT_TIME), rec_text(r, EVENT_MIGRATION),
+                             rec_text(r, EVENT_VOLUME), rec_text(r, EVENT_SOURCE),
+                             rec_text(r, EVENT_TARGET), rec_word(r, EVENT_EVENT),
+                             rec_text(r, EVENT_DETAIL)));
+}
+
+/* ---- all of it ---- */
+
+static void load_records(struct load *l, const struct inputs *in)
+{
+    add_gateways(l);
+    if (in->routes)
+        read_file(l, &rec_route, in->routes, take_route);
+    else
+        read_store(l, in->state);
+    read_file(l, &rec_health, in->health, take_health);
+    l->f->with_affinity = in->affinity != NULL;
+    if (in->affinity)
+        read_file(l, &rec_affinity, in->affinity, take_affinity);
+    l->f->with_history = in->history != NULL;
+    if (in->history)
+        read_file(l, &rec_event, in->history, take_event);
+}
+
+void inputs_load(const struct inputs *in, struct plan_fleet *f)
+{
+    struct fleet config = {0};
+    if (fleet_load(&config, in->config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
+        err_die(config.status, "%s", config.error);
+    struct load l = {.f = f, .config = &config};
+    load_records(&l, in);
+    check(plan_fleet_settle(f));
+    intern_release(&l.unknown);
+    fleet_release(&config);
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Reads what the planner decides on.  These functions end the program on bad input. */
+#ifndef GS_MIGRATE_PLAN_INPUTS_H
+#define GS_MIGRATE_PLAN_INPUTS_H
+
+#include "common/plan/fleet.h"
+
+/* Where it stands; "-" is standard input.  All borrowed. */
+struct inputs {
+    const char *config;   /* folder of gateways.csv and volumes.csv */
+    const char *state;    /* folder of the route store */
+    const char *health;   /* file */
+    const char *affinity; /* file, or NULL: none */
+    const char *routes;   /* file, or NULL: the route store */
+    const char *history;  /* file, or NULL: none */
+};
+
+/* Fills F (zero-initialised) and settles it; notes about what is left out go to stderr. */
+void inputs_load(const struct inputs *in, struct plan_fleet *f);
+
+#endif

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * migrate-plan: decides which volumes should move to which gateway, and says why.
+ *
+ * Reads health and affinity scores, the routes and the history of moves; prints plan records.  The
+ * decision itself is common/plan: benefit = GHS(t) - GHS(s) + DAS(v,t), seven guards with
+ * hysteresis, a greedy choice on a projection of room and load.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/fsfile.h"
+#include "common/base/opts.h"
+#include "common/plan/choose.h"
+#include "cmd/migrate-plan/inputs.h"
+#include "cmd/migrate-plan/knobs.h"
+#include "cmd/migrate-plan/report.h"
+#include "cmd/migrate-plan/tape.h"
+
+enum {
+    OPT_AFFINITY = OPT_LONG + 0x100,
+    OPT_EXPLAIN,
+    OPT_HEALTH,
+    OPT_HISTORY,
+    OPT_NOW,
+    OPT_RECORD,
+    OPT_REPLAY,
+    OPT_ROUTES,
+};
+
+/* The reason in a file "frozen" that is longer than this is cut. */
+enum { FROZEN_MAX = 4096 };
+static const double latest_time_s = 253402300799; /* as in records */
+
+struct opts {
+    struct opts_dirs dirs;
+    struct knobs knobs;
+    struct inputs inputs;
+    const char *record;
+    const char *replay;
+    const char *verdicts;
+    bool explain;
+    double now; /* Unix seconds; -1: the clock's */
+};
+
+static const struct argp_option options[] = {
+    {"affinity", OPT_AFFINITY, "FILE", 0, "Affinity records (default: every affinity is 0.5)", 0},
+    {"explain", OPT_EXPLAIN, "FILE", OPTION_ARG_OPTIONAL,
+     "Verdict records to FILE, or as a table to stderr", 0},
+    {"health", OPT_HEALTH, "FILE", 0, "Health records (required, but for --replay)", 0},
+    {"history", OPT_HISTORY, "FILE", 0,
+     "Event records of past moves (default STATE/history.csv, if it is there)", 0},
+    {"now", OPT_NOW, "TIME", 0, "Plan as of TIME, Unix seconds (default: the clock)", 0},
+    {"record", OPT_RECORD, "DIR", 0, "Save every input and option in DIR", 0},
+    {"replay", OPT_REPLAY, "DIR", 0,
+     "Decide again on what --record saved; limits given here replace the saved ones", 0},
+    {"routes", OPT_ROUTES, "FILE", 0, "Route records (default: the route store in STATE)", 0},
+    {0},
+};
+
+static void check_opts(const struct opts *o, const struct argp_state *st)
+{
+    const char *const files[] = {o->inputs.health, o->inputs.affinity, o->inputs.routes,
+                                 o->inputs.history};
+    int piped = 0;
+    bool given = false;
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        given = given || files[i];
+        piped += files[i] && !strcmp(files[i], "-");
+    }
+    if (o->replay && (given || o->record || o->now >= 0))
+        argp_error(st, "--replay takes its inputs and the time from DIR");
+    if (!o->replay && !o->inputs.health)
+        argp_error(st, "--health FILE is required");
+    if (piped > 1)
+        argp_error(st, "only one input can be standard input");
+    if (o->verdicts && !strcmp(o->verdicts, "-"))
+        argp_error(st, "--explain: standard output is the plan's");
+}
+
+static error_t parse_opt(int key, char *arg, struct argp_state *st)
+{
+    struct opts *o = st->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        st->child_inputs[0] = &o->knobs;
+        st->child_inputs[1] = &o->dirs;
+        return 0;
+    case OPT_AFFINITY:
+        o->inputs.affinity = arg;
+        return 0;
+    case OPT_EXPLAIN:
+        o->explain = true;
+        o->verdicts = arg;
+        return 0;
+    case OPT_HEALTH:
+        o->inputs.health = arg;
+        return 0;
+    case OPT_HISTORY:
+        o->inputs.history = arg;
+        return 0;
+    case OPT_NOW:
+        o->now = opts_f64(st, "now", arg, 0, latest_time_s);
+        return 0;
+    case OPT_RECORD:
+        o->record = arg;
+        return 0;
+    case OPT_REPLAY:
+        o->replay = arg;
+        return 0;
+    case OPT_ROUTES:
+        o->inputs.routes = arg;
+        return 0;
+    case ARGP_KEY_END:
+        check_opts(o, st);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static const struct argp argp = {
+    options,
+    parse_opt,
+    NULL,
+    "Plan moves of volumes between gateways.\v"
+    "Prints plan records, none if nothing is worth moving.  DURATION takes ms, s, m, h, d, w.",
+    (const struct argp_child[]){{&knobs_argp, 0, NULL, 0}, {&opts_dirs_argp, 0, NULL, 0}, {0}},
+    NULL,
+    NULL,
+};
+
+/* Says so if the operator stopped all planning by a file "frozen" in the state folder. */
+static bool frozen(const char *state)
+{
+    struct buf path = {0}, why = {0};
+    if (buf_printf(&path, "%s/frozen", state) < 0)
+        err_die(EX_OSERR, "out of memory");
+    int err = fsfile_read(path.data, FROZEN_MAX, &why);
+    if (err != -ENOENT) {
+        const char *reason = why.len ? why.data : "no reason given";
+        err_warn("frozen by '%s': %.*s: nothing is planned", path.data,
+                 (int)strcspn(reason, "\r\n"), reason);
+    }
+    buf_release(&path);
+    buf_release(&why);
+    return err != -ENOENT;
+}
+
+/* Where inputs are not named, where they usually stand. */
+static void default_inputs(struct opts *o, char **history)
+{
+    o->inputs.config = o->dirs.config;
+    o->inputs.state = o->dirs.state;
+    if (asprintf(history, "%s/history.csv", o->dirs.state) < 0)
+        err_die(EX_OSERR, "out of memory");
+    if (!o->inputs.history && access(*history, F_OK) == 0)
+        o->inputs.history = *history;
+    if (o->now < 0)
+        o->now = clock_now();
+}
+
+static void plan(const struct opts *o, const struct inputs *in, double now)
+{
+    struct plan_fleet fleet = {0};
+    inputs_load(in, &fleet);
+    struct report *r = report_new(o->explain, o->verdicts);
+    const struct plan_sink sink = report_sink(r);
+    int err = plan_choose(&fleet, &o->knobs.limits, now, &sink);
+    if (err < 0)
+        err_die(EX_OSERR, "cannot plan: %s", err_text(err));
+    report_finish(r);
+    plan_fleet_release(&fleet);
+}
+
+int main(int argc, char **argv)
+{
+    struct opts o = {.now = -1};
+    struct tape tape = {0};
+    char *history = NULL;
+    opts_dirs_init(&o.dirs);
+    knobs_init(&o.knobs);
+    opts_parse(&argp, argc, argv, &o);
+    if (!o.replay && frozen(o.dirs.state)) {
+        report_finish(report_new(o.explain, o.verdicts));
+        return EX_TEMPFAIL;
+    }
+    default_inputs(&o, &history);
+    if (o.replay)
+        tape_replay(&tape, o.replay, &o.knobs);
+    else if (o.record)
+        tape_record(&tape, o.record, &o.inputs, o.now, &o.knobs);
+    const bool taped = o.replay || o.record;
+    plan(&o, taped ? &tape.inputs : &o.inputs, taped ? tape.now : o.now);
+    tape_release(&tape);
+    free(history);
+    return 0;
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-plan/outfile.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "common/base/fsfile.h"
+
+struct outfile {
+    const char *path;
+    char *temporary; /* NULL: written directly */
+    FILE *stream;
+};
+
+static _Noreturn void fail(const struct outfile *o, int status, int err)
+{
+    if (o->temporary)
+        unlink(o->temporary);
+    err_die(status, "cannot write '%s': %s", o->path, err_text(err));
+}
+
+void outfile_fail(const struct outfile *o, int err)
+{
+    fail(o, EX_IOERR, err);
+}
+
+static FILE *open_temporary(struct outfile *o)
+{
+    if (asprintf(&o->temporary, "%s.XXXXXX", o->path) < 0)
+        err_die(EX_OSERR, "out of memory");
+    int fd = mkstemp(o->temporary);
+    if (fd < 0)
+        err_die(EX_CANTCREAT, "cannot create '%s': %s", o->path, err_text(errno));
+    /* mkstemp() makes a private file; what takes its place should be like any other. */
+    mode_t mask = umask(0);
+    umask(mask);
+    if (fchmod(fd, 0666 & ~mask) < 0)
+        fail(o, EX_CANTCREAT, errno);
+    return fdopen(fd, "w");
+}
+
+struct outfile *outfile_open(const char *path)
+{
+    struct outfile *o = calloc(1, sizeof(*o));
+    struct stat st;
+    if (!o)
+        err_die(EX_OSERR, "out of memory");
+    o->path = path;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        o->stream = fopen(path, "we");
+    else
+        o->stream = open_temporary(o);
+    if (!o->stream)
+        fail(o, EX_CANTCREAT, errno);
+    return o;
+}
+
+FILE *outfile_stream(struct outfile *o)
+{
+    return o->stream;
+}
+
+static void replace(const struct outfile *o)
+{
+    if (fsync(fileno(o->stream)) < 0)
+        fail(o, EX_IOERR, errno);
+    if (rename(o->temporary, o->path) < 0)
+        fail(o, EX_CANTCREAT, errno);
+    fsfile_sync_parent(o->path);
+}
+
+void outfile_close(struct outfile *o)
+{
+    if (fflush(o->stream) != 0 || ferror(o->stream))
+        fail(o, EX_IOERR, errno ? errno : EIO);
+    if (o->temporary)
+        replace(o);
+    fclose(o->stream);
+    free(o->temporary);
+    free(o);
+}

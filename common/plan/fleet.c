@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/plan/fleet.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+
+enum { WORD_BITS = 64 };
+
+static const char *keep(struct plan_fleet *f, const char *s)
+{
+    long id = intern_add(&f->text, s ? s : "");
+    return id < 0 ? NULL : f->text.names[id];
+}
+
+size_t plan_fleet_find(const struct plan_fleet *f, const char *gateway)
+{
+    long id = intern_find(&f->gateway_names, gateway);
+    return id < 0 ? PLAN_NONE : (size_t)id;
+}
+
+int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g)
+{
+    size_t n = f->gateway_names.n;
+    if (plan_fleet_find(f, g->name) != PLAN_NONE)
+        return -EEXIST;
+    if (vec_room(&f->gateways, n, &f->gateways_cap, sizeof(*f->gateways)) < 0 ||
+        intern_add(&f->gateway_names, g->name) < 0)
+        return -ENOMEM;
+    f->gateways[n] = *g;
+    f->gateways[n].name = f->gateway_names.names[n];
+    f->gateways[n].scored = false;
+    return 0;
+}
+
+/* ---- volumes ---- */
+
+static void allow(const struct plan_fleet *f, uint64_t *bits, const char *name, size_t len)
+{
+    char word[256];
+    if (len >= sizeof(word))
+        return;
+    memcpy(word, name, len);
+    word[len] = '\0';
+    size_t g = plan_fleet_find(f, word);
+    if (g != PLAN_NONE)
+        bits[g / WORD_BITS] |= UINT64_C(1) << g % WORD_BITS;
+}
+
+static int parse_allowed(const struct plan_fleet *f, const char *list, uint64_t **out)
+{
+    size_t words = f->gateway_names.n / WORD_BITS + 1;
+    uint64_t *bits = calloc(words, sizeof(*bits));
+    if (!bits)
+        return -ENOMEM;
+    for (const char *p = list; *(p += strspn(p, " ")); p += strcspn(p, " "))
+        allow(f, bits, p, strcspn(p, " "));
+    *out = bits;
+    return 0;
+}
+
+int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const char *other_name,
+                      const char *allowed)
+{
+    size_t n = f->volume_names.n;
+    struct plan_volume new = *v;
+    if (intern_find(&f->volume_names, v->name) >= 0)
+        return -EEXIST;
+    new.owner_name = keep(f, v->owner_name);
+    if (!new.owner_name || vec_room(&f->volumes, n, &f->volumes_cap, sizeof(*f->volumes)) < 0)
+        return -ENOMEM;
+    new.owner = plan_fleet_find(f, v->owner_name);
+    new.other = plan_fleet_find(f, other_name);
+    new.allowed = NULL;
+    new.demand = (struct plan_demand){0};
+    new.past = (struct plan_past){0};
+    if (allowed[strspn(allowed, " ")] && parse_allowed(f, allowed, &new.allowed) < 0)
+        return -ENOMEM;
+    if (intern_add(&f->volume_names, v->name) < 0) {
+        free(new.allowed);
+        return -ENOMEM;
+    }
+    new.name = f->volume_names.names[n];
+    f->volumes[n] = new;
+    return 0;
+}
+
+bool plan_fleet_allowed(const struct plan_fleet *f, size_t volume, size_t gateway)
+{
+    const uint64_t *bits = f->volumes[volume].allowed;
+    return !bits || (bits[gateway / WORD_BITS] >> gateway % WORD_BITS & 1);
+}
+
+/* ---- health ---- */
+
+static bool same(double a, double b)
+{
+    return a == b || (isnan(a) && isnan(b));
+}
+
+static bool same_health(const struct plan_health *a, const struct plan_health *b)
+{
+    return same(a->ghs, b->ghs) && same(a->p_fail, b->p_fail) && a->confidence == b->confidence;
+}
+
+int plan_fleet_health(struct plan_fleet *f, const char *gateway, const struct plan_health *h)
+{
+    size_t i = plan_fleet_find(f, gateway);
+    if (i == PLAN_NONE)
+        return -ENOENT;
+    struct plan_gateway *g = &f->gateways[i];
+    if (g->scored && h->time == g->health.time)
+        return same_health(h, &g->health) ? 0 : -EEXIST;
+    if (g->scored && h->time < g->health.time)
+        return 0;
+    struct plan_health new = *h;
+    new.reason = keep(f, h->reason);
+    if (!new.reason)
+        return -ENOMEM;
+    g->health = new;
+    g->scored = true;
+    return 0;
+}
+
+/* ---- affinity ---- */
+
+static int make_cells(struct plan_fleet *f)
+{
+    size_t n = f->volume_names.n * f->gateway_names.n;
+    f->das = reallocarray(NULL, n + 1, sizeof(*f->das));
+    f->share = calloc(n + 1, sizeof(*f->share));
+    if (!f->das || !f->share)
+        return -ENOMEM;
+    for (size_t i = 0; i < n; i++)
+        f->das[i] = NAN;
+    return 0;
+}
+
+static void restart_demand(struct plan_fleet *f, size_t v, const struct plan_demand *d)
+{
+    size_t n = f->gateway_names.n;
+    for (size_t g = 0; g < n; g++) {
+        f->das[v * n + g] = NAN;
+        f->share[v * n + g] = 0;
+    }
+    f->volumes[v].demand = *d;
+    f->volumes[v].demand.known = true;
+}
+
+/* Of one run's records for one volume, the careful reading: least confidence, most load. */
+static void join_demand(struct plan_demand *all, const struct plan_demand *d)
+{
+    all->confidence = fmin(all->confidence, d->confidence);
+    all->requests = fmax(all->requests, d->requests);
+    all->horizon_s = fmin(all->horizon_s, d->horizon_s);
+}
+
+int plan_fleet_affinity(struct plan_fleet *f, const char *volume, const char *gateway, double das,
+                        double share, const struct plan_demand *demand)
+{
+    long v = intern_find(&f->volume_names, volume);
+    size_t g = plan_fleet_find(f, gateway);
+    if (v < 0 || g == PLAN_NONE)
+        return -ENOENT;
+    if (!f->das && make_cells(f) < 0)
+        return -ENOMEM;
+    struct plan_demand *all = &f->volumes[v].demand;
+    if (all->known && demand->time < all->time)
+        return 0;
+    if (!all->known || demand->time > all->time)
+        restart_demand(f, (size_t)v, demand);
+    double *cell = &f->das[(size_t)v * f->gateway_names.n + g];
+    if (!isnan(*cell) && *cell != das)
+        return -EEXIST;
+    *cell = das;
+    f->share[(size_t)v * f->gateway_names.n + g] = (float)share;
+    join_demand(all, demand);
+    return 0;
+}
+
+double plan_fleet_das(const struct plan_fleet *f, size_t volume, size_t gateway)
+{
+    if (!f->with_affinity)
+        return 0.5;
+    return f->das ? f->das[volume * f->gateway_names.n + gateway] : (double)NAN;
+}
+
+double plan_fleet_share(const struct plan_fleet *f, size_t volume, size_t gateway)
+{
+    return f->share ? (double)f->share[volume * f->gateway_names.n + gateway] : 0;
+}
+
+/* ---- settling ---- */
+
+static int by_name(const void *a, const void *b, void *names)
+{
+    char *const *n = names;
+    return strcmp(n[*(const size_t *)a], n[*(const size_t *)b]);
+}
+
+static int sorted(const struct intern *names, size_t **out)
+{
+    size_t *order = reallocarray(NULL, names->n + 1, sizeof(*order));
+    if (!order)
+        return -ENOMEM;
+    for (size_t i = 0; i < names->n; i++)
+        order[i] = i;
+    qsort_r(order, names->n, sizeof(*order), by_name, names->names);
+    *out = order;
+    return 0;
+}
+
+static int collect_past(struct plan_fleet *f)
+{
+    for (size_t i = 0; i < f->history.ids.n; i++) {
+        long v = intern_find(&f->volume_names, f->history.migrations[i].volume);
+        if (v >= 0 && plan_history_trips(&f->history, i, &f->volumes[v].past) < 0)
+            return -ENOMEM;
+    }
+    for (size_t v = 0; v < f->volume_names.n; v++)
+        plan_past_sort(&f->volumes[v].past);
+    return 0;
+}
+
+int plan_fleet_settle(struct plan_fleet *f)
+{
+    if (sorted(&f->gateway_names, &f->gateway_order) < 0 ||
+        sorted(&f->volume_names, &f->volume_order) < 0)
+        return -ENOMEM;
+    return collect_past(f);
+}
+
+void plan_fleet_release(struct plan_fleet *f)
+{
+    for (size_t v = 0; v < f->volume_names.n; v++) {
+        free(f->volumes[v].allowed);
+        plan_past_release(&f->volumes[v].past);
+    }
+    intern_release(&f->gateway_names);
+    intern_release(&f->volume_names);
+    intern_release(&f->text);
+    plan_history_release(&f->history);
+    free(f->gateways);
+    free(f->volumes);
+    free(f->gateway_order);
+    free(f->volume_order);
+    free(f->das);
+    free(f->share);
+    *f = (struct plan_fleet){0};
+}

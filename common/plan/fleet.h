@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The planner's picture of the world at one moment: gateways with their health, volumes with their
+ * route, demand and past moves.  The caller fills it, in any order of rows but gateways before
+ * volumes before the rest, and settles it; after that it is only read.
+ */
+#ifndef GS_PLAN_FLEET_H
+#define GS_PLAN_FLEET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/intern.h"
+#include "common/plan/history.h"
+#include "common/record/schema.h"
+
+/* No gateway: none, or one that the configuration does not list. */
+#define PLAN_NONE SIZE_MAX
+
+/* One health record; text is stored by plan_fleet_health(). */
+struct plan_health {
+    double time;       /* Unix seconds */
+    double ghs;        /* 0 … 1; NaN: the gateway is silent */
+    double p_fail;     /* 0 … 1; NaN: not given */
+    double confidence; /* 0 … 1 */
+    const char *reason;
+};
+
+struct plan_gateway {
+    const char *name;
+    enum rec_gateway_state state;
+    uint64_t capacity_bytes; /* 0: no limit */
+    double iops_limit;       /* requests a second; 0: no limit */
+    bool scored;             /* health is filled */
+    struct plan_health health;
+};
+
+/* What affinity records say of a volume as a whole. */
+struct plan_demand {
+    bool known;
+    double time;       /* of its latest records; Unix seconds */
+    double confidence; /* the lowest of theirs */
+    double requests;   /* predicted over the horizon */
+    double horizon_s;
+};
+
+struct plan_volume {
+    const char *name;
+    const char *owner_name;
+    size_t owner; /* index in gateways, or PLAN_NONE: not listed */
+    size_t other; /* target of a move under way, or where a kept copy is; or PLAN_NONE */
+    enum rec_route_state state;
+    uint64_t epoch;
+    uint64_t size_bytes; /* 0: not known */
+    double routed;       /* time of the route record */
+    enum rec_policy policy;
+    uint64_t *allowed; /* a bit a gateway; NULL: all */
+    struct plan_demand demand;
+    struct plan_past past; /* filled by plan_fleet_settle() */
+};
+
+/* Zero-initialise; plan_fleet_release() frees. */
+struct plan_fleet {
+    struct intern gateway_names; /* id = index in gateways */
+    struct plan_gateway *gateways;
+    size_t gateways_cap;
+    struct intern volume_names; /* id = index in volumes */
+    struct plan_volume *volumes;
+    size_t volumes_cap;
+    size_t *gateway_order; /* by name; filled by plan_fleet_settle() */
+    size_t *volume_order;
+    bool with_affinity; /* affinity was given; else every DAS is 0.5 */
+    bool with_history;  /* history was given; else the route's time stands for the last move */
+    double *das;        /* [volume * gateways + gateway]; NaN: no record */
+    float *share;
+    struct intern text;
+    struct plan_history history;
+};
+
+/*
+ * Each of these copies what it is given and returns 0, -ENOMEM, or as said.  Gateways and volumes
+ * may be named once only (-EEXIST).
+ */
+int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g);
+
+/*
+ * V with names for OWNER_NAME (any) and OTHER_NAME ("" for none); V's fields owner, other, allowed,
+ * demand and past are not read.  ALLOWED: blank-separated gateways, "" for all; names that are not
+ * listed are left out.
+ */
+int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const char *other_name,
+                      const char *allowed);
+
+/*
+ * The latest record of a gateway counts.  -ENOENT: not a listed gateway (ignored).  -EEXIST:
+ * another record of the same time says something else.
+ */
+int plan_fleet_health(struct plan_fleet *f, const char *gateway, const struct plan_health *h);
+
+/*
+ * One affinity record; the latest of a volume count.  DEMAND.known is not read.  -ENOENT: not a
+ * listed gateway or not a volume with a route (ignored).  -EEXIST as above.
+ */
+int plan_fleet_affinity(struct plan_fleet *f, const char *volume, const char *gateway, double das,
+                        double share, const struct plan_demand *demand);
+
+/* To be called once, after the last of the above. */
+int plan_fleet_settle(struct plan_fleet *f);
+
+void plan_fleet_release(struct plan_fleet *f);
+
+/* Index by name, or PLAN_NONE. */
+size_t plan_fleet_find(const struct plan_fleet *f, const char *gateway);
+
+/* May VOLUME be on GATEWAY, as the configuration says? */
+bool plan_fleet_allowed(const struct plan_fleet *f, size_t volume, size_t gateway);
+
+/* The predicted DAS, or NaN where a record is missing; 0.5 when no affinity was given at all. */
+double plan_fleet_das(const struct plan_fleet *f, size_t volume, size_t gateway);
+
+/* The share that GATEWAY served, 0 … 1; 0 if not known. */
+double plan_fleet_share(const struct plan_fleet *f, size_t volume, size_t gateway);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/plan/guards.h"
+
+#include <math.h>
+
+static const char *const guard_names[] = {
+    [PLAN_GUARD_NONE] = "",
+    [PLAN_GUARD_PLACEMENT] = "1-placement",
+    [PLAN_GUARD_HEALTH] = "2-health",
+    [PLAN_GUARD_BENEFIT] = "3-benefit",
+    [PLAN_GUARD_MARGIN] = "4-margin",
+    [PLAN_GUARD_COOLDOWN] = "5-cooldown",
+    [PLAN_GUARD_CONFIDENCE] = "6-confidence",
+    [PLAN_GUARD_LIMITS] = "7-limits",
+};
+
+const char *plan_guard_name(enum plan_guard g)
+{
+    return guard_names[g];
+}
+
+/* Refusals stand in the order of their guards, so the last one of each guard bounds it. */
+enum plan_guard plan_guard_of(enum plan_refusal r)
+{
+    static const enum plan_refusal last[] = {
+        [PLAN_GUARD_NONE] = PLAN_PASS,
+        [PLAN_GUARD_PLACEMENT] = PLAN_REFUSED_OVERLOAD,
+        [PLAN_GUARD_HEALTH] = PLAN_REFUSED_SICKER,
+        [PLAN_GUARD_BENEFIT] = PLAN_REFUSED_BENEFIT,
+        [PLAN_GUARD_MARGIN] = PLAN_REFUSED_MARGIN,
+        [PLAN_GUARD_COOLDOWN] = PLAN_REFUSED_RETURN,
+        [PLAN_GUARD_CONFIDENCE] = PLAN_REFUSED_AFFINITY_UNSURE,
+        [PLAN_GUARD_LIMITS] = PLAN_REFUSED_EVACUATION,
+    };
+    enum plan_guard g = PLAN_GUARD_NONE;
+    while (r > last[g])
+        g++;
+    return g;
+}
+
+const struct plan_volume *plan_case_volume(const struct plan_case *c)
+{
+    return &c->fleet->volumes[c->volume];
+}
+
+const struct plan_gateway *plan_case_source(const struct plan_case *c)
+{
+    return &c->fleet->gateways[plan_case_volume(c)->owner];
+}
+
+const struct plan_gateway *plan_case_target(const struct plan_case *c)
+{
+    return &c->fleet->gateways[c->target];
+}
+
+static bool mandatory(const struct plan_case *c)
+{
+    return c->cause != PLAN_CAUSE_NONE;
+}
+
+/* ---- 1: placement ---- */
+
+static enum plan_refusal open_move(enum rec_route_state state)
+{
+    switch (state) {
+    case ROUTE_STATE_STEADY:
+        return PLAN_PASS;
+    case ROUTE_STATE_MOVING:
+        return PLAN_REFUSED_MOVING;
+    case ROUTE_STATE_DEFERRED:
+        return PLAN_REFUSED_DEFERRED;
+    case ROUTE_STATE_UNCOMMITTED:
+        return PLAN_REFUSED_UNCOMMITTED;
+    case ROUTE_STATE_MANUAL_RECOVERY:
+        break;
+    }
+    return PLAN_REFUSED_MANUAL_RECOVERY;
+}
+
+enum plan_refusal plan_judge_volume(const struct plan_case *c)
+{
+    const struct plan_volume *v = plan_case_volume(c);
+    if (v->owner == PLAN_NONE)
+        return PLAN_REFUSED_OWNER_UNKNOWN;
+    if (plan_case_source(c)->state == GATEWAY_STATE_DOWN)
+        return PLAN_REFUSED_SOURCE_DOWN;
+    if (c->fleet->gateway_names.n < 2)
+        return PLAN_REFUSED_ALONE;
+    if (v->state != ROUTE_STATE_STEADY)
+        return open_move(v->state);
+    if (v->policy == POLICY_PINNED && !(c->limits->force && mandatory(c)))
+        return PLAN_REFUSED_PINNED;
+    return PLAN_PASS;
+}
+
+static enum plan_refusal room(const struct plan_case *c)
+{
+    const struct plan_volume *v = plan_case_volume(c);
+    const struct plan_gateway *t = plan_case_target(c);
+    const struct plan_load *load = &c->projection->gateways[c->target];
+    if (t->capacity_bytes && !v->size_bytes)
+        return PLAN_REFUSED_SIZE_UNKNOWN;
+    if (t->capacity_bytes && plan_add_bytes(load->bytes, v->size_bytes) > t->capacity_bytes)
+        return PLAN_REFUSED_NO_ROOM;
+    if (t->iops_limit > 0 && plan_exceeds(load->rate + plan_peak(v, c->limits), t->iops_limit))
+        return PLAN_REFUSED_OVERLOAD;
+    return PLAN_PASS;
+}
+
+static enum plan_refusal guard_placement(const struct plan_case *c)
+{
+    const struct plan_gateway *t = plan_case_target(c);
+    if (t->state != GATEWAY_STATE_ACTIVE)
+        return PLAN_REFUSED_TARGET_STATE;
+    if (!t->scored)
+        return PLAN_REFUSED_TARGET_UNSCORED;
+    if (isnan(t->health.ghs))
+        return PLAN_REFUSED_TARGET_SILENT;
+    if (!plan_fleet_allowed(c->fleet, c->volume, c->target))
+        return PLAN_REFUSED_NOT_ALLOWED;
+    return room(c);
+}
+
+/* ---- 2: health ---- */
+
+static enum plan_refusal guard_health(const struct plan_case *c)
+{
+    const double slack = c->limits->margin / 2;
+    if (plan_exceeds(c->limits->target_floor, c->score.target_ghs))
+        return PLAN_REFUSED_FLOOR;
+    if (c->cause == PLAN_CAUSE_DRAIN)
+        return PLAN_PASS;
+    if (!plan_case_source(c)->scored)
+        return PLAN_REFUSED_SOURCE_UNSCORED;
+    if (isnan(c->score.source_ghs))
+        return PLAN_REFUSED_SOURCE_SILENT;
+    const double bar = c->score.source_ghs + (mandatory(c) ? slack : -slack);
+    return plan_exceeds(c->score.target_ghs, bar) ? PLAN_PASS : PLAN_REFUSED_SICKER;
+}
+
+/* ---- 3 and 4: benefit and margin ---- */
+
+static enum plan_refusal guard_benefit(const struct plan_case *c)
+{
+    if (mandatory(c) || plan_exceeds(c->score.benefit, c->limits->threshold))
+        return PLAN_PASS;
+    return PLAN_REFUSED_BENEFIT;
+}
+
+static enum plan_refusal guard_margin(const struct plan_case *c)
+{
+    if (mandatory(c) || plan_exceeds(c->score.benefit - c->score.reverse, c->limits->margin))
+        return PLAN_PASS;
+    return PLAN_REFUSED_MARGIN;
+}
+
+/* ---- 5: cooldown ---- */
+
+double plan_last_move(const struct plan_case *c)
+{
+    const struct plan_volume *v = plan_case_volume(c);
+    const struct plan_trip *last = plan_past_last(&v->past);
+    if (last)
+        return last->time;
+    /* Without history, the route tells at least when its owner may have changed last. */
+    return !c->fleet->with_history && v->epoch > 1 ? v->routed : -(double)INFINITY;
+}
+
+double plan_rest_s(const struct plan_case *c)
+{
+    const struct plan_past *p = &plan_case_volume(c)->past;
+    unsigned n = plan_past_returns(p, c->now - c->limits->flap_window_s);
+    return ldexp(c->limits->cooldown_s, (int)n);
+}
+
+/* Was the earlier move made for affinity, and would this one be: following the demand? */
+static bool follows_demand(const struct plan_case *c, const struct plan_trip *there)
+{
+    const double gain = c->score.target_das - c->score.source_das;
+    return plan_exceeds(there->das_gain, c->limits->margin) &&
+           plan_exceeds(gain, c->limits->margin);
+}
+
+static enum plan_refusal guard_cooldown(const struct plan_case *c)
+{
+    if (mandatory(c))
+        return PLAN_PASS;
+    if (c->now - plan_last_move(c) < plan_rest_s(c))
+        return PLAN_REFUSED_COOLDOWN;
+    const struct plan_trip *left =
+        plan_past_left(&plan_case_volume(c)->past, plan_case_target(c)->name);
+    if (left && c->now - left->time < c->limits->return_after_s && !follows_demand(c, left))
+        return PLAN_REFUSED_RETURN;
+    return PLAN_PASS;
+}
+
+/* ---- 6: confidence ---- */
+
+/* The refusals "old", "ahead" and "unsure" of one subject stand in this order from OLD on. */
+static enum plan_refusal freshness(const struct plan_case *c, double time, double max_age_s,
+                                   double confidence, enum plan_refusal old)
+{
+    if (c->now - time > max_age_s)
+        return old;
+    if (time - c->now > c->limits->max_skew_s)
+        return old + 1;
+    return plan_exceeds(c->limits->min_confidence, confidence) ? old + 2 : PLAN_PASS;
+}
+
+static enum plan_refusal health_confidence(const struct plan_case *c, const struct plan_gateway *g,
+                                           enum plan_refusal old)
+{
+    return freshness(c, g->health.time, c->limits->health_max_age_s, g->health.confidence, old);
+}
+
+static enum plan_refusal affinity_confidence(const struct plan_case *c)
+{
+    const struct plan_demand *d = &plan_case_volume(c)->demand;
+    if (!c->fleet->with_affinity)
+        return PLAN_PASS;
+    if (!d->known || isnan(c->score.source_das) || isnan(c->score.target_das))
+        return PLAN_REFUSED_AFFINITY_MISSING;
+    return freshness(c, d->time, c->limits->affinity_max_age_s, d->confidence,
+                     PLAN_REFUSED_AFFINITY_OLD);
+}
+
+static enum plan_refusal guard_confidence(const struct plan_case *c)
+{
+    enum plan_refusal r = PLAN_PASS;
+    if (!mandatory(c))
+        r = health_confidence(c, plan_case_source(c), PLAN_REFUSED_SOURCE_OLD);
+    if (!r)
+        r = health_confidence(c, plan_case_target(c), PLAN_REFUSED_TARGET_OLD);
+    return r || mandatory(c) ? r : affinity_confidence(c);
+}
+
+/* ---- 7: limits ---- */
+
+unsigned plan_evacuations(const struct plan_fleet *f, const struct plan_limits *lim)
+{
+    const double share = floor(lim->max_evacuate * (double)f->gateway_names.n + 1e-9);
+    return share < 1 ? 1 : (unsigned)share;
+}
+
+static enum plan_refusal guard_limits(const struct plan_case *c)
+{
+    const struct plan_projection *p = c->projection;
+    const struct plan_load *source = &p->gateways[plan_case_volume(c)->owner];
+    if (p->moves >= c->limits->max_moves)
+        return PLAN_REFUSED_MOVES;
+    if (source->leaving >= c->limits->max_per_source)
+        return PLAN_REFUSED_SOURCE_BUSY;
+    if (p->gateways[c->target].arriving >= c->limits->max_per_target)
+        return PLAN_REFUSED_TARGET_BUSY;
+    if (mandatory(c) && !source->evacuated && p->evacuated >= plan_evacuations(c->fleet, c->limits))
+        return PLAN_REFUSED_EVACUATION;
+    return PLAN_PASS;
+}
+
+enum plan_refusal plan_judge(const struct plan_case *c)
+{
+    static enum plan_refusal (*const guards[])(const struct plan_case *) = {
+        guard_placement, guard_health,     guard_benefit, guard_margin,
+        guard_cooldown,  guard_confidence, guard_limits,
+    };
+    enum plan_refusal r = PLAN_PASS;
+    for (size_t i = 0; !r && i < sizeof(guards) / sizeof(*guards); i++)
+        r = guards[i](c);
+    return r;
+}

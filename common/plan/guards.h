@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The seven guards of a move, asked in order; the first that refuses is the reason.  A mandatory
+ * move (its source has to be left) is exempt from guards 3 to 5, and from 6 as far as that concerns
+ * the source and the affinity.
+ */
+#ifndef GS_PLAN_GUARDS_H
+#define GS_PLAN_GUARDS_H
+
+#include "common/plan/project.h"
+#include "common/plan/score.h"
+
+enum plan_guard {
+    PLAN_GUARD_NONE,
+    PLAN_GUARD_PLACEMENT,  /* 1: may it, and is there room? */
+    PLAN_GUARD_HEALTH,     /* 2: is the target well, and no sicker than the source? */
+    PLAN_GUARD_BENEFIT,    /* 3 */
+    PLAN_GUARD_MARGIN,     /* 4: hysteresis */
+    PLAN_GUARD_COOLDOWN,   /* 5 */
+    PLAN_GUARD_CONFIDENCE, /* 6: are the scores sure and fresh? */
+    PLAN_GUARD_LIMITS,     /* 7: moves at once */
+};
+
+/* In the order in which they are looked for; those up to PLAN_REFUSED_PINNED need no target. */
+enum plan_refusal {
+    PLAN_PASS,
+    PLAN_REFUSED_OWNER_UNKNOWN,
+    PLAN_REFUSED_SOURCE_DOWN,
+    PLAN_REFUSED_ALONE,
+    PLAN_REFUSED_MOVING,
+    PLAN_REFUSED_DEFERRED,
+    PLAN_REFUSED_UNCOMMITTED,
+    PLAN_REFUSED_MANUAL_RECOVERY,
+    PLAN_REFUSED_PINNED,
+    PLAN_REFUSED_TARGET_STATE,
+    PLAN_REFUSED_TARGET_UNSCORED,
+    PLAN_REFUSED_TARGET_SILENT,
+    PLAN_REFUSED_NOT_ALLOWED,
+    PLAN_REFUSED_SIZE_UNKNOWN,
+    PLAN_REFUSED_NO_ROOM,
+    PLAN_REFUSED_OVERLOAD,
+    PLAN_REFUSED_FLOOR,
+    PLAN_REFUSED_SOURCE_UNSCORED,
+    PLAN_REFUSED_SOURCE_SILENT,
+    PLAN_REFUSED_SICKER,
+    PLAN_REFUSED_BENEFIT,
+    PLAN_REFUSED_MARGIN,
+    PLAN_REFUSED_COOLDOWN,
+    PLAN_REFUSED_RETURN,
+    PLAN_REFUSED_SOURCE_OLD,
+    PLAN_REFUSED_SOURCE_AHEAD,
+    PLAN_REFUSED_SOURCE_UNSURE,
+    PLAN_REFUSED_TARGET_OLD,
+    PLAN_REFUSED_TARGET_AHEAD,
+    PLAN_REFUSED_TARGET_UNSURE,
+    PLAN_REFUSED_AFFINITY_MISSING,
+    PLAN_REFUSED_AFFINITY_OLD,
+    PLAN_REFUSED_AFFINITY_AHEAD,
+    PLAN_REFUSED_AFFINITY_UNSURE,
+    PLAN_REFUSED_MOVES,
+    PLAN_REFUSED_SOURCE_BUSY,
+    PLAN_REFUSED_TARGET_BUSY,
+    PLAN_REFUSED_EVACUATION,
+};
+
+enum plan_guard plan_guard_of(enum plan_refusal r);
+
+/* "1-placement" … "7-limits"; "" for none. */
+const char *plan_guard_name(enum plan_guard g);
+
+/* One question: may VOLUME go to TARGET now?  Everything is borrowed. */
+struct plan_case {
+    const struct plan_fleet *fleet;
+    const struct plan_limits *limits;
+    const struct plan_projection *projection;
+    double now;
+    size_t volume;
+    size_t target; /* PLAN_NONE: the volume as such */
+    enum plan_cause cause;
+    struct plan_score score;
+};
+
+const struct plan_volume *plan_case_volume(const struct plan_case *c);
+const struct plan_gateway *plan_case_source(const struct plan_case *c);
+const struct plan_gateway *plan_case_target(const struct plan_case *c);
+
+/* The first refusal that holds for every target, or PLAN_PASS.  Needs no target and score. */
+enum plan_refusal plan_judge_volume(const struct plan_case *c);
+
+/* The first refusal of this target, or PLAN_PASS.  The volume as such has passed. */
+enum plan_refusal plan_judge(const struct plan_case *c);
+
+/* Seconds that the volume has to rest since its last move: doubled by each mandatory return. */
+double plan_rest_s(const struct plan_case *c);
+
+/* Time of the volume's last move, or -INFINITY. */
+double plan_last_move(const struct plan_case *c);
+
+/* How many gateways may be evacuated at once: max(1, share of all). */
+unsigned plan_evacuations(const struct plan_fleet *f, const struct plan_limits *lim);
+
+#endif

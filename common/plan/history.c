@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/plan/history.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buf.h"
+#include "common/plan/words.h"
+
+static const char *keep(struct intern *text, const char *s)
+{
+    long id = intern_add(text, s);
+    return id < 0 ? NULL : text->names[id];
+}
+
+static int new_migration(struct plan_history *h, const char *volume, const char *source,
+                         const char *target, struct plan_migration *m)
+{
+    *m = (struct plan_migration){
+        .volume = keep(&h->text, volume),
+        .source = keep(&h->text, source),
+        .target = keep(&h->text, target),
+        .switched = NAN,
+        .reverted = NAN,
+        .das_gain = NAN,
+    };
+    return m->volume && m->source && m->target ? 0 : -ENOMEM;
+}
+
+static struct plan_migration *find_or_add(struct plan_history *h, const char *id,
+                                          const char *volume, const char *source,
+                                          const char *target)
+{
+    size_t known = h->ids.n;
+    long i = intern_find(&h->ids, id);
+    if (i >= 0)
+        return &h->migrations[i];
+    struct plan_migration m;
+    if (vec_room(&h->migrations, known, &h->cap, sizeof(*h->migrations)) < 0 ||
+        new_migration(h, volume, source, target, &m) < 0)
+        return NULL;
+    i = intern_add(&h->ids, id);
+    if (i < 0)
+        return NULL;
+    h->migrations[i] = m;
+    return &h->migrations[i];
+}
+
+static double later(double a, double b)
+{
+    return isnan(a) || b > a ? b : a;
+}
+
+int plan_history_event(struct plan_history *h, double time, const char *migration,
+                       const char *volume, const char *source, const char *target,
+                       enum rec_event event, const char *detail)
+{
+    if (event != EVENT_BEGIN && event != EVENT_SWITCHED && event != EVENT_REVERTED)
+        return 0;
+    struct plan_migration *m = find_or_add(h, migration, volume, source, target);
+    if (!m)
+        return -ENOMEM;
+    if (event == EVENT_BEGIN)
+        plan_words_recall(detail, &m->mandatory, &m->das_gain);
+    else if (event == EVENT_SWITCHED)
+        m->switched = later(m->switched, time);
+    else
+        m->reverted = later(m->reverted, time);
+    return 0;
+}
+
+static int append(struct plan_past *p, const struct plan_trip *t)
+{
+    if (vec_room(&p->trips, p->n, &p->cap, sizeof(*p->trips)) < 0)
+        return -ENOMEM;
+    p->trips[p->n++] = *t;
+    return 0;
+}
+
+int plan_history_trips(const struct plan_history *h, size_t i, struct plan_past *p)
+{
+    const struct plan_migration *m = &h->migrations[i];
+    const struct plan_trip there = {m->switched, m->source, m->target, m->mandatory, m->das_gain};
+    const struct plan_trip back = {m->reverted, m->target, m->source, false, -m->das_gain};
+    int err = isnan(m->switched) ? 0 : append(p, &there);
+    if (err < 0 || isnan(m->reverted))
+        return err;
+    return append(p, &back);
+}
+
+static int by_time(const void *pa, const void *pb)
+{
+    const struct plan_trip *a = pa, *b = pb;
+    if (a->time != b->time)
+        return a->time < b->time ? -1 : 1;
+    int c = strcmp(a->source, b->source);
+    return c ? c : strcmp(a->target, b->target);
+}
+
+void plan_past_sort(struct plan_past *p)
+{
+    if (p->n)
+        qsort(p->trips, p->n, sizeof(*p->trips), by_time);
+}
+
+void plan_past_release(struct plan_past *p)
+{
+    free(p->trips);
+    *p = (struct plan_past){0};
+}
+
+const struct plan_trip *plan_past_last(const struct plan_past *p)
+{
+    return p->n ? &p->trips[p->n - 1] : NULL;
+}
+
+const struct plan_trip *plan_past_left(const struct plan_past *p, const char *gateway)
+{
+    for (size_t i = p->n; i-- > 0;)
+        if (!strcmp(p->trips[i].source, gateway))
+            return &p->trips[i];
+    return NULL;
+}
+
+static bool is_return(const struct plan_past *p, size_t i, double since)
+{
+    for (size_t j = 0; j < i; j++)
+        if (p->trips[j].time >= since && !strcmp(p->trips[j].source, p->trips[i].target))
+            return true;
+    return false;
+}
+
+unsigned plan_past_returns(const struct plan_past *p, double since)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < p->n; i++)
+        n += p->trips[i].time >= since && p->trips[i].mandatory && is_return(p, i, since);
+    return n;
+}
+
+void plan_history_release(struct plan_history *h)
+{
+    intern_release(&h->ids);
+    intern_release(&h->text);
+    free(h->migrations);
+    *h = (struct plan_history){0};
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Past moves, from event records: what a volume's cooldown and the rule against returns rest on.
+ * Only events that changed the owner count (switched, reverted); the `begin` event of the same
+ * migration tells in its detail why it was made.
+ */
+#ifndef GS_PLAN_HISTORY_H
+#define GS_PLAN_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/base/intern.h"
+#include "common/record/schema.h"
+
+/* One change of owner. */
+struct plan_trip {
+    double time;
+    const char *source; /* borrowed from the history */
+    const char *target;
+    bool mandatory;
+    double das_gain; /* DAS(target) - DAS(source) as planned then; NaN: not known */
+};
+
+/* The trips of one volume, oldest first. */
+struct plan_past {
+    struct plan_trip *trips;
+    size_t n;
+    size_t cap;
+};
+
+struct plan_migration {
+    const char *volume;
+    const char *source;
+    const char *target;
+    double switched; /* NaN: not seen */
+    double reverted;
+    bool mandatory;
+    double das_gain;
+};
+
+/* Zero-initialise; plan_history_release() frees. */
+struct plan_history {
+    struct intern ids;
+    struct intern text;
+    struct plan_migration *migrations;
+    size_t cap;
+};
+
+/*
+ * Takes one event record; the order of events does not matter.  DETAIL is only read for `begin`,
+ * in the words that plan_words_move() writes.  0 or -ENOMEM.
+ */
+int plan_history_event(struct plan_history *h, double time, const char *migration,
+                       const char *volume, const char *source, const char *target,
+                       enum rec_event event, const char *detail);
+
+/* Appends VOLUME's trip(s) of migration number I to P; trips are not in order yet. */
+int plan_history_trips(const struct plan_history *h, size_t i, struct plan_past *p);
+
+/* Puts the trips in order of time. */
+void plan_past_sort(struct plan_past *p);
+void plan_past_release(struct plan_past *p);
+
+/* The last trip at all, or the last one that left GATEWAY; NULL if there is none. */
+const struct plan_trip *plan_past_last(const struct plan_past *p);
+const struct plan_trip *plan_past_left(const struct plan_past *p, const char *gateway);
+
+/* Mandatory trips since SINCE that led back to a gateway left since then. */
+unsigned plan_past_returns(const struct plan_past *p, double since);
+
+void plan_history_release(struct plan_history *h);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/plan/project.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "common/plan/score.h"
+
+uint64_t plan_add_bytes(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static void hold(struct plan_projection *p, size_t gateway, uint64_t bytes, double rate)
+{
+    if (gateway == PLAN_NONE)
+        return;
+    p->gateways[gateway].bytes = plan_add_bytes(p->gateways[gateway].bytes, bytes);
+    p->gateways[gateway].rate += rate;
+}
+
+static void leave(struct plan_projection *p, const struct plan_gateway *g, struct plan_load *load,
+                  const struct plan_limits *lim)
+{
+    load->leaving++;
+    if (!load->evacuated && plan_cause(g, lim) != PLAN_CAUSE_NONE) {
+        load->evacuated = true;
+        p->evacuated++;
+    }
+}
+
+static void start(struct plan_projection *p, const struct plan_fleet *f,
+                  const struct plan_limits *lim, size_t source, size_t target)
+{
+    p->moves++;
+    if (source != PLAN_NONE)
+        leave(p, &f->gateways[source], &p->gateways[source], lim);
+    if (target != PLAN_NONE)
+        p->gateways[target].arriving++;
+}
+
+/* A deferred move waits for somebody, so it takes room but none of the moves at once. */
+static void add_volume(struct plan_projection *p, const struct plan_fleet *f,
+                       const struct plan_limits *lim, const struct plan_volume *v)
+{
+    const bool coming = v->state == ROUTE_STATE_MOVING || v->state == ROUTE_STATE_DEFERRED;
+    const double rate = plan_peak(v, lim);
+    hold(p, v->owner, v->size_bytes, rate);
+    if (v->state != ROUTE_STATE_STEADY)
+        hold(p, v->other, v->size_bytes, coming ? rate : 0);
+    if (v->state == ROUTE_STATE_MOVING)
+        start(p, f, lim, v->owner, v->other);
+}
+
+int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
+                         const struct plan_limits *lim)
+{
+    *p = (struct plan_projection){0};
+    p->gateways = calloc(f->gateway_names.n + 1, sizeof(*p->gateways));
+    if (!p->gateways)
+        return -ENOMEM;
+    for (size_t i = 0; i < f->volume_names.n; i++)
+        add_volume(p, f, lim, &f->volumes[f->volume_order[i]]);
+    return 0;
+}
+
+void plan_projection_add(struct plan_projection *p, const struct plan_fleet *f,
+                         const struct plan_limits *lim, size_t volume, size_t target)
+{
+    const struct plan_volume *v = &f->volumes[volume];
+    hold(p, target, v->size_bytes, plan_peak(v, lim));
+    start(p, f, lim, v->owner, target);
+}
+
+void plan_projection_release(struct plan_projection *p)
+{
+    free(p->gateways);
+    *p = (struct plan_projection){0};
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What each gateway will hold and serve once the moves under way and planned are done.  Nothing is
+ * credited before it has happened: a volume on its way counts at both ends, and a kept copy holds
+ * its bytes until it is let go.
+ */
+#ifndef GS_PLAN_PROJECT_H
+#define GS_PLAN_PROJECT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/plan/fleet.h"
+#include "common/plan/limits.h"
+
+struct plan_load {
+    uint64_t bytes;    /* of volumes owned, arriving and kept; saturates */
+    double rate;       /* peak requests a second of volumes owned and arriving */
+    unsigned leaving;  /* moves at once from here */
+    unsigned arriving; /* and to here */
+    bool evacuated;    /* has to be left, and a move from here is planned or under way */
+};
+
+/* plan_projection_init() fills, plan_projection_release() frees. */
+struct plan_projection {
+    struct plan_load *gateways; /* as in the fleet */
+    unsigned moves;
+    unsigned evacuated;
+};
+
+/* The state that the routes of F (settled) tell.  0 or -ENOMEM. */
+int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
+                         const struct plan_limits *lim);
+
+/* Adds a planned move of VOLUME to TARGET. */
+void plan_projection_add(struct plan_projection *p, const struct plan_fleet *f,
+                         const struct plan_limits *lim, size_t volume, size_t target);
+
+void plan_projection_release(struct plan_projection *p);
+
+/* A + B, or the largest number. */
+uint64_t plan_add_bytes(uint64_t a, uint64_t b);
+
+#endif

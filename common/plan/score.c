@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/plan/score.h"
+
+#include <math.h>
+
+/* DAS where nothing is known, from the score's definition: no demand predicted. */
+static const double unknown_das = 0.5;
+/* Far below the fourth decimal of records, far above the error of adding four of them. */
+static const double rounding = 1e-9;
+
+static double ghs_of(const struct plan_gateway *g)
+{
+    return g->scored ? g->health.ghs : (double)NAN;
+}
+
+static double or_unknown(double das)
+{
+    return isnan(das) ? unknown_das : das;
+}
+
+struct plan_score plan_score(const struct plan_fleet *f, size_t volume, size_t target)
+{
+    const size_t source = f->volumes[volume].owner;
+    struct plan_score s = {
+        .source_ghs = ghs_of(&f->gateways[source]),
+        .target_ghs = ghs_of(&f->gateways[target]),
+        .source_das = plan_fleet_das(f, volume, source),
+        .target_das = plan_fleet_das(f, volume, target),
+    };
+    s.benefit = s.target_ghs - s.source_ghs + or_unknown(s.target_das);
+    s.reverse = s.source_ghs - s.target_ghs + or_unknown(s.source_das);
+    return s;
+}
+
+double plan_score_rank(const struct plan_score *s)
+{
+    if (isnan(s->target_ghs))
+        return -INFINITY;
+    return isnan(s->source_ghs) ? s->target_ghs - 1 + or_unknown(s->target_das) : s->benefit;
+}
+
+enum plan_cause plan_cause(const struct plan_gateway *g, const struct plan_limits *lim)
+{
+    if (g->state == GATEWAY_STATE_DRAIN)
+        return PLAN_CAUSE_DRAIN;
+    if (!g->scored || isnan(g->health.ghs))
+        return PLAN_CAUSE_NONE;
+    if (plan_exceeds(lim->critical, g->health.ghs))
+        return PLAN_CAUSE_CRITICAL;
+    return plan_exceeds(g->health.p_fail, lim->p_fail_limit) ? PLAN_CAUSE_P_FAIL : PLAN_CAUSE_NONE;
+}
+
+bool plan_exceeds(double a, double b)
+{
+    return a > b + rounding;
+}
+
+double plan_peak(const struct plan_volume *v, const struct plan_limits *lim)
+{
+    const struct plan_demand *d = &v->demand;
+    return d->known && d->horizon_s > 0 ? lim->peak_factor * d->requests / d->horizon_s : 0;
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/plan/words.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/parse.h"
+
+static const char mandatory_mark[] = "mandatory: ";
+static const char affinity_mark[] = "; affinity ";
+static const char between_mark[] = " to ";
+
+/* ---- figures ---- */
+
+struct figure {
+    char text[32];
+};
+
+static struct figure size_figure(uint64_t bytes)
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    struct figure f;
+    double v = (double)bytes;
+    size_t u = 0;
+    while (v >= 1024 && u + 1 < sizeof(units) / sizeof(*units)) {
+        v /= 1024;
+        u++;
+    }
+    snprintf(f.text, sizeof(f.text), u ? "%.1f %s" : "%.0f %s", v, units[u]);
+    return f;
+}
+
+static struct figure span_figure(double s)
+{
+    struct figure f;
+    if (fabs(s) < 120)
+        snprintf(f.text, sizeof(f.text), "%.0f s", s);
+    else if (fabs(s) < 7200)
+        snprintf(f.text, sizeof(f.text), "%.0f min", s / 60);
+    else if (fabs(s) < 172800)
+        snprintf(f.text, sizeof(f.text), "%.1f h", s / 3600);
+    else
+        snprintf(f.text, sizeof(f.text), "%.1f d", s / 86400);
+    return f;
+}
+
+/* ---- why a move is made ---- */
+
+/* A health record's reason is quoted up to here, so that what follows survives in an event. */
+enum { QUOTE_MAX = 100 };
+
+static int source_words(struct buf *b, const struct plan_case *c)
+{
+    const struct plan_gateway *s = plan_case_source(c);
+    const char *why = s->scored ? s->health.reason : "";
+    const char *open = *why ? " (" : "", *close = *why ? ")" : "";
+    switch (c->cause) {
+    case PLAN_CAUSE_DRAIN:
+        return buf_printf(b, "%s%s drains", mandatory_mark, s->name);
+    case PLAN_CAUSE_CRITICAL:
+        return buf_printf(b, "%s%s health %.2f%s%.*s%s", mandatory_mark, s->name, s->health.ghs,
+                          open, QUOTE_MAX, why, close);
+    case PLAN_CAUSE_P_FAIL:
+        return buf_printf(b, "%s%s p_fail %.2f%s%.*s%s", mandatory_mark, s->name, s->health.p_fail,
+                          open, QUOTE_MAX, why, close);
+    case PLAN_CAUSE_NONE:
+        break;
+    }
+    return buf_printf(b, "optional: %s health %.2f", s->name, s->health.ghs);
+}
+
+static double das_or_half(double das)
+{
+    return isnan(das) ? 0.5 : das;
+}
+
+int plan_words_move(struct buf *b, const struct plan_case *c)
+{
+    int err = source_words(b, c);
+    if (err < 0)
+        return err;
+    err = buf_printf(b, ", %s healthy %.2f%s%.2f%s%.2f", plan_case_target(c)->name,
+                     c->score.target_ghs, affinity_mark, das_or_half(c->score.source_das),
+                     between_mark, das_or_half(c->score.target_das));
+    if (err < 0 || isnan(c->score.benefit))
+        return err;
+    return buf_printf(b, "; benefit %.2f", c->score.benefit);
+}
+
+/* ---- why not ---- */
+
+static int placement_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+{
+    const struct plan_volume *v = plan_case_volume(c);
+    const struct plan_gateway *t = plan_case_target(c);
+    const struct plan_load *load = &c->projection->gateways[c->target];
+    switch (r) {
+    case PLAN_REFUSED_TARGET_STATE:
+        return buf_printf(b, "%s is %s", t->name, rec_gateway_state_words[t->state]);
+    case PLAN_REFUSED_TARGET_UNSCORED:
+        return buf_printf(b, "no health of %s is known", t->name);
+    case PLAN_REFUSED_TARGET_SILENT:
+        return buf_printf(b, "%s is silent: it has no health score", t->name);
+    case PLAN_REFUSED_NOT_ALLOWED:
+        return buf_printf(b, "%s is not among the gateways allowed for %s", t->name, v->name);
+    case PLAN_REFUSED_SIZE_UNKNOWN:
+        return buf_printf(b, "the size of %s is not known, and %s has a capacity", v->name,
+                          t->name);
+    case PLAN_REFUSED_NO_ROOM:
+        return buf_printf(b, "no room on %s: %s there or coming, %s more, capacity %s", t->name,
+                          size_figure(load->bytes).text, size_figure(v->size_bytes).text,
+                          size_figure(t->capacity_bytes).text);
+    default:
+        return buf_printf(b, "%s would be overloaded: %.0f + %.0f requests/s at peak, limit %.0f",
+                          t->name, load->rate, plan_peak(v, c->limits), t->iops_limit);
+    }
+}
+
+static int volume_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+{
+    const struct plan_volume *v = plan_case_volume(c);
+    const char *other = v->other == PLAN_NONE ? "?" : c->fleet->gateways[v->other].name;
+    switch (r) {
+    case PLAN_REFUSED_OWNER_UNKNOWN:
+        return buf_printf(b, "the route's gateway %s is not in gateways.csv", v->owner_name);
+    case PLAN_REFUSED_SOURCE_DOWN:
+        return buf_printf(b, "source unreachable: %s is down", v->owner_name);
+    case PLAN_REFUSED_MOVING:
+        return buf_printf(b, "a move to %s is under way", other);
+    case PLAN_REFUSED_DEFERRED:
+        return buf_printf(b, "a deferred move to %s is open", other);
+    case PLAN_REFUSED_UNCOMMITTED:
+        return buf_printf(b, "uncommitted: the copy on %s is kept; commit or revert first", other);
+    case PLAN_REFUSED_MANUAL_RECOVERY:
+        return buf_printf(b, "in manual-recovery");
+    case PLAN_REFUSED_ALONE:
+        return buf_printf(b, "there is no other gateway");
+    default:
+        return buf_printf(b, "pinned: makes only mandatory moves, with --force");
+    }
+}
+
+static int health_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+{
+    const char *s = plan_case_volume(c)->owner_name, *t = plan_case_target(c)->name;
+    switch (r) {
+    case PLAN_REFUSED_FLOOR:
+        return buf_printf(b, "%s health %.2f is below the floor %.2f", t, c->score.target_ghs,
+                          c->limits->target_floor);
+    case PLAN_REFUSED_SOURCE_UNSCORED:
+        return buf_printf(b, "no health of %s is known to compare with", s);
+    case PLAN_REFUSED_SOURCE_SILENT:
+        return buf_printf(b, "%s is silent: no score to compare with, and no reason to leave", s);
+    default:
+        return buf_printf(b, "%s health %.2f against %.2f of %s: %s", t, c->score.target_ghs,
+                          c->score.source_ghs, s,
+                          c->cause ? "too little better" : "the target is sicker");
+    }
+}
+
+static int benefit_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+{
+    if (r == PLAN_REFUSED_BENEFIT)
+        return buf_printf(b, "benefit %.2f is not above the threshold %.2f", c->score.benefit,
+                          c->limits->threshold);
+    return buf_printf(b, "benefit %.2f there, %.2f back: not apart by more than the margin %.2f",
+                      c->score.benefit, c->score.reverse, c->limits->margin);
+}
+
+static int cooldown_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+{
+    const struct plan_gateway *t = plan_case_target(c);
+    if (r == PLAN_REFUSED_COOLDOWN)
+        return buf_printf(b, "moved %s ago, cooldown %s",
+                          span_figure(c->now - plan_last_move(c)).text,
+                          span_figure(plan_rest_s(c)).text);
+    const struct plan_trip *left = plan_past_left(&plan_case_volume(c)->past, t->name);
+    return buf_printf(b, "left %s %s ago, no return within %s: affinity did not ask for both ways",
+                      t->name, span_figure(c->now - left->time).text,
+                      span_figure(c->limits->return_after_s).text);
+}
+
+static int age_words(struct buf *b, const struct plan_case *c, const char *of, double time,
+                     double max_age_s)
+{
+    return buf_printf(b, "%s is %s old, at most %s allowed", of, span_figure(c->now - time).text,
+                      span_figure(max_age_s).text);
+}
+
+static int ahead_words(struct buf *b, const struct plan_case *c, const char *of, double time)
+{
+    return buf_printf(b, "%s is dated %s ahead: clocks apart", of, span_figure(time - c->now).text);
+}
+
+static int unsure_words(struct buf *b, const struct plan_case *c, const char *of, double confidence)
+{
+    return buf_printf(b, "%s has confidence %.2f, below %.2f", of, confidence,
+                      c->limits->min_confidence);
+}
+
+static int affinity_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+{
+    const struct plan_demand *d = &plan_case_volume(c)->demand;
+    char of[NAME_LEN_MAX + 32];
+    snprintf(of, sizeof(of), "the affinity of %s", plan_case_volume(c)->name);
+    if (r == PLAN_REFUSED_AFFINITY_MISSING)
+        return buf_printf(b, "%s to %s or %s is not known", of, plan_case_volume(c)->owner_name,
+                          plan_case_target(c)->name);
+    if (r == PLAN_REFUSED_AFFINITY_OLD)
+        return age_words(b, c, of, d->time, c->limits->affinity_max_age_s);
+    if (r == PLAN_REFUSED_AFFINITY_AHEAD)
+        return ahead_words(b, c, of, d->time);
+    return unsure_words(b, c, of, d->confidence);
+}
+
+static int confidence_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+{
+    const struct plan_gateway *g =
+        r <= PLAN_REFUSED_SOURCE_UNSURE ? plan_case_source(c) : plan_case_target(c);
+    char of[NAME_LEN_MAX + 32];
+    snprintf(of, sizeof(of), "the health of %s", g->name);
+    switch (r) {
+    case PLAN_REFUSED_SOURCE_OLD:
+    case PLAN_REFUSED_TARGET_OLD:
+        return age_words(b, c, of, g->health.time, c->limits->health_max_age_s);
+    case PLAN_REFUSED_SOURCE_AHEAD:
+    case PLAN_REFUSED_TARGET_AHEAD:
+        return ahead_words(b, c, of, g->health.time);
+    case PLAN_REFUSED_SOURCE_UNSURE:
+    case PLAN_REFUSED_TARGET_UNSURE:
+        return unsure_words(b, c, of, g->health.confidence);
+    default:
+        return affinity_words(b, c, r);
+    }
+}
+
+static int limit_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+{
+    const struct plan_projection *p = c->projection;
+    const char *s = plan_case_volume(c)->owner_name, *t = plan_case_target(c)->name;
+    switch (r) {
+    case PLAN_REFUSED_MOVES:
+        return buf_printf(b, "%u moves at once already", p->moves);
+    case PLAN_REFUSED_SOURCE_BUSY:
+        return buf_printf(b, "%u at once from %s already",
+                          p->gateways[plan_case_volume(c)->owner].leaving, s);
+    case PLAN_REFUSED_TARGET_BUSY:
+        return buf_printf(b, "%u at once to %s already", p->gateways[c->target].arriving, t);
+    default:
+        return buf_printf(b, "%u of %zu gateways are being evacuated already, %u at once allowed",
+                          p->evacuated, c->fleet->gateway_names.n,
+                          plan_evacuations(c->fleet, c->limits));
+    }
+}
+
+int plan_words_refusal(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+{
+    if (r == PLAN_PASS)
+        return 0;
+    if (r <= PLAN_REFUSED_PINNED)
+        return volume_words(b, c, r);
+    switch (plan_guard_of(r)) {
+    case PLAN_GUARD_PLACEMENT:
+        return placement_words(b, c, r);
+    case PLAN_GUARD_HEALTH:
+        return health_words(b, c, r);
+    case PLAN_GUARD_COOLDOWN:
+        return cooldown_words(b, c, r);
+    case PLAN_GUARD_CONFIDENCE:
+        return confidence_words(b, c, r);
+    case PLAN_GUARD_LIMITS:
+        return limit_words(b, c, r);
+    default:
+        return benefit_words(b, c, r);
+    }
+}
+
+/* ---- reading back ---- */
+
+/* The number at P, ended by one of END; NULL if there is none, else what follows it. */
+static const char *read_number(const char *p, const char *end, double *out)
+{
+    char word[32];
+    size_t n = strcspn(p, end);
+    if (n >= sizeof(word))
+        return NULL;
+    memcpy(word, p, n);
+    word[n] = '\0';
+    return parse_f64(word, out) < 0 ? NULL : p + n;
+}
+
+/* The last one: a gateway's own reason, quoted before it, may hold anything. */
+static const char *last_affinity(const char *text)
+{
+    const char *found = NULL;
+    for (const char *p = text; (p = strstr(p, affinity_mark)); found = p)
+        p += sizeof(affinity_mark) - 1;
+    return found;
+}
+
+void plan_words_recall(const char *text, bool *mandatory, double *das_gain)
+{
+    double from, to;
+    if (strstr(text, mandatory_mark))
+        *mandatory = true;
+    const char *p = last_affinity(text);
+    p = p ? read_number(p, " ", &from) : NULL;
+    if (!p || strncmp(p, between_mark, sizeof(between_mark) - 1) != 0)
+        return;
+    if (read_number(p + sizeof(between_mark) - 1, "; ,", &to))
+        *das_gain = to - from;
+}
