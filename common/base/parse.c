@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,9 +116,22 @@ int parse_duration(const char *s, double *seconds)
     return -EINVAL;
 }
 
+/* May C stand in a name?  strspn() would build such a table anew for every name. */
+static bool in_name(unsigned char c)
+{
+    static const bool allowed[256] = {
+        ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true,
+        ['.'] = true,         ['_'] = true,         [':'] = true,
+        ['@'] = true,         ['+'] = true,         ['-'] = true,
+    };
+    return allowed[c];
+}
+
 int parse_name(const char *s)
 {
-    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:@+-");
+    size_t n = 0;
+    while (in_name((unsigned char)s[n]))
+        n++;
     if (n == 0 || n > NAME_LEN_MAX || s[n] || s[0] == '.' || s[0] == '-')
         return -EINVAL;
     return 0;
