@@ -7,15 +7,18 @@
 #include <string.h>
 
 #include "common/record/record.h"
+#include "common/record/split.h"
 
 /* Small enough to stay in the second-level cache between read() and the splitter. */
 #define AREA_SIZE ((size_t)128 * 1024)
 /* Before the area: a line that straddles two reads, with its CR. */
 #define ROOM_SIZE ((size_t)REC_LINE_MAX + 64)
 
+_Static_assert(SPLIT_SLACK < 64, "the memory behind the area is 64 bytes");
+
 int lines_init(struct lines *l, lines_before_read *before_read, void *ctx)
 {
-    /* 64 more for the NUL behind a last line without newline, in whole cache lines. */
+    /* Behind the area: the NUL of a last line without newline, and what the splitter asks for. */
     char *memory = aligned_alloc(64, ROOM_SIZE + AREA_SIZE + 64);
     if (!memory)
         return -ENOMEM;

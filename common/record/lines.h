@@ -36,7 +36,8 @@ void lines_begin(struct lines *l, struct input *in);
  * The next line, without its newline or CRLF: 1, 0 at the end, -EMSGSIZE for a line longer than
  * REC_LINE_MAX (the next call goes on behind it), or what input_read() failed with.  The last
  * line needs no newline, but what stands before a failure is not taken for a line.  *LINE is
- * writable up to and including LINE[*LEN], which is NUL, until the next call.
+ * writable up to and including LINE[*LEN], which is NUL, until the next call; SPLIT_SLACK bytes
+ * behind that may be read.
  */
 int lines_next(struct lines *l, char **line, size_t *len);
 

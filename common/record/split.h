@@ -11,6 +11,9 @@
 #include "common/base/buf.h"
 #include "common/record/record.h"
 
+/* Bytes behind a line that are read, though not looked at. */
+#define SPLIT_SLACK 16
+
 struct split_csv;
 
 /* Zero-initialise; split_release() frees. */
@@ -24,8 +27,9 @@ struct split {
 void split_release(struct split *s);
 
 /*
- * Splits LINE (LEN bytes, then a NUL; changed in place, and the fields point into it).  Returns
- * NULL, or why the line is refused (static storage); errno is ENOMEM if memory ran out, else 0.
+ * Splits LINE (LEN bytes, then a NUL, then SPLIT_SLACK bytes of any content; changed in place, and
+ * the fields point into it).  Returns NULL, or why the line is refused (static storage); errno is
+ * then ENOMEM if memory ran out, else 0.
  */
 const char *split_line(struct split *s, char *line, size_t len);
 

@@ -43,8 +43,8 @@ static const double powers_of_ten[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1
                                        1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 
 /*
- * "DIGITS[.DIGITS]" of at most 15 digits.  Both the digits as a whole number and the power of ten
- * are exact doubles, so that the one division rounds correctly (Clinger 1990).
+ * "DIGITS[.DIGITS]", with less than 2^53 as its digits.  Both they as a whole number and the power
+ * of ten are exact doubles, so that the one division rounds correctly (Clinger 1990).
  */
 static bool parse_short(const char *s, double *out)
 {
@@ -56,15 +56,14 @@ static bool parse_short(const char *s, double *out)
         if (*s >= '0' && *s <= '9') {
             digits = digits * 10 + (uint64_t)(*s - '0');
             point += seen;
-            if (++n > 15)
-                return false;
+            n++;
         } else if (*s == '.' && !seen && n) {
             seen = true;
         } else {
             return false;
         }
     }
-    if (n == 0)
+    if (n == 0 || n > 19 || point > 15 || digits > (uint64_t)1 << 53)
         return false;
     *out = (double)digits / powers_of_ten[point];
     return true;

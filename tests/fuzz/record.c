@@ -42,8 +42,8 @@ static void compare_line(const char *line, size_t len)
 {
     struct split fast = {0};
     struct split csv = {0};
-    char *a = malloc(len + 1);
-    char *b = malloc(len + 1);
+    char *a = malloc(len + 1 + SPLIT_SLACK);
+    char *b = malloc(len + 1 + SPLIT_SLACK);
     require(a && b);
     memcpy(a, line, len);
     memcpy(b, line, len);

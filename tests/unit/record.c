@@ -687,8 +687,8 @@ static void check_split(const char *line, size_t len)
 {
     struct split fast = {0};
     struct split csv = {0};
-    char a[64];
-    char b[64];
+    char a[64] = {0};
+    char b[64] = {0};
     memcpy(a, line, len + 1);
     memcpy(b, line, len + 1);
     const char *reason = split_line(&fast, a, len);
