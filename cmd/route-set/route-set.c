@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -24,8 +25,9 @@
 #include "common/route/store.h"
 
 enum {
-    STORE_WAIT_MS = 5000,    /* for the store's lock */
-    DIRECTOR_WAIT_MS = 10000 /* for the answer to "reload" */
+    STORE_WAIT_MS = 5000,     /* for the store's lock */
+    DIRECTOR_WAIT_MS = 10000, /* for the answer to "reload" */
+    PLACE_POLL_NS = 2 * 1000 * 1000
 };
 
 /* What a volume shall be: of the command line, or of a row of --import. */
@@ -275,10 +277,22 @@ static struct route next_route(const struct route *now, const struct wish *wish)
     return next;
 }
 
+/* Does a director serve VOLUME, not another process like this one? */
+static bool is_served(const struct opts *o, const char *volume)
+{
+    char path[PATH_MAX];
+    return route_serve_holder(o->dirs.state, volume, path, sizeof(path)) == 1 && path[0];
+}
+
 /* Takes the director's place: a descriptor, to be closed. */
 static int stand_in(const struct opts *o, const char *volume)
 {
+    uint64_t deadline = clock_mono_us() + STORE_WAIT_MS * 1000;
     int fd = route_serve_lock(o->dirs.state, volume, "");
+    while (fd == -EAGAIN && !is_served(o, volume) && clock_mono_us() < deadline) {
+        nanosleep(&(struct timespec){.tv_nsec = PLACE_POLL_NS}, NULL);
+        fd = route_serve_lock(o->dirs.state, volume, "");
+    }
     if (fd == -EAGAIN)
         err_die(EX_TEMPFAIL, "volume '%s' not changed: a director serves it", volume);
     if (fd < 0)

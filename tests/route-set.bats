@@ -1,0 +1,248 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# route-set: the owner of record.
+
+load helpers
+
+HEADER=volume,gateway,epoch,state,target,size_bytes,time
+
+setup()
+{
+  common_setup
+  cat >"$GATESHIFT_CONFIG/gateways.csv" <<'END'
+gateway,uri,site,capacity_bytes,iops_limit,state,hook
+gw-a,nbd://192.0.2.1,,,,active,
+gw-b,nbd://192.0.2.2,,,,active,
+gw-c,nbd://192.0.2.3,,,,active,
+END
+}
+
+# expect_records RECORD...: the output is the header and these, their times left out.
+expect_records()
+{
+  local IFS=$'\n'
+  [[ $(cut -d, -f1-6 <<<"$output") == "${HEADER%,time}"$'\n'"$*" ]]
+}
+
+# serve VOLUME: a director with gateways gw-a and gw-b, and a client that has VOLUME open.
+serve()
+{
+  local name
+  for name in gw-a gw-b; do
+    make_volume "$name" "$1" 1M
+    start_gateway "$name"
+  done
+  write_gateways
+  route-set "$1" gw-a --size 1M
+  start_director
+  mkfifo client.in
+  exec 4<>client.in # opening only one end would wait for the other
+  start client qemu-io -f raw "$(director_uri "$1")" <client.in 4>&-
+  wait_for 10 served "$1"
+}
+
+served()
+{
+  control status "$1"
+}
+
+@test "route-set: no record yet is a header and no rows" {
+  run --separate-stderr -0 route-set
+  [[ $output == "$HEADER" && -z $stderr ]]
+}
+
+@test "route-set: a volume without a record is a header and status 1" {
+  run --separate-stderr -1 route-set v
+  [[ $output == "$HEADER" && -z $stderr ]]
+}
+
+@test "route-set: a state folder that is not there cannot be read" {
+  run --separate-stderr -66 route-set --state "$GS/none"
+  [[ -z $output ]]
+  [[ $stderr == "route-set: cannot open '$GS/none/routes.log': no such file or directory" ]]
+}
+
+@test "route-set: sets the first owner at epoch 1 and makes the state folder" {
+  run --separate-stderr -0 route-set --state "$GS/new/state" v gw-a
+  expect_records v,gw-a,1,steady,,
+  [[ -z $stderr ]]
+  run --separate-stderr -0 route-set --state "$GS/new/state" v
+  expect_records v,gw-a,1,steady,,
+}
+
+@test "route-set: each change of owner takes a new epoch" {
+  route-set v gw-a
+  route-set v gw-b
+  run --separate-stderr -0 route-set v gw-a
+  expect_records v,gw-a,3,steady,,
+}
+
+@test "route-set: setting the owner that it already is changes nothing" {
+  route-set v gw-a --size 1M
+  cp "$GATESHIFT_STATE/routes.log" before
+  run --separate-stderr -0 route-set v gw-a
+  expect_records v,gw-a,1,steady,,1048576
+  run --separate-stderr -0 route-set v gw-a --size 1024K
+  expect_records v,gw-a,1,steady,,1048576
+  cmp before "$GATESHIFT_STATE/routes.log"
+}
+
+@test "route-set: a size alone stays within the epoch, and outlives a change of owner" {
+  route-set v gw-a
+  run --separate-stderr -0 route-set v gw-a --size 1G
+  expect_records v,gw-a,1,steady,,1073741824
+  run --separate-stderr -0 route-set v gw-b
+  expect_records v,gw-b,2,steady,,1073741824
+}
+
+@test "route-set: lists all volumes, sorted" {
+  route-set b gw-a
+  route-set a gw-b
+  route-set c gw-c
+  run --separate-stderr -0 route-set
+  expect_records a,gw-b,1,steady,, b,gw-a,1,steady,, c,gw-c,1,steady,,
+}
+
+@test "route-set: --expect-epoch of another epoch changes nothing and ends 1" {
+  route-set v gw-a
+  run --separate-stderr -1 route-set v gw-b --expect-epoch 0
+  [[ -z $output ]]
+  [[ $stderr == "route-set: volume 'v' not changed: it is at epoch 1, not 0" ]]
+  run --separate-stderr -1 route-set w gw-b --expect-epoch 1
+  run --separate-stderr -0 route-set v gw-b --expect-epoch 1
+  expect_records v,gw-b,2,steady,,
+}
+
+@test "route-set: a gateway that is not in gateways.csv is refused" {
+  run --separate-stderr -78 route-set v gw-x
+  [[ -z $output ]]
+  [[ $stderr == "route-set: unknown gateway 'gw-x': not in '$GATESHIFT_CONFIG/gateways.csv'" ]]
+  [[ ! -e $GATESHIFT_STATE/routes.log ]]
+}
+
+@test "route-set: a gateway that volumes.csv forbids is refused but for --force" {
+  printf '%s\n' volume,size_bytes,policy,gateways,group,anti 'v,,auto,gw-a gw-b,,' \
+    >"$GATESHIFT_CONFIG/volumes.csv"
+  run --separate-stderr -78 route-set v gw-c
+  [[ $stderr == "route-set: gateway 'gw-c' is not allowed for volume 'v': '$GATESHIFT_CONFIG/volumes.csv'" ]]
+  run --separate-stderr -0 route-set v gw-c --force
+  expect_records v,gw-c,1,steady,,
+}
+
+@test "route-set: no gateways.csv ends 66" {
+  rm "$GATESHIFT_CONFIG/gateways.csv"
+  run --separate-stderr -66 route-set v gw-a
+  [[ -z $output && $stderr == "route-set: cannot open "* && $stderr != *$'\n'* ]]
+}
+
+@test "route-set: wrong names and options that do not fit together end 64" {
+  local args
+  for args in '../v gw-a' 'v gw/a' 'v,w gw-a' 'v gw-a x' '--force' 'v --size 1G' 'v --expect-epoch 1' \
+    'v gw-a --size 0' 'v gw-a --size -1' 'v gw-a --expect-epoch x' '--import f v' '--import f --size 1'; do
+    # shellcheck disable=SC2086
+    run --separate-stderr -64 route-set $args
+    [[ -z $output && $stderr == "route-set: "* ]]
+  done
+  [[ ! -e $GATESHIFT_STATE/routes.log ]]
+}
+
+@test "route-set: damage in the store ends 65 and names the line" {
+  route-set v gw-a
+  route-set v gw-b
+  sed -i '2s/gw-a/gw-c/' "$GATESHIFT_STATE/routes.log"
+  cp "$GATESHIFT_STATE/routes.log" before
+  local args
+  for args in '' v 'v gw-a' 'w gw-a' 'v gw-a --force'; do
+    # shellcheck disable=SC2086
+    run --separate-stderr -65 route-set $args
+    [[ -z $output || $output == "$HEADER" ]]
+    [[ $stderr == "route-set: $GATESHIFT_STATE/routes.log:2: checksum does not fit" ]]
+  done
+  cmp before "$GATESHIFT_STATE/routes.log"
+}
+
+@test "route-set: a torn last line never happened" {
+  route-set v gw-a
+  printf 'v,gw-b,2,stea' >>"$GATESHIFT_STATE/routes.log"
+  run --separate-stderr -0 route-set v
+  expect_records v,gw-a,1,steady,,
+  run --separate-stderr -0 route-set v gw-c
+  expect_records v,gw-c,2,steady,,
+  [[ $(wc -l <"$GATESHIFT_STATE/routes.log") -eq 3 ]] # a header and two records
+}
+
+@test "route-set: of many that expect the same epoch one wins" {
+  route-set v gw-a
+  local i wins=0 pids=()
+  for i in 1 2 3 4 5 6 7 8; do
+    route-set v gw-b --expect-epoch 1 >"out.$i" 2>"err.$i" 3>&- &
+    pids+=($!)
+  done
+  for i in "${pids[@]}"; do
+    if wait "$i"; then wins=$((wins + 1)); fi
+  done
+  run --separate-stderr -0 route-set v
+  expect_records v,gw-b,2,steady,,
+  [[ $wins -eq 1 ]]
+}
+
+@test "route-set: --import sets many, and its own output changes nothing" {
+  printf '%s\n' gateway,volume,remark,size_bytes gw-a,a,x,4096 gw-b,b,y, >list.csv
+  run --separate-stderr -0 route-set --import list.csv
+  expect_records a,gw-a,1,steady,,4096 b,gw-b,1,steady,,
+  cp "$GATESHIFT_STATE/routes.log" before
+  route-set >all.csv
+  run --separate-stderr -0 route-set --import - <all.csv
+  [[ $output == "$(<all.csv)" ]]
+  cmp before "$GATESHIFT_STATE/routes.log"
+}
+
+@test "route-set: --import never changes an owner but by --force" {
+  route-set b gw-a
+  printf '%s\n' volume,gateway a,gw-a b,gw-b >list.csv
+  run --separate-stderr -65 route-set --import list.csv
+  [[ $stderr == "route-set: list.csv:3: volume 'b' is owned by 'gw-a', not 'gw-b'" ]]
+  run --separate-stderr -1 route-set a # nothing of the list was set
+  run --separate-stderr -0 route-set --import list.csv --force
+  expect_records a,gw-a,1,steady,, b,gw-b,2,steady,,
+}
+
+@test "route-set: a malformed row of --import sets nothing" {
+  printf '%s\n' volume,gateway a,gw-a b >list.csv
+  run --separate-stderr -65 route-set --import list.csv
+  [[ $stderr == "route-set: list.csv:3: "* ]]
+  run --separate-stderr -1 route-set a
+}
+
+@test "route-set: while a director serves the volume only the same owner can be set" {
+  serve v
+  run --separate-stderr -75 route-set v gw-b
+  [[ -z $output ]]
+  [[ $stderr == "route-set: volume 'v' not changed: a director serves it" ]]
+  run --separate-stderr -0 route-set v gw-a
+  expect_records v,gw-a,1,steady,,1048576
+  exec 4>&-
+  wait_for 10 route-set v gw-b
+}
+
+@test "route-set: --force tells the director, and clients go on at the new owner" {
+  serve v
+  run --separate-stderr -0 route-set v gw-b --force
+  expect_records v,gw-b,2,steady,,1048576
+  run -0 qemu-io -f raw -c 'write -P 7 0 64k' "$(director_uri v)"
+  cmp -n 65536 gw-b/v <(head -c 65536 /dev/zero | tr '\0' '\7')
+  cmp gw-a/v <(head -c 1M /dev/zero)
+  exec 4>&-
+}
+
+@test "route-set: while a move is open the record stays; --force ends it with a new epoch" {
+  serve v
+  run -0 control begin v 1 gw-b
+  exec 4>&-
+  run --separate-stderr -75 route-set v gw-b
+  [[ $stderr == "route-set: volume 'v' not changed: it is moving" ]]
+  kill_hard director
+  run --separate-stderr -75 route-set v gw-a
+  run --separate-stderr -0 route-set v gw-a --force
+  expect_records v,gw-a,2,steady,,1048576
+}
