@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What the second leg of a volume holds: a state per block, claims with generations, proofs.
+ *
+ *            claim                 synced (no write meanwhile)
+ *   DIRTY ───────────▶ COPYING ─────────────────────────────────▶ SYNCED
+ *     ▲                   │ synced (a write came), release            │
+ *     ├───────────────────┘                                           │ a write that is not
+ *     │◀──────────────────────────────────────────────────────────────┘ mirrored, or fails
+ *     └───────── HAUNTED ◀── COPYING whose copier died unanswered (S2)
+ *
+ * A write's arrival and its end each void whatever claim (copy or proof) was made on the blocks it
+ * touches, so what a decision rests on was read after the claim and not written since (S6–S8).  A
+ * proof is kept per page of 4 KiB, so that a proof of what was written since costs no more than
+ * that.  Pure: no sockets, no clock but what is given.
+ */
+#ifndef DIRECTOR_BLOCKS_H
+#define DIRECTOR_BLOCKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { BLOCK_SIZE = 64 << 10, PAGE_SIZE = 4 << 10, BLOCK_PAGES = BLOCK_SIZE / PAGE_SIZE };
+
+struct blocks;
+
+enum claim_kind { CLAIM_COPY, CLAIM_PROVE };
+
+/* Bytes, but for the last block whole ones. */
+struct blocks_counts {
+    uint64_t dirty, copying, haunted, synced;
+    uint64_t unproved; /* of synced, by pages */
+};
+
+/* All blocks of a volume of SIZE bytes, dirty.  NULL: out of memory.  Owned by the caller. */
+struct blocks *blocks_new(uint64_t size);
+void blocks_free(struct blocks *b);
+
+/*
+ * Claims the next extent of at most MAX bytes for DRIVER (an identity, never dereferenced).
+ * CLAIM_COPY: adjacent dirty blocks, which become COPYING; CLAIM_PROVE: adjacent unproved pages of
+ * synced blocks.  Goes round the volume.  Returns the claim's number (> 0) and fills the extent; 0: nothing to claim
+ * now; -ENOMEM.
+ */
+int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const void *driver,
+                     uint64_t *offset, uint64_t *length);
+
+/*
+ * Ends a claim of DRIVER with its work done: what no write touched becomes SYNCED (copy) or proved;
+ * blocks a write touched become dirty (copy) or stay unproved.  0; -ESTALE: no such claim of
+ * this kind and driver.
+ */
+int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const void *driver);
+
+/* Gives a copy claim up, every reply being in: its blocks are dirty again.  0 or -ESTALE. */
+int blocks_release(struct blocks *b, uint64_t claim, const void *driver);
+
+/*
+ * A proof found a difference.  1: a write touched the extent since the claim, or BUSY says one is
+ * in flight: nothing is known; 0: the target differs really, the blocks are dirty; -ESTALE.
+ */
+int blocks_differ(struct blocks *b, uint64_t claim, const void *driver,
+                  bool (*busy)(void *arg, uint64_t offset, uint64_t length), void *arg);
+
+/*
+ * DRIVER is gone: its proofs are forgotten; blocks it was copying may still be written by its
+ * connections, so they are haunted until UNTIL_US.  Returns the number of haunted blocks.
+ */
+size_t blocks_driver_gone(struct blocks *b, const void *driver, uint64_t until_us);
+
+/* Makes dirty what is haunted no longer at NOW_US.  Returns when to look again; 0: nothing left. */
+uint64_t blocks_exorcise(struct blocks *b, uint64_t now_us);
+
+/* A data-changing command arrives.  Is every block it touches SYNCED, so that it can be mirrored? */
+bool blocks_all_synced(const struct blocks *b, uint64_t offset, uint64_t length);
+
+/*
+ * The arrival, or the end, of a data-changing command: voids claims and proofs.  MIRRORED: it goes
+ * (or went, without error) to both legs; otherwise synced blocks become dirty.
+ */
+void blocks_written(struct blocks *b, uint64_t offset, uint64_t length, bool mirrored);
+
+/* All proofs are void (another driver goes on). */
+void blocks_unprove(struct blocks *b);
+
+struct blocks_counts blocks_counts(const struct blocks *b);
+
+/* Every block synced and proved: what a switch needs. */
+bool blocks_complete(const struct blocks *b);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What every part of the director shares: the loop, the pools, the settings. */
+#ifndef DIRECTOR_DIRECTOR_H
+#define DIRECTOR_DIRECTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chunk.h"
+#include "common/base/loop.h"
+#include "common/base/opts.h"
+#include "request.h"
+
+struct accesslog;
+struct storejobs;
+struct volume;
+
+struct settings {
+    struct opts_dirs dirs;
+    const char *control_path;
+    uint64_t handshake_us;  /* a client may take so long to ask for an export */
+    uint64_t connect_us;    /* a gateway may take so long to be ready */
+    uint64_t leg_us;        /* the second leg may be so much late with a mirrored write (S16) */
+    uint64_t quarantine_us; /* writes of a dead connection have landed or never will (S2) */
+    uint64_t retry_us;      /* held requests wait so long for a commit in doubt */
+    size_t inflight_max;    /* requests of one connection */
+    size_t inflight_bytes;  /* their payload, in either direction */
+    unsigned gateway_conns; /* to one gateway, a volume */
+};
+
+struct director {
+    struct settings set;
+    struct loop *loop;
+    struct chunk_pool pool;
+    struct requests requests;
+    struct accesslog *log;
+    struct storejobs *jobs;
+    struct volume *volumes; /* a list */
+    uint64_t started_us;
+};
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A leg: the set of connections to one gateway for one volume.  One connection at first; a gateway
+ * that advertises CAN_MULTI_CONN gets up to a limit, one a client.  All are negotiated alike, and
+ * losing one loses the leg: what the gateway had cached is then unknown.
+ */
+#ifndef DIRECTOR_LEG_H
+#define DIRECTOR_LEG_H
+
+#include <stdbool.h>
+
+#include "common/base/parse.h"
+#include "common/nbd/handshake.h"
+#include "common/nbd/uri.h"
+#include "director.h"
+#include "stream.h"
+
+enum { LEG_CONNS_MAX = 16 };
+
+struct leg;
+
+struct leg_ops {
+    /* The first connection is negotiated: leg->export holds what the gateway offers. */
+    void (*ready)(struct leg *l);
+    /* Could not be opened, or a connection broke; leg->error, leg->err say why.  Called once, from
+     * the loop; the owner then ends the requests that wait for it and calls leg_free(). */
+    void (*lost)(struct leg *l);
+    /* ROLE's answer to R is complete (for a successful READ: its data went through data()). */
+    void (*answered)(struct leg *l, struct request *r, enum leg_role role, uint32_t error);
+    /* A part of the answer to a READ, the first with the reply's header in front.  Takes over the
+     * slice. */
+    void (*data)(struct leg *l, struct request *r, struct slice part, bool first);
+};
+
+struct leg_conn {
+    struct stream stream;
+    struct leg *leg;
+    struct nbd_client handshake;
+    struct loop_timer deadline;
+    bool ready;
+    struct request *reading; /* whose payload is being received */
+    uint32_t left;           /* bytes of it still to come */
+};
+
+struct leg {
+    struct director *d;
+    const struct leg_ops *ops;
+    void *owner;
+    char gateway[NAME_LEN_MAX + 1];
+    char volume[NAME_LEN_MAX + 1];
+    struct nbd_addr addr;
+    struct nbd_export export;
+    bool ready, lost;
+    int err;
+    char error[512];
+    struct loop_task tell; /* calls ops->lost outside of whatever noticed it */
+    struct leg_conn *conns[LEG_CONNS_MAX];
+    unsigned n_conns;
+    unsigned ready_conns[LEG_CONNS_MAX]; /* indices of the negotiated ones */
+    unsigned n_ready;
+};
+
+/* Starts to open; ready() or lost() follows from the loop.  NULL: out of memory. */
+struct leg *leg_open(struct director *d, const char *gateway, const char *uri, const char *volume,
+                     const struct leg_ops *ops, void *owner);
+/* Closes without further calls; NULL is fine. */
+void leg_free(struct leg *l);
+
+/* Opens a further connection, if the gateway takes several and the limit allows: for N clients. */
+void leg_widen(struct leg *l, unsigned n);
+
+/*
+ * Sends R as ROLE on the connection of client number INDEX.  A leg that is lost, or is lost by
+ * this, swallows it: lost() is on its way.
+ */
+void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned index);
+
+/* Flags without which a move would need rules not built yet (S9, S23), as a text; NULL: fine. */
+const char *leg_unfit(const struct leg *l);
+
+#endif

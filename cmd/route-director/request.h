@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A request on its way, and the table that gives each a cookie for the gateways. */
+#ifndef DIRECTOR_REQUEST_H
+#define DIRECTOR_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "chunk.h"
+#include "common/nbd/handshake.h"
+
+struct client;
+struct volume;
+
+/* Which leg a copy of the request goes to: one bit each. */
+enum leg_role { ROLE_OWNER = 1, ROLE_TARGET = 2 };
+
+struct request {
+    struct volume *volume;  /* NULL: the slot is free */
+    struct client *client;  /* NULL: gone, or the director's own request */
+    struct nbd_request nbd; /* as the client sent it, its cookie included */
+    struct slice wire;      /* header and payload; the header's place is rewritten before sending */
+    uint64_t arrived_us;
+    uint32_t slot, generation;
+    uint32_t error;                  /* the owner's answer */
+    uint8_t waiting;                 /* roles that have not answered */
+    bool ranged;                     /* holds its range of the overlap lock */
+    bool mirrored;                   /* sent to both legs and no error so far */
+    struct request *next;            /* in a queue, or in the free list */
+    void (*done)(struct request *r); /* the director's own request: called instead of a reply */
+    void *arg;
+};
+
+/* A queue in order of arrival. */
+struct requestq {
+    struct request *first, **last;
+    size_t n;
+};
+
+void requestq_init(struct requestq *q);
+void requestq_push(struct requestq *q, struct request *r);
+struct request *requestq_pop(struct requestq *q);
+
+/* All requests; zero-initialise. */
+struct requests {
+    struct request **slots;
+    size_t n, cap;
+    struct request *free;
+};
+
+/* A zeroed request of VOLUME, or NULL. */
+struct request *request_new(struct requests *t, struct volume *v);
+/* Drops its buffers and gives the slot back. */
+void request_free(struct requests *t, struct chunk_pool *pool, struct request *r);
+void requests_release(struct requests *t);
+
+/* The cookie under which R goes to a gateway, and back: NULL if no such request waits for ROLE. */
+uint64_t request_cookie(const struct request *r, enum leg_role role);
+struct request *request_find(const struct requests *t, uint64_t cookie, enum leg_role *role);
+
+#endif
