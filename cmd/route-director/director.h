@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "chunk.h"
+#include "common/base/intern.h"
 #include "common/base/loop.h"
 #include "common/base/opts.h"
 #include "request.h"
@@ -28,14 +29,23 @@ struct settings {
     unsigned gateway_conns; /* to one gateway, a volume */
 };
 
+/* Until when a volume's moves are refused: writes of ended connections may still land (S2). */
+struct quarantine {
+    char *volume;
+    uint64_t until_us;
+};
+
 struct director {
     struct settings set;
     struct loop *loop;
     struct chunk_pool pool;
     struct requests requests;
-    struct accesslog *log;
+    struct intern client_names;
+    struct accesslog *log; /* NULL: none */
     struct storejobs *jobs;
     struct volume *volumes; /* a list */
+    struct quarantine *quarantines;
+    size_t n_quarantines, cap_quarantines;
     uint64_t started_us;
 };
 

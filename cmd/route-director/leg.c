@@ -10,10 +10,14 @@
 
 #include "common/base/error.h"
 
-static void tell_lost(struct loop_task *t)
+/* News are told from a task: whoever hears them may free the leg, and nobody below is using it. */
+static void tell(struct loop_task *t)
 {
     struct leg *l = (struct leg *)((char *)t - offsetof(struct leg, tell));
-    l->ops->lost(l);
+    if (l->lost)
+        l->ops->lost(l);
+    else
+        l->ops->ready(l);
 }
 
 __attribute__((format(printf, 3, 4))) static void lose(struct leg *l, int err, const char *fmt, ...)
@@ -27,7 +31,7 @@ __attribute__((format(printf, 3, 4))) static void lose(struct leg *l, int err, c
     l->lost = true;
     l->ready = false;
     l->err = err;
-    loop_task_add(l->d->loop, &l->tell, tell_lost);
+    loop_task_add(l->d->loop, &l->tell, tell);
 }
 
 /* ---- transmission: replies ---- */
@@ -85,6 +89,18 @@ static void take_replies(struct leg_conn *c)
 
 /* ---- handshake ---- */
 
+/*
+ * A gateway may take only so many connections, and refuse further ones or let them hang (S23): then
+ * those that there are must do.  Only the first is needed.
+ */
+static void conn_failed(struct leg_conn *c, int err, const char *why)
+{
+    if (c->leg->ready && !c->ready)
+        stream_close(&c->stream);
+    else
+        lose(c->leg, err, "%s: %s", c->leg->gateway, why);
+}
+
 static bool same_export(const struct nbd_export *a, const struct nbd_export *b)
 {
     return a->size == b->size && a->flags == b->flags && a->min_block == b->min_block;
@@ -106,12 +122,11 @@ static void negotiated(struct leg_conn *c)
         return;
     l->export = c->handshake.export;
     l->ready = true;
-    l->ops->ready(l);
+    loop_task_add(l->d->loop, &l->tell, tell);
 }
 
 static void take_handshake(struct leg_conn *c)
 {
-    struct leg *l = c->leg;
     unsigned char *p;
     size_t used;
     struct buf out = {0};
@@ -124,7 +139,7 @@ static void take_handshake(struct leg_conn *c)
         r = stream_send_copy(&c->stream, out.data, out.len) < 0 ? -ENOMEM : r;
     buf_release(&out);
     if (r < 0)
-        lose(l, r, "%s: %s", l->gateway, c->handshake.error[0] ? c->handshake.error : err_text(r));
+        conn_failed(c, r, c->handshake.error[0] ? c->handshake.error : err_text(r));
     else if (r == NBD_CLIENT_DONE)
         negotiated(c);
 }
@@ -150,8 +165,8 @@ static void on_input(struct stream *s)
 static void on_lost(struct stream *s, int err)
 {
     struct leg_conn *c = conn_of(s);
-    lose(c->leg, err ? err : -ECONNRESET, "%s: %s", c->leg->gateway,
-         err ? err_text(err) : "the gateway closed the connection");
+    conn_failed(c, err ? err : -ECONNRESET,
+                err ? err_text(err) : "the gateway closed the connection");
 }
 
 static const struct stream_ops conn_ops = {.input = on_input, .lost = on_lost};
@@ -159,20 +174,10 @@ static const struct stream_ops conn_ops = {.input = on_input, .lost = on_lost};
 static void on_deadline(struct loop_timer *t)
 {
     struct leg_conn *c = (struct leg_conn *)((char *)t - offsetof(struct leg_conn, deadline));
-    /* A gateway may take only so many connections, and lets further ones hang (S23): then those
-     * that there are must do.  Only the first is needed. */
-    if (c->leg->ready)
-        stream_close(&c->stream);
-    else
-        lose(c->leg, -ETIMEDOUT, "%s: no answer within %llu ms", c->leg->gateway,
+    char why[64];
+    snprintf(why, sizeof(why), "no answer within %llu ms",
              (unsigned long long)(c->leg->d->set.connect_us / 1000));
-}
-
-static void conn_free(struct leg_conn *c)
-{
-    loop_timer_cancel(c->leg->d->loop, &c->deadline);
-    stream_close(&c->stream);
-    free(c);
+    conn_failed(c, -ETIMEDOUT, why);
 }
 
 static int conn_open(struct leg *l)
@@ -218,14 +223,26 @@ struct leg *leg_open(struct director *d, const char *gateway, const char *uri, c
     return l;
 }
 
+static void free_leg(struct loop_task *t)
+{
+    struct leg *l = (struct leg *)((char *)t - offsetof(struct leg, tell));
+    for (unsigned i = 0; i < l->n_conns; i++)
+        free(l->conns[i]);
+    free(l);
+}
+
 void leg_free(struct leg *l)
 {
     if (!l)
         return;
+    l->lost = true;
     loop_task_cancel(l->d->loop, &l->tell);
-    for (unsigned i = 0; i < l->n_conns; i++)
-        conn_free(l->conns[i]);
-    free(l);
+    for (unsigned i = 0; i < l->n_conns; i++) {
+        loop_timer_cancel(l->d->loop, &l->conns[i]->deadline);
+        stream_close(&l->conns[i]->stream);
+    }
+    /* Its own functions may be on the stack above the caller. */
+    loop_task_add(l->d->loop, &l->tell, free_leg);
 }
 
 void leg_widen(struct leg *l, unsigned n)

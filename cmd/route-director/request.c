@@ -56,6 +56,7 @@ void request_free(struct requests *t, struct chunk_pool *pool, struct request *r
 {
     chunk_put(pool, r->wire.chunk);
     r->wire.chunk = NULL;
+    outq_release(&r->parts, pool);
     r->volume = NULL;
     r->client = NULL;
     r->waiting = 0;

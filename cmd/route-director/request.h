@@ -9,6 +9,7 @@
 
 #include "chunk.h"
 #include "common/nbd/handshake.h"
+#include "stream.h"
 
 struct client;
 struct volume;
@@ -17,10 +18,12 @@ struct volume;
 enum leg_role { ROLE_OWNER = 1, ROLE_TARGET = 2 };
 
 struct request {
-    struct volume *volume;  /* NULL: the slot is free */
-    struct client *client;  /* NULL: gone, or the director's own request */
-    struct nbd_request nbd; /* as the client sent it, its cookie included */
-    struct slice wire;      /* header and payload; the header's place is rewritten before sending */
+    struct volume *volume;   /* NULL: the slot is free */
+    struct client *client;   /* NULL: gone, or the director's own request */
+    struct nbd_request nbd;  /* as the client sent it, its cookie included */
+    const char *client_name; /* outlives the client; borrowed from the director */
+    struct outq parts;       /* of a READ's answer, while another is on its way to the client */
+    struct slice wire; /* header and payload; the header's place is rewritten before sending */
     uint64_t arrived_us;
     uint32_t slot, generation;
     uint32_t error;                  /* the owner's answer */

@@ -97,7 +97,8 @@ void stream_close(struct stream *s)
         close(fd);
     }
     chunk_put(s->pool, s->in);
-    s->in = NULL;
+    chunk_put(s->pool, s->small);
+    s->in = s->small = NULL;
     s->in_start = s->in_end = 0;
     outq_release(&s->out, s->pool);
     s->loop = NULL;
@@ -138,6 +139,9 @@ static int send_some(struct stream *s)
             return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         sent(s, (size_t)n);
     }
+    /* An idle connection holds no buffer. */
+    chunk_put(s->pool, s->small);
+    s->small = NULL;
     return 0;
 }
 
@@ -174,19 +178,26 @@ int stream_send(struct stream *s, struct slice sl)
             return 0;
         }
     }
-    return outq_push(q, sl);
+    int r = outq_push(q, sl);
+    if (r < 0)
+        chunk_put(s->pool, sl.chunk);
+    return r;
 }
 
 int stream_send_copy(struct stream *s, const void *data, size_t len)
 {
-    struct chunk *c = chunk_get(s->pool, len);
-    if (!c)
-        return -ENOMEM;
-    memcpy(c->data, data, len);
-    int r = stream_send(s, (struct slice){c, c->data, len});
-    if (r < 0)
-        chunk_put(s->pool, c);
-    return r;
+    if (!s->small || s->small->size - s->small_used < len) {
+        struct chunk *c = chunk_get(s->pool, len);
+        if (!c)
+            return -ENOMEM;
+        chunk_put(s->pool, s->small);
+        s->small = c;
+        s->small_used = 0;
+    }
+    unsigned char *to = s->small->data + s->small_used;
+    memcpy(to, data, len);
+    s->small_used += len;
+    return stream_send(s, (struct slice){chunk_ref(s->small), to, len});
 }
 
 size_t stream_unsent(const struct stream *s)
@@ -274,6 +285,13 @@ static void receive(struct stream *s)
     s->in_end += (size_t)n;
     if (s->in_end - s->in_start >= s->want)
         s->ops->input(s);
+    /* An idle connection holds no buffer; the pool gives the warm one to the next. */
+    if (s->in && s->in_start == s->in_end &&
+        (s->in->refs == 1 || s->in->size - s->in_end < ROOM_MIN)) {
+        chunk_put(s->pool, s->in);
+        s->in = NULL;
+        s->in_start = s->in_end = 0;
+    }
 }
 
 static void connected(struct stream *s)

@@ -40,6 +40,8 @@ struct stream {
     size_t in_start, in_end; /* what is received and not eaten */
     size_t want;             /* the parser needs so many bytes in one piece */
     struct outq out;
+    struct chunk *small; /* where stream_send_copy() puts its bytes */
+    size_t small_used;
     bool connecting; /* the first writability tells how connect() ended */
     bool paused;     /* no input is read */
     bool lost;       /* ops->lost was called */
@@ -62,7 +64,8 @@ void stream_want(struct stream *s, size_t n);
 /* Stops or resumes reading.  What was received before is for the owner to go on with. */
 void stream_pause(struct stream *s, bool paused);
 
-/* Queues output, sent at the end of the round.  Takes over the slice's reference; 0 or -ENOMEM. */
+/* Queues output, sent at the end of the round.  Takes over the slice's reference, also
+ * when it fails: 0 or -ENOMEM. */
 int stream_send(struct stream *s, struct slice sl);
 /* The same for bytes that are copied. */
 int stream_send_copy(struct stream *s, const void *data, size_t len);

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "client.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/error.h"
+#include "stream.h"
+
+enum client_state {
+    CLIENT_HANDSHAKE,
+    CLIENT_OPENING, /* waits for the volume it asked for */
+    CLIENT_LISTING, /* waits for the store's list */
+    CLIENT_SERVED,
+    CLIENT_CLOSING, /* nothing more is read; goes when all is sent */
+    CLIENT_GONE,
+};
+
+struct client {
+    struct director *d;
+    struct stream stream;
+    enum client_state state;
+    const char *name;
+    struct nbd_server handshake;
+    struct loop_timer deadline;
+    struct volume_wait wait;
+    struct storejob listing;
+    struct volume *volume;
+    struct nbd_export export; /* as negotiated */
+    unsigned index;
+    size_t inflight, inflight_bytes;
+    struct request *streaming;   /* whose READ data are on their way out */
+    struct outq deferred;        /* whole replies that wait for the end of those */
+    struct client *next, **link; /* in the volume's list */
+    struct loop_task resume, gone;
+};
+
+static void take_requests(struct client *c);
+static void take_handshake(struct client *c);
+
+static struct client *client_of(struct stream *s)
+{
+    return (struct client *)((char *)s - offsetof(struct client, stream));
+}
+
+/* ---- life ---- */
+
+static void free_client(struct loop_task *t)
+{
+    struct client *c = (struct client *)((char *)t - offsetof(struct client, gone));
+    free(c);
+}
+
+void client_drop(struct client *c)
+{
+    if (c->state == CLIENT_GONE)
+        return;
+    bool listing = c->state == CLIENT_LISTING;
+    if (c->state == CLIENT_OPENING)
+        volume_open_cancel(c->d, &c->wait);
+    c->state = CLIENT_GONE;
+    loop_timer_cancel(c->d->loop, &c->deadline);
+    loop_task_cancel(c->d->loop, &c->resume);
+    stream_close(&c->stream);
+    outq_release(&c->deferred, &c->d->pool);
+    if (c->volume)
+        volume_detach(c->volume, c);
+    c->volume = NULL;
+    /* Whoever called may still look at it in this round; a store job still knows it. */
+    if (!listing)
+        loop_task_add(c->d->loop, &c->gone, free_client);
+}
+
+/* One line in the log, then good-bye. */
+static void refuse(struct client *c, const char *why)
+{
+    err_warn("client %s: %s", c->name, why);
+    client_drop(c);
+}
+
+/* Sends what is queued, then closes. */
+static void leave(struct client *c)
+{
+    c->state = CLIENT_CLOSING;
+    stream_pause(&c->stream, true);
+    if (!stream_unsent(&c->stream))
+        client_drop(c);
+}
+
+void client_link(struct client *c, struct client **list)
+{
+    c->next = *list;
+    c->link = list;
+    if (c->next)
+        c->next->link = &c->next;
+    *list = c;
+}
+
+void client_unlink(struct client *c)
+{
+    *c->link = c->next;
+    if (c->next)
+        c->next->link = c->link;
+}
+
+void client_set_index(struct client *c, unsigned index)
+{
+    c->index = index;
+}
+
+unsigned client_index(const struct client *c)
+{
+    return c->index;
+}
+
+/* ---- replies ---- */
+
+static void out_of_memory(struct client *c)
+{
+    refuse(c, err_text(ENOMEM));
+}
+
+static void send_slice(struct client *c, struct slice sl)
+{
+    if (stream_send(&c->stream, sl) < 0)
+        out_of_memory(c);
+}
+
+static void send_deferred(struct client *c)
+{
+    struct slice sl;
+    while (c->state != CLIENT_GONE && outq_pop(&c->deferred, &sl))
+        send_slice(c, sl);
+}
+
+static void defer(struct client *c, struct outq *q, struct slice sl)
+{
+    if (outq_push(q, sl) == 0)
+        return;
+    chunk_put(&c->d->pool, sl.chunk);
+    out_of_memory(c);
+}
+
+void client_data(struct client *c, struct request *r, struct slice part, bool first)
+{
+    if (first)
+        nbd_put64(part.data + 8, r->nbd.cookie);
+    if (first && !c->streaming)
+        c->streaming = r;
+    if (c->streaming == r)
+        send_slice(c, part);
+    else
+        defer(c, &r->parts, part);
+}
+
+static void end_of_data(struct client *c, struct request *r)
+{
+    struct slice sl;
+    if (c->streaming == r) {
+        c->streaming = NULL;
+        send_deferred(c);
+        return;
+    }
+    while (c->state != CLIENT_GONE && outq_pop(&r->parts, &sl)) {
+        if (c->streaming)
+            defer(c, &c->deferred, sl);
+        else
+            send_slice(c, sl);
+    }
+}
+
+static void send_simple(struct client *c, uint64_t cookie, uint32_t error)
+{
+    unsigned char h[NBD_SIMPLE_LEN];
+    nbd_put32(h, NBD_SIMPLE_MAGIC);
+    nbd_put32(h + 4, error);
+    nbd_put64(h + 8, cookie);
+    if (!c->streaming) {
+        if (stream_send_copy(&c->stream, h, sizeof(h)) < 0)
+            out_of_memory(c);
+        return;
+    }
+    struct chunk *k = chunk_get(&c->d->pool, sizeof(h));
+    if (!k) {
+        out_of_memory(c);
+        return;
+    }
+    memcpy(k->data, h, sizeof(h));
+    defer(c, &c->deferred, (struct slice){k, k->data, sizeof(h)});
+}
+
+static size_t cost_of(const struct nbd_request *n)
+{
+    return n->type == NBD_CMD_READ || n->type == NBD_CMD_WRITE ? n->length : 0;
+}
+
+static bool throttled(const struct client *c)
+{
+    const struct settings *s = &c->d->set;
+    return c->inflight >= s->inflight_max ||
+           c->inflight_bytes + stream_unsent(&c->stream) >= s->inflight_bytes;
+}
+
+static void resume_task(struct loop_task *t)
+{
+    struct client *c = (struct client *)((char *)t - offsetof(struct client, resume));
+    if (c->state == CLIENT_HANDSHAKE) {
+        stream_pause(&c->stream, false);
+        take_handshake(c);
+    } else if (c->state == CLIENT_SERVED && !throttled(c)) {
+        stream_pause(&c->stream, false);
+        take_requests(c);
+    }
+}
+
+static void maybe_resume(struct client *c)
+{
+    if (c->state == CLIENT_SERVED && c->stream.paused && !throttled(c))
+        loop_task_add(c->d->loop, &c->resume, resume_task);
+}
+
+void client_answer(struct client *c, struct request *r)
+{
+    c->inflight--;
+    c->inflight_bytes -= cost_of(&r->nbd);
+    if (r->nbd.type == NBD_CMD_READ && !r->error)
+        end_of_data(c, r);
+    else if (c->streaming == r)
+        /* The gateway went away in mid-payload: no error can be told in a simple reply now. */
+        refuse(c, "a gateway was lost in the middle of a read");
+    else
+        send_simple(c, r->nbd.cookie, r->error);
+    maybe_resume(c);
+}
+
+/* ---- requests ---- */
+
+static void take_request(struct client *c, const struct nbd_request *n, size_t wire)
+{
+    uint32_t error = nbd_request_check(n, &c->export, c->export.size);
+    if (error) {
+        stream_eat(&c->stream, wire);
+        send_simple(c, n->cookie, error);
+        return;
+    }
+    struct request *r = request_new(&c->d->requests, c->volume);
+    if (!r) {
+        out_of_memory(c);
+        return;
+    }
+    r->nbd = *n;
+    r->client = c;
+    r->client_name = c->name;
+    r->arrived_us = loop_now_us(c->d->loop);
+    r->wire = stream_cut(&c->stream, wire);
+    c->inflight++;
+    c->inflight_bytes += cost_of(n);
+    volume_submit(c->volume, r);
+}
+
+static void take_requests(struct client *c)
+{
+    unsigned char *p;
+    size_t len;
+    struct nbd_request n;
+    while (c->state == CLIENT_SERVED && !throttled(c)) {
+        len = stream_data(&c->stream, &p);
+        stream_want(&c->stream, NBD_REQUEST_LEN);
+        if (len < NBD_REQUEST_LEN)
+            return;
+        if (nbd_request_parse(p, &n) < 0) {
+            refuse(c, "malformed request: wrong magic number");
+            return;
+        }
+        if (n.type == NBD_CMD_DISC) {
+            client_drop(c);
+            return;
+        }
+        size_t wire = NBD_REQUEST_LEN;
+        if (n.type == NBD_CMD_WRITE) {
+            if (n.length > NBD_PAYLOAD_MAX) {
+                refuse(c, "write of more than 32 MiB");
+                return;
+            }
+            wire += n.length;
+        }
+        if (len < wire) {
+            stream_want(&c->stream, wire);
+            return;
+        }
+        take_request(c, &n, wire);
+    }
+    if (c->state == CLIENT_SERVED)
+        stream_pause(&c->stream, true);
+}
+
+/* ---- handshake ---- */
+
+static bool send_buf(struct client *c, struct buf *out)
+{
+    bool ok = !out->len || stream_send_copy(&c->stream, out->data, out->len) == 0;
+    buf_release(out);
+    if (!ok)
+        out_of_memory(c);
+    return ok;
+}
+
+static void served(struct client *c, struct volume *v)
+{
+    loop_timer_cancel(c->d->loop, &c->deadline);
+    c->export = volume_export(v);
+    c->volume = v;
+    c->state = CLIENT_SERVED;
+    volume_attach(v, c);
+}
+
+/* The answer to an option is known: sends it.  True: the client is served, and has taken over the
+ * use of V. */
+static bool answered_option(struct client *c, struct volume *v, int step, struct buf *out)
+{
+    if (!send_buf(c, out))
+        return false;
+    switch (step) {
+    case NBD_SERVER_DONE:
+        served(c, v);
+        break;
+    case NBD_SERVER_MORE:
+        c->state = CLIENT_HANDSHAKE;
+        break;
+    case NBD_SERVER_ABORT:
+        leave(c);
+        return false;
+    default:
+        out_of_memory(c);
+        return false;
+    }
+    /* Goes on with what was received meanwhile; not here, or many options would nest. */
+    loop_task_add(c->d->loop, &c->resume, resume_task);
+    return step == NBD_SERVER_DONE;
+}
+
+static void volume_opened(struct volume_wait *w, struct volume *v, const char *error)
+{
+    struct client *c = (struct client *)((char *)w - offsetof(struct client, wait));
+    struct buf out = {0};
+    int step;
+    c->state = CLIENT_HANDSHAKE;
+    if (v) {
+        struct nbd_export e = volume_export(v);
+        step = nbd_server_answer(&c->handshake, &e, &out);
+    } else {
+        step = nbd_server_refuse(&c->handshake, NBD_REP_ERR_UNKNOWN, error, &out);
+    }
+    if (!answered_option(c, v, step, &out) && v)
+        volume_unuse(v);
+}
+
+static void open_volume(struct client *c)
+{
+    stream_pause(&c->stream, true);
+    if (parse_name(c->handshake.name) < 0) {
+        struct buf out = {0};
+        int step = nbd_server_refuse(&c->handshake, NBD_REP_ERR_UNKNOWN,
+                                     "no such volume: not a volume's name", &out);
+        answered_option(c, NULL, step, &out);
+        return;
+    }
+    c->state = CLIENT_OPENING;
+    c->wait.done = volume_opened;
+    volume_open(c->d, c->handshake.name, &c->wait);
+}
+
+static void listed(struct storejob *j)
+{
+    struct client *c = j->arg;
+    struct buf out = {0};
+    int r = 0;
+    if (c->state == CLIENT_GONE) {
+        buf_release(&j->names);
+        free(c);
+        return;
+    }
+    c->state = CLIENT_HANDSHAKE;
+    for (size_t i = 0; r == 0 && i < j->names.len; i += strlen(j->names.data + i) + 1)
+        r = nbd_server_list(&c->handshake, j->names.data + i, &out);
+    if (r == 0)
+        r = nbd_server_list(&c->handshake, NULL, &out);
+    buf_release(&j->names);
+    answered_option(c, NULL, r < 0 ? r : NBD_SERVER_MORE, &out);
+}
+
+static void list_volumes(struct client *c)
+{
+    c->state = CLIENT_LISTING;
+    stream_pause(&c->stream, true);
+    c->listing = (struct storejob){.kind = STOREJOB_LIST, .done = listed, .arg = c};
+    storejobs_queue(c->d->jobs, &c->listing);
+}
+
+static void take_handshake(struct client *c)
+{
+    unsigned char *p;
+    size_t used;
+    struct buf out = {0};
+    size_t len = stream_data(&c->stream, &p);
+    int step = nbd_server_input(&c->handshake, p, len, &used, &out);
+    stream_eat(&c->stream, used);
+    stream_want(&c->stream, step == NBD_SERVER_MORE ? len - used + 1 : 0);
+    if (!send_buf(c, &out))
+        return;
+    switch (step) {
+    case NBD_SERVER_MORE:
+        return;
+    case NBD_SERVER_EXPORT:
+        open_volume(c);
+        return;
+    case NBD_SERVER_LIST:
+        list_volumes(c);
+        return;
+    case NBD_SERVER_ABORT:
+        leave(c);
+        return;
+    default:
+        refuse(c, step == -EPROTO ? c->handshake.error : err_text(step));
+    }
+}
+
+/* ---- the stream ---- */
+
+static void on_input(struct stream *s)
+{
+    struct client *c = client_of(s);
+    if (c->state == CLIENT_SERVED)
+        take_requests(c);
+    else if (c->state == CLIENT_HANDSHAKE)
+        take_handshake(c);
+}
+
+static void on_lost(struct stream *s, int err)
+{
+    (void)err; /* clients come and go; that is no news */
+    client_drop(client_of(s));
+}
+
+static void on_drained(struct stream *s)
+{
+    struct client *c = client_of(s);
+    if (c->state == CLIENT_CLOSING && !stream_unsent(s))
+        client_drop(c);
+    else
+        maybe_resume(c);
+}
+
+static void on_deadline(struct loop_timer *t)
+{
+    struct client *c = (struct client *)((char *)t - offsetof(struct client, deadline));
+    refuse(c, "asked for no export in time");
+}
+
+void client_new(struct director *d, int fd, const char *name)
+{
+    static const struct stream_ops ops = {
+        .input = on_input, .lost = on_lost, .drained = on_drained};
+    struct client *c = calloc(1, sizeof(*c));
+    long id = intern_add(&d->client_names, name);
+    struct buf out = {0};
+    if (!c || id < 0 || stream_open(&c->stream, d->loop, &d->pool, fd, false, &ops) < 0) {
+        err_warn("client %s: %s", name, err_text(ENOMEM));
+        close(fd);
+        free(c);
+        return;
+    }
+    c->d = d;
+    c->name = d->client_names.names[id];
+    loop_timer_set(d->loop, &c->deadline, loop_now_us(d->loop) + d->set.handshake_us, on_deadline);
+    if (nbd_server_start(&c->handshake, &out) < 0)
+        out_of_memory(c);
+    else
+        send_buf(c, &out);
+}

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A volume's move: the second leg, the block states, the hold and the switch (design.md, "A
+ * migration").  The verbs of the control socket arrive here; who carries them out is in migrate-exec.
+ *
+ *   OPENING ▶ RECORDING ▶ COPYING ▶ HELD ▶ COMMIT ▶ RETIRE
+ *      │          │          │   ◀────┘      │ ▶ DOUBT ▶ (either side)
+ *      └──────────┴──────────┴─▶ ENDING ▶ GONE (aborted or given up)
+ */
+#ifndef DIRECTOR_MOVE_H
+#define DIRECTOR_MOVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "blocks.h"
+#include "volume.h"
+
+struct control;
+
+enum move_phase {
+    MOVE_OPENING,   /* the target's connections */
+    MOVE_RECORDING, /* route state "moving" is being written */
+    MOVE_COPYING,   /* claims; mirrored writes once asked for */
+    MOVE_HELD,      /* new requests wait; draining until inflight is 0 */
+    MOVE_COMMIT,    /* the compare-and-set is under way */
+    MOVE_DOUBT,     /* its outcome is not known */
+    MOVE_RETIRE,    /* the target is the owner; the old owner is flushed and closed */
+    MOVE_ENDING,    /* aborted or given up: route state "steady" is being written */
+    MOVE_GONE,      /* given up; kept to tell the driver why */
+};
+
+/* What the verb that is not answered yet waits for. */
+enum move_wait {
+    WAIT_NOTHING,
+    WAIT_BEGIN,
+    WAIT_DRAIN,
+    WAIT_FLUSH,
+    WAIT_SWITCH,
+    WAIT_RETIRE,
+    WAIT_ABORT
+};
+
+struct move {
+    struct volume *v;
+    enum move_phase phase;
+    bool mirror;
+    char target[NAME_LEN_MAX + 1];
+    struct control *driver; /* the connection that began it; NULL: gone */
+    struct control *waiter; /* whose verb is not answered yet; NULL: none, or gone */
+    enum move_wait waits;
+    struct leg *leg;       /* the target's; in RETIRE the old owner's */
+    struct blocks *blocks; /* COPYING … DOUBT */
+    struct storejob job;
+    bool recorded;              /* the route's state is "moving" */
+    struct loop_timer deadline; /* of the hold; later of the doubt */
+    struct loop_timer tick;     /* haunted blocks, late mirrored writes; retries in doubt */
+    uint64_t held_at_us, hold_until_us;
+    bool flushed;     /* every connection that wrote to the target flushed since its last write */
+    unsigned flushes; /* of the flush under way, not answered yet */
+    bool flush_failed;
+    bool retired;    /* the old owner's connections are closed … */
+    bool retired_ok; /* … after a flush that succeeded */
+    bool expired;    /* in doubt for too long: what is held gets EIO */
+    char why[512];   /* of ENDING and GONE */
+};
+
+/*
+ * The verbs; each answers C now or later (control_ok(), control_err()).  Only the driver may call
+ * most of them: the caller has checked that.  move_begin() takes over a use of V.
+ */
+void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target);
+void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max);
+void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t claim);
+void move_release(struct move *m, struct control *c, uint64_t claim);
+void move_differs(struct move *m, struct control *c, uint64_t claim);
+void move_mirror(struct move *m, struct control *c);
+void move_hold(struct move *m, struct control *c, uint64_t window_ms);
+void move_unhold(struct move *m, struct control *c);
+void move_flush(struct move *m, struct control *c);
+void move_switch(struct move *m, struct control *c, uint64_t epoch);
+void move_retire(struct move *m, struct control *c);
+void move_abort(struct move *m, struct control *c);
+
+/* The control connection C is closed: its claims, its hold. */
+void move_control_gone(struct move *m, const struct control *c);
+
+/* A data-changing request arrives (may set r->mirrored) or has ended, as volume.c sees it. */
+void move_write_arrives(struct move *m, struct request *r);
+void move_write_ends(struct move *m, struct request *r);
+/* Nothing is in flight any more. */
+void move_drained(struct move *m);
+/* The owner leg is lost.  True: the move goes on without it (a commit is under way). */
+bool move_owner_lost(struct move *m);
+/* Clients come: the target may get more connections. */
+void move_widen(struct move *m);
+
+/* "steady", "replicate", "mirror", "hold", "commit", "doubt", "retire", "failed". */
+const char *move_phase_name(const struct move *m);
+
+#endif

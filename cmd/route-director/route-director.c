@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * route-director: the NBD proxy on the clients' path, which knows who owns each volume.
+ *
+ * A single-threaded event loop (epoll) terminates the fixed newstyle handshake towards clients,
+ * looks the volume's owner up in the route store, negotiates with it and forwards requests and
+ * replies; a second leg, driven over the control socket, moves a volume without the clients
+ * noticing (design.md, "A migration"; safety.md S1–S8).
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "accesslog.h"
+#include "client.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/fsfile.h"
+#include "common/base/opts.h"
+#include "common/nbd/uri.h"
+#include "control.h"
+#include "director.h"
+#include "leg.h"
+#include "quarantine.h"
+#include "storejobs.h"
+
+enum { LISTEN_MAX = 16 };
+
+struct opts {
+    struct settings set;
+    const char *access_log;
+    const char *listen[LISTEN_MAX];
+    size_t n_listen;
+};
+
+/* A listening socket. */
+struct door {
+    struct loop_fd io;
+    struct director *d;
+    const char *spec;
+    bool control;
+};
+
+enum {
+    KEY_CONTROL = OPT_LONG,
+    KEY_HANDSHAKE,
+    KEY_CONNECT,
+    KEY_LEG,
+    KEY_QUARANTINE,
+    KEY_RETRY,
+    KEY_INFLIGHT,
+    KEY_INFLIGHT_BYTES,
+    KEY_CONNS,
+};
+
+static const struct argp_option options[] = {
+    {"access-log", 'a', "FILE", 0, "Append an access record for each request to FILE ('-': stdout)",
+     0},
+    {"connect-timeout", KEY_CONNECT, "DURATION", 0,
+     "A gateway must have answered the handshake within this time (default 5s)", 0},
+    {"control", KEY_CONTROL, "PATH", 0, "The control socket (default RUN/director.sock)", 0},
+    {"gateway-connections", KEY_CONNS, "N", 0,
+     "Connections to one gateway for a volume, at most (default 4)", 0},
+    {"handshake-timeout", KEY_HANDSHAKE, "DURATION", 0,
+     "A client must have asked for its volume within this time (default 10s)", 0},
+    {"inflight", KEY_INFLIGHT, "N", 0, "Requests of one connection in flight (default 1024)", 0},
+    {"inflight-bytes", KEY_INFLIGHT_BYTES, "SIZE", 0,
+     "Their payload, in either direction (default 64M)", 0},
+    {"leg-timeout", KEY_LEG, "DURATION", 0,
+     "A move's target that is later than this with a mirrored write is dropped (default 1s)", 0},
+    {"listen", 'l', "ADDRESS", 0, "Listen on unix:PATH or HOST:PORT; may be repeated", 0},
+    {"quarantine", KEY_QUARANTINE, "DURATION", 0,
+     "Assume that a gateway is done with the writes of a dead connection after this time "
+     "(default 30s)",
+     0},
+    {"retry-for", KEY_RETRY, "DURATION", 0,
+     "Held requests wait so long while a commit is in doubt, then fail (default 60s)", 0},
+    {0},
+};
+
+static uint64_t duration_us(struct argp_state *st, const char *name, const char *arg)
+{
+    return (uint64_t)(opts_duration(st, name, arg, 0.001, 86400) * 1e6);
+}
+
+static error_t parse_opt(int key, char *arg, struct argp_state *st)
+{
+    struct opts *o = st->input;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        st->child_inputs[0] = &o->set.dirs;
+        return 0;
+    case 'a':
+        o->access_log = arg;
+        return 0;
+    case 'l':
+        if (o->n_listen == LISTEN_MAX)
+            argp_error(st, "--listen may be given %d times", LISTEN_MAX);
+        o->listen[o->n_listen++] = arg;
+        return 0;
+    case KEY_CONTROL:
+        o->set.control_path = arg;
+        return 0;
+    case KEY_HANDSHAKE:
+        o->set.handshake_us = duration_us(st, "handshake-timeout", arg);
+        return 0;
+    case KEY_CONNECT:
+        o->set.connect_us = duration_us(st, "connect-timeout", arg);
+        return 0;
+    case KEY_LEG:
+        o->set.leg_us = duration_us(st, "leg-timeout", arg);
+        return 0;
+    case KEY_QUARANTINE:
+        o->set.quarantine_us = (uint64_t)(opts_duration(st, "quarantine", arg, 0, 86400) * 1e6);
+        return 0;
+    case KEY_RETRY:
+        o->set.retry_us = duration_us(st, "retry-for", arg);
+        return 0;
+    case KEY_INFLIGHT:
+        o->set.inflight_max = opts_u64(st, "inflight", arg, 1, 65536);
+        return 0;
+    case KEY_INFLIGHT_BYTES:
+        o->set.inflight_bytes = opts_size(st, "inflight-bytes", arg, 1 << 20, 1u << 30);
+        return 0;
+    case KEY_CONNS:
+        o->set.gateway_conns = (unsigned)opts_u64(st, "gateway-connections", arg, 1, LEG_CONNS_MAX);
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(st, "takes no arguments: '%s'", arg);
+        return 0;
+    case ARGP_KEY_END:
+        if (!o->n_listen)
+            argp_error(st, "--listen is missing");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* ---- doors ---- */
+
+/* "uid:N" behind a unix socket, else the address. */
+static void name_client(int fd, char *name, size_t size)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t len = sizeof(a);
+    struct ucred cred = {0};
+    socklen_t clen = sizeof(cred);
+    char text[INET6_ADDRSTRLEN] = "unknown";
+    getpeername(fd, (struct sockaddr *)&a, &len);
+    if (a.ss_family == AF_INET) {
+        inet_ntop(AF_INET, &((struct sockaddr_in *)&a)->sin_addr, text, sizeof(text));
+    } else if (a.ss_family == AF_INET6) {
+        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&a)->sin6_addr, text, sizeof(text));
+    } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &clen) == 0) {
+        snprintf(name, size, "uid:%u", (unsigned)cred.uid);
+        return;
+    }
+    snprintf(name, size, "%s", text);
+}
+
+/* Only root and the director's own user may steer it. */
+static bool may_control(int fd)
+{
+    struct ucred cred;
+    socklen_t len = sizeof(cred);
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
+           (cred.uid == 0 || cred.uid == geteuid());
+}
+
+static void on_knock(struct loop_fd *io, uint32_t events)
+{
+    struct door *door = (struct door *)((char *)io - offsetof(struct door, io));
+    char name[64];
+    int one = 1;
+    (void)events;
+    int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0)
+        return; /* the client went away, or no descriptor is free: it may knock again */
+    if (!door->control) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+        name_client(fd, name, sizeof(name));
+        client_new(door->d, fd, name);
+    } else if (may_control(fd)) {
+        control_new(door->d, fd);
+    } else {
+        err_warn("control connection of another user refused");
+        close(fd);
+    }
+}
+
+static void open_door(struct director *d, struct door *door, const char *spec, bool control)
+{
+    /* Clients may be anybody who reaches the socket; steering is the owner's. */
+    mode_t mask = control ? umask(0177) : 0;
+    int fd = nbd_listen(spec);
+    if (control)
+        umask(mask);
+    *door = (struct door){.d = d, .spec = spec, .control = control, .io.fd = -1};
+    int r = fd < 0 ? fd : loop_add(d->loop, &door->io, fd, EPOLLIN, on_knock);
+    if (r < 0)
+        err_die(r == -EINVAL ? EX_USAGE : EX_CANTCREAT, "cannot listen on '%s': %s", spec,
+                err_text(r));
+}
+
+static void close_door(struct director *d, struct door *door)
+{
+    int fd = door->io.fd;
+    loop_del(d->loop, &door->io);
+    close(fd);
+    if (strncmp(door->spec, "unix:", 5) == 0)
+        unlink(door->spec + 5);
+}
+
+/* ---- signals ---- */
+
+struct signals {
+    struct loop_fd io;
+    struct director *d;
+};
+
+static void on_signal(struct loop_fd *io, uint32_t events)
+{
+    struct signals *s = (struct signals *)((char *)io - offsetof(struct signals, io));
+    struct signalfd_siginfo info;
+    (void)events;
+    if (read(io->fd, &info, sizeof(info)) != (ssize_t)sizeof(info))
+        return;
+    if (info.ssi_signo != SIGHUP) {
+        loop_stop(s->d->loop);
+        return;
+    }
+    int r = s->d->log ? accesslog_reopen(s->d->log) : 0;
+    if (r < 0)
+        err_warn("cannot reopen the access log: %s", err_text(r));
+}
+
+static void watch_signals(struct director *d, struct signals *s)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    *s = (struct signals){.d = d, .io.fd = -1};
+    int fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (fd < 0 || loop_add(d->loop, &s->io, fd, EPOLLIN, on_signal) < 0)
+        err_die(EX_OSERR, "cannot watch signals: %s", err_text(errno));
+}
+
+/* ---- main ---- */
+
+static void start(struct director *d, const struct opts *o)
+{
+    d->set = o->set;
+    d->loop = loop_new();
+    if (!d->loop)
+        err_die(EX_OSERR, "cannot start: %s", err_text(errno));
+    d->started_us = clock_mono_us();
+    int r = fsfile_mkdirs(d->set.dirs.state);
+    if (r == 0)
+        r = storejobs_new(d->loop, d->set.dirs.state, &d->jobs);
+    if (r < 0)
+        err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", d->set.dirs.state, err_text(r));
+    if (o->access_log && (r = accesslog_open(d, o->access_log, &d->log)) < 0)
+        err_die(EX_CANTCREAT, "cannot open access log '%s': %s", o->access_log, err_text(r));
+}
+
+static void stop(struct director *d)
+{
+    /* The volumes are left as they are: closing sockets is all that a gateway or client would see
+     * of an orderly end, and the locks go with the process. */
+    accesslog_close(d->log);
+    quarantine_release(d);
+}
+
+int main(int argc, char **argv)
+{
+    const struct argp argp = {
+        options,
+        parse_opt,
+        NULL,
+        "Stand between NBD clients and gateways: serve each volume from the gateway that owns it, "
+        "and move it without the clients noticing.\vgateways.csv and volumes.csv are read from "
+        "the configuration folder, routes from the state folder (route-set).",
+        (const struct argp_child[]){{&opts_dirs_argp, 0, NULL, 0}, {0}},
+        NULL,
+        NULL,
+    };
+    struct opts o = {.set = {.handshake_us = 10000000,
+                             .connect_us = 5000000,
+                             .leg_us = 1000000,
+                             .quarantine_us = 30000000,
+                             .retry_us = 60000000,
+                             .inflight_max = 1024,
+                             .inflight_bytes = 64 << 20,
+                             .gateway_conns = 4}};
+    struct director d = {0};
+    struct door doors[LISTEN_MAX + 1];
+    struct signals signals;
+    struct buf control = {0}, spec = {0};
+    opts_dirs_init(&o.set.dirs);
+    opts_parse(&argp, argc, argv, &o);
+    if (!o.set.control_path) {
+        if (buf_printf(&control, "%s/director.sock", o.set.dirs.run) < 0)
+            err_die(EX_OSERR, "%s", err_text(ENOMEM));
+        o.set.control_path = control.data;
+        int r = fsfile_mkdirs(o.set.dirs.run);
+        if (r < 0)
+            err_die(EX_CANTCREAT, "cannot create '%s': %s", o.set.dirs.run, err_text(r));
+    }
+    start(&d, &o);
+    watch_signals(&d, &signals);
+    for (size_t i = 0; i < o.n_listen; i++)
+        open_door(&d, &doors[i], o.listen[i], false);
+    buf_printf(&spec, "unix:%s", o.set.control_path);
+    open_door(&d, &doors[o.n_listen], spec.data, true);
+    int r = loop_run(d.loop);
+    for (size_t i = 0; i <= o.n_listen; i++)
+        close_door(&d, &doors[i]);
+    stop(&d);
+    buf_release(&control);
+    buf_release(&spec);
+    return r < 0 ? EX_OSERR : 0;
+}
