@@ -45,9 +45,10 @@ enum plan_cause plan_cause(const struct plan_gateway *g, const struct plan_limit
         return PLAN_CAUSE_DRAIN;
     if (!g->scored || isnan(g->health.ghs))
         return PLAN_CAUSE_NONE;
-    if (plan_exceeds(lim->critical, g->health.ghs))
-        return PLAN_CAUSE_CRITICAL;
-    return plan_exceeds(g->health.p_fail, lim->p_fail_limit) ? PLAN_CAUSE_P_FAIL : PLAN_CAUSE_NONE;
+    /* A high p_fail mostly brings GHS below critical as well; it is the better explanation. */
+    if (plan_exceeds(g->health.p_fail, lim->p_fail_limit))
+        return PLAN_CAUSE_P_FAIL;
+    return plan_exceeds(lim->critical, g->health.ghs) ? PLAN_CAUSE_CRITICAL : PLAN_CAUSE_NONE;
 }
 
 bool plan_exceeds(double a, double b)
