@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Which records were counted already, over any number of runs.
+ *
+ * The rule: let N be the time of the newest record counted by earlier runs, and L the lateness.  Of
+ * every record with a time of N − L or later that was counted, a digest is kept.  In the next run
+ * a record
+ *     before N − L         was counted, or comes too late: it is skipped;
+ *     of N − L … N         is skipped if its digest is kept, once per kept digest;
+ *     after N              is new.
+ * So each record is counted exactly once, whatever parts of the log a run is given again, provided
+ * that no record first appears more than L of log time behind one of an earlier run.  Within a run
+ * the order does not matter, and equal lines count as often as they stand there.
+ *
+ * The state is changed as a whole (seen_settle(), then saved with the counts), so a run that dies
+ * before has counted nothing.
+ */
+#ifndef GS_AFFINITY_SEEN_H
+#define GS_AFFINITY_SEEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct seen_record {
+    double time;
+    uint64_t digest;
+};
+
+/* Memory: 17 bytes a record of the last LATENESS_S seconds of the log. */
+struct seen {
+    double lateness_s;
+    double newest;  /* N above; −1 before the first run */
+    double settled; /* earlier ones are skipped: N − L, or later if records were dropped */
+    struct seen_record *old; /* owned; kept from earlier runs, ascending by time, then digest */
+    bool *met;               /* [n_old]: seen again in this run */
+    size_t n_old;
+    struct seen_record *fresh; /* owned; counted in this run, as far as they may have to be kept */
+    size_t n_fresh, cap_fresh;
+    size_t prune_at;
+    double run_newest;
+};
+
+void seen_init(struct seen *s, double lateness_s);
+void seen_release(struct seen *s);
+
+/* Must this record be counted?  1 (it is noted), 0 (skip it), or -ENOMEM. */
+int seen_new(struct seen *s, double time, uint64_t digest);
+
+/* Ends the run: what was counted belongs to the earlier runs now.  0 or -ENOMEM (S is unchanged). */
+int seen_settle(struct seen *s);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The model of one series: which method answers for it, with what parameters, and how far off it
+ * has been.  Methods compete on hours that their parameters were not fitted to; the winner's errors
+ * there make the interval.
+ */
+#ifndef GS_FORECAST_MODEL_H
+#define GS_FORECAST_MODEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/forecast/seasonal.h"
+#include "common/forecast/series.h"
+
+enum model_kind {
+    MODEL_NONE,   /* no history: nothing is predicted */
+    MODEL_LAST,   /* under 3 days: the last hour */
+    MODEL_MEAN,   /* under 3 days: the mean */
+    MODEL_DAILY,  /* under 3 weeks: seasonal, 24 hours */
+    MODEL_WEEKLY, /* seasonal, 24 and 168 hours */
+};
+
+/* Leads of 1 … 6, 7 … 24 and more hours have intervals of their own. */
+enum { MODEL_BANDS = 3 };
+
+/* Quantiles of log(1 + actual) − log(1 + forecast) on held-out hours. */
+struct model_band {
+    double lower, upper;
+};
+
+/* Copied by value; every field may be stored. */
+struct model {
+    enum model_kind kind;
+    double median; /* weight of the median of the same hour of the last 7 days: 0, ½ or 1 */
+    struct seasonal_params plain, log; /* the seasonal forecast is the mean of both */
+    struct model_band band[MODEL_BANDS];
+    double mase;    /* mean absolute error on held-out hours / that of the same hour yesterday */
+    uint32_t hours; /* of history it was fitted to */
+};
+
+/* An hour's forecast: 0 ≤ lower ≤ requests ≤ upper; lower … upper should hold 80 % of the hours. */
+struct model_point {
+    double requests, lower, upper;
+};
+
+/*
+ * Fits a model to S.  Same S and SEED, same model.  Takes some 15 ms for 4 weeks of history (two
+ * fits of 300 tries, on values and on logarithms each).  0 or -ENOMEM.
+ */
+int model_fit(struct series s, uint64_t seed, struct model *out);
+
+/* Forecasts the H hours behind S with M, which may have been fitted to an older S.  0 or -ENOMEM. */
+int model_predict(const struct model *m, struct series s, size_t h, struct model_point *out);
+
+/*
+ * The kind that N hours of history make possible (MODEL_MEAN stands for MODEL_LAST too; the two
+ * are told apart by model_fit()).
+ */
+enum model_kind model_kind_for(size_t n);
+
+/* "seasonal", "seasonal-daily", "mean", …: what answered.  Static storage. */
+const char *model_name(const struct model *m);
+
+/*
+ * How far to trust M, 0 … 1: grows with the history (under 3 days below 0.3, at 3 weeks 0.8, at 6
+ * weeks 1) and shrinks, by at most 40 %, where the held-out error was above the naive one.
+ */
+double model_confidence(const struct model *m);
+
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/forecast/seasonal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/rng.h"
+
+/* A series made ready: transformed, with the seasons of its first weeks as they stand. */
+struct prepared {
+    double *x; /* owned */
+    const double *y;
+    size_t n;
+    size_t day_phase, week_phase; /* of hour 0 */
+    double scale;                 /* a typical size of y, for a loss without unit */
+    bool log;
+    struct seasonal_state first;
+};
+
+/* A trend fades: over 48 hours an undamped one does more harm than good. */
+static const double trend_damping = 0.97;
+
+static double transform(double y, bool log)
+{
+    return log ? log1p(y) : y;
+}
+
+static double back(double x, bool log)
+{
+    double y = log ? expm1(x) : x;
+    return y > 0 ? y : 0;
+}
+
+/* Mean of X by phase over its first N hours. */
+static void phase_means(const double *x, size_t n, size_t phase, size_t period, double *out)
+{
+    size_t count[HOURS_A_WEEK] = {0};
+    memset(out, 0, period * sizeof(*out));
+    for (size_t i = 0; i < n; i++) {
+        out[phase] += x[i];
+        count[phase]++;
+        phase = phase + 1 == period ? 0 : phase + 1;
+    }
+    for (size_t p = 0; p < period; p++)
+        out[p] /= count[p] ? (double)count[p] : 1;
+}
+
+/* The hours that the first seasons are taken from: two periods, one of a short series. */
+static size_t first_hours(size_t n, bool weekly)
+{
+    size_t period = weekly ? HOURS_A_WEEK : HOURS_A_DAY;
+    return n >= 3 * period ? 2 * period : period;
+}
+
+static void first_seasons(struct prepared *w, bool weekly)
+{
+    size_t n = first_hours(w->n, weekly);
+    struct seasonal_state *f = &w->first;
+    f->level = series_mean(w->x, n);
+    f->trend = f->rest = 0;
+    phase_means(w->x, n, w->day_phase, HOURS_A_DAY, f->day);
+    for (size_t p = 0; p < HOURS_A_DAY; p++)
+        f->day[p] -= f->level;
+    memset(f->week, 0, sizeof(f->week));
+    if (!weekly)
+        return;
+    phase_means(w->x, n, w->week_phase, HOURS_A_WEEK, f->week);
+    /* Both phases count from the epoch, so a phase of the week modulo 24 is that of the day. */
+    for (size_t p = 0; p < HOURS_A_WEEK; p++)
+        f->week[p] -= f->level + f->day[p % HOURS_A_DAY];
+}
+
+static int prepare(struct series s, bool log, bool weekly, struct prepared *w)
+{
+    if (s.n < (weekly ? SEASONAL_WEEKLY_MIN : SEASONAL_DAILY_MIN))
+        return -EDOM;
+    *w = (struct prepared){.y = s.y, .n = s.n, .log = log};
+    w->x = malloc(s.n * sizeof(*w->x));
+    if (!w->x)
+        return -ENOMEM;
+    for (size_t i = 0; i < s.n; i++)
+        w->x[i] = transform(s.y[i], log);
+    w->day_phase = series_phase(s, 0, HOURS_A_DAY);
+    w->week_phase = series_phase(s, 0, HOURS_A_WEEK);
+    w->scale = series_mean(s.y, s.n);
+    first_seasons(w, weekly);
+    return 0;
+}
+
+/* Runs S over the hours FROM … TO − 1. */
+static void advance(const struct prepared *w, const struct seasonal_params *p,
+                    struct seasonal_state *s, size_t from, size_t to)
+{
+    size_t d = (w->day_phase + from) % HOURS_A_DAY, k = (w->week_phase + from) % HOURS_A_WEEK;
+    double level = s->level, trend = s->trend, rest = s->rest;
+    for (size_t i = from; i < to; i++) {
+        double r = w->x[i] - (level + trend + s->day[d] + s->week[k]);
+        double e = r - p->ar * rest; /* what the AR term did not foresee */
+        level += trend + p->level * e;
+        trend = trend_damping * trend + p->trend * e;
+        s->day[d] += p->day * e;
+        s->week[k] += p->week * e;
+        rest = r;
+        d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
+        k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
+    }
+    s->level = level;
+    s->trend = trend;
+    s->rest = rest;
+}
+
+/* The H hours behind hour AT − 1, in the units of y. */
+static void project(const struct prepared *w, const struct seasonal_params *p,
+                    const struct seasonal_state *s, size_t at, size_t h, double *out)
+{
+    size_t d = (w->day_phase + at) % HOURS_A_DAY, k = (w->week_phase + at) % HOURS_A_WEEK;
+    double level = s->level, trend = s->trend, rest = s->rest;
+    for (size_t i = 0; i < h; i++) {
+        level += trend;
+        trend *= trend_damping;
+        rest *= p->ar;
+        out[i] = back(level + s->day[d] + s->week[k] + rest, w->log);
+        d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
+        k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
+    }
+}
+
+static struct seasonal_state begin(const struct prepared *w, const struct seasonal_params *p)
+{
+    struct seasonal_state s = w->first;
+    for (size_t i = 0; i < HOURS_A_WEEK; i++)
+        s.week[i] *= p->keep_week;
+    return s;
+}
+
+/* The loss of one window: absolute errors relative to the series, and relative to each value. */
+static double window_loss(const struct prepared *w, const double *forecast, size_t at, size_t h)
+{
+    double abs_sum = 0, smape_sum = 0;
+    for (size_t i = 0; i < h; i++) {
+        abs_sum += fabs(forecast[i] - w->y[at + i]);
+        smape_sum += series_smape(w->y[at + i], forecast[i]);
+    }
+    double scale = w->scale > 0 ? w->scale : 1;
+    return abs_sum / scale + smape_sum / 200;
+}
+
+static double loss(const struct prepared *w, const struct seasonal_params *p,
+                   const struct seasonal_search *how, double *forecast)
+{
+    struct seasonal_state s = begin(w, p);
+    size_t at = 0;
+    double sum = 0;
+    for (size_t j = how->origins; j-- > 0;) {
+        size_t origin = w->n - how->horizon - j * how->step;
+        advance(w, p, &s, at, origin);
+        at = origin;
+        project(w, p, &s, at, how->horizon, forecast);
+        sum += window_loss(w, forecast, at, how->horizon);
+    }
+    return sum;
+}
+
+/* 0 … 1, small values as likely on a logarithmic scale as large ones. */
+static double draw_small(struct rng *r, double low, double high)
+{
+    return low * pow(high / low, rng_unit(r));
+}
+
+static struct seasonal_params draw(struct rng *r, const struct seasonal_search *how)
+{
+    struct seasonal_params p = {.log = how->log, .weekly = how->weekly};
+    p.level = draw_small(r, 1e-4, 0.5);
+    p.trend = rng_unit(r) < 0.5 ? 0 : draw_small(r, 1e-5, 0.02);
+    p.day = draw_small(r, 1e-3, 0.6);
+    p.ar = rng_unit(r);
+    if (how->weekly) {
+        p.week = draw_small(r, 1e-3, 0.6);
+        p.keep_week = rng_unit(r);
+    }
+    return p;
+}
+
+static double nudge(struct rng *r, double v, double width, double max)
+{
+    v *= exp(width * rng_normal(r));
+    return v < max ? v : max;
+}
+
+/* A neighbour of P. */
+static struct seasonal_params disturb(struct rng *r, struct seasonal_params p, double width)
+{
+    p.level = nudge(r, p.level, 2 * width, 0.9);
+    p.trend = nudge(r, p.trend, 2 * width, 0.1);
+    p.day = nudge(r, p.day, 2 * width, 0.9);
+    p.week = nudge(r, p.week, 2 * width, 0.9);
+    p.ar = fmin(fmax(p.ar + 0.5 * width * rng_normal(r), 0), 0.999);
+    if (p.weekly)
+        p.keep_week = fmin(fmax(p.keep_week + 0.5 * width * rng_normal(r), 0), 1);
+    return p;
+}
+
+static struct seasonal_params search(const struct prepared *w, const struct seasonal_search *how,
+                                     double *forecast)
+{
+    struct rng r;
+    rng_init(&r, how->seed);
+    struct seasonal_params best = draw(&r, how);
+    double best_loss = loss(w, &best, how, forecast);
+    unsigned wide = how->tries / 2;
+    for (unsigned i = 1; i < how->tries; i++) {
+        /* First anywhere, then ever closer around the best. */
+        double width = 0.5 * (double)(how->tries - i) / (double)how->tries + 0.05;
+        struct seasonal_params p = i < wide ? draw(&r, how) : disturb(&r, best, width);
+        double l = loss(w, &p, how, forecast);
+        if (l < best_loss) {
+            best_loss = l;
+            best = p;
+        }
+    }
+    return best;
+}
+
+/* Fewer windows where the series does not reach back so far. */
+static struct seasonal_search fitting(const struct seasonal_search *how, size_t n)
+{
+    struct seasonal_search h = *how;
+    size_t room = n - first_hours(n, h.weekly);
+    if (h.horizon > room)
+        h.horizon = room;
+    size_t most = (room - h.horizon) / h.step + 1;
+    if (h.origins > most)
+        h.origins = most;
+    return h;
+}
+
+int seasonal_fit(struct series s, const struct seasonal_search *how, struct seasonal_params *out)
+{
+    struct prepared w;
+    int r = prepare(s, how->log, how->weekly, &w);
+    if (r < 0)
+        return r;
+    struct seasonal_search h = fitting(how, s.n);
+    double *forecast = malloc(h.horizon * sizeof(*forecast));
+    if (forecast)
+        *out = search(&w, &h, forecast);
+    else
+        r = -ENOMEM;
+    free(forecast);
+    free(w.x);
+    return r;
+}
+
+int seasonal_rolling(struct series s, const struct seasonal_params *p, const size_t *origin,
+                     size_t n, size_t h, double *out)
+{
+    struct prepared w;
+    int r = prepare(s, p->log, p->weekly, &w);
+    if (r < 0)
+        return r;
+    struct seasonal_state state = begin(&w, p);
+    size_t at = 0;
+    for (size_t j = 0; j < n; j++) {
+        advance(&w, p, &state, at, origin[j]);
+        at = origin[j];
+        project(&w, p, &state, at, h, out + j * h);
+    }
+    free(w.x);
+    return 0;
+}
+
+int seasonal_forecast(struct series s, const struct seasonal_params *p, size_t h, double *out)
+{
+    return seasonal_rolling(s, p, &s.n, 1, h, out);
+}
