@@ -296,8 +296,8 @@ static int stand_in(const struct opts *o, const char *volume)
     if (fd == -EAGAIN)
         err_die(EX_TEMPFAIL, "volume '%s' not changed: a director serves it", volume);
     if (fd < 0)
-        err_die(EX_CANTCREAT, "cannot lock '%s/serving/%s': %s", o->dirs.state, volume,
-                err_text(fd));
+        err_die(fd == -ENOMEM ? EX_OSERR : EX_CANTCREAT, "cannot lock '%s/serving/%s': %s",
+                o->dirs.state, volume, err_text(fd));
     return fd;
 }
 

@@ -57,7 +57,10 @@ void opts_parse(const struct argp *argp, int argc, char **argv, void *input)
     };
     err_check_stdout();
     argp_program_version_hook = print_version;
-    argp_parse(&root, argc, argv, 0, NULL, input);
+    /* It exits by itself on wrong usage; what it returns is lack of memory. */
+    error_t err = argp_parse(&root, argc, argv, 0, NULL, input);
+    if (err)
+        err_die(EX_OSERR, "cannot parse the command line: %s", err_text(err));
 }
 
 static const char *env_or(const char *name, const char *fallback)
