@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/health/signal.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -33,8 +34,9 @@ static unsigned min_u(uint64_t a, unsigned b)
 static double recent_median(const struct signal *s, unsigned n)
 {
     unsigned have = min_u(s->n, SIGNAL_RECENT);
-    double v[SIGNAL_RECENT];
+    double v[SIGNAL_RECENT] = {0};
     n = min_u(n, have);
+    assert(n > 0);
     for (unsigned i = 0; i < n; i++) {
         double x = s->recent[have - n + i];
         unsigned j = i;

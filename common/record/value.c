@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/record/value.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdbool.h>
@@ -72,6 +73,7 @@ static bool parse_short(const char *s, double *out)
 static int parse_real(const struct real_form *f, const char *text, double *out)
 {
     double v;
+    assert(f); /* value_parse() knows which types have one */
     if (!parse_short(text, &v)) {
         int r = parse_f64(text, &v);
         if (r < 0)

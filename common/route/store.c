@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/route/store.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -105,13 +106,10 @@ static int format_line(struct route_store *s, const struct route *r, struct buf 
 static bool split(char *line, char *fields[LOG_FIELDS])
 {
     size_t n = 0;
-    for (char *p = line; p; n++) {
+    while (line) {
         if (n == LOG_FIELDS)
             return false;
-        fields[n] = p;
-        p = strchr(p, ',');
-        if (p)
-            *p++ = 0;
+        fields[n++] = strsep(&line, ",");
     }
     return n == LOG_FIELDS;
 }
@@ -451,6 +449,7 @@ static int snapshot(const struct route_store *s, struct route **out)
     *out = NULL;
     if (s->names.n == 0)
         return 0;
+    assert(s->routes);
     struct route *all = reallocarray(NULL, s->names.n, sizeof(*all));
     if (!all)
         return -ENOMEM;

@@ -336,7 +336,7 @@ static void test_several_files(void)
 
 static void test_stdin(void)
 {
-    int ends[2];
+    int ends[2] = {-1, -1};
     CHECK(pipe(ends) == 0);
     CHECK(write(ends[1], "a,b\n1,x\nbad\n", 12) == 12);
     close(ends[1]);
@@ -357,8 +357,8 @@ static void test_stdin(void)
 /* What was written is out before the reader waits for more. */
 static void test_tie(void)
 {
-    int in[2];
-    int out[2];
+    int in[2] = {-1, -1};
+    int out[2] = {-1, -1};
     char text[64];
     CHECK(pipe(in) == 0 && pipe(out) == 0);
     CHECK(write(in[1], "a,b\n1,x\n", 8) == 8);
