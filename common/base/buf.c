@@ -91,5 +91,5 @@ int vec_room(void *items, size_t n, size_t *cap, size_t size)
         return -ENOMEM;
     memcpy(items, &p, sizeof(p));
     *cap = want;
-    return 0; /* cppcheck-suppress memleak ; *ITEMS has it */
+    return 0;
 }
