@@ -4,8 +4,10 @@
  * no check of any value but the two that are used.
  */
 #include <csv.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/error.h"
 #include "tests/bench/reader_count.h"
@@ -49,18 +51,19 @@ int main(int argc, char **argv)
 {
     struct state s = {0};
     struct csv_parser p;
-    FILE *in = argc == 2 ? fopen(argv[1], "r") : NULL;
     char *buffer = aligned_alloc(64, BUFFER_SIZE);
-    if (!in || !buffer || csv_init(&p, 0) != 0)
-        err_die(EX_NOINPUT, "cannot open");
-    setvbuf(in, NULL, _IONBF, 0);
-    for (size_t n; (n = fread(buffer, 1, BUFFER_SIZE, in)) > 0;)
-        if (csv_parse(&p, buffer, n, on_field, on_row, &s) != n)
+    int fd = argc == 2 ? open(argv[1], O_RDONLY) : -1;
+    if (fd < 0)
+        err_die(EX_NOINPUT, "usage: reader_libcsv FILE");
+    if (!buffer || csv_init(&p, 0) != 0)
+        err_die(EX_OSERR, "out of memory");
+    for (ssize_t n; (n = read(fd, buffer, BUFFER_SIZE)) > 0;)
+        if (csv_parse(&p, buffer, (size_t)n, on_field, on_row, &s) != (size_t)n)
             err_die(EX_DATAERR, "%s", csv_strerror(csv_error(&p)));
     csv_fini(&p, on_field, on_row, &s);
     count_print(&s.count);
     csv_free(&p);
-    fclose(in);
+    close(fd);
     free(buffer);
     return 0;
 }

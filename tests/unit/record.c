@@ -363,6 +363,7 @@ static void test_tie(void)
     CHECK(pipe(in) == 0 && pipe(out) == 0);
     CHECK(write(in[1], "a,b\n1,x\n", 8) == 8);
     FILE *f = fdopen(out[1], "w");
+    CHECK(f != NULL);
     int saved = dup(STDIN_FILENO);
     dup2(in[0], STDIN_FILENO);
     struct rec_reader *r = rec_reader_new(&pair);
