@@ -85,6 +85,12 @@ static int detect(struct input *in)
     return LZ4F_isError(LZ4F_createDecompressionContext(&in->lz4, LZ4F_VERSION)) ? -ENOMEM : 0;
 }
 
+/* What LZ4F_decompress() failed with; the numbers of its errors are not public. */
+static int lz4_error(size_t code)
+{
+    return strcmp(LZ4F_getErrorName(code), "ERROR_allocation_failed") == 0 ? -ENOMEM : -EBADMSG;
+}
+
 static ssize_t unpack(struct input *in, void *dst, size_t size)
 {
     for (;;) {
@@ -101,7 +107,7 @@ static ssize_t unpack(struct input *in, void *dst, size_t size)
         size_t to = size;
         size_t hint = LZ4F_decompress(in->lz4, dst, &to, in->packed + in->pos, &from, NULL);
         if (LZ4F_isError(hint))
-            return -EBADMSG;
+            return lz4_error(hint);
         in->pos += from;
         in->in_frame = hint != 0;
         if (to)
