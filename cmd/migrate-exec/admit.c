@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-exec/admit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What the route's state has against a new move; NULL: nothing. */
+static const char *busy(enum rec_route_state s)
+{
+    switch (s) {
+    case ROUTE_STATE_MOVING:
+    case ROUTE_STATE_DEFERRED:
+        return "a move is open: see migrate-exec --status";
+    case ROUTE_STATE_UNCOMMITTED:
+        return "its last move is not committed";
+    case ROUTE_STATE_MANUAL_RECOVERY:
+        return "it is in manual recovery";
+    default:
+        return NULL;
+    }
+}
+
+enum admission admit(const struct plan_row *r, const struct route *route, double now,
+                     double max_age_s, char *why, size_t size)
+{
+    if (r->kind == PLAN_KIND_SHADOW) {
+        snprintf(why, size, "a shadow row");
+        return ADMIT_SKIP;
+    }
+    const char *state = route ? busy(route->state) : NULL;
+    if (!route)
+        snprintf(why, size, "the volume has no route");
+    else if (strcmp(r->source, r->target) == 0)
+        snprintf(why, size, "source and target are the same");
+    else if (now - r->time > max_age_s)
+        snprintf(why, size, "the row is %.0f s old", now - r->time);
+    else if (r->epoch != route->epoch)
+        snprintf(why, size, "the row is of epoch %llu, the route at %llu",
+                 (unsigned long long)r->epoch, (unsigned long long)route->epoch);
+    else if (strcmp(r->source, route->gateway) != 0)
+        snprintf(why, size, "the volume is on %s, not on %s", route->gateway, r->source);
+    else if (state)
+        snprintf(why, size, "%s", state);
+    else if (r->not_before <= now)
+        return ADMIT_NOW;
+    else {
+        snprintf(why, size, "not before %.0f", r->not_before);
+        return ADMIT_LATER;
+    }
+    return ADMIT_NEVER;
+}

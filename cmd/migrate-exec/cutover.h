@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The hand-over of a mirrored volume: converge, hold, last blocks, flush, proof, switch. */
+#ifndef EXEC_CUTOVER_H
+#define EXEC_CUTOVER_H
+
+#include "cmd/migrate-exec/move.h"
+
+/*
+ * Tries until the owner has changed (SWITCHED), the attempts are used up and the policy says what
+ * then, or something fails.  A hold is begun only when what is left is predicted to fit into the
+ * window.
+ */
+enum outcome hand_over(struct move *m);
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-exec/director.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "common/base/error.h"
+#include "common/route/control.h"
+#include "common/route/store.h"
+
+/*
+ * How long an answer may take before the director counts as gone.  Verbs that make it wait for
+ * a gateway (begin's handshakes, flush, retire, the commit's fsync) get the longer one.
+ */
+enum { REPLY_MS = 10 * 1000, SLOW_REPLY_MS = 120 * 1000 };
+
+struct director {
+    struct control *control;
+    const char *volume;
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    char error[512];
+};
+
+static int find_socket(struct director *d, const char *path, const char *state, const char *run)
+{
+    int n;
+    if (path) {
+        n = snprintf(d->path, sizeof(d->path), "%s", path);
+    } else {
+        int held = route_serve_holder(state, d->volume, d->path, sizeof(d->path));
+        if (held == 1 && d->path[0])
+            return 0;
+        n = snprintf(d->path, sizeof(d->path), "%s/director.sock", run);
+    }
+    return n < 0 || (size_t)n >= sizeof(d->path) ? -ENAMETOOLONG : 0;
+}
+
+int director_open(const char *path, const char *state, const char *run, const char *volume,
+                  struct director **out)
+{
+    struct director *d = calloc(1, sizeof(*d));
+    if (!d)
+        return -ENOMEM;
+    d->volume = volume;
+    int r = find_socket(d, path, state, run);
+    if (r == 0)
+        r = control_open(d->path, &d->control);
+    if (r < 0) {
+        free(d);
+        return r;
+    }
+    *out = d;
+    return 0;
+}
+
+void director_close(struct director *d)
+{
+    if (!d)
+        return;
+    control_close(d->control);
+    free(d);
+}
+
+const char *director_error(const struct director *d)
+{
+    return d->error;
+}
+
+const char *director_path(const struct director *d)
+{
+    return d->path;
+}
+
+/* A failed call: an empty text with -ETIMEDOUT is the client's own, not the director's answer. */
+static int call_failed(struct director *d, int r)
+{
+    const char *text = control_reply(d->control);
+    if (r == -ECONNRESET || r == -EPIPE || (r == -ETIMEDOUT && !*text)) {
+        snprintf(d->error, sizeof(d->error), "director at '%s' %s", d->path,
+                 r == -ETIMEDOUT ? "does not answer" : "went away");
+        return -ECONNRESET;
+    }
+    snprintf(d->error, sizeof(d->error), "%s", *text ? text : err_text(r));
+    return r;
+}
+
+static int ask(struct director *d, int timeout_ms, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static int ask(struct director *d, int timeout_ms, const char *fmt, ...)
+{
+    char request[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(request, sizeof(request), fmt, ap);
+    va_end(ap);
+    int r = control_call(d->control, timeout_ms, "%s", request);
+    return r < 0 ? call_failed(d, r) : 0;
+}
+
+static int misunderstood(struct director *d)
+{
+    snprintf(d->error, sizeof(d->error), "unexpected reply '%.200s' of the director",
+             control_reply(d->control));
+    return -EPROTO;
+}
+
+/* Parses exactly N blank-separated numbers from TEXT.  0 or -EINVAL. */
+static int numbers(const char *text, uint64_t *out, size_t n)
+{
+    char copy[256];
+    if (snprintf(copy, sizeof(copy), "%s", text) >= (int)sizeof(copy))
+        return -EINVAL;
+    char *rest = copy;
+    for (size_t i = 0; i < n; i++) {
+        char *word = strsep(&rest, " ");
+        if (!word || parse_u64(word, &out[i]) < 0)
+            return -EINVAL;
+    }
+    return rest ? -EINVAL : 0;
+}
+
+/* The reply's N numbers. */
+static int reply_numbers(struct director *d, uint64_t *out, size_t n)
+{
+    return numbers(control_reply(d->control), out, n) < 0 ? misunderstood(d) : 0;
+}
+
+int director_begin(struct director *d, uint64_t epoch, const char *target,
+                   struct director_begun *out)
+{
+    int r = ask(d, SLOW_REPLY_MS, "begin %s %llu %s", d->volume, (unsigned long long)epoch, target);
+    if (r < 0)
+        return r;
+    const char *text = control_reply(d->control);
+    const char *how = strrchr(text, ' ');
+    bool attached = how && strcmp(how, " attached") == 0;
+    if (!how || (!attached && strcmp(how, " new") != 0))
+        return misunderstood(d);
+    char sizes[256];
+    snprintf(sizes, sizeof(sizes), "%.*s", (int)(how - text), text);
+    uint64_t n[2];
+    if (numbers(sizes, n, 2) < 0 || n[0] == 0)
+        return misunderstood(d);
+    *out = (struct director_begun){.block = n[0], .size = n[1], .attached = attached};
+    return 0;
+}
+
+int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claim,
+                   struct backlog *backlog)
+{
+    int r = ask(d, REPLY_MS, "claim %s %s %llu", d->volume, kind == CLAIM_COPY ? "copy" : "prove",
+                (unsigned long long)max);
+    if (r < 0)
+        return r;
+    const char *text = control_reply(d->control);
+    uint64_t n[4];
+    if (strncmp(text, "none ", 5) == 0) {
+        if (numbers(text + 5, n, 4) < 0)
+            return misunderstood(d);
+        *backlog = (struct backlog){n[0], n[1], n[2], n[3]};
+        return 0;
+    }
+    if (numbers(text, n, 3) < 0 || n[2] == 0 || n[2] > max)
+        return misunderstood(d);
+    *claim = (struct claim){.id = n[0], .offset = n[1], .length = n[2]};
+    return 1;
+}
+
+int director_synced(struct director *d, uint64_t claim, uint64_t *dirty)
+{
+    int r = ask(d, REPLY_MS, "synced %s %llu", d->volume, (unsigned long long)claim);
+    return r < 0 ? r : reply_numbers(d, dirty, 1);
+}
+
+int director_proved(struct director *d, uint64_t claim, uint64_t *unproved)
+{
+    int r = ask(d, REPLY_MS, "proved %s %llu", d->volume, (unsigned long long)claim);
+    return r < 0 ? r : reply_numbers(d, unproved, 1);
+}
+
+int director_release(struct director *d, uint64_t claim)
+{
+    return ask(d, REPLY_MS, "release %s %llu", d->volume, (unsigned long long)claim);
+}
+
+int director_differs(struct director *d, uint64_t claim)
+{
+    return ask(d, REPLY_MS, "differs %s %llu", d->volume, (unsigned long long)claim);
+}
+
+int director_mirror(struct director *d)
+{
+    return ask(d, REPLY_MS, "mirror %s", d->volume);
+}
+
+int director_hold(struct director *d, unsigned window_ms, uint64_t *drain_us)
+{
+    int r = ask(d, (int)window_ms + REPLY_MS, "hold %s %u", d->volume, window_ms);
+    return r < 0 ? r : reply_numbers(d, drain_us, 1);
+}
+
+int director_unhold(struct director *d)
+{
+    return ask(d, REPLY_MS, "unhold %s", d->volume);
+}
+
+int director_flush(struct director *d)
+{
+    return ask(d, SLOW_REPLY_MS, "flush %s", d->volume);
+}
+
+int director_switch(struct director *d, uint64_t epoch, uint64_t *new_epoch, uint64_t *pause_us)
+{
+    int r = ask(d, SLOW_REPLY_MS, "switch %s %llu", d->volume, (unsigned long long)epoch);
+    uint64_t n[2];
+    if (r == 0)
+        r = reply_numbers(d, n, 2);
+    if (r < 0)
+        return r;
+    *new_epoch = n[0];
+    *pause_us = n[1];
+    return 0;
+}
+
+int director_retire(struct director *d)
+{
+    return ask(d, SLOW_REPLY_MS, "retire %s", d->volume);
+}
+
+int director_abort(struct director *d)
+{
+    return ask(d, SLOW_REPLY_MS, "abort %s", d->volume);
+}
+
+int director_reload(struct director *d)
+{
+    return ask(d, REPLY_MS, "reload %s", d->volume);
+}
+
+/* Takes in one "key=value" of the status line; unknown keys are for others. */
+static int take_status(struct director_status *s, const char *key, const char *value)
+{
+    if (strcmp(key, "epoch") == 0)
+        return parse_u64(value, &s->epoch);
+    if (strcmp(key, "pause_us") == 0)
+        return parse_u64(value, &s->pause_us);
+    if (strcmp(key, "owner") == 0)
+        snprintf(s->owner, sizeof(s->owner), "%s", value);
+    else if (strcmp(key, "target") == 0)
+        snprintf(s->target, sizeof(s->target), "%s", value);
+    else if (strcmp(key, "phase") == 0)
+        snprintf(s->phase, sizeof(s->phase), "%s", value);
+    return 0;
+}
+
+int director_status(struct director *d, struct director_status *out)
+{
+    int r = ask(d, REPLY_MS, "status %s", d->volume);
+    if (r < 0)
+        return r;
+    char *line = strdup(control_data(d->control));
+    if (!line)
+        return -ENOMEM;
+    struct director_status s = {.phase = ""};
+    char *rest = line;
+    for (char *word; r == 0 && (word = strsep(&rest, " \n"));) {
+        char *value = strchr(word, '=');
+        if (!value)
+            continue;
+        *value++ = 0;
+        r = take_status(&s, word, value);
+    }
+    if (r < 0 || !s.owner[0] || !s.phase[0])
+        r = misunderstood(d);
+    else
+        *out = s;
+    free(line);
+    return r;
+}

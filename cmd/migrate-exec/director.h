@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The director's verbs for one volume, typed: route-director(8) describes them.  The migration
+ * that was begun over a connection is driven by it until it closes.
+ *
+ * Every function returns 0 (or what it says) or -errno with the reason in director_error():
+ * -ECONNRESET means that the director went away or did not answer in time, so that the outcome is
+ * unknown; -EPROTO a reply that is not understood; anything else is the director's answer.
+ */
+#ifndef EXEC_DIRECTOR_H
+#define EXEC_DIRECTOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/parse.h"
+
+struct director;
+
+/*
+ * Connects to the director that serves VOLUME (stored): at the socket PATH if given, else the one
+ * registered in the folder STATE, else RUN/director.sock.  *OUT is owned.
+ */
+int director_open(const char *path, const char *state, const char *run, const char *volume,
+                  struct director **out);
+/* The director treats what is claimed and not answered as haunted.  NULL is fine. */
+void director_close(struct director *d);
+const char *director_error(const struct director *d);
+/* The control socket's path. */
+const char *director_path(const struct director *d);
+
+struct director_begun {
+    uint64_t block; /* bytes */
+    uint64_t size;  /* of the volume, bytes */
+    bool attached;  /* this very migration was alive: synced blocks stay, proofs are void */
+};
+int director_begin(struct director *d, uint64_t epoch, const char *target,
+                   struct director_begun *out);
+
+enum claim_kind { CLAIM_COPY, CLAIM_PROVE };
+struct claim {
+    uint64_t id;
+    uint64_t offset; /* bytes */
+    uint64_t length;
+};
+/* Bytes in each state when there was nothing to claim. */
+struct backlog {
+    uint64_t dirty;
+    uint64_t copying;
+    uint64_t haunted;
+    uint64_t unproved;
+};
+/* 1: *CLAIM, of at most MAX bytes; 0: nothing to claim, *BACKLOG says why. */
+int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claim,
+                   struct backlog *backlog);
+/* *DIRTY / *UNPROVED: the bytes left. */
+int director_synced(struct director *d, uint64_t claim, uint64_t *dirty);
+int director_proved(struct director *d, uint64_t claim, uint64_t *unproved);
+int director_release(struct director *d, uint64_t claim);
+/* 0: a write raced the comparison, prove again; -EILSEQ: the copy really differs. */
+int director_differs(struct director *d, uint64_t claim);
+
+int director_mirror(struct director *d);
+int director_hold(struct director *d, unsigned window_ms, uint64_t *drain_us);
+int director_unhold(struct director *d);
+int director_flush(struct director *d);
+/* -ETIMEDOUT: the hold was over; -EINPROGRESS or -ECONNRESET: only the store knows. */
+int director_switch(struct director *d, uint64_t epoch, uint64_t *new_epoch, uint64_t *pause_us);
+int director_retire(struct director *d);
+int director_abort(struct director *d);
+int director_reload(struct director *d);
+
+struct director_status {
+    char owner[NAME_LEN_MAX + 1];
+    char target[NAME_LEN_MAX + 1];
+    char phase[16]; /* steady, replicate, mirror, hold, commit, doubt */
+    uint64_t epoch;
+    uint64_t pause_us; /* of the last cutover */
+};
+/* -ENOENT: the director does not serve the volume. */
+int director_status(struct director *d, struct director_status *out);
+
+#endif

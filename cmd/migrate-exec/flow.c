@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-exec/flow.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cmd/migrate-exec/signals.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+
+enum {
+    SLOTS = 8,
+    EXTENT_MAX = 1024 * 1024,
+    BUFFER_ALIGN = 4096,   /* unaligned buffers cost recv() a multiple */
+    IO_TIMEOUT_MS = 30000, /* no reply of any request for so long: the gateway is gone */
+    NAP_MS = 20,           /* while throttled with nothing in flight */
+};
+
+enum slot_state { SLOT_FREE, SLOT_READING, SLOT_WRITING };
+
+struct slot {
+    struct flow_extent extent; /* first: jobs get a pointer to it */
+    enum slot_state state;
+    unsigned pending; /* requests not answered yet */
+    unsigned writes;  /* of them writes to the target */
+    bool failed;
+    bool lost; /* a write ended unanswered */
+};
+
+struct flow {
+    struct director *director;
+    struct nbd_export *exports[2]; /* source, target */
+    uint64_t bwlimit;
+    uint64_t extent_max;
+    uint64_t earliest_us; /* of the next claim under the bandwidth limit */
+    struct slot slots[SLOTS];
+    unsigned busy;
+    const struct flow_job *job;
+    struct flow_result *result;
+    struct flow_error error;
+    flow_tick *tick;
+    void *tick_arg;
+};
+
+static uint64_t extent_limit(const struct nbd_export *source, const struct nbd_export *target)
+{
+    uint64_t max = EXTENT_MAX;
+    if (nbd_export_info(source)->block_max < max)
+        max = nbd_export_info(source)->block_max;
+    if (nbd_export_info(target)->block_max < max)
+        max = nbd_export_info(target)->block_max;
+    return max;
+}
+
+struct flow *flow_new(struct director *director, struct nbd_export *source,
+                      struct nbd_export *target, uint64_t bwlimit)
+{
+    struct flow *f = calloc(1, sizeof(*f));
+    if (!f)
+        return NULL;
+    f->director = director;
+    f->exports[0] = source;
+    f->exports[1] = target;
+    f->bwlimit = bwlimit;
+    f->extent_max = extent_limit(source, target);
+    for (int i = 0; i < SLOTS; i++) {
+        struct flow_extent *x = &f->slots[i].extent;
+        x->flow = f;
+        x->source = aligned_alloc(BUFFER_ALIGN, EXTENT_MAX);
+        x->target = aligned_alloc(BUFFER_ALIGN, EXTENT_MAX);
+        if (!x->source || !x->target) {
+            flow_free(f);
+            return NULL;
+        }
+    }
+    return f;
+}
+
+void flow_free(struct flow *f)
+{
+    if (!f)
+        return;
+    for (int i = 0; i < SLOTS; i++) {
+        free(f->slots[i].extent.source);
+        free(f->slots[i].extent.target);
+    }
+    free(f);
+}
+
+void flow_on_tick(struct flow *f, flow_tick *fn, void *arg)
+{
+    f->tick = fn;
+    f->tick_arg = arg;
+}
+
+const struct flow_error *flow_error(const struct flow *f)
+{
+    return &f->error;
+}
+
+bool flow_can_zero(const struct flow_extent *x)
+{
+    return nbd_export_info(x->flow->exports[1])->zeroes;
+}
+
+struct director *flow_director(const struct flow_extent *x)
+{
+    return x->flow->director;
+}
+
+void flow_count_difference(struct flow_extent *x)
+{
+    x->flow->result->differing++;
+}
+
+/* Keeps the first error; returns it. */
+static int fail(struct flow *f, enum flow_side side, int err, const char *text)
+{
+    if (f->error.err == 0) {
+        f->error.side = side;
+        f->error.err = err;
+        snprintf(f->error.text, sizeof(f->error.text), "%s", text);
+    }
+    return f->error.err;
+}
+
+static int fail_director(struct flow *f, int err)
+{
+    return fail(f, FLOW_DIRECTOR, err, director_error(f->director));
+}
+
+/* An answered or ended request of a slot.  WHAT is for the message. */
+static void request_failed(struct slot *s, enum flow_side side, const char *what, int err)
+{
+    char text[256];
+    const struct claim *c = &s->extent.claim;
+    if (err == -ENOTCONN)
+        snprintf(text, sizeof(text), "%s: connection lost", what);
+    else
+        snprintf(text, sizeof(text), "%s at %llu: %s", what, (unsigned long long)c->offset,
+                 err_text(err));
+    s->failed = true;
+    fail(s->extent.flow, side, err, text);
+}
+
+static void slot_free(struct slot *s)
+{
+    s->state = SLOT_FREE;
+    s->extent.flow->busy--;
+}
+
+/* Every reply that will come has come, and one was bad: give the claim back, unless it must be
+ * kept for ever. */
+static void give_up(struct slot *s)
+{
+    struct flow *f = s->extent.flow;
+    if (s->lost) {
+        f->error.lost = true;
+    } else if (f->error.side != FLOW_DIRECTOR) {
+        int r = director_release(f->director, s->extent.claim.id);
+        if (r < 0)
+            fail_director(f, r);
+    }
+    slot_free(s);
+}
+
+static void settle(struct slot *s)
+{
+    struct flow *f = s->extent.flow;
+    struct flow_result *res = f->result;
+    uint64_t left = res->left;
+    int r = f->job->settle(&s->extent, &left);
+    if (r < 0) {
+        fail_director(f, r);
+        slot_free(s);
+        return;
+    }
+    res->left = left;
+    res->bytes += s->extent.claim.length;
+    res->claims++;
+    slot_free(s);
+    if (f->tick)
+        f->tick(f->tick_arg, left);
+}
+
+/* All requests of the slot's state have ended: on to the next. */
+static void advance(struct slot *s)
+{
+    struct flow *f = s->extent.flow;
+    if (!s->failed && s->state == SLOT_READING) {
+        s->state = SLOT_WRITING;
+        s->pending++; /* held while deciding, lest an early end of a write calls us again */
+        int r = f->job->decide(&s->extent);
+        if (r < 0)
+            request_failed(s, FLOW_TARGET, "write to target", r);
+        if (--s->pending > 0)
+            return;
+    }
+    if (s->failed)
+        give_up(s);
+    else
+        settle(s);
+}
+
+static void ended(struct slot *s)
+{
+    if (--s->pending == 0)
+        advance(s);
+}
+
+static void source_read(void *arg, int result)
+{
+    struct slot *s = arg;
+    if (result < 0)
+        request_failed(s, FLOW_SOURCE, "read from source", result);
+    ended(s);
+}
+
+static void target_read(void *arg, int result)
+{
+    struct slot *s = arg;
+    if (result < 0)
+        request_failed(s, FLOW_TARGET, "read from target", result);
+    ended(s);
+}
+
+static void target_written(void *arg, int result)
+{
+    struct slot *s = arg;
+    s->writes--;
+    if (result == -ENOTCONN)
+        s->lost = true;
+    if (result < 0)
+        request_failed(s, FLOW_TARGET, "write to target", result);
+    ended(s);
+}
+
+static int write_started(struct slot *s, int r)
+{
+    if (r < 0)
+        return r;
+    s->pending++;
+    s->writes++;
+    return 0;
+}
+
+int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length)
+{
+    struct slot *s = (struct slot *)x;
+    x->flow->result->sent += length;
+    return write_started(s, nbd_export_write(x->flow->exports[1], x->source + offset, length,
+                                             x->claim.offset + offset, target_written, s));
+}
+
+int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length)
+{
+    struct slot *s = (struct slot *)x;
+    return write_started(s, nbd_export_zero(x->flow->exports[1], length, x->claim.offset + offset,
+                                            target_written, s));
+}
+
+static void start_reads(struct slot *s)
+{
+    struct flow *f = s->extent.flow;
+    struct flow_extent *x = &s->extent;
+    s->state = SLOT_READING;
+    s->failed = s->lost = false;
+    s->writes = 0;
+    s->pending = 1; /* until both are started */
+    f->busy++;
+    int r =
+        nbd_export_read(f->exports[0], x->source, x->claim.length, x->claim.offset, source_read, s);
+    if (r < 0)
+        request_failed(s, FLOW_SOURCE, "read from source", r);
+    else
+        s->pending++;
+    if (r == 0 && f->job->reads_target) {
+        r = nbd_export_read(f->exports[1], x->target, x->claim.length, x->claim.offset, target_read,
+                            s);
+        if (r < 0)
+            request_failed(s, FLOW_TARGET, "read from target", r);
+        else
+            s->pending++;
+    }
+    ended(s);
+}
+
+static struct slot *free_slot(struct flow *f)
+{
+    for (int i = 0; i < SLOTS; i++)
+        if (f->slots[i].state == SLOT_FREE)
+            return &f->slots[i];
+    return NULL;
+}
+
+/* Claims one extent.  1, 0 (nothing to claim) or -errno. */
+static int claim_one(struct flow *f, struct slot *s, const struct flow_limits *lim)
+{
+    struct claim *c = &s->extent.claim;
+    int r = director_claim(f->director, f->job->kind, f->extent_max, c, &f->result->backlog);
+    if (r < 0)
+        return fail_director(f, r);
+    if (r == 0)
+        return 0;
+    if (lim->throttled && f->bwlimit) {
+        uint64_t now = clock_mono_us();
+        if (f->earliest_us < now)
+            f->earliest_us = now;
+        f->earliest_us += c->length * 1000000 / f->bwlimit;
+    }
+    start_reads(s);
+    return 1;
+}
+
+/* How long the bandwidth limit still forbids a claim. */
+static uint64_t throttle_us(const struct flow *f, const struct flow_limits *lim)
+{
+    uint64_t now = clock_mono_us();
+    return lim->throttled && f->earliest_us > now ? f->earliest_us - now : 0;
+}
+
+static bool must_stop(const struct flow *f, const struct flow_limits *lim, uint64_t claimed)
+{
+    return f->error.err || signals_pending() || (lim->bytes && claimed >= lim->bytes) ||
+           (lim->deadline_us && clock_mono_us() >= lim->deadline_us);
+}
+
+/* Waits for replies.  When none comes for too long, what is unanswered is lost. */
+static void wait_replies(struct flow *f, int timeout_ms)
+{
+    int n = nbd_export_wait(f->exports, 2, timeout_ms < 0 ? IO_TIMEOUT_MS : timeout_ms);
+    if (n > 0 || n == -EINTR || timeout_ms >= 0)
+        return;
+    bool lost = false;
+    for (int i = 0; i < SLOTS; i++) {
+        struct slot *s = &f->slots[i];
+        lost = lost || (s->state != SLOT_FREE && s->writes);
+        s->state = SLOT_FREE;
+    }
+    f->busy = 0;
+    bool source = nbd_export_in_flight(f->exports[0]) > 0;
+    fail(f, source ? FLOW_SOURCE : FLOW_TARGET, -ETIMEDOUT,
+         source ? "source does not answer" : "target does not answer");
+    f->error.lost = f->error.lost || lost;
+}
+
+static void nap(struct flow *f, uint64_t us)
+{
+    uint64_t before = clock_mono_us();
+    int ms = us / 1000 + 1 < NAP_MS ? (int)(us / 1000) + 1 : NAP_MS;
+    if (f->busy)
+        wait_replies(f, ms);
+    else
+        poll(NULL, 0, ms);
+    if (f->busy == 0)
+        f->result->us -= clock_mono_us() - before; /* added again at the end of the run */
+}
+
+int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limits *limits,
+             struct flow_result *out)
+{
+    struct flow_result result = {.left = 0};
+    uint64_t claimed = 0;
+    uint64_t begin = clock_mono_us();
+    f->job = job;
+    f->result = &result;
+    f->error = (struct flow_error){.side = FLOW_NOBODY};
+    bool stop = false;
+    while (!stop || f->busy) {
+        stop = stop || must_stop(f, limits, claimed);
+        struct slot *s = stop ? NULL : free_slot(f);
+        uint64_t forbidden = s ? throttle_us(f, limits) : 0;
+        if (forbidden) {
+            nap(f, forbidden);
+            continue;
+        }
+        int r = s ? claim_one(f, s, limits) : 0;
+        if (r > 0) {
+            claimed += s->extent.claim.length;
+            continue;
+        }
+        if (f->busy)
+            wait_replies(f, -1);
+        else if (s && r == 0)
+            stop = result.none = true;
+    }
+    result.us += clock_mono_us() - begin;
+    f->result = NULL;
+    *out = result;
+    return f->error.err;
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Extents in flight between the two gateways of a move: claim, read, decide, write, settle, several
+ * at a time.  What copying and proving have in common.
+ *
+ * The order that makes it safe: everything a decision rests on is read after the claim was
+ * answered, and a claim is settled only when every reply of its requests is in (safety.md, S6).
+ */
+#ifndef EXEC_FLOW_H
+#define EXEC_FLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/migrate-exec/director.h"
+#include "common/nbd/export.h"
+
+enum flow_side { FLOW_NOBODY, FLOW_SOURCE, FLOW_TARGET, FLOW_DIRECTOR };
+
+struct flow;
+
+/* An extent in work, as a job sees it. */
+struct flow_extent {
+    struct flow *flow;
+    struct claim claim;
+    unsigned char *source; /* claim.length bytes read from the source */
+    unsigned char *target; /* the same of the target, if the job asked for them */
+};
+
+/* What to do with an extent.  Both are called at most once for each claim. */
+struct flow_job {
+    enum claim_kind kind;
+    bool reads_target;
+    /* The data are in: start the writes, if any (flow_write, flow_zero).  0 or -errno. */
+    int (*decide)(struct flow_extent *x);
+    /* All replies are in and good: tell the director.  0, *LEFT = bytes left to do; or -errno of
+     * the director. */
+    int (*settle)(struct flow_extent *x, uint64_t *left);
+};
+
+/* When to stop claiming, besides an error, a signal, and nothing left to claim. */
+struct flow_limits {
+    uint64_t bytes;       /* 0: none */
+    uint64_t deadline_us; /* clock_mono_us(); 0: none */
+    bool throttled;       /* keep to the bandwidth limit */
+};
+
+struct flow_result {
+    uint64_t bytes; /* claimed and settled */
+    uint64_t sent;  /* of them written to the target; zeroes count as nothing */
+    uint64_t claims;
+    uint64_t us; /* without the time spent waiting for the bandwidth limit */
+    uint64_t left;
+    bool none; /* there was nothing more to claim; BACKLOG says why */
+    struct backlog backlog;
+    uint64_t differing; /* extents that a proof found different */
+};
+
+struct flow_error {
+    enum flow_side side;
+    int err;   /* negative errno */
+    bool lost; /* writes to the target are unanswered: their claims must never be released, and
+                  closing the director's connection makes it treat them as haunted (S2) */
+    char text[256];
+};
+
+/* Called after each settled extent with the bytes left.  For a progress bar. */
+typedef void flow_tick(void *arg, uint64_t left);
+
+/*
+ * A flow between two connected exports (stored) under the director's claims (stored).  BWLIMIT is
+ * in bytes a second, 0: none.  NULL: out of memory.  The exports must be freed before the flow:
+ * unanswered requests still point into its buffers.
+ */
+struct flow *flow_new(struct director *director, struct nbd_export *source,
+                      struct nbd_export *target, uint64_t bwlimit);
+void flow_free(struct flow *f);
+void flow_on_tick(struct flow *f, flow_tick *fn, void *arg);
+
+/*
+ * Works JOB off until a limit, a signal (signals.h), or nothing left to claim; comes back with
+ * nothing in flight, or with the error's `lost`.  0 or the negative errno of flow_error().
+ */
+int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limits *limits,
+             struct flow_result *out);
+const struct flow_error *flow_error(const struct flow *f);
+
+/* For a job's decide(): write LENGTH bytes of the source's data, or zeroes, at OFFSET within the
+ * extent, to the target.  0 or -errno. */
+int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length);
+int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length);
+bool flow_can_zero(const struct flow_extent *x);
+struct director *flow_director(const struct flow_extent *x);
+/* For a proof's settle(). */
+void flow_count_difference(struct flow_extent *x);
+
+#endif

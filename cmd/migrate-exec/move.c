@@ -1,0 +1,545 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-exec/move.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/migrate-exec/copy.h"
+#include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/sides.h"
+#include "cmd/migrate-exec/signals.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+
+enum {
+    PREDECESSOR_US = 5000000, /* a killed driver's connection is noticed sooner */
+    ASK_AGAIN_MS = 200,       /* between two tries to begin during a quarantine */
+    FLUSH_MS = 120 * 1000,    /* outside of a hold */
+    PASSES_MAX = 30,          /* before the mirror is switched on in any case */
+};
+
+void move_init(struct move *m, const struct exec *exec)
+{
+    *m = (struct move){.exec = exec, .phase = PHASE_REDIRECT, .ending = EVENT_FAILED};
+    progress_init(&m->progress);
+}
+
+/* Lets go of both gateways.  The exports first: what is unanswered points into the flow. */
+static void disconnect(struct move *m)
+{
+    nbd_export_free(m->from);
+    nbd_export_free(m->to);
+    flow_free(m->flow);
+    m->from = m->to = NULL;
+    m->flow = NULL;
+}
+
+void move_leave_director(struct move *m)
+{
+    director_close(m->director);
+    m->director = NULL;
+}
+
+void move_release(struct move *m)
+{
+    progress_clear(&m->progress);
+    disconnect(m);
+    move_leave_director(m);
+    journal_close(m->journal);
+    m->journal = NULL;
+}
+
+/* ---- outcomes and events ---- */
+
+static enum outcome end_va(struct move *m, enum outcome o, enum rec_event event, const char *fmt,
+                           va_list ap)
+{
+    m->ending = event;
+    vsnprintf(m->why, sizeof(m->why), fmt, ap);
+    for (char *p = m->why; *p; p++)
+        if ((unsigned char)*p < ' ')
+            *p = ' ';
+    return o;
+}
+
+enum outcome move_fails(struct move *m, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    enum outcome o = end_va(m, FAILED, EVENT_FAILED, fmt, ap);
+    va_end(ap);
+    return o;
+}
+
+enum outcome move_stalls(struct move *m, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    enum outcome o = end_va(m, DEFERRED, EVENT_STALLED, fmt, ap);
+    va_end(ap);
+    return o;
+}
+
+enum outcome move_ends(struct move *m, enum outcome o, enum rec_event event, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    end_va(m, o, event, fmt, ap);
+    va_end(ap);
+    return o;
+}
+
+void move_fill_event(const struct move *m, struct event *e, enum rec_event event)
+{
+    *e = (struct event){
+        .time = clock_now(),
+        .phase = m->phase,
+        .event = event,
+        .bytes_done = m->size_bytes - (m->dirty < m->size_bytes ? m->dirty : m->size_bytes),
+        .bytes_total = m->size_bytes,
+        .has_pause = event == EVENT_SWITCHED && m->has_pause,
+        .pause_us = m->pause_us,
+    };
+    snprintf(e->migration, sizeof(e->migration), "%s", m->id);
+    snprintf(e->volume, sizeof(e->volume), "%s", m->volume);
+    snprintf(e->source, sizeof(e->source), "%s", m->source);
+    snprintf(e->target, sizeof(e->target), "%s", m->target);
+    snprintf(e->who, sizeof(e->who), "%s", m->exec->who);
+}
+
+/* Tells others of E.  What fails here does not undo what the journal has. */
+static void publish(struct move *m, const struct event *e)
+{
+    int r = history_append(m->exec->dirs.state, e);
+    if (r < 0)
+        err_warn("cannot append to '%s/history.csv': %s", m->exec->dirs.state, err_text(r));
+    progress_clear(&m->progress);
+    event_put(m->exec->out, e);
+    rec_write_now(m->exec->out); /* a failure is found by the check of stdout at exit */
+}
+
+static int append(struct move *m, const struct event *e)
+{
+    int r = journal_append(m->journal, e);
+    if (r < 0)
+        err_warn("cannot write the journal of '%s': %s", m->id, err_text(r));
+    return r;
+}
+
+int move_event(struct move *m, enum rec_event event, const char *fmt, ...)
+{
+    struct event e;
+    va_list ap;
+    move_fill_event(m, &e, event);
+    va_start(ap, fmt);
+    vsnprintf(e.detail, sizeof(e.detail), fmt, ap);
+    va_end(ap);
+    int r = append(m, &e);
+    if (r == 0)
+        publish(m, &e);
+    return r;
+}
+
+int move_note(struct move *m, enum rec_event event, const char *fmt, ...)
+{
+    struct event e;
+    va_list ap;
+    move_fill_event(m, &e, event);
+    va_start(ap, fmt);
+    vsnprintf(e.detail, sizeof(e.detail), fmt, ap);
+    va_end(ap);
+    return append(m, &e);
+}
+
+enum outcome move_journal_failed(struct move *m, int r)
+{
+    return move_stalls(m, "cannot write the journal: %s", err_text(r));
+}
+
+enum outcome move_director_failed(struct move *m, int r)
+{
+    char text[200];
+    snprintf(text, sizeof(text), "%s", director_error(m->director));
+    if (r == -ECONNRESET) {
+        move_leave_director(m);
+        return move_stalls(m, "%s", text);
+    }
+    if (r == -ENOENT)
+        return move_ends(m, FAILED, EVENT_ABORTED, "ended by somebody else: %s", text);
+    if (r == -ECONNABORTED)
+        return move_fails(m, "the director gave up: %s", text);
+    return move_fails(m, "director: %s", text);
+}
+
+enum outcome move_flow_failed(struct move *m)
+{
+    struct flow_error e = *flow_error(m->flow);
+    if (e.lost)
+        move_leave_director(m); /* it must not take the claims back, but treat them as haunted */
+    if (e.side == FLOW_DIRECTOR)
+        return m->director ? move_director_failed(m, e.err) : move_stalls(m, "%s", e.text);
+    if (e.side == FLOW_SOURCE && (e.err == -ENOTCONN || e.err == -ETIMEDOUT))
+        return move_stalls(m, "%s", e.text);
+    return move_fails(m, "%s", e.text);
+}
+
+enum outcome move_interrupted(struct move *m)
+{
+    const char *signal = signals_pending();
+    return signal ? move_stalls(m, "interrupted by %s", signal) : GO;
+}
+
+/* ---- redirect ---- */
+
+struct hook move_hook(const struct move *m, const char *gateway)
+{
+    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, gateway);
+    return (struct hook){
+        .line = g ? g->hook : "",
+        .gateway = gateway,
+        .volume = m->volume,
+        .size_bytes = m->size_bytes,
+    };
+}
+
+/* 0, with m->director set, or -errno. */
+static int open_director(struct move *m)
+{
+    const struct exec *x = m->exec;
+    if (m->director)
+        return 0;
+    return director_open(x->control, x->dirs.state, x->dirs.run, m->volume, &m->director);
+}
+
+enum outcome move_find_director(struct move *m)
+{
+    int r = open_director(m);
+    if (r == 0)
+        return GO;
+    return move_ends(m, UNAVAILABLE, EVENT_STALLED, "no director answers: %s", err_text(r));
+}
+
+enum outcome move_check_source(struct move *m)
+{
+    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->source);
+    char why[200];
+    if (!g)
+        return move_fails(m, "gateway '%s' is not in gateways.csv", m->source);
+    int r = side_connect(m->source, g->uri, m->volume, m->size_bytes, false, &m->from, why,
+                         sizeof(why));
+    if (r == 0 && m->size_bytes == 0)
+        m->size_bytes = nbd_export_info(m->from)->size_bytes;
+    return r < 0 ? move_fails(m, "%s", why) : GO;
+}
+
+/* Has the target's hook make the export if it is not there. */
+static enum outcome provide_export(struct move *m)
+{
+    struct hook hook = move_hook(m, m->target);
+    char why[200];
+    uint64_t bytes;
+    if (!hook_there(&hook))
+        return GO; /* then the export must exist */
+    int r = hook_size(&hook, &bytes, why, sizeof(why));
+    if (r == HOOK_DONE || r == HOOK_CANNOT)
+        return GO;
+    if (r != HOOK_ABSENT)
+        return move_fails(m, "hook of %s, size: %s", m->target, why);
+    r = hook_run(&hook, "create", why, sizeof(why));
+    if (r != HOOK_DONE)
+        return move_fails(m, "hook of %s, create: %s", m->target, why);
+    m->created = true;
+    return GO;
+}
+
+static enum outcome connect_target(struct move *m)
+{
+    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->target);
+    char why[200];
+    if (!g)
+        return move_fails(m, "gateway '%s' is not in gateways.csv", m->target);
+    int r =
+        side_connect(m->target, g->uri, m->volume, m->size_bytes, true, &m->to, why, sizeof(why));
+    return r < 0 ? move_fails(m, "%s", why) : GO;
+}
+
+/*
+ * Asks the director to begin, for as long as it says that a quarantine runs (S2), or that our dead
+ * predecessor's connection is still there.
+ */
+static int begin_patiently(struct move *m, bool resumed, struct director_begun *begun)
+{
+    uint64_t now = clock_mono_us();
+    uint64_t quarantine_end = now + m->exec->quarantine_us;
+    uint64_t busy_end = now + (resumed ? PREDECESSOR_US : 0);
+    for (;;) {
+        int r = director_begin(m->director, m->epoch, m->target, begun);
+        bool wait = (r == -EAGAIN && clock_mono_us() < quarantine_end) ||
+                    (r == -EBUSY && clock_mono_us() < busy_end);
+        if (!wait || signals_pending())
+            return r;
+        poll(NULL, 0, ASK_AGAIN_MS);
+    }
+}
+
+/* What a refused begin means: nothing has changed at the director. */
+static enum outcome begin_refused(struct move *m, int r)
+{
+    char text[200];
+    snprintf(text, sizeof(text), "%s", director_error(m->director));
+    if (r == -ECONNRESET) {
+        move_leave_director(m);
+        return move_stalls(m, "%s", text);
+    }
+    if (r == -EAGAIN)
+        return move_stalls(m, "quarantine of unanswered writes: %s", text);
+    return move_fails(m, "director refuses: %s", text);
+}
+
+static enum outcome begin(struct move *m, bool resumed)
+{
+    struct director_begun begun;
+    int r = begin_patiently(m, resumed, &begun);
+    if (r < 0)
+        return begin_refused(m, r);
+    m->begun = true;
+    if (begun.size != m->size_bytes)
+        return move_fails(m, "the director says %llu bytes, not %llu",
+                          (unsigned long long)begun.size, (unsigned long long)m->size_bytes);
+    m->dirty = m->size_bytes;
+    m->block = begun.block;
+    /* A leg that was there before us holds what others wrote. */
+    m->created = m->created && !begun.attached;
+    m->flow = flow_new(m->director, m->from, m->to, m->exec->bwlimit);
+    return m->flow ? GO : move_fails(m, "out of memory");
+}
+
+static enum outcome redirect(struct move *m, bool resumed)
+{
+    enum outcome o = move_find_director(m);
+    if (o == GO && !m->from)
+        o = move_check_source(m);
+    if (o != GO)
+        return o;
+    int r = move_event(m, EVENT_BEGIN, "%s", resumed ? "resumed" : "");
+    if (r < 0)
+        return move_journal_failed(m, r);
+    o = provide_export(m);
+    if (o == GO)
+        o = connect_target(m);
+    return o == GO ? begin(m, resumed) : o;
+}
+
+/* ---- replicate ---- */
+
+static void show_dirty(void *arg, uint64_t left)
+{
+    struct move *m = arg;
+    m->dirty = left;
+    progress_show(&m->progress, m->id, m->size_bytes - left, m->size_bytes);
+}
+
+enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct flow_result *res)
+{
+    const struct flow_job *job = m->created ? &copy_all : &copy_differences;
+    flow_on_tick(m->flow, show_dirty, m);
+    int r = flow_run(m->flow, job, limits, res);
+    if (r < 0)
+        return move_flow_failed(m);
+    pace_learn(&m->copy_pace, res->bytes, res->claims, res->us);
+    m->dirty =
+        res->none ? res->backlog.dirty + res->backlog.copying + res->backlog.haunted : res->left;
+    return move_interrupted(m);
+}
+
+enum outcome move_flush(struct move *m, int timeout_ms)
+{
+    uint64_t begin_us = clock_mono_us();
+    int r = nbd_export_flush(m->to, timeout_ms);
+    if (r < 0)
+        return move_fails(m, "flush of target: %s", nbd_export_error(m->to));
+    r = director_flush(m->director);
+    if (r < 0)
+        return move_director_failed(m, r);
+    m->flush_us = clock_mono_us() - begin_us;
+    return GO;
+}
+
+/* Would what is dirty be copied within the window?  Or is there no more to be gained? */
+static bool passes_done(const struct move *m, uint64_t dirty_before)
+{
+    uint64_t left_us = pace_predict(&m->copy_pace, m->dirty, m->block);
+    return left_us < (uint64_t)m->exec->window_ms * 1000 || m->dirty >= dirty_before;
+}
+
+/* Pre-copy: pass after pass, while clients go on writing. */
+static enum outcome copy_passes(struct move *m)
+{
+    for (int pass = 1; pass <= PASSES_MAX; pass++) {
+        uint64_t before = m->dirty;
+        struct flow_result res;
+        struct flow_limits limits = {.bytes = before, .throttled = true};
+        enum outcome o = move_copy(m, &limits, &res);
+        if (o != GO)
+            return o;
+        int r = move_event(m, EVENT_PASS, "pass %d: %llu bytes handled, %llu sent", pass,
+                           (unsigned long long)res.bytes, (unsigned long long)res.sent);
+        if (r < 0)
+            return move_journal_failed(m, r);
+        if (passes_done(m, before))
+            return GO;
+    }
+    return GO;
+}
+
+static enum outcome replicate(struct move *m)
+{
+    m->phase = PHASE_REPLICATE;
+    enum outcome o = copy_passes(m);
+    if (o != GO)
+        return o;
+    int r = move_event(m, EVENT_MIRROR, "%s", "");
+    if (r < 0)
+        return move_journal_failed(m, r);
+    r = director_mirror(m->director);
+    if (r < 0)
+        return move_director_failed(m, r);
+    /* Now, outside of any hold, the bulk goes to the disk: the flush in the hold is short then. */
+    return move_flush(m, FLUSH_MS);
+}
+
+/* ---- ends ---- */
+
+/* Back to steady without a director: only if nobody serves the volume.  0 or -errno. */
+static int abort_in_store(struct move *m)
+{
+    struct route route;
+    char path[128];
+    int r = m->exec->store ? route_store_get(m->exec->store, m->volume, &route) : 0;
+    if (r <= 0)
+        return r < 0 ? r : -ENOENT;
+    if (route.epoch != m->epoch || strcmp(route.gateway, m->source) != 0)
+        return -ESTALE;
+    if (route.state == ROUTE_STATE_STEADY)
+        return 0;
+    r = route_serve_holder(m->exec->dirs.state, m->volume, path, sizeof(path));
+    if (r != 0)
+        return r < 0 ? r : -EBUSY;
+    int state = (int)route.state;
+    route.state = ROUTE_STATE_STEADY;
+    route.target[0] = 0;
+    route.time = clock_now();
+    return route_store_cas(m->exec->store, m->epoch, state, &route, -1);
+}
+
+/* Ends it at whoever has it; the reason of a failure goes to WHY. */
+static int abort_where_it_is(struct move *m, char *why, size_t size)
+{
+    int r = open_director(m) == 0 ? director_abort(m->director) : -ENOTCONN;
+    if (r == -ENOTCONN || r == -ENOENT) { /* no director has it: what the store says is all */
+        r = abort_in_store(m);
+        snprintf(why, size, "%s", r == -EBUSY ? "its director does not answer" : err_text(r));
+    } else if (r < 0) {
+        snprintf(why, size, "%s", director_error(m->director));
+    }
+    return r;
+}
+
+enum outcome move_abort(struct move *m)
+{
+    char why[128];
+    int r = m->begun ? abort_where_it_is(m, why, sizeof(why)) : 0;
+    disconnect(m);
+    if (r < 0) {
+        err_warn("cannot abort '%s': %s", m->id, why);
+        move_event(m, EVENT_STALLED, "%.120s; cannot abort: %.100s", m->why, why);
+        return DEFERRED;
+    }
+    if (m->begun || m->created)
+        move_event(m, m->ending, "%.150s; left on %.40s: export %.50s", m->why, m->target,
+                   m->volume);
+    else
+        move_event(m, m->ending, "%s", m->why);
+    return FAILED;
+}
+
+/* The source flushed by ourselves, where no director has it open any more. */
+static int flush_source(struct move *m)
+{
+    if (!m->from && move_check_source(m) != GO)
+        return -EIO;
+    return nbd_export_flush(m->from, FLUSH_MS);
+}
+
+enum outcome move_retire(struct move *m)
+{
+    m->phase = PHASE_RETIRE;
+    enum outcome o = move_find_director(m);
+    int r = o == GO ? director_retire(m->director) : -ENOENT;
+    if (r == -ENOENT)
+        r = flush_source(m);
+    if (r < 0)
+        err_warn("copy of '%s' left on '%s' is unknown: its flush failed: %s", m->volume, m->source,
+                 err_text(r));
+    r = move_note(m, EVENT_SWITCHED,
+                  r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
+                  m->source);
+    return r < 0 ? move_journal_failed(m, r) : SWITCHED;
+}
+
+enum outcome move_finish(struct move *m)
+{
+    m->dirty = 0;
+    m->phase = PHASE_HANDOVER;
+    int r = move_event(m, EVENT_SWITCHED, "epoch %llu; kept on %s until migrate-exec --commit %s",
+                       (unsigned long long)m->epoch + 1, m->source, m->id);
+    if (r < 0)
+        return move_journal_failed(m, r);
+    return move_retire(m);
+}
+
+/* Writes the event that ends the migration for this run. */
+static enum outcome conclude(struct move *m, enum outcome o)
+{
+    switch (o) {
+    case SWITCHED:
+        return move_finish(m);
+    case FAILED:
+        return move_abort(m);
+    case UNAVAILABLE:
+        err_warn("cannot move '%s': %s", m->volume, m->why);
+        return o;
+    case DEFERRED:
+    case MANUAL:
+        disconnect(m);
+        move_event(m, m->ending, "%s", m->why);
+        if (o == DEFERRED)
+            err_warn("'%s' %s: %s; go on with: migrate-exec --resume %s", m->id,
+                     rec_event_words[m->ending], m->why, m->id);
+        return o;
+    default:
+        return o;
+    }
+}
+
+/* A failure becomes a stall, for the same reason. */
+static enum outcome stall_instead(struct move *m)
+{
+    m->ending = EVENT_STALLED;
+    return DEFERRED;
+}
+
+enum outcome move_drive(struct move *m, bool resumed)
+{
+    enum outcome o = redirect(m, resumed);
+    if (resumed && o == FAILED && !m->begun) /* the director may have it still: keep it */
+        o = stall_instead(m);
+    if (o == GO)
+        o = replicate(m);
+    if (o == GO)
+        o = hand_over(m);
+    return conclude(m, o);
+}

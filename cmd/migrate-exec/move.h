@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One migration, driven: redirect, replicate, hand over, retire (design.md, "A migration").
+ *
+ *     prepare ─ begin ─ replicate ─ mirror ─ { converge ─ hold … switch } ─ retire
+ *
+ * Each transition is in the journal before it is acted on.
+ */
+#ifndef EXEC_MOVE_H
+#define EXEC_MOVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cmd/migrate-exec/director.h"
+#include "cmd/migrate-exec/flow.h"
+#include "cmd/migrate-exec/hook.h"
+#include "cmd/migrate-exec/journal.h"
+#include "cmd/migrate-exec/pace.h"
+#include "cmd/migrate-exec/progress.h"
+#include "common/base/opts.h"
+#include "common/fleet/fleet.h"
+#include "common/route/store.h"
+
+enum on_fail { ON_FAIL_RETRY, ON_FAIL_DEFER, ON_FAIL_ABORT };
+
+/* What all migrations of a run share. */
+struct exec {
+    struct opts_dirs dirs;
+    const char *control; /* the director's socket; NULL: found by the volume */
+    unsigned window_ms;  /* the longest hold of an attempt */
+    unsigned attempts;
+    enum on_fail on_fail;
+    uint64_t bwlimit;       /* bytes a second; 0: none */
+    uint64_t quarantine_us; /* how long to wait for a director's quarantine */
+    const char *who;        /* user and command line */
+    struct fleet *fleet;
+    struct route_store *store;
+    struct rec_writer *out; /* event records */
+};
+
+/*
+ * How a migration came out.  GO is not an end: on to the next step.  The others are ordered from
+ * good to bad, so that the worst of a run is the greatest.
+ */
+enum outcome {
+    GO,
+    SWITCHED,
+    SETTLED,     /* nothing (more) to do */
+    DEFERRED,    /* resumable: deferred, stalled or interrupted */
+    UNAVAILABLE, /* no director; nothing was begun */
+    FAILED,      /* refused, failed or aborted; the source serves */
+    MANUAL,      /* nobody but an operator can say who owns the volume */
+};
+
+/* One migration. */
+struct move {
+    const struct exec *exec;
+    char id[NAME_LEN_MAX + 1];
+    char volume[NAME_LEN_MAX + 1];
+    char source[NAME_LEN_MAX + 1];
+    char target[NAME_LEN_MAX + 1];
+    uint64_t epoch; /* before the move */
+    uint64_t size_bytes;
+    uint64_t block;    /* bytes; the director's */
+    uint64_t dirty;    /* bytes, as last heard */
+    uint64_t unproved; /* bytes, as last heard */
+    int differing;     /* rounds of proof that found a difference */
+    bool created;      /* the target's export, by this run's hook: it is all zeroes */
+    bool begun;        /* the director has a second leg open for us */
+    struct journal *journal;
+    struct director *director;
+    struct nbd_export *from;
+    struct nbd_export *to;
+    struct flow *flow;
+    struct pace copy_pace;
+    struct pace prove_pace;
+    uint64_t flush_us; /* what the last flush took */
+    uint64_t pause_us; /* of the cutover */
+    bool has_pause;
+    enum rec_phase phase;
+    struct progress progress;
+    enum rec_event ending; /* the event of an outcome that is not GO, and its reason */
+    char why[256];
+};
+
+void move_init(struct move *m, const struct exec *exec);
+/* Closes everything; the director keeps the migration if it was not ended. */
+void move_release(struct move *m);
+
+/*
+ * Reasons: they set m->why and m->ending, the event that the migration ends with, and return the
+ * outcome.  move_fails(): FAILED; move_stalls(): DEFERRED, to be resumed when the cause is gone.
+ */
+enum outcome move_fails(struct move *m, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+enum outcome move_stalls(struct move *m, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+enum outcome move_ends(struct move *m, enum outcome o, enum rec_event event, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+/* What a negative result of the journal, of a director's verb or of a flow_run() means. */
+enum outcome move_journal_failed(struct move *m, int r);
+enum outcome move_director_failed(struct move *m, int r);
+enum outcome move_flow_failed(struct move *m);
+/* GO, or that a signal waits. */
+enum outcome move_interrupted(struct move *m);
+
+/*
+ * Writes an event of the migration: to the journal (durable), then the history, then standard
+ * output.  0, or -errno if the journal could not take it: then the step must not be made.
+ */
+int move_event(struct move *m, enum rec_event event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* As move_event(), but for the journal alone: steps that are no news to others. */
+int move_note(struct move *m, enum rec_event event, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* An event record of the migration as it stands, without detail. */
+void move_fill_event(const struct move *m, struct event *e, enum rec_event event);
+
+/* The hook of gateway NAME for the move's volume; its line is "" if there is none. */
+struct hook move_hook(const struct move *m, const char *gateway);
+
+/*
+ * Drives the migration whose names, epoch, size and open journal are set, from its beginning or,
+ * after an interruption, from wherever the director has it.  Writes the event that ends it.
+ */
+enum outcome move_drive(struct move *m, bool resumed);
+
+/*
+ * After the owner has changed: says so, and has the source flushed and let go by the director, or
+ * flushed by ourselves if no director has it open any more (safety.md, S5).
+ */
+enum outcome move_finish(struct move *m);
+/* Only the second half, if the journal has the first already. */
+enum outcome move_retire(struct move *m);
+
+/*
+ * Ends the migration at the director, if one has it (m->begun: it may), and writes its last event,
+ * m->ending for the reason m->why, naming what is left on the target.  FAILED; DEFERRED if it could
+ * not be ended.
+ */
+enum outcome move_abort(struct move *m);
+
+/* ---- steps ---- */
+
+/* GO with m->director set, or UNAVAILABLE. */
+enum outcome move_find_director(struct move *m);
+void move_leave_director(struct move *m);
+/* Connects to the source and checks it; the size becomes its export's where none is known. */
+enum outcome move_check_source(struct move *m);
+/* Copies what is dirty until LIMITS. */
+enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct flow_result *res);
+/* Flushes the target on our own connection and the director's (S5). */
+enum outcome move_flush(struct move *m, int timeout_ms);
+
+#endif

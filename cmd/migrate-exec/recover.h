@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Migrations that were begun before: go on, end, let the old copy go.  What is true is asked of
+ * the store, the live director and the journal, in that order (safety.md, S15).
+ */
+#ifndef EXEC_RECOVER_H
+#define EXEC_RECOVER_H
+
+#include "cmd/migrate-exec/move.h"
+
+/* Goes on with migration ID from wherever it is. */
+enum outcome recover_resume(const struct exec *x, const char *id);
+/* The same with every migration that has not ended; the worst outcome. */
+enum outcome recover_resume_all(const struct exec *x);
+
+/* Ends ID on the source, as long as it has not switched; SETTLED when it is ended. */
+enum outcome recover_abort(const struct exec *x, const char *id);
+
+/* Lets the old copy of the switched migration ID go: fenced and made cold by the hook. */
+enum outcome recover_commit(const struct exec *x, const char *id);
+
+/* Prints the latest event of ID, or of all (NULL). */
+enum outcome recover_status(const struct exec *x, const char *id);
+
+#endif

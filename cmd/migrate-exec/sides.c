@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-exec/sides.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+/* Requests of ours are multiples of this, but for the volume's tail. */
+enum { GRAIN = 4096 };
+
+/* Why the export can't take part; NULL if it can. */
+static const char *objection(const struct nbd_export_info *i, uint64_t size_bytes, bool writable)
+{
+    if (i->size_bytes < size_bytes)
+        return "its export is smaller than the volume";
+    if (!i->multi_conn)
+        return "it does not promise one cache to several connections (multi-conn)";
+    if (!i->flush)
+        return "it cannot flush";
+    if (writable && i->read_only)
+        return "its export is read-only";
+    if (i->block_min > GRAIN || size_bytes % i->block_min)
+        return "its smallest block does not fit the volume";
+    if (i->block_max < GRAIN)
+        return "its largest block is too small";
+    return NULL;
+}
+
+int side_connect(const char *gateway, const char *uri, const char *volume, uint64_t size_bytes,
+                 bool writable, struct nbd_export **out, char *why, size_t why_size)
+{
+    struct nbd_export *e = nbd_export_new();
+    if (!e) {
+        snprintf(why, why_size, "out of memory");
+        return -ENOMEM;
+    }
+    int r = nbd_export_connect(e, uri, volume, CONNECT_MS);
+    if (r < 0) {
+        snprintf(why, why_size, "cannot connect to %s: %s", gateway, nbd_export_error(e));
+        nbd_export_free(e);
+        return r;
+    }
+    const char *no = objection(nbd_export_info(e), size_bytes, writable);
+    if (no) {
+        snprintf(why, why_size, "%s cannot take part: %s", gateway, no);
+        nbd_export_free(e);
+        return -EOPNOTSUPP;
+    }
+    *out = e;
+    return 0;
+}

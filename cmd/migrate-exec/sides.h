@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The two gateways of a move: connections of our own, and the checks that it is safe to use them. */
+#ifndef EXEC_SIDES_H
+#define EXEC_SIDES_H
+
+#include "common/nbd/export.h"
+
+/* A connect, handshake included, may take so long. */
+enum { CONNECT_MS = 10 * 1000 };
+
+/*
+ * Connects to VOLUME at URI of GATEWAY and checks that a move may use it: it holds at least
+ * SIZE_BYTES, several connections see the same data (S9), it can flush (S23), and, if WRITABLE,
+ * takes writes.  *OUT is owned.  0, or -errno with the reason in WHY.
+ */
+int side_connect(const char *gateway, const char *uri, const char *volume, uint64_t size_bytes,
+                 bool writable, struct nbd_export **out, char *why, size_t why_size);
+
+#endif
