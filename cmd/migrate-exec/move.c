@@ -324,6 +324,7 @@ static enum outcome redirect(struct move *m, bool resumed)
         o = move_check_source(m);
     if (o != GO)
         return o;
+    m->dirty = m->size_bytes;
     int r = move_event(m, EVENT_BEGIN, "%s", resumed ? "resumed" : "");
     if (r < 0)
         return move_journal_failed(m, r);
