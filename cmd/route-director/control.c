@@ -165,6 +165,11 @@ static void reloaded(struct storejob *j)
             if (m)
                 move_owner_lost(v->move);
             volume_drop(v, "the route was changed");
+        } else if (j->result > 0 && v && v->state == VOLUME_SERVING &&
+                   (!v->move || v->move->phase == MOVE_RETIRE)) {
+            /* The same owner and epoch: a kept copy was let go, say. */
+            v->route.state = j->route.state;
+            memcpy(v->route.target, j->route.target, sizeof(v->route.target));
         }
         control_ok(c, "%s", "");
     }
