@@ -42,17 +42,17 @@ static void take_lines(struct control *c);
 
 /* ---- answers ---- */
 
+/* HEAD, a blank if there is text, and the text, as one line. */
 static void send_text(struct control *c, const char *head, const char *fmt, va_list ap)
 {
     char text[4096];
-    int n = vsnprintf(text, sizeof(text), fmt, ap);
-    if (n < 0)
+    if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
         text[0] = 0;
     for (char *p = text; *p; p++)
         if (*p == '\n')
             *p = ' ';
     struct buf line = {0};
-    if (!c->closed && buf_printf(&line, "%s%s\n", head, text) == 0)
+    if (!c->closed && buf_printf(&line, "%s%s%s\n", head, *head && *text ? " " : "", text) == 0)
         stream_send_copy(&c->stream, line.data, line.len);
     buf_release(&line);
 }
@@ -88,7 +88,7 @@ void control_ok(struct control *c, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
-    send_text(c, *fmt ? "ok " : "ok", fmt, ap);
+    send_text(c, "ok", fmt, ap);
     va_end(ap);
     verb_over(c);
 }
@@ -98,7 +98,7 @@ void control_err(struct control *c, int err, const char *fmt, ...)
     char head[64];
     if (!c)
         return;
-    snprintf(head, sizeof(head), "err %s ", err_name(err));
+    snprintf(head, sizeof(head), "err %s", err_name(err));
     va_list ap;
     va_start(ap, fmt);
     send_text(c, head, fmt, ap);

@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The hand-over: hold, flush, switch, the commit in doubt, and the old owner's end (S1, S5). */
+#include "move_priv.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/error.h"
+
+enum { SETTLE_RETRY_US = 200000 };
+
+/* ---- hold ---- */
+
+/* The attempt is over: the waiting requests go on to the owner. */
+void move_end_hold(struct move *m)
+{
+    loop_timer_cancel(m->v->d->loop, &m->deadline);
+    m->phase = MOVE_COPYING;
+    m->v->pause_us = clock_mono_us() - m->held_at_us;
+    volume_open_gate(m->v);
+}
+
+static void hold_expired(struct loop_timer *t)
+{
+    struct move *m = (struct move *)((char *)t - offsetof(struct move, deadline));
+    bool draining = m->waits == WAIT_DRAIN;
+    move_end_hold(m);
+    if (draining)
+        control_err(move_take_waiter(m), ETIMEDOUT, "requests in flight were not answered in time");
+}
+
+void move_drained(struct move *m)
+{
+    if (m->phase == MOVE_HELD && m->waits == WAIT_DRAIN)
+        control_ok(move_take_waiter(m), "%llu",
+                   (unsigned long long)(clock_mono_us() - m->held_at_us));
+}
+
+void move_hold(struct move *m, struct control *c, uint64_t window_ms)
+{
+    if (move_busy(m, c))
+        return;
+    if (m->phase != MOVE_COPYING) {
+        control_err(c, EBUSY, "the move is in phase %s", move_phase_name(m));
+        return;
+    }
+    m->phase = MOVE_HELD;
+    m->held_at_us = clock_mono_us();
+    m->hold_until_us = m->held_at_us + window_ms * 1000;
+    loop_timer_set(m->v->d->loop, &m->deadline, m->hold_until_us, hold_expired);
+    volume_close_gate(m->v);
+    move_wait_for(m, c, WAIT_DRAIN);
+    if (!m->v->inflight)
+        move_drained(m);
+}
+
+void move_unhold(struct move *m, struct control *c)
+{
+    if (move_busy(m, c))
+        return;
+    if (m->phase != MOVE_HELD) {
+        control_err(c, ETIMEDOUT, "there is no hold any more");
+        return;
+    }
+    move_end_hold(m);
+    control_ok(c, "%s", "");
+}
+
+/* ---- flush ---- */
+
+static void flush_answered(struct request *r)
+{
+    struct move *m = r->arg;
+    if (r->error)
+        m->flush_failed = true;
+    if (--m->flushes)
+        return;
+    if (m->phase == MOVE_RETIRE) {
+        m->retired = true;
+        m->retired_ok = !m->flush_failed;
+        leg_free(m->leg); /* S5: flushed, and written to no more */
+        m->leg = NULL;
+        struct control *c = m->waits == WAIT_RETIRE ? move_take_waiter(m) : NULL;
+        move_retire(m, c);
+        move_free_if_over(m);
+        return;
+    }
+    if (m->flush_failed)
+        m->flushed = false;
+    if (m->waits != WAIT_FLUSH)
+        return;
+    if (m->flush_failed)
+        control_err(move_take_waiter(m), EIO, "the target could not flush");
+    else
+        control_ok(move_take_waiter(m), "%s", "");
+}
+
+/* A flush on every connection of the leg; flush_answered() follows for each.  0 or -errno. */
+static int flush_leg(struct move *m)
+{
+    struct volume *v = m->v;
+    unsigned n = m->leg->lost ? 0 : m->leg->n_ready;
+    if (!n)
+        return -ENOTCONN;
+    m->flush_failed = false;
+    m->flushes = 0;
+    for (unsigned i = 0; i < n; i++) {
+        struct request *r = request_new(&v->d->requests, v);
+        if (!r) {
+            m->flush_failed = true;
+            break;
+        }
+        r->nbd.type = NBD_CMD_FLUSH;
+        r->arrived_us = move_now_us(m);
+        r->waiting = ROLE_TARGET;
+        r->done = flush_answered;
+        r->arg = m;
+        v->inflight++;
+        m->flushes++;
+        leg_send(m->leg, r, ROLE_TARGET, i);
+    }
+    return m->flushes ? 0 : -ENOMEM;
+}
+
+void move_flush(struct move *m, struct control *c)
+{
+    if (move_busy(m, c) || !move_is_copying(m, c))
+        return;
+    if (m->flushes) {
+        control_err(c, EBUSY, "an earlier flush is not answered yet");
+        return;
+    }
+    m->flushed = true; /* until a write to the target says otherwise */
+    move_wait_for(m, c, WAIT_FLUSH);
+    int r = flush_leg(m);
+    if (r < 0) {
+        m->flushed = false;
+        control_err(move_take_waiter(m), r, "the target could not flush");
+    }
+}
+
+/* ---- switch ---- */
+
+static void start_retire(struct move *m)
+{
+    m->flushes = 0;
+    int r = m->leg ? flush_leg(m) : -ENOTCONN;
+    if (r < 0) {
+        m->retired = true;
+        m->retired_ok = false;
+        leg_free(m->leg);
+        m->leg = NULL;
+    }
+}
+
+/* The store says so: the target owns the volume. */
+static void switched(struct move *m, const struct route *route)
+{
+    struct volume *v = m->v;
+    loop_timer_cancel(v->d->loop, &m->deadline);
+    loop_timer_cancel(v->d->loop, &m->tick);
+    struct leg *old = volume_change_owner(v, m->leg, route);
+    m->leg = old;
+    if (old) {
+        old->owner = m;
+        old->ops = &move_target_ops;
+    }
+    m->phase = MOVE_RETIRE;
+    blocks_free(m->blocks);
+    m->blocks = NULL;
+    v->pause_us = clock_mono_us() - m->held_at_us;
+    start_retire(m);
+    if (v->owner->lost)
+        volume_drop(v, v->owner->error);
+    else
+        volume_open_gate(v);
+    control_ok(move_take_waiter(m), "%llu %llu", (unsigned long long)route->epoch,
+               (unsigned long long)v->pause_us);
+    move_free_if_over(m);
+}
+
+/* Nothing was committed: the owner is who it was. */
+static void not_switched(struct move *m, int err, const char *why)
+{
+    struct volume *v = m->v;
+    struct control *c = move_take_waiter(m);
+    bool stale = err == -ESTALE;
+    if (m->leg->lost || stale || !v->owner || v->owner->lost) {
+        char text[512];
+        snprintf(text, sizeof(text), "%s",
+                 stale          ? "the route was changed by somebody else"
+                 : m->leg->lost ? m->leg->error
+                 : v->owner     ? v->owner->error
+                                : why);
+        bool drop = stale || !v->owner || v->owner->lost;
+        m->recorded = !stale;
+        m->phase = MOVE_HELD;
+        control_err(c, ECONNABORTED, "%s", text);
+        move_give_up(m, err, text);
+        if (drop)
+            volume_drop(v, text);
+        return;
+    }
+    m->phase = MOVE_HELD;
+    move_end_hold(m);
+    move_start_tick(m);
+    control_err(c, err, "%s", why);
+}
+
+static void settle(struct loop_timer *t)
+{
+    struct move *m = (struct move *)((char *)t - offsetof(struct move, tick));
+    m->job = (struct storejob){.kind = STOREJOB_SETTLE, .done = move_store_outcome, .arg = m};
+    storejobs_queue(m->v->d->jobs, &m->job);
+}
+
+static void settle_later(struct move *m)
+{
+    if (m->expired)
+        volume_fail_held(m->v, NBD_EIO);
+    loop_timer_set(m->v->d->loop, &m->tick, move_now_us(m) + SETTLE_RETRY_US, settle);
+}
+
+static void doubt(struct move *m)
+{
+    if (m->phase != MOVE_DOUBT)
+        err_warn("volume '%s': the switch to '%s' is in doubt: %s", m->v->name, m->target,
+                 m->job.error);
+    m->phase = MOVE_DOUBT;
+    settle_later(m);
+}
+
+/* The store can be read for certain: which side won?  The source only by a commit of its own. */
+static void settled(struct move *m)
+{
+    struct volume *v = m->v;
+    const struct route *now = &m->job.route;
+    if (strcmp(now->gateway, m->target) == 0 && now->epoch == v->route.epoch + 1) {
+        struct route route = *now;
+        switched(m, &route);
+    } else if (now->epoch == v->route.epoch) {
+        struct route back = v->route;
+        back.epoch++;
+        back.state = ROUTE_STATE_MOVING;
+        move_record(m, &back, v->route.epoch, ROUTE_STATE_MOVING);
+    } else {
+        not_switched(m, -ESTALE, "the route was changed by somebody else");
+    }
+}
+
+void move_commit_outcome(struct move *m)
+{
+    struct storejob *j = &m->job;
+    bool back = j->kind == STOREJOB_CAS && strcmp(j->route.gateway, m->v->route.gateway) == 0;
+    if (j->result == -EINPROGRESS || (m->phase == MOVE_DOUBT && j->result < 0)) {
+        doubt(m);
+    } else if (j->kind == STOREJOB_SETTLE) {
+        m->job.kind = STOREJOB_GET;
+        snprintf(m->job.route.volume, sizeof(m->job.route.volume), "%s", m->v->name);
+        storejobs_queue(m->v->d->jobs, &m->job);
+    } else if (j->kind == STOREJOB_GET) {
+        settled(m);
+    } else if (j->result < 0) {
+        not_switched(m, j->result, j->error);
+    } else if (back) {
+        m->v->route = j->route;
+        not_switched(m, -EIO, "the commit failed; the volume stays where it was, at a new epoch");
+    } else {
+        struct route route = j->route;
+        switched(m, &route);
+    }
+}
+
+/* Held requests must not hang for ever while the store can't be asked. */
+static void commit_late(struct loop_timer *t)
+{
+    struct move *m = (struct move *)((char *)t - offsetof(struct move, deadline));
+    m->expired = true;
+    volume_fail_held(m->v, NBD_EIO);
+    loop_timer_set(m->v->d->loop, &m->deadline, move_now_us(m) + SETTLE_RETRY_US, commit_late);
+}
+
+void move_switch(struct move *m, struct control *c, uint64_t epoch)
+{
+    struct volume *v = m->v;
+    if (move_busy(m, c))
+        return;
+    if (m->phase != MOVE_HELD) {
+        control_err(c, ETIMEDOUT, "there is no hold any more: the owner is '%s'", v->route.gateway);
+        return;
+    }
+    /* The clock itself, not the timer: after a pause of this process both are due at once (S1). */
+    if (clock_mono_us() >= m->hold_until_us) {
+        move_end_hold(m);
+        control_err(c, ETIMEDOUT, "the hold ran out: the owner is '%s'", v->route.gateway);
+        return;
+    }
+    if (epoch != v->route.epoch) {
+        control_err(c, ESTALE, "the route's epoch is %llu", (unsigned long long)v->route.epoch);
+        return;
+    }
+    if (m->leg->lost || v->inflight || !m->flushed || !blocks_complete(m->blocks)) {
+        struct blocks_counts n = blocks_counts(m->blocks);
+        control_err(c, EBUSY, "not ready: %llu bytes not synced, %llu not proved%s%s",
+                    (unsigned long long)(v->route.size_bytes - n.synced),
+                    (unsigned long long)n.unproved, m->flushed ? "" : ", target not flushed",
+                    v->inflight ? ", requests in flight" : "");
+        return;
+    }
+    struct route next = v->route;
+    next.epoch++;
+    next.state = ROUTE_STATE_UNCOMMITTED;
+    snprintf(next.gateway, sizeof(next.gateway), "%s", m->target);
+    snprintf(next.target, sizeof(next.target), "%s", v->route.gateway);
+    m->phase = MOVE_COMMIT;
+    m->expired = false;
+    loop_timer_cancel(v->d->loop, &m->tick);
+    loop_timer_set(v->d->loop, &m->deadline, move_now_us(m) + v->d->set.retry_us, commit_late);
+    move_wait_for(m, c, WAIT_SWITCH);
+    move_record(m, &next, v->route.epoch, ROUTE_STATE_MOVING);
+}
+
+void move_retire(struct move *m, struct control *c)
+{
+    if (!c)
+        return;
+    if (m->phase != MOVE_RETIRE)
+        control_err(c, EBUSY, "the volume has not switched");
+    else if (!m->retired)
+        move_wait_for(m, c, WAIT_RETIRE);
+    else if (m->retired_ok)
+        control_ok(c, "%s", "");
+    else
+        control_err(c, EIO, "the old owner could not be flushed: its copy is unknown");
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the parts of a move (move.c, move_copy.c, handover.c) share; nobody else includes it. */
+#ifndef DIRECTOR_MOVE_PRIV_H
+#define DIRECTOR_MOVE_PRIV_H
+
+#include "control.h"
+#include "move.h"
+
+uint64_t move_now_us(const struct move *m);
+
+/* The verb that C sent is answered later, when WHAT has come. */
+void move_wait_for(struct move *m, struct control *c, enum move_wait what);
+/* The waiting verb's connection, which waits no longer; NULL: none, or gone. */
+struct control *move_take_waiter(struct move *m);
+/* Is another verb waiting still?  Then C has its answer. */
+bool move_busy(struct move *m, struct control *c);
+/* Is the move where claims make sense?  If not, C has its answer. */
+bool move_is_copying(const struct move *m, struct control *c);
+
+/* Writes NEXT to the store by compare-and-set; move_store_outcome() follows. */
+void move_record(struct move *m, const struct route *next, uint64_t expect, int expect_state);
+/* The store's answer to whatever was asked in this phase. */
+void move_store_outcome(struct storejob *j);
+/* The same in COMMIT and DOUBT. */
+void move_commit_outcome(struct move *m);
+
+/* Looks after haunted blocks and late mirrored writes. */
+void move_start_tick(struct move *m);
+/* Ends a hold on the owner: the waiting requests go on. */
+void move_end_hold(struct move *m);
+
+/*
+ * Back to the owner alone.  Whoever waits is told; an abort that waits is answered when the store
+ * says "steady" again.  May free M.
+ */
+void move_give_up(struct move *m, int err, const char *why);
+/* Frees a move that is over and that nobody will ask for any more. */
+void move_free_if_over(struct move *m);
+
+extern const struct leg_ops move_target_ops;
+
+#endif
