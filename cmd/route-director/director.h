@@ -46,7 +46,6 @@ struct director {
     struct volume *volumes; /* a list */
     struct quarantine *quarantines;
     size_t n_quarantines, cap_quarantines;
-    uint64_t started_us;
 };
 
 #endif

@@ -247,7 +247,7 @@ static bool answer_from_present(struct volume *v, struct control *c, uint64_t ep
 static bool refuse_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target)
 {
     const char *unfit = leg_unfit(v->owner);
-    uint64_t left = quarantine_left_us(v->d, v->name, v->route.state == ROUTE_STATE_MOVING);
+    uint64_t left = quarantine_left_us(v->d, v->name);
     if (epoch != v->route.epoch)
         control_err(c, ESTALE, "the route's epoch is %llu", (unsigned long long)v->route.epoch);
     else if (strcmp(target, v->route.gateway) == 0)

@@ -30,10 +30,10 @@ void quarantine_add(struct director *d, const char *volume)
         (struct quarantine){copy, loop_now_us(d->loop) + d->set.quarantine_us};
 }
 
-uint64_t quarantine_left_us(struct director *d, const char *volume, bool inherited)
+uint64_t quarantine_left_us(struct director *d, const char *volume)
 {
     uint64_t now = loop_now_us(d->loop);
-    uint64_t until = inherited ? d->started_us + d->set.quarantine_us : 0;
+    uint64_t until = 0;
     forget_old(d);
     for (size_t i = 0; i < d->n_quarantines; i++)
         if (strcmp(d->quarantines[i].volume, volume) == 0 && d->quarantines[i].until_us > until)

@@ -23,7 +23,6 @@
 
 #include "accesslog.h"
 #include "client.h"
-#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
 #include "common/base/opts.h"
@@ -268,7 +267,6 @@ static void start(struct director *d, const struct opts *o)
     d->loop = loop_new();
     if (!d->loop)
         err_die(EX_OSERR, "cannot start: %s", err_text(errno));
-    d->started_us = clock_mono_us();
     int r = fsfile_mkdirs(d->set.dirs.state);
     if (r == 0)
         r = storejobs_new(d->loop, d->set.dirs.state, &d->jobs);

@@ -12,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/fleet/fleet.h"
 #include "move.h"
+#include "quarantine.h"
 
 /* What the director passes on; anything else a gateway offers is hidden from clients. */
 enum {
@@ -42,7 +43,7 @@ static void close_volume(struct loop_task *t)
     volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
     leg_free(v->owner);
     if (v->lock_fd >= 0)
-        close(v->lock_fd);
+        route_serve_unlock(v->lock_fd);
     ranges_release(&v->ranges);
     free(v);
 }
@@ -189,7 +190,10 @@ int volume_gateway_uri(struct director *d, const char *name, const char *volume,
 /* Only one director serves a volume (I1, S14). */
 static int lock_volume(struct volume *v, char *why, size_t size)
 {
-    v->lock_fd = route_serve_lock(v->d->set.dirs.state, v->name, v->d->set.control_path);
+    bool unclean = false;
+    v->lock_fd = route_serve_lock(v->d->set.dirs.state, v->name, v->d->set.control_path, &unclean);
+    if (unclean)
+        quarantine_add(v->d, v->name);
     if (v->lock_fd >= 0)
         return 0;
     snprintf(why, size, "%s",

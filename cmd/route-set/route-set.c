@@ -288,10 +288,10 @@ static bool is_served(const struct opts *o, const char *volume)
 static int stand_in(const struct opts *o, const char *volume)
 {
     uint64_t deadline = clock_mono_us() + STORE_WAIT_MS * 1000;
-    int fd = route_serve_lock(o->dirs.state, volume, "");
+    int fd = route_serve_lock(o->dirs.state, volume, "", NULL);
     while (fd == -EAGAIN && !is_served(o, volume) && clock_mono_us() < deadline) {
         nanosleep(&(struct timespec){.tv_nsec = PLACE_POLL_NS}, NULL);
-        fd = route_serve_lock(o->dirs.state, volume, "");
+        fd = route_serve_lock(o->dirs.state, volume, "", NULL);
     }
     if (fd == -EAGAIN)
         err_die(EX_TEMPFAIL, "volume '%s' not changed: a director serves it", volume);

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/base/fsfile.h"
@@ -34,18 +35,44 @@ static int make_folder(const char *state)
     return n < 0 || (size_t)n >= sizeof(dir) ? -ENAMETOOLONG : fsfile_mkdirs(dir);
 }
 
-/* Locks FD and says in it where the holder is reached. */
-static int take(int fd, const char *control_path)
+/* The file's first line is the control path; this second one goes when a director let go in order. */
+static const char mark[] = "in use\n";
+
+static int read_file(int fd, char text[PATH_MAX + sizeof(mark)])
 {
+    ssize_t n = pread(fd, text, PATH_MAX + sizeof(mark) - 1, 0);
+    if (n < 0)
+        return -errno;
+    text[n] = 0;
+    return 0;
+}
+
+/* Locks FD and says in it where the holder is reached. */
+static int take(int fd, const char *control_path, bool *unclean)
+{
+    char text[PATH_MAX + sizeof(mark)];
     struct flock lock = whole_file();
     if (fcntl(fd, F_OFD_SETLK, &lock) < 0)
         return errno == EACCES ? -EAGAIN : -errno;
-    if (ftruncate(fd, 0) < 0)
-        return -errno;
-    return fsfile_write_all(fd, control_path, strlen(control_path));
+    int r = read_file(fd, text);
+    if (r < 0)
+        return r;
+    const char *end = strchr(text, '\n');
+    bool in_use = end && strncmp(end + 1, mark, strlen(mark)) == 0;
+    if (unclean)
+        *unclean = in_use;
+    int n =
+        snprintf(text, sizeof(text), "%s\n%s", control_path, in_use || *control_path ? mark : "");
+    if (n < 0 || (size_t)n >= sizeof(text))
+        return -ENAMETOOLONG;
+    /* Written before it is cut: at no moment is a mark missing that was there. */
+    ssize_t done = pwrite(fd, text, (size_t)n, 0);
+    if (done != n)
+        return done < 0 ? -errno : -EIO;
+    return ftruncate(fd, n) < 0 ? -errno : 0;
 }
 
-int route_serve_lock(const char *state, const char *volume, const char *control_path)
+int route_serve_lock(const char *state, const char *volume, const char *control_path, bool *unclean)
 {
     char path[PATH_MAX];
     int r = serving_path(state, volume, path);
@@ -56,7 +83,7 @@ int route_serve_lock(const char *state, const char *volume, const char *control_
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
         return -errno;
-    r = take(fd, control_path);
+    r = take(fd, control_path, unclean);
     if (r < 0) {
         close(fd);
         return r;
@@ -64,13 +91,24 @@ int route_serve_lock(const char *state, const char *volume, const char *control_
     return fd;
 }
 
+void route_serve_unlock(int fd)
+{
+    /* If it can't be emptied the next holder waits without need: no harm. */
+    if (ftruncate(fd, 0) < 0)
+        errno = 0;
+    close(fd);
+}
+
 static int read_control(int fd, char *control, size_t size)
 {
-    ssize_t n = pread(fd, control, size, 0);
-    if (n < 0)
-        return -errno;
-    if ((size_t)n >= size)
+    char text[PATH_MAX + sizeof(mark)];
+    int r = read_file(fd, text);
+    if (r < 0)
+        return r;
+    size_t n = strcspn(text, "\n");
+    if (n >= size)
         return -ENAMETOOLONG;
+    memcpy(control, text, n);
     control[n] = 0;
     return 1;
 }

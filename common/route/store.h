@@ -83,11 +83,17 @@ void route_put(struct rec_writer *w, const struct route *r);
 /* ---- who serves a volume ---- */
 
 /*
- * One director a volume: an exclusive lock (F_OFD_SETLK) on STATE/serving/VOLUME, whose content is
- * the control socket's path.  Returns a descriptor to keep open while serving (closing it, or
- * dying, lets go), -EAGAIN when another process has it, or -errno.
+ * One director a volume: an exclusive lock (F_OFD_SETLK) on STATE/serving/VOLUME, which says where
+ * the holder's control socket is ("" for who only wants to keep directors out).  Returns a
+ * descriptor to keep open while serving (closing it, or dying, lets go), -EAGAIN when another
+ * process has it, or -errno.  *UNCLEAN (may be NULL): the last director did not let go in order, so
+ * writes of its connections may still be on their way (S2).
  */
-int route_serve_lock(const char *state, const char *volume, const char *control_path);
+int route_serve_lock(const char *state, const char *volume, const char *control_path,
+                     bool *unclean);
+
+/* Lets go in order: nothing that was sent to the volume's gateways is unanswered.  Closes FD. */
+void route_serve_unlock(int fd);
 
 /* Is somebody serving VOLUME?  1 (CONTROL gets the socket's path, up to SIZE), 0, or -errno. */
 int route_serve_holder(const char *state, const char *volume, char *control, size_t size);

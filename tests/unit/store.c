@@ -669,7 +669,7 @@ static void test_model(void)
 static void serve_and_wait(struct board *b, unsigned id)
 {
     (void)id;
-    add(&b->wins[0], route_serve_lock(root, "v", "/run/other.sock") >= 0);
+    add(&b->wins[0], route_serve_lock(root, "v", "/run/other.sock", NULL) >= 0);
     add(&b->stop, 1);
     pause();
 }
@@ -678,27 +678,39 @@ static void test_serve(void)
 {
     char path[64] = "as it was";
     CHECK(route_serve_holder(root, "v", path, sizeof(path)) == 0);
-    int fd = route_serve_lock(root, "v", "/run/a.sock");
+    int fd = route_serve_lock(root, "v", "/run/a.sock", NULL);
     CHECK(fd >= 0);
-    CHECK(route_serve_lock(root, "v", "/run/b.sock") == -EAGAIN);
+    CHECK(route_serve_lock(root, "v", "/run/b.sock", NULL) == -EAGAIN);
     CHECK(route_serve_holder(root, "v", path, sizeof(path)) == 1);
     CHECK_STR(path, "/run/a.sock");
     CHECK(route_serve_holder(root, "v", path, 5) == -ENAMETOOLONG);
     close(fd);
     CHECK(route_serve_holder(root, "v", path, sizeof(path)) == 0);
-    CHECK(route_serve_lock(root, "../v", "/run/a.sock") == -EINVAL);
+    CHECK(route_serve_lock(root, "../v", "/run/a.sock", NULL) == -EINVAL);
 
     struct board *b = new_board();
     pid_t pid = spawn(serve_and_wait, b, 0);
     while (!load(&b->stop))
         usleep(100);
     CHECK_EQ_U64(b->wins[0], 1);
-    CHECK(route_serve_lock(root, "v", "/run/b.sock") == -EAGAIN);
+    CHECK(route_serve_lock(root, "v", "/run/b.sock", NULL) == -EAGAIN);
     CHECK(route_serve_holder(root, "v", path, sizeof(path)) == 1);
     CHECK_STR(path, "/run/other.sock");
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
     CHECK(route_serve_holder(root, "v", path, sizeof(path)) == 0);
+
+    /* It was killed: the next ones learn of it until a director has let go in order. */
+    bool unclean = false;
+    fd = route_serve_lock(root, "v", "", &unclean);
+    CHECK(fd >= 0 && unclean);
+    close(fd);
+    fd = route_serve_lock(root, "v", "/run/c.sock", &unclean);
+    CHECK(fd >= 0 && unclean);
+    route_serve_unlock(fd);
+    fd = route_serve_lock(root, "v", "", &unclean);
+    CHECK(fd >= 0 && !unclean);
+    close(fd);
     munmap(b, sizeof(*b));
 }
 
