@@ -11,11 +11,11 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/health-score/config.h"
 #include "cmd/health-score/state.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/opts.h"
 #include "common/health/board.h"
@@ -23,8 +23,8 @@
 
 enum mode { MODE_LATEST, MODE_STREAM, MODE_PER_METRIC };
 
-/* --stream saves its state after so many seconds of record time. */
-#define SAVE_EVERY_S 60.0
+/* --stream saves its state so often. */
+#define SAVE_EVERY_US 60000000u
 /* --stream looks for silent gateways so often, in record time. */
 #define SWEEP_EVERY_S 1.0
 
@@ -118,8 +118,8 @@ struct run {
     struct health_board *board;
     struct rec_reader *in;
     struct rec_writer *out;
-    double swept; /* --stream: record times of the last sweep and save */
-    double saved;
+    double swept;      /* --stream: record time of the last look for silent gateways */
+    uint64_t saved_us; /* --stream: clock_mono_us() of the last save */
 };
 
 static void check_written(int r)
@@ -190,7 +190,7 @@ static void tell_change(struct run *run, size_t gateway)
 static void save(struct run *run)
 {
     state_save(run->o->dirs.state, run->board);
-    run->saved = health_board_newest(run->board);
+    run->saved_us = clock_mono_us();
 }
 
 /* After a sample of GATEWAY: its change, the silence of others, and the state now and then. */
@@ -203,7 +203,7 @@ static void stream_step(struct run *run, size_t gateway)
             tell_change(run, g);
         run->swept = newest;
     }
-    if (newest - run->saved >= SAVE_EVERY_S)
+    if (clock_mono_us() - run->saved_us >= SAVE_EVERY_US)
         save(run);
 }
 
@@ -263,7 +263,8 @@ static int score_gateways(const struct opts *o, const struct health_limits *limi
         out_of_memory();
     int lock = state_lock(o->dirs.state);
     state_load(o->dirs.state, run.board);
-    run.saved = run.swept = health_board_newest(run.board);
+    run.swept = health_board_newest(run.board);
+    run.saved_us = clock_mono_us();
     rec_reader_files(run.in, o->files, o->n_files);
     rec_reader_tie(run.in, run.out);
     int status = take_all(&run);
@@ -279,7 +280,8 @@ static int score_gateways(const struct opts *o, const struct health_limits *limi
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.delta = 0.02, .now = NAN, .rules = {.horizon_s = 86400, .silent_after_s = 60}};
+    struct opts o = {
+        .delta = 0.02, .now = NAN, .rules = {.horizon_s = 86400, .silent_after_s = 60}};
     const struct argp_child children[] = {{&opts_dirs_argp, 0, NULL, 0}, {0}};
     const struct argp argp = {
         options,

@@ -104,7 +104,7 @@ int health_board_add(struct health_board *b, double time, const char *gateway, c
     bool new = s->signal.n == 0 || time > s->signal.last;
     double score = new ? anomaly_score(&s->signal, value) : 0;
     unsigned changed = 0;
-    if (new && signal_add(&s->signal, time, value, &changed))
+    if (new &&signal_add(&s->signal, time, value, &changed))
         s->changed |= changed;
     b->newest = fmax(b->newest, time);
     if (gateway_index)
@@ -173,8 +173,7 @@ static void silent(struct health_score *out, double now, double heard)
         snprintf(out->reason, sizeof(out->reason), "silent for %.0f s", now - heard);
 }
 
-int health_board_score(struct health_board *b, size_t gateway, double now,
-                       struct health_score *out)
+int health_board_score(struct health_board *b, size_t gateway, double now, struct health_score *out)
 {
     const struct board_gateway *g = &b->gateways[gateway];
     if (room_for_inputs(b, g->n_series) < 0)

@@ -8,7 +8,7 @@
 
 /* One metric of one gateway. */
 struct board_series {
-    struct board_series *next; /* of the same gateway */
+    struct board_series *next;        /* of the same gateway */
     const struct health_limit *limit; /* NULL: not scored */
     size_t gateway;
     struct signal signal;

@@ -8,12 +8,12 @@
 
 /* What speaks for a failure; the probabilities are 0 … 1. */
 struct health_risk {
-    double p;     /* the three below joined, as if independent */
-    double level; /* the value lies between warn and critical, or beyond */
-    double drift; /* the short mean has left the long one */
-    double trend; /* a line reaches critical within the horizon */
-    double value; /* present value */
-    double usual; /* long-term mean */
+    double p;       /* the three below joined, as if independent */
+    double level;   /* the value lies between warn and critical, or beyond */
+    double drift;   /* the short mean has left the long one */
+    double trend;   /* a line reaches critical within the horizon */
+    double value;   /* present value */
+    double usual;   /* long-term mean */
     double reach_s; /* time from NOW until the most probable trend reaches critical; INFINITY */
 };
 

@@ -9,8 +9,8 @@
 /* A failed metric still counts for something, so that two gateways in trouble can be compared. */
 #define SUBSCORE_FLOOR 0.05
 
-int health_limits_add(struct health_limits *l, const char *metric, const char *group,
-                      double weight, double warn, double critical, bool vital)
+int health_limits_add(struct health_limits *l, const char *metric, const char *group, double weight,
+                      double warn, double critical, bool vital)
 {
     if (!(weight > 0 && weight <= 1) || warn == critical)
         return -ERANGE;

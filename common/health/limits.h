@@ -12,10 +12,10 @@
 struct health_limit {
     const char *metric; /* borrowed from limits.metrics */
     unsigned group;     /* index in limits.groups */
-    double weight;      /* 0 < weight <= 1: how much of a failure of this metric is one of the gateway */
-    double warn;        /* up to here all is well */
-    double critical;    /* from here on it has failed; critical < warn: low is bad */
-    bool vital;         /* caps the gateway's score */
+    double weight; /* 0 < weight <= 1: how much of a failure of this metric is one of the gateway */
+    double warn;   /* up to here all is well */
+    double critical; /* from here on it has failed; critical < warn: low is bad */
+    bool vital;      /* caps the gateway's score */
 };
 
 /* Zero-initialise; health_limits_release() frees. */
@@ -30,8 +30,8 @@ struct health_limits {
  * Adds the limits of METRIC.  0; -EEXIST: listed already; -ERANGE: warn equals critical, or the
  * weight is not in (0, 1]; -ENOMEM.
  */
-int health_limits_add(struct health_limits *l, const char *metric, const char *group,
-                      double weight, double warn, double critical, bool vital);
+int health_limits_add(struct health_limits *l, const char *metric, const char *group, double weight,
+                      double warn, double critical, bool vital);
 /* Fills L with the built-in limits, those of share/health.csv.  0 or -ENOMEM. */
 int health_limits_builtin(struct health_limits *l);
 void health_limits_release(struct health_limits *l);

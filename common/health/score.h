@@ -20,12 +20,12 @@ struct health_input {
 };
 
 struct health_score {
-    bool known;        /* false: silent; only REASON and TIME then say something */
-    double time;       /* of the newest sample; of the judgement, if silent */
-    double ghs;        /* current * (1 - p_fail) */
-    double current;    /* groups of averaged sub-scores, capped by the worst vital one */
-    double p_fail;     /* within the horizon */
-    double confidence; /* less with groups missing and with few samples */
+    bool known;               /* false: silent; only REASON and TIME then say something */
+    double time;              /* of the newest sample; of the judgement, if silent */
+    double ghs;               /* current * (1 - p_fail) */
+    double current;           /* groups of averaged sub-scores, capped by the worst vital one */
+    double p_fail;            /* within the horizon */
+    double confidence;        /* less with groups missing and with few samples */
     const char *worst_metric; /* borrowed from the limits; "" if not KNOWN */
     char reason[HEALTH_REASON_MAX];
 };

@@ -42,7 +42,7 @@ struct signal {
     uint64_t n; /* samples taken */
     double first;
     double last;
-    double interval_s; /* usual time between samples: a running mean, gaps clipped */
+    double interval_s;            /* usual time between samples: a running mean, gaps clipped */
     double recent[SIGNAL_RECENT]; /* oldest first; min(n, SIGNAL_RECENT) of them */
     struct signal_level levels[SIGNAL_LEVELS];
     double mean; /* of the long term (2 days): wild samples are clipped before they count */
