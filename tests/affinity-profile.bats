@@ -1,0 +1,330 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+load helpers
+
+# A midnight UTC; the histories end there or some hours later.
+MIDNIGHT=1760054400
+
+setup()
+{
+  common_setup
+  cat >"$GATESHIFT_CONFIG/gateways.csv" <<EOF
+gateway,uri,site,capacity_bytes,iops_limit,state,hook
+gw-eu,nbd+unix:///?socket=/tmp/eu,europe,,,active,
+gw-us,nbd+unix:///?socket=/tmp/us,america,,,active,
+EOF
+  printf 'client,site,tz\n10.1.0.0/16,europe,\n10.2.0.0/16,america,\n' \
+    >"$GATESHIFT_CONFIG/sites.csv"
+  cat >"$GATESHIFT_CONFIG/distances.csv" <<EOF
+site,gateway,rtt_us
+europe,gw-eu,1000
+europe,gw-us,80000
+america,gw-us,1000
+america,gw-eu,80000
+EOF
+}
+
+# history END [NAME=VALUE...]: made-up access records up to END.
+history()
+{
+  local end=$1 pair arguments=()
+  shift
+  for pair in "$@"; do
+    arguments+=(-v "$pair")
+  done
+  awk -v end="$end" "${arguments[@]}" -f "$SRC/examples/make-history.awk" </dev/null
+}
+
+# suits GATEWAY MORE-THAN LESS-THAN: by the affinity records in $output.
+suits()
+{
+  awk -F, -v gateway="$1" -v low="$2" -v high="$3" \
+    '$3 == gateway { n += $4 > low && $4 < high } END { exit n != 1 }' <<<"$output"
+}
+
+# state_of DIR: a digest of the counts kept there.
+state_of()
+{
+  sha256sum <"$1/affinity/demand.bin"
+}
+
+header='time,volume,gateway,client,op,offset,length,latency_us,error'
+
+@test "affinity-profile: scores every volume on every gateway" {
+  history $MIDNIGHT weeks=1 >access.csv
+  run --separate-stderr -0 affinity-profile access.csv
+  [[ -z $stderr && ${#lines[@]} -eq 3 ]]
+  [[ ${lines[0]} == time,volume,gateway,das,share,requests,confidence,horizon_s,model ]]
+  [[ ${lines[1]} == 1760052605,vol,gw-eu,0.* && ${lines[2]} == *,vol,gw-us,0.* ]]
+  [[ ${lines[1]} == *-daily* ]]
+}
+
+@test "affinity-profile: scores only the gateways that a volume may be on" {
+  printf 'volume,size_bytes,policy,gateways\nvol,,auto,gw-us\n' >"$GATESHIFT_CONFIG/volumes.csv"
+  history $MIDNIGHT weeks=1 >access.csv
+  run --separate-stderr -0 affinity-profile access.csv
+  [[ ${#lines[@]} -eq 2 && ${lines[1]} == *,vol,gw-us,* ]]
+}
+
+# Europe works from 06 to 18 UTC, America from 18 to 06.
+@test "affinity-profile: scores the gateway high where the demand will be, before it is there" {
+  local hour
+  history $((MIDNIGHT + 86400)) peak1=12 peak2=0 >access.csv
+  affinity-profile access.csv >/dev/null
+  # At 16 UTC it is still Europe that works, and has been for ten hours.
+  hour=$((MIDNIGHT + 16 * 3600))
+  run --separate-stderr -0 affinity-profile --now $hour
+  suits gw-us 0.6 1 && suits gw-eu 0 0.4
+  hour=$((MIDNIGHT + 13 * 3600))
+  run --separate-stderr -0 affinity-profile --now $hour
+  suits gw-eu 0.9 1
+  # And back, before the European morning.
+  hour=$((MIDNIGHT + 4 * 3600))
+  run --separate-stderr -0 affinity-profile --now $hour
+  suits gw-eu 0.6 1 && suits gw-us 0 0.4
+}
+
+@test "affinity-profile: without distances the client's own site is near" {
+  rm "$GATESHIFT_CONFIG/distances.csv"
+  printf '%s\n1000,vol,,10.2.0.9,read,0,4096,1,\n5000,vol,,10.2.0.9,read,0,4096,1,\n' "$header" \
+    >access.csv
+  run --separate-stderr -0 affinity-profile --now 7200 access.csv
+  suits gw-us 0.9999 1.0001 && suits gw-eu 0.4999 0.5001
+}
+
+@test "affinity-profile: no demand is neutral, with confidence 0" {
+  printf '%s\n1000,vol,,10.2.0.9,read,0,4096,1,\n' "$header" >access.csv
+  run --separate-stderr -0 affinity-profile access.csv
+  [[ ${lines[1]} == '1000,vol,gw-eu,0.5000,0.0000,0,0.0000,21600,none' ]]
+}
+
+@test "affinity-profile: nothing known is a header and no rows" {
+  run --separate-stderr -0 affinity-profile </dev/null
+  [[ $output == time,volume,gateway,das,share,requests,confidence,horizon_s,model ]]
+  run --separate-stderr -0 affinity-profile --forecast < <(echo "$header")
+  [[ $output == volume,site,start,duration_s,requests,lower,upper,model ]]
+}
+
+@test "affinity-profile: two runs over halves equal one run over all" {
+  local n
+  history $MIDNIGHT weeks=2 >access.csv
+  n=$(($(wc -l <access.csv) / 2 + 3))
+  head -n $n access.csv >first.csv
+  { head -n 1 access.csv && tail -n +$((n + 1)) access.csv; } >second.csv
+  affinity-profile --state one access.csv >one.csv
+  affinity-profile --state two first.csv >/dev/null
+  affinity-profile --state two second.csv >two.csv
+  cmp one.csv two.csv
+  [[ $(state_of one) == "$(state_of two)" ]]
+}
+
+@test "affinity-profile: a file read again counts nothing twice" {
+  history $MIDNIGHT weeks=1 >access.csv
+  affinity-profile access.csv >once.csv
+  local before
+  before=$(state_of "$GATESHIFT_STATE")
+  affinity-profile access.csv >/dev/null
+  affinity-profile - <access.csv >again.csv
+  cmp once.csv again.csv
+  [[ $(state_of "$GATESHIFT_STATE") == "$before" ]]
+}
+
+@test "affinity-profile: a growing log read from its start counts each record once" {
+  local n total
+  history $MIDNIGHT weeks=1 >access.csv
+  total=$(wc -l <access.csv)
+  for n in 2 500 501 1777 "$total"; do
+    head -n "$n" access.csv >log.csv
+    affinity-profile --state grown log.csv >/dev/null
+  done
+  affinity-profile --state whole access.csv >/dev/null
+  [[ $(state_of grown) == "$(state_of whole)" ]]
+}
+
+@test "affinity-profile: the order of records does not matter" {
+  history $MIDNIGHT weeks=1 >access.csv
+  { head -n 1 access.csv && tail -n +2 access.csv | sort -t, -k6,6n -k10,10n; } >mixed.csv
+  affinity-profile --state a access.csv >a.csv
+  affinity-profile --state b mixed.csv >b.csv
+  cmp a.csv b.csv
+  [[ $(state_of a) == "$(state_of b)" ]]
+}
+
+@test "affinity-profile: kill -9 at any moment leaves the old or the new state" {
+  local i before after now
+  history $MIDNIGHT >both.csv
+  head -n 5000 both.csv >first.csv
+  affinity-profile --state new both.csv >/dev/null
+  after=$(state_of new)
+  affinity-profile --state old first.csv >/dev/null
+  before=$(state_of old)
+  for i in 002 004 006 008 010 012 014 016 020 030; do
+    rm -rf killed
+    cp -r old killed
+    timeout -s KILL 0.$i affinity-profile --state killed both.csv >/dev/null || true
+    now=$(state_of killed)
+    [[ $now == "$before" || $now == "$after" ]]
+    affinity-profile --state killed both.csv >/dev/null
+    [[ $(state_of killed) == "$after" ]]
+    [[ $(ls killed/affinity) == $'demand.bin\nlock' ]]
+  done
+}
+
+@test "affinity-profile: what a killed run left of its file is removed" {
+  history $MIDNIGHT weeks=1 >access.csv
+  affinity-profile access.csv >/dev/null
+  head -c 100 "$GATESHIFT_STATE/affinity/demand.bin" >"$GATESHIFT_STATE/affinity/demand.bin.a1B2c3"
+  affinity-profile </dev/null >/dev/null
+  [[ $(ls "$GATESHIFT_STATE/affinity") == $'demand.bin\nlock' ]]
+}
+
+@test "affinity-profile: a damaged state is refused and left alone" {
+  local file=$GATESHIFT_STATE/affinity/demand.bin before
+  history $MIDNIGHT weeks=1 >access.csv
+  affinity-profile access.csv >/dev/null
+  printf x | dd of="$file" bs=1 seek=999 conv=notrunc status=none
+  before=$(state_of "$GATESHIFT_STATE")
+  run --separate-stderr -65 affinity-profile access.csv
+  [[ -z $output ]]
+  [[ $stderr == "affinity-profile: cannot use '$file': damaged; restore it, or move it away to start anew" ]]
+  [[ $(state_of "$GATESHIFT_STATE") == "$before" ]]
+  echo 'something else' >"$file"
+  run --separate-stderr -65 affinity-profile access.csv
+  [[ $stderr == "affinity-profile: cannot use '$file': not a state file of this version" ]]
+  [[ $(<"$file") == 'something else' ]]
+}
+
+@test "affinity-profile: a state in use is a temporary failure" {
+  mkdir "$GATESHIFT_STATE/affinity"
+  run --separate-stderr -75 flock "$GATESHIFT_STATE/affinity/lock" affinity-profile </dev/null
+  [[ $stderr == "affinity-profile: cannot lock '$GATESHIFT_STATE/affinity/lock': another affinity-profile uses it" ]]
+}
+
+@test "affinity-profile: a malformed record is named and nothing is counted" {
+  printf '%s\n1000,vol,,10.1.0.1,read,0,4096,1,\n1001,vol,,10.1.0.1,chew,0,4096,1,\n' "$header" >bad.csv
+  run --separate-stderr -65 affinity-profile bad.csv
+  [[ -z $output && $stderr == "affinity-profile: bad.csv:3: "* && ! -e $GATESHIFT_STATE/affinity/demand.bin ]]
+  run --separate-stderr -65 affinity-profile --keep-going bad.csv
+  [[ ${#lines[@]} -eq 3 && $stderr == "affinity-profile: bad.csv:3: "* ]]
+}
+
+@test "affinity-profile: an extent beyond 2^63 is out of range" {
+  printf '%s\n1000,vol,,10.1.0.1,write,18446744073709551615,4096,1,\n' "$header" >bad.csv
+  run --separate-stderr -65 affinity-profile bad.csv
+  [[ $stderr == "affinity-profile: bad.csv:2: offset + length is too large" ]]
+}
+
+@test "affinity-profile: a record of the largest length is counted" {
+  printf '%s,count\n1000,vol,,10.1.0.1,trim,0,9223372036854775807,1,,18446744073709551615\n' \
+    "$header" >huge.csv
+  run --separate-stderr -0 affinity-profile --now 253402300799 huge.csv
+  run --separate-stderr -0 affinity-profile --now 7200 --heatmap
+  [[ ${#lines[@]} -gt 1 ]]
+}
+
+@test "affinity-profile: records later than --now are left for later" {
+  history $MIDNIGHT weeks=1 >access.csv
+  run --separate-stderr -0 affinity-profile --now $((MIDNIGHT - 7200)) access.csv
+  [[ $stderr =~ ^'affinity-profile: '[0-9]+' records later than --now were not counted'$ ]]
+  run --separate-stderr -0 affinity-profile access.csv
+  affinity-profile --state whole access.csv >/dev/null
+  [[ -z $stderr && $(state_of "$GATESHIFT_STATE") == "$(state_of whole)" ]]
+}
+
+@test "affinity-profile: --forecast prints an hour a record for each site" {
+  history $MIDNIGHT >access.csv
+  run --separate-stderr -0 affinity-profile --forecast --now $((MIDNIGHT + 600)) access.csv
+  [[ ${#lines[@]} -eq 97 && ${lines[1]} == vol,america,$MIDNIGHT,3600,* ]]
+  [[ ${lines[49]} == vol,europe,$MIDNIGHT,3600,* ]]
+  awk -F, 'NR > 1 && !($6 <= $5 && $5 <= $7 && $6 >= 0) { exit 1 }' <<<"$output"
+  run --separate-stderr -0 affinity-profile --forecast --ahead 3h
+  [[ ${#lines[@]} -eq 7 ]]
+}
+
+@test "affinity-profile: cold start answers modestly" {
+  awk -v h="$header" 'BEGIN { print h; for (i = 0; i < 30; i++)
+    printf "%d,vol,gw-eu,10.1.0.1,read,%d,4096,9,\n", 1760000000 + i * 3600, i * 65536 }' >short.csv
+  run --separate-stderr -0 affinity-profile --now 1760108400 short.csv
+  [[ ${lines[1]} =~ ,[56][.0-9]*,0\.1[0-9]*,21600,(mean|last)$ ]]
+}
+
+@test "affinity-profile: --heatmap spreads the whole forecast, over at most 1024 segments" {
+  local forecast heat
+  history $MIDNIGHT size=109951162777600 weeks=3 | grep -v ,flush, >access.csv
+  affinity-profile --heatmap access.csv >heat.csv
+  affinity-profile --forecast access.csv >forecast.csv
+  forecast=$(awk -F, 'NR > 1 { sum += $5 } END { printf "%.0f", sum }' forecast.csv)
+  heat=$(awk -F, 'NR > 1 { sum += $8 + $9 } END { printf "%.0f", sum }' heat.csv)
+  ((heat - forecast < 50 && forecast - heat < 50 && forecast > 1000))
+  awk -F, 'NR > 1 && ($2 >= 1024 || $3 != $2 * $4 || log($4) / log(2) % 1 > 1e-9) { exit 1 }' heat.csv
+}
+
+@test "affinity-profile: --heatmap puts a site's requests near it" {
+  local near
+  history $MIDNIGHT >access.csv
+  affinity-profile --heatmap --now $((MIDNIGHT + 12 * 3600)) --ahead 1h access.csv >heat.csv
+  near=$(awk -F, 'NR > 1 { sum[$5] += $8 + $9 }
+    END { print (sum["gw-eu"] > 10 * sum["gw-us"]) ? "eu" : "us" }' heat.csv)
+  [[ $near == eu ]]
+}
+
+@test "affinity-profile: --chart draws without colour into a file" {
+  history $MIDNIGHT >access.csv
+  run --separate-stderr -0 affinity-profile --chart access.csv
+  [[ ${lines[0]} =~ ^'vol: '[0-9]+' requests predicted in 48 hours, '[0-9]+[KMG]' a line'$ ]]
+  [[ $output == *'gw-eu |'*'|'* && $output != *$'\033'* ]]
+}
+
+@test "affinity-profile: --chart honours NO_COLOR on a terminal" {
+  history $MIDNIGHT >access.csv
+  affinity-profile access.csv >/dev/null
+  run -0 script -qec 'affinity-profile --heatmap </dev/null' /dev/null
+  [[ $output == *$'\033['* ]]
+  run -0 env NO_COLOR=1 script -qec 'affinity-profile --heatmap </dev/null' /dev/null
+  [[ $output == *'gw-eu |'* && $output != *$'\033['* ]]
+}
+
+@test "affinity-profile: --train keeps models that later runs use" {
+  history $MIDNIGHT >access.csv
+  affinity-profile --train --forecast access.csv >trained.csv
+  [[ -s $GATESHIFT_STATE/affinity/models.bin ]]
+  affinity-profile --forecast </dev/null >used.csv
+  cmp trained.csv used.csv
+  # Another seed finds other parameters, unless trained ones are there.
+  affinity-profile --forecast --seed 2 </dev/null >used.csv
+  cmp trained.csv used.csv
+  rm "$GATESHIFT_STATE/affinity/models.bin"
+  affinity-profile --forecast --seed 2 </dev/null >fresh.csv
+  [[ $(<trained.csv) != "$(<fresh.csv)" ]]
+}
+
+@test "affinity-profile: --backtest scores each series and all" {
+  history $MIDNIGHT weeks=6 >access.csv
+  run --separate-stderr -0 affinity-profile --backtest --origins 3 access.csv
+  [[ ${lines[0]} == volume,site,model,origins,hours,smape,mase,coverage,skill ]]
+  [[ ${#lines[@]} -eq 4 && ${lines[3]} =~ ^all,all,,6,288,[0-9.]+,0\.[0-9]+,0\.[0-9]+,0\.[0-9]+$ ]]
+}
+
+@test "affinity-profile: bad options are wrong usage" {
+  local option
+  for option in --horizon=-1 --horizon=x --ahead=1 --now=abc --keep=1h --origins=0 --rtt-scale=0; do
+    run --separate-stderr -64 affinity-profile "$option"
+    [[ $stderr == "affinity-profile: ${option%%=*} takes "* ]]
+  done
+}
+
+@test "affinity-profile: input and output that fail" {
+  history $MIDNIGHT weeks=1 >access.csv
+  run --separate-stderr -66 affinity-profile missing.csv
+  run --separate-stderr -66 affinity-profile .
+  : >empty.csv
+  run --separate-stderr -65 affinity-profile empty.csv
+  run -74 bash -c 'affinity-profile --heatmap access.csv >/dev/full'
+  run -74 bash -c 'affinity-profile access.csv >/dev/full'
+  run -0 bash -c 'affinity-profile --heatmap access.csv | head -1'
+  rm "$GATESHIFT_CONFIG/gateways.csv"
+  run --separate-stderr affinity-profile access.csv
+  [[ $status -eq 66 || $status -eq 78 ]]
+  run --separate-stderr -0 affinity-profile --forecast access.csv
+}
