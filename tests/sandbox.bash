@@ -11,9 +11,9 @@ sandbox_access()
     print "time,volume,gateway,client,op,offset,length,latency_us,error,count"
     for (t = now - 14 * 86400; t < now; t += 3600) {
       hour = int(t / 3600) % 24
-      printf "%d,db-1,gw-a,192.0.2.7,read,0,4096,180,,%d\n", t, hour >= 6 && hour < 18 ? 4000 : 200
+      printf "%d,db-1,gw-a,192.0.2.7,read,0,4096,180,,%d\n", t, (hour >= 6 && hour < 18 ? 4000 : 200)
       printf "%d,vm-1,gw-a,198.51.100.9,write,65536,4096,240,,%d\n", t,
-        hour >= 13 || hour < 1 ? 3000 : 100
+        (hour >= 13 || hour < 1 ? 3000 : 100)
       printf "%d,vm-2,gw-b,192.0.2.8,read,1048576,65536,410,,500\n", t
     }
   }'
