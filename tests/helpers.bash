@@ -12,6 +12,7 @@ bats_require_minimum_version 1.5.0
 SRC=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD=$(cd "${BUILD:-$SRC/build}" && pwd)
 export SRC BUILD LC_ALL=C TZ=UTC0
+export GATESHIFT_HOOKS=$SRC/share/hooks
 export PATH=$BUILD/bin:$PATH
 # Reports of sanitizers must be told from the statuses that a command ends with.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-exitcode=99} UBSAN_OPTIONS=${UBSAN_OPTIONS:-exitcode=99}
