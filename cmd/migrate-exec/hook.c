@@ -14,11 +14,8 @@
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/opts.h"
 #include "common/base/parse.h"
-
-#ifndef GS_SHAREDIR
-#define GS_SHAREDIR "/usr/local/share/gateshift"
-#endif
 
 enum {
     WORDS_MAX = 32,          /* of a hook's command line */
@@ -54,7 +51,7 @@ static int find(const char *name, struct buf *path)
         return buf_adds(path, name);
     if (dir && *dir)
         return buf_printf(path, "%s/%s", dir, name);
-    return buf_printf(path, "%s/hooks/%s", GS_SHAREDIR, name);
+    return buf_printf(path, "%s/hooks/%s", opts_share_dir(), name);
 }
 
 /* A running hook. */
