@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,10 +92,22 @@ static void close_stdout(void)
     }
 }
 
+/*
+ * If descriptor FD is closed, puts one in its place that fails in the other direction: else a file
+ * opened later would be read as the input, or have messages written into it.
+ */
+static void occupy(int fd, int flags)
+{
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags) != fd)
+        _exit(EX_OSERR);
+}
+
 void err_check_stdout(void)
 {
+    occupy(STDIN_FILENO, O_WRONLY);
     /* Without a valid descriptor 1 the next open() would become "stdout": refuse early. */
     if (lseek(STDOUT_FILENO, 0, SEEK_CUR) < 0 && errno == EBADF)
         err_die(EX_IOERR, "write failed 'stdout': %s", err_text(EBADF));
+    occupy(STDERR_FILENO, O_RDONLY);
     atexit(close_stdout);
 }

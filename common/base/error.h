@@ -28,7 +28,8 @@ int err_number(const char *name);
 
 /*
  * Registers the check of stdout at exit: a write error there (a full disk, a closed descriptor)
- * ends the program with EX_IOERR and one line.  Every command calls it first (opts_parse does).
+ * ends the program with EX_IOERR and one line.  Closed descriptors 0 and 2 are occupied, so that no
+ * file gets their numbers.  Every command calls it first (opts_parse does).
  */
 void err_check_stdout(void);
 
