@@ -37,7 +37,7 @@ serve()
   start_director
   mkfifo client.in
   exec 4<>client.in # opening only one end would wait for the other
-  start client bash -c 'exec qemu-io -f raw "$1" <client.in' - "$(director_uri "$1")" 4>&-
+  start client bash -c "exec qemu-io -f raw '$(director_uri "$1")' <client.in" 4>&-
   wait_for 10 served "$1"
 }
 
@@ -240,7 +240,7 @@ served()
   # A move ends with the connection that began it.
   mkfifo driver.in
   exec 5<>driver.in
-  start driver bash -c 'exec socat - "UNIX-CONNECT:$GATESHIFT_RUN/director.sock" <driver.in' 4>&- 5>&-
+  start driver bash -c "exec socat - 'UNIX-CONNECT:$GATESHIFT_RUN/director.sock' <driver.in" 4>&- 5>&-
   echo begin v 1 gw-b >&5
   wait_for 10 grep '^ok ' driver.log
   exec 4>&-
