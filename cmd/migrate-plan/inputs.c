@@ -111,8 +111,8 @@ static void read_store(struct load *l, const char *state)
     struct route_store *s = NULL;
     int err = route_store_open(state, false, &s);
     if (err < 0)
-        err_die(err == -ENOENT ? EX_NOINPUT : EX_OSERR, "cannot open the route store in '%s': %s",
-                state, err_text(err));
+        err_die(err == -ENOENT ? EX_NOINPUT : EX_OSERR, "cannot open '%s/routes.log': %s", state,
+                err_text(err));
     err = route_store_each(s, take_stored, l);
     if (err < 0)
         err_die(err == -EBADMSG ? EX_DATAERR : EX_IOERR, "cannot read '%s': %s",

@@ -174,7 +174,7 @@ static void plan(const struct opts *o, const struct inputs *in, double now)
     const struct plan_sink sink = report_sink(r);
     int err = plan_choose(&fleet, &o->knobs.limits, now, &sink);
     if (err < 0)
-        err_die(EX_OSERR, "cannot plan: %s", err_text(err));
+        report_fail(r, err);
     report_finish(r);
     plan_fleet_release(&fleet);
 }

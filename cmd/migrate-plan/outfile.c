@@ -15,10 +15,15 @@ struct outfile {
     FILE *stream;
 };
 
+void outfile_discard(const struct outfile *o)
+{
+    if (o && o->temporary)
+        unlink(o->temporary);
+}
+
 static _Noreturn void fail(const struct outfile *o, int status, int err)
 {
-    if (o->temporary)
-        unlink(o->temporary);
+    outfile_discard(o);
     err_die(status, "cannot write '%s': %s", o->path, err_text(err));
 }
 

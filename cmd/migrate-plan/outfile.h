@@ -18,6 +18,9 @@ FILE *outfile_stream(struct outfile *o);
 /* Ends the program after a failed write (-errno or errno), leaving no temporary file. */
 _Noreturn void outfile_fail(const struct outfile *o, int err);
 
+/* Removes what was written so far, before the program ends for another reason.  O may be NULL. */
+void outfile_discard(const struct outfile *o);
+
 void outfile_close(struct outfile *o);
 
 #endif

@@ -19,10 +19,17 @@ struct report {
     struct buf words;
 };
 
-static void check(int err, const char *what)
+void report_fail(struct report *r, int err)
+{
+    if (r)
+        outfile_discard(r->file);
+    err_die(err == -ENOMEM ? EX_OSERR : EX_IOERR, "cannot write the plan: %s", err_text(err));
+}
+
+static void check(struct report *r, int err)
 {
     if (err < 0)
-        err_die(err == -ENOMEM ? EX_OSERR : EX_IOERR, "cannot write %s: %s", what, err_text(err));
+        report_fail(r, err);
 }
 
 static void put_known(struct rec_writer *w, size_t col, double v)
@@ -39,7 +46,7 @@ static int write_move(void *arg, const struct plan_move *m)
     struct rec_writer *w = r->plan;
     const struct plan_volume *v = plan_case_volume(m->c);
     buf_clear(&r->words);
-    check(plan_words_move(&r->words, m->c), "the plan");
+    check(r, plan_words_move(&r->words, m->c));
     rec_put_real(w, PLAN_TIME, m->c->now);
     rec_put_text(w, PLAN_VOLUME, v->name);
     rec_put_text(w, PLAN_SOURCE, v->owner_name);
@@ -56,7 +63,7 @@ static int write_move(void *arg, const struct plan_move *m)
     if (m->not_before > 0)
         rec_put_real(w, PLAN_NOT_BEFORE, m->not_before);
     rec_put_text(w, PLAN_REASON, r->words.data);
-    check(rec_write(w), "the plan");
+    check(r, rec_write(w));
     return 0;
 }
 
@@ -74,7 +81,7 @@ static void verdict_words(struct report *r, const struct plan_verdict *v)
             buf_printf(&r->words, "%s is the better target", v->c->fleet->gateways[v->better].name);
     else
         err = plan_words_move(&r->words, v->c);
-    check(err, "verdicts");
+    check(r, err);
 }
 
 static void write_verdict(struct report *r, const struct plan_verdict *v)
@@ -150,17 +157,17 @@ static void open_verdicts(struct report *r, const char *path)
     }
     r->file = outfile_open(path);
     r->verdict = rec_writer_new(&rec_verdict, outfile_stream(r->file));
-    check(r->verdict ? rec_writer_header(r->verdict) : -ENOMEM, "verdicts");
+    check(r, r->verdict ? rec_writer_header(r->verdict) : -ENOMEM);
 }
 
 struct report *report_new(bool explain, const char *verdicts)
 {
     struct report *r = calloc(1, sizeof(*r));
-    check(r ? 0 : -ENOMEM, "the plan");
+    check(r, r ? 0 : -ENOMEM);
     if (explain)
         open_verdicts(r, verdicts);
     r->plan = rec_writer_new(&rec_plan, stdout);
-    check(r->plan ? rec_writer_header(r->plan) : -ENOMEM, "the plan");
+    check(r, r->plan ? rec_writer_header(r->plan) : -ENOMEM);
     return r;
 }
 

@@ -18,6 +18,9 @@ struct report *report_new(bool explain, const char *verdicts);
 /* A sink for plan_choose(); valid as long as R. */
 struct plan_sink report_sink(struct report *r);
 
+/* Ends the program for -ERRNO, leaving no part of the verdicts' file. */
+_Noreturn void report_fail(struct report *r, int err);
+
 /* Prints what is still held back, puts the verdicts' file in its place, and frees R. */
 void report_finish(struct report *r);
 

@@ -93,8 +93,8 @@ static void keep_store(const char *copy, const char *state)
     struct route_store *s = NULL;
     int err = route_store_open(state, false, &s);
     if (err < 0)
-        err_die(err == -ENOENT ? EX_NOINPUT : EX_OSERR, "cannot open the route store in '%s': %s",
-                state, err_text(err));
+        err_die(err == -ENOENT ? EX_NOINPUT : EX_OSERR, "cannot open '%s/routes.log': %s", state,
+                err_text(err));
     struct outfile *o = outfile_open(copy);
     struct rec_writer *w = rec_writer_new(&rec_route, outfile_stream(o));
     err = w ? rec_writer_header(w) : -ENOMEM;

@@ -1,0 +1,452 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# migrate-plan: what moves, what stays, and why.  The decisions themselves have unit tests too
+# (tests/unit/plan.c, plan_random.c); here they are made from records.
+
+load helpers
+
+HEADER=time,volume,source,target,epoch,kind,benefit,reverse_benefit,source_ghs,target_ghs,das,bytes
+HEADER+=,not_before,reason
+NOW=1000000
+
+setup()
+{
+  common_setup
+  gateways gw-a,active gw-b,active
+  routes v,gw-a
+}
+
+# gateways NAME,STATE[,CAPACITY[,IOPS]]...
+gateways()
+{
+  local row fields
+  {
+    echo gateway,uri,site,capacity_bytes,iops_limit,state,hook
+    for row in "$@"; do
+      IFS=, read -ra fields <<<"$row"
+      echo "${fields[0]},nbd://192.0.2.1,,${fields[2]-},${fields[3]-},${fields[1]},"
+    done
+  } >"$GATESHIFT_CONFIG/gateways.csv"
+}
+
+# routes VOLUME,GATEWAY[,STATE,TARGET]...: of 1 MiB each, at epoch 1, into routes.csv.
+routes()
+{
+  local row fields
+  {
+    echo volume,gateway,epoch,state,target,size_bytes,time
+    for row in "$@"; do
+      IFS=, read -ra fields <<<"$row"
+      echo "${fields[0]},${fields[1]},1,${fields[2]-steady},${fields[3]-},1048576,1000"
+    done
+  } >routes.csv
+}
+
+# health GATEWAY,GHS,P_FAIL[,REASON]...: into health.csv, 10 s old.
+health()
+{
+  local row fields
+  {
+    echo time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason
+    for row in "$@"; do
+      IFS=, read -ra fields <<<"$row"
+      echo "$((NOW - 10)),${fields[0]},${fields[1]},,${fields[2]},86400,0.9,,${fields[3]-}"
+    done
+  } >health.csv
+}
+
+# affinity VOLUME,GATEWAY,DAS[,REQUESTS]...: over 6 h, into affinity.csv.
+affinity()
+{
+  local row fields
+  {
+    echo time,volume,gateway,das,share,requests,confidence,horizon_s,model
+    for row in "$@"; do
+      IFS=, read -ra fields <<<"$row"
+      echo "$((NOW - 60)),${fields[0]},${fields[1]},${fields[2]},0,${fields[3]-100},0.9,21600,x"
+    done
+  } >affinity.csv
+}
+
+# plan [OPTION...]: what was written above, with affinity if there is any.
+plan()
+{
+  local files=(--routes routes.csv --health health.csv)
+  [[ ! -e affinity.csv ]] || files+=(--affinity affinity.csv)
+  run --separate-stderr "${EXPECT:--0}" migrate-plan --now "$NOW" "${files[@]}" "$@"
+}
+
+# expect_moves "VOLUME SOURCE TARGET KIND"...: the plan is these, in this order.
+expect_moves()
+{
+  local IFS=$'\n'
+  [[ ${lines[0]} == "$HEADER" ]]
+  [[ $(tail -n +2 <<<"$output" | cut -d, -f2-4,6 | tr , ' ') == "$*" ]]
+}
+
+# expect_verdict VOLUME TARGET GUARD VERDICT: what verdicts.csv says.
+expect_verdict()
+{
+  [[ $(awk -F, -v v="$1" -v t="$2" '$2 == v && $4 == t { print $11, $12 }' verdicts.csv) == "$3 $4" ]]
+}
+
+# ---- the table of small fleets ----
+
+@test "migrate-plan: an equal fleet stays: a header and no rows" {
+  health gw-a,0.97,0 gw-b,0.97,0
+  affinity v,gw-a,0.9 v,gw-b,0.9
+  plan --explain=verdicts.csv
+  [[ $output == "$HEADER" && -z $stderr ]]
+  expect_verdict v gw-b 4-margin stay
+}
+
+@test "migrate-plan: 0.2 ms nearer is not worth a move" {
+  health gw-a,0.97,0 gw-b,0.97,0
+  affinity v,gw-a,0.8333 v,gw-b,1
+  plan --explain=verdicts.csv
+  [[ $output == "$HEADER" ]]
+  expect_verdict v gw-b 4-margin stay
+}
+
+@test "migrate-plan: a volume leaves a gateway at 0.8 for one at 0.97" {
+  health gw-a,0.8,0 gw-b,0.97,0
+  plan
+  [[ $output == "$HEADER
+$NOW,v,gw-a,gw-b,1,optional,0.6700,0.3300,0.8000,0.9700,0.5000,1048576,,\"optional: gw-a health 0.80, \
+gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67\"" ]]
+  [[ -z $stderr ]]
+}
+
+@test "migrate-plan: strong affinity does not hold a volume on a failing gateway" {
+  health "gw-a,0.15,0.83,nbd_read_us rising" gw-b,0.97,0
+  affinity v,gw-a,1 v,gw-b,0.1
+  plan
+  expect_moves "v gw-a gw-b mandatory"
+  [[ $output == *"mandatory: gw-a p_fail 0.83 (nbd_read_us rising), gw-b healthy 0.97;"* ]]
+}
+
+@test "migrate-plan: a healthy gateway drains" {
+  gateways gw-a,drain gw-b,active
+  health gw-a,0.98,0 gw-b,0.7,0
+  affinity v,gw-a,1 v,gw-b,0.1
+  plan
+  expect_moves "v gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: a sicker target is refused" {
+  health gw-a,0.9,0 gw-b,0.7,0
+  affinity v,gw-a,0 v,gw-b,1
+  plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 2-health refused
+}
+
+@test "migrate-plan: a silent gateway is neither left nor a target" {
+  routes v,gw-a w,gw-b
+  health gw-a,, gw-b,0.3,0
+  plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 2-health refused
+  expect_verdict w gw-a 1-placement refused
+}
+
+# history "HOURS_AGO SOURCE TARGET DETAIL"...: switched moves of v, into history.csv.
+history()
+{
+  local move hours from to detail id=0
+  {
+    echo time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
+    for move in "$@"; do
+      read -r hours from to detail <<<"$move"
+      id=$((id + 1))
+      echo "$((NOW - hours * 3600 - 60)),m$id,v,$from,$to,redirect,begin,,,,,\"$detail\""
+      echo "$((NOW - hours * 3600)),m$id,v,$from,$to,handover,switched,,,,,"
+    done
+  } >history.csv
+}
+
+@test "migrate-plan: a boomerang after the repair is refused" {
+  health gw-a,0.97,0 gw-b,0.97,0
+  affinity v,gw-a,0.2 v,gw-b,0.9
+  history "48 gw-b gw-a mandatory: gw-b health 0.10; affinity 0.90 to 0.20"
+  plan --history history.csv --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 5-cooldown refused
+  plan --history history.csv --return-after 47h
+  expect_moves "v gw-a gw-b optional"
+}
+
+@test "migrate-plan: following the sun goes both ways" {
+  health gw-a,0.97,0 gw-b,0.97,0
+  affinity v,gw-a,0.2 v,gw-b,0.9
+  history "24 gw-a gw-b optional: x; affinity 0.20 to 0.90" \
+    "12 gw-b gw-a optional: x; affinity 0.90 to 0.20"
+  plan --history history.csv
+  expect_moves
+  history "24 gw-a gw-b optional: x; affinity 0.20 to 0.90" \
+    "12 gw-b gw-a optional: x; affinity 0.20 to 0.90"
+  plan --history history.csv
+  expect_moves "v gw-a gw-b optional"
+}
+
+@test "migrate-plan: the plan's own reason in the history is enough to follow the sun" {
+  health gw-a,0.97,0 gw-b,0.97,0
+  affinity v,gw-a,0.2 v,gw-b,0.9
+  plan
+  local reason=${lines[1]##*,\"}
+  history "12 gw-b gw-a ${reason%\"}"
+  plan --history history.csv
+  expect_moves "v gw-a gw-b optional"
+}
+
+# ---- limits and projection ----
+
+@test "migrate-plan: moves at once are limited, and the limits are options" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-a v2,gw-a v3,gw-a
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.9,0
+  plan
+  expect_moves "v1 gw-a gw-b mandatory"
+  plan --max-per-source 3
+  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-c mandatory"
+  plan --max-per-source 3 --max-per-target 3
+  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory" "v3 gw-a gw-b mandatory"
+  plan --max-per-source 3 --max-per-target 3 --max-moves 2
+  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: kept copies and planned moves take room" {
+  gateways gw-a,active gw-b,active,3145728
+  routes v1,gw-a v2,gw-a v3,gw-a kept,gw-a,uncommitted,gw-b
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --max-per-source 9 --max-per-target 9 --explain=verdicts.csv
+  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory"
+  expect_verdict v3 gw-b 1-placement refused
+  expect_verdict kept "" 1-placement refused
+}
+
+@test "migrate-plan: the forecast's peak must fit the target's iops_limit" {
+  gateways gw-a,active gw-b,active,,10
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  affinity v,gw-a,0.5,216000 v,gw-b,0.5,216000
+  plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 1-placement refused
+  plan --peak-factor 1
+  expect_moves "v gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: volumes.csv gives policy, allowed gateways and size" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes manual,gw-a pinned,gw-a choosy,gw-a
+  cat >"$GATESHIFT_CONFIG/volumes.csv" <<'END'
+volume,size_bytes,policy,gateways
+manual,,manual,
+pinned,,pinned,
+choosy,,auto,gw-a gw-c
+END
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.9,0
+  plan --max-per-source 9 --max-per-target 9
+  expect_moves "choosy gw-a gw-c mandatory" "manual gw-a gw-b shadow"
+  plan --max-per-source 9 --max-per-target 9 --force
+  expect_moves "pinned gw-a gw-b mandatory" "choosy gw-a gw-c mandatory" "manual gw-a gw-b shadow"
+}
+
+# ---- inputs ----
+
+@test "migrate-plan: routes come from the store, history from the state folder" {
+  route-set w gw-a --size 1M
+  health gw-a,0.7,0 gw-b,0.97,0
+  run --separate-stderr -0 migrate-plan --now "$NOW" --health health.csv
+  expect_moves "w gw-a gw-b optional"
+  history "1 gw-b gw-a x"
+  sed 's/,v,/,w,/' history.csv >"$GATESHIFT_STATE/history.csv"
+  run --separate-stderr -0 migrate-plan --now "$NOW" --health health.csv
+  expect_moves
+}
+
+@test "migrate-plan: without a store there is nothing to plan from" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  run --separate-stderr -66 migrate-plan --health health.csv
+  [[ -z $output ]]
+  [[ $stderr == "migrate-plan: cannot open '$GS/state/routes.log': no such file or directory" ]]
+}
+
+@test "migrate-plan: the order of rows does not matter, nor do older rows" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-a v2,gw-a v3,gw-b
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.9,0
+  affinity v1,gw-a,0.5 v1,gw-b,0.6 v1,gw-c,0.7 v2,gw-a,0.1 v2,gw-b,0.2 v2,gw-c,0.3
+  plan --explain=forth.csv
+  local plan=$output file
+  echo "$((NOW - 300)),gw-c,0,,1,86400,0.9,," >>health.csv
+  for file in routes.csv health.csv affinity.csv "$GATESHIFT_CONFIG/gateways.csv"; do
+    { head -n 1 "$file" && tail -n +2 "$file" | tac; } >turned
+    mv turned "$file"
+  done
+  plan --explain=back.csv
+  [[ $output == "$plan" ]]
+  cmp forth.csv back.csv
+}
+
+@test "migrate-plan: contradicting records are refused with 65" {
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-b,0.5,0
+  EXPECT=-65 plan
+  [[ -z $output ]]
+  [[ $stderr == "migrate-plan: health.csv:4: contradicts an earlier score of the same time" ]]
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  affinity v,gw-a,0.5 v,gw-a,0.6
+  EXPECT=-65 plan
+  [[ $stderr == "migrate-plan: affinity.csv:3: contradicts an earlier score of the same time" ]]
+  affinity
+  routes v,gw-a v,gw-b
+  EXPECT=-65 plan
+  [[ $stderr == "migrate-plan: routes.csv:3: a second route of volume 'v'" ]]
+}
+
+@test "migrate-plan: a gateway that is not listed is named and left out" {
+  routes v,gw-a w,gw-x
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-y,0.97,0
+  plan --explain=verdicts.csv
+  expect_moves "v gw-a gw-b mandatory"
+  [[ $stderr == "migrate-plan: routes.csv:3: gateway 'gw-x' of volume 'w' is not in gateways.csv: \
+volume left alone
+migrate-plan: health.csv:4: gateway 'gw-y' is not in gateways.csv: ignored" ]]
+  expect_verdict w "" 1-placement refused
+}
+
+@test "migrate-plan: old and future scores move nothing" {
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  NOW=$((NOW + 291)) plan
+  expect_moves
+  NOW=$((NOW - 71)) plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 6-confidence refused
+  grep -q "the health of gw-b is dated 61 s ahead: clocks apart" verdicts.csv
+}
+
+@test "migrate-plan: a malformed record names file and line" {
+  health gw-a,1.5,0.9
+  EXPECT=-65 plan
+  [[ -z $output && $stderr == "migrate-plan: health.csv:2: "* ]]
+}
+
+@test "migrate-plan: one input may be standard input" {
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  run --separate-stderr -0 migrate-plan --now "$NOW" --routes routes.csv --health - <health.csv
+  expect_moves "v gw-a gw-b mandatory"
+  run --separate-stderr -64 migrate-plan --now "$NOW" --routes - --health -
+}
+
+# ---- explaining, recording, freezing ----
+
+@test "migrate-plan: --explain prints a table to stderr, the plan stays on stdout" {
+  gateways gw-a,active gw-b,active gw-c,cordoned
+  health gw-a,0.8,0 gw-b,0.97,0 gw-c,0.97,0
+  plan --explain
+  expect_moves "v gw-a gw-b optional"
+  [[ $stderr == "\
+volume  source  target  health     affinity   benefit    verdict  guard        reason
+v       gw-a    gw-b    0.80 0.97  0.50 0.50  0.67 0.33  move     -            optional: gw-a health \
+0.80, gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67
+v       gw-a    gw-c    0.80 0.97  0.50 0.50  0.67 0.33  refused  1-placement  gw-c is cordoned" ]]
+}
+
+@test "migrate-plan: --explain=FILE writes verdict records, and all or none of them" {
+  health gw-a,0.97,0 gw-b,0.97,0
+  plan --explain=verdicts.csv
+  [[ $(<verdicts.csv) == "time,volume,source,target,benefit,reverse_benefit,source_ghs,target_ghs,\
+source_das,target_das,guard,verdict,reason
+$NOW,v,gw-a,gw-b,0.5000,0.5000,0.9700,0.9700,0.5000,0.5000,3-benefit,stay,\
+benefit 0.50 is not above the threshold 0.50" ]]
+  EXPECT=-73 plan --explain=none/verdicts.csv
+  [[ -z $output && $stderr == "migrate-plan: cannot create 'none/verdicts.csv': no such file or directory" ]]
+  EXPECT=-74 plan --explain=/dev/full
+  [[ $stderr == "migrate-plan: cannot write '/dev/full': no space left on device" ]]
+  [[ $(echo verdicts.csv*) == verdicts.csv ]]
+}
+
+@test "migrate-plan: a better target is named to the others" {
+  gateways gw-a,active gw-b,active gw-c,active
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.9,0
+  plan --explain=verdicts.csv
+  expect_verdict v gw-c "" stay
+  grep -q ",stay,gw-b is the better target" verdicts.csv
+}
+
+@test "migrate-plan: --replay decides what --record saw, other limits what they would have changed" {
+  route-set v gw-a --size 1M
+  health gw-a,0.8,0 gw-b,0.97,0
+  run --separate-stderr -0 migrate-plan --now "$NOW" --margin 0.33 --record tape --health - <health.csv
+  expect_moves "v gw-a gw-b optional"
+  local plan=$output
+  rm -r "$GATESHIFT_STATE" "$GATESHIFT_CONFIG" health.csv
+  run --separate-stderr -0 migrate-plan --replay tape
+  [[ $output == "$plan" ]]
+  run --separate-stderr -0 migrate-plan --replay tape --margin 0.35
+  expect_moves
+  run --separate-stderr -73 migrate-plan --record tape --health health.csv
+  [[ $stderr == "migrate-plan: cannot record in 'tape': it holds a recording" ]]
+  run --separate-stderr -66 migrate-plan --replay none
+  run --separate-stderr -64 migrate-plan --replay tape --health health.csv
+}
+
+@test "migrate-plan: frozen plans nothing and says why" {
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  echo "storage maintenance until six" >"$GATESHIFT_STATE/frozen"
+  EXPECT=-75 plan --explain=verdicts.csv
+  [[ $output == "$HEADER" ]]
+  [[ $stderr == "migrate-plan: frozen by '$GATESHIFT_STATE/frozen': storage maintenance until six: \
+nothing is planned" ]]
+}
+
+# ---- hostile surroundings ----
+
+@test "migrate-plan: --health is required, options are checked" {
+  run --separate-stderr -64 migrate-plan
+  [[ $stderr == "migrate-plan: --health FILE is required"* ]]
+  run --separate-stderr -64 migrate-plan --health x --critical 1.5
+  run --separate-stderr -64 migrate-plan --health x --cooldown 5y
+  run --separate-stderr -64 migrate-plan --health x --max-moves -1
+  run --separate-stderr -64 migrate-plan --health x --explain=-
+  run --separate-stderr -64 migrate-plan --health x argument
+}
+
+@test "migrate-plan: bad surroundings end with the right status and one line" {
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  local good=(--now "$NOW" --routes routes.csv --health)
+  run --separate-stderr -66 migrate-plan "${good[@]}" none.csv
+  [[ $stderr == "migrate-plan: cannot open 'none.csv': no such file or directory" ]]
+  run --separate-stderr -66 migrate-plan "${good[@]}" "$GATESHIFT_CONFIG"
+  run --separate-stderr -65 migrate-plan "${good[@]}" /dev/null
+  run --separate-stderr -66 migrate-plan "${good[@]}" health.csv --config none
+  run --separate-stderr -74 bash -c "migrate-plan ${good[*]} health.csv >/dev/full"
+  [[ ${#stderr_lines[@]} -eq 1 ]]
+  run --separate-stderr -74 bash -c "migrate-plan ${good[*]} health.csv >&-"
+  run --separate-stderr -0 bash -c "migrate-plan ${good[*]} health.csv | head -n 1"
+  [[ $output == "$HEADER" ]]
+}
+
+@test "migrate-plan: every failed call is reported, and leaves no half plan" {
+  if grep -q __asan_init "$BUILD/bin/migrate-plan"; then
+    skip "built with a sanitizer"
+  fi
+  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o inject.so "$SRC/tests/fault/inject.c"
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  affinity v,gw-a,0.5 v,gw-b,0.5
+  local kind n status
+  for kind in malloc read sync rename open; do
+    for ((n = 1; n < 300; n++)); do
+      rm -f mark verdicts.csv
+      status=0
+      GS_FAULT=$kind:$n GS_FAULT_MARK=mark LD_PRELOAD=$PWD/inject.so migrate-plan --now "$NOW" \
+        --routes routes.csv --health health.csv --affinity affinity.csv --explain=verdicts.csv \
+        >out 2>err || status=$?
+      [[ -e mark ]] || break
+      [[ $status -eq 0 || $status -eq 66 || $status -eq 71 || $status -eq 73 || $status -eq 74 ]]
+      [[ $status -eq 0 || $(wc -l <err) -eq 1 && $(<err) == "migrate-plan: "* ]]
+      [[ $(echo verdicts*) == verdicts.csv || $(echo verdicts*) == "verdicts*" ]]
+    done
+    [[ $n -gt 1 && $n -lt 300 ]]
+  done
+}
