@@ -17,6 +17,7 @@ struct plan_row {
     uint64_t epoch;
     enum rec_plan_kind kind;
     double not_before; /* 0: at once */
+    char reason[256];  /* the planner's; cut if longer */
 };
 
 enum admission { ADMIT_NOW, ADMIT_LATER, ADMIT_NEVER, ADMIT_SKIP };

@@ -207,6 +207,7 @@ static void read_row(const struct rec_reader *r, struct plan_row *row)
     snprintf(row->volume, sizeof(row->volume), "%s", rec_text(r, PLAN_VOLUME));
     snprintf(row->source, sizeof(row->source), "%s", rec_text(r, PLAN_SOURCE));
     snprintf(row->target, sizeof(row->target), "%s", rec_text(r, PLAN_TARGET));
+    snprintf(row->reason, sizeof(row->reason), "%s", rec_text(r, PLAN_REASON));
 }
 
 /* Is starting forbidden by STATE/frozen?  Then says so, with the reason in the file. */
@@ -264,6 +265,7 @@ static enum outcome move_row(const struct opts *o, const struct plan_row *row,
     memcpy(m.volume, row->volume, sizeof(m.volume));
     memcpy(m.source, row->source, sizeof(m.source));
     memcpy(m.target, row->target, sizeof(m.target));
+    memcpy(m.reason, row->reason, sizeof(m.reason));
     m.epoch = row->epoch;
     m.size_bytes = route->size_bytes;
     enum outcome out;

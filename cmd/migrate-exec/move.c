@@ -325,7 +325,7 @@ static enum outcome redirect(struct move *m, bool resumed)
     if (o != GO)
         return o;
     m->dirty = m->size_bytes;
-    int r = move_event(m, EVENT_BEGIN, "%s", resumed ? "resumed" : "");
+    int r = move_event(m, EVENT_BEGIN, "%s", resumed ? "resumed" : m->reason);
     if (r < 0)
         return move_journal_failed(m, r);
     o = provide_export(m);

@@ -60,7 +60,8 @@ struct move {
     char volume[NAME_LEN_MAX + 1];
     char source[NAME_LEN_MAX + 1];
     char target[NAME_LEN_MAX + 1];
-    uint64_t epoch; /* before the move */
+    char reason[256]; /* the plan's, quoted in the history: later plans rest on it; "" on resume */
+    uint64_t epoch;   /* before the move */
     uint64_t size_bytes;
     uint64_t block;    /* bytes; the director's */
     uint64_t dirty;    /* bytes, as last heard */
