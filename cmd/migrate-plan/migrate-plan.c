@@ -144,7 +144,8 @@ static bool frozen(const char *state)
         err_die(EX_OSERR, "out of memory");
     int err = fsfile_read(path.data, FROZEN_MAX, &why);
     if (err != -ENOENT) {
-        const char *reason = why.len ? why.data : "no reason given";
+        const char *none = err < 0 ? err_text(err) : "no reason given";
+        const char *reason = why.len ? why.data : none;
         err_warn("frozen by '%s': %.*s: nothing is planned", path.data,
                  (int)strcspn(reason, "\r\n"), reason);
     }
