@@ -33,8 +33,7 @@ struct rec_reader {
 
     /* the current record */
     struct split split;
-    const char *texts[REC_COLUMNS_MAX]; /* by schema column */
-    union value values[REC_COLUMNS_MAX];
+    const char *texts[REC_COLUMNS_MAX]; /* by schema column, checked */
 
     char where[512];
     char error[1024];
@@ -268,14 +267,12 @@ static int next_file(struct rec_reader *r)
 
 /* ---- records ---- */
 
-static int read_field(struct rec_reader *r, size_t col, const char *text)
+static int check_field(struct rec_reader *r, const struct rec_column *c, const char *text)
 {
-    const struct rec_column *c = &r->schema->columns[col];
-    r->texts[col] = text;
-    r->values[col].uint = 0;
+    union value v;
     if (!*text)
         return c->flags & REC_EMPTY ? 0 : refuse(r, "%s is empty", c->name);
-    if (value_parse(c, text, &r->values[col]) == 0)
+    if (value_parse(c, text, &v) == 0)
         return 0;
     char quoted[80];
     char expected[VALUE_EXPECTED_MAX];
@@ -283,13 +280,22 @@ static int read_field(struct rec_reader *r, size_t col, const char *text)
     return refuse(r, "%s '%s' is not %s", c->name, shown(text, quoted), expected);
 }
 
+/* Most values are taken at the first look; the numbers behind them are made when asked for. */
 static int read_fields(struct rec_reader *r)
 {
-    if (r->split.n != r->n_fields)
-        return refuse(r, "%zu fields where the header has %zu", r->split.n, r->n_fields);
-    for (size_t i = 0; i < r->n_fields; i++) {
-        int got =
-            r->column_of[i] < 0 ? 0 : read_field(r, (size_t)r->column_of[i], r->split.fields[i]);
+    const struct split *s = &r->split;
+    if (s->n != r->n_fields)
+        return refuse(r, "%zu fields where the header has %zu", s->n, r->n_fields);
+    for (size_t i = 0; i < s->n; i++) {
+        if (r->column_of[i] < 0)
+            continue;
+        size_t col = (size_t)r->column_of[i];
+        const struct rec_column *c = &r->schema->columns[col];
+        const char *text = s->fields[i];
+        r->texts[col] = text;
+        if (s->plain && value_plain(c, text, (size_t)(s->fields[i + 1] - text) - 1))
+            continue;
+        int got = check_field(r, c, text);
         if (got < 0)
             return got;
     }
@@ -298,10 +304,8 @@ static int read_fields(struct rec_reader *r)
 
 static void clear_record(struct rec_reader *r)
 {
-    for (size_t col = 0; col < r->schema->n; col++) {
+    for (size_t col = 0; col < r->schema->n; col++)
         r->texts[col] = "";
-        r->values[col].uint = 0;
-    }
 }
 
 int rec_reader_next(struct rec_reader *r)
@@ -332,24 +336,33 @@ const char *rec_text(const struct rec_reader *r, size_t col)
     return r->texts[col];
 }
 
+/* The value of a field, which was checked when the record was read. */
+static union value value_of(const struct rec_reader *r, size_t col)
+{
+    union value v = {.uint = 0};
+    if (r->texts[col][0])
+        (void)value_parse(&r->schema->columns[col], r->texts[col], &v);
+    return v;
+}
+
 double rec_real(const struct rec_reader *r, size_t col)
 {
-    return value_real(&r->schema->columns[col], r->values[col]);
+    return value_real(&r->schema->columns[col], value_of(r, col));
 }
 
 uint64_t rec_uint(const struct rec_reader *r, size_t col)
 {
-    return value_uint(&r->schema->columns[col], r->values[col]);
+    return value_uint(&r->schema->columns[col], value_of(r, col));
 }
 
 int64_t rec_int(const struct rec_reader *r, size_t col)
 {
-    return value_int(&r->schema->columns[col], r->values[col]);
+    return value_int(&r->schema->columns[col], value_of(r, col));
 }
 
 unsigned rec_word(const struct rec_reader *r, size_t col)
 {
-    return (unsigned)r->values[col].uint;
+    return (unsigned)value_of(r, col).uint;
 }
 
 size_t rec_extras(const struct rec_reader *r)

@@ -121,6 +121,7 @@ static const char *split_quoted(struct split *s, const char *line, size_t len)
         return reason;
     if (c->too_many)
         return too_many_fields;
+    s->plain = false;
     for (s->n = 0; s->n < c->n; s->n++)
         s->fields[s->n] = s->text.data + c->starts[s->n];
     return NULL;
@@ -173,7 +174,9 @@ static bool split_plain(struct split *s, char *line, size_t len)
     }
     for (size_t i = 1; i < n; i++)
         s->fields[i][-1] = 0; /* cppcheck-suppress negativeIndex ; the comma before it */
+    s->fields[n] = line + len + 1;
     s->n = n;
+    s->plain = true;
     return len > 0;
 }
 

@@ -6,6 +6,7 @@
 #ifndef GS_RECORD_SPLIT_H
 #define GS_RECORD_SPLIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/buf.h"
@@ -18,8 +19,9 @@ struct split_csv;
 
 /* Zero-initialise; split_release() frees. */
 struct split {
-    char *fields[REC_COLUMNS_MAX]; /* NUL-terminated, unquoted */
+    char *fields[REC_COLUMNS_MAX + 1]; /* NUL-terminated, unquoted */
     size_t n;
+    bool plain;            /* nothing was quoted: each field ends one byte before fields[i + 1] */
     struct split_csv *csv; /* made by the first quoted line */
     struct buf text;       /* the fields of a quoted line */
 };
