@@ -163,6 +163,7 @@ header='time,volume,gateway,client,op,offset,length,latency_us,error'
     rm -rf killed
     cp -r old killed
     timeout -s KILL 0.$i affinity-profile --state killed both.csv >/dev/null || true
+    flock killed/affinity/lock true # timeout does not wait for its child's end, which the lock does
     now=$(state_of killed)
     [[ $now == "$before" || $now == "$after" ]]
     affinity-profile --state killed both.csv >/dev/null
