@@ -273,7 +273,7 @@ header='time,volume,gateway,client,op,offset,length,latency_us,error'
 @test "affinity-profile: --chart draws without colour into a file" {
   history $MIDNIGHT >access.csv
   run --separate-stderr -0 affinity-profile --chart access.csv
-  [[ ${lines[0]} =~ ^'vol: '[0-9]+' requests predicted in 48 hours, '[0-9]+[KMG]' a line'$ ]]
+  [[ ${lines[0]} =~ ^'vol: '[0-9]+' requests predicted in 48 hours, '[0-9.]+[KMG]' a line'$ ]]
   [[ $output == *'gw-eu |'*'|'* && $output != *$'\033'* ]]
 }
 

@@ -90,12 +90,11 @@ static void print_axis(int64_t hour, size_t columns)
 static void size_text(char *out, size_t size, uint64_t bytes)
 {
     static const char units[] = "BKMGTPE";
+    double v = (double)bytes;
     size_t u = 0;
-    while (bytes >= 1024 && bytes % 1024 == 0) {
-        bytes /= 1024;
-        u++;
-    }
-    snprintf(out, size, "%" PRIu64 "%c", bytes, units[u]);
+    for (; v >= 1024; u++)
+        v /= 1024;
+    snprintf(out, size, "%.4g%c", v, units[u]);
 }
 
 /* Segments a row, so that all that were touched fit. */
