@@ -78,12 +78,16 @@ void rec_reader_tie(struct rec_reader *r, struct rec_writer *w);
 
 /*
  * The next record: 1, 0 at the end of the last file, or -errno: -EBADMSG (malformed or
- * out-of-range record or header; the next call goes on behind it, or, after a bad header, with
- * the next file), -ENOENT/-EACCES/-EISDIR/… (cannot open), -EIO (read error), -ENOMEM.
+ * out-of-range record or header; the next call goes on behind it, or, after a bad header or a
+ * damaged .lz4 frame, with the next file), -ENOENT/-EACCES/-EISDIR/… (cannot open), -EIO (read
+ * error), -ENOMEM.
  */
 int rec_reader_next(struct rec_reader *r);
 
-/* After a negative result: "name:line: reason", or "cannot open 'name': reason". */
+/*
+ * After a negative result: "name:line: reason", or "cannot open 'name': reason", or "cannot read
+ * 'name': reason".
+ */
 const char *rec_reader_error(const struct rec_reader *r);
 /* After a negative result: the exit status that fits: 65, 66, 71 or 74. */
 int rec_reader_status(const struct rec_reader *r);
