@@ -23,7 +23,8 @@ void health_trends_update(struct health_trends *t, const struct signal *s, unsig
 {
     for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
         if (changed >> k & 1)
-            t->known[k] = health_trend_fit(s->levels[k].points, s->levels[k].n, &t->line[k]);
+            t->known[k] =
+                health_trend_fit(s->levels[k].points, s->levels[k].n, TREND_Z_MIN, &t->line[k]);
 }
 
 /*
@@ -74,7 +75,7 @@ static double trend_risk(const struct health_trend *t, const struct health_limit
     double sign = l->critical > l->warn ? 1 : -1;
     double cautious = sign > 0 ? t->slope_low : t->slope_high;
     double reach = time_to_critical(t, l, cautious, now);
-    if (sign * t->z < TREND_Z_MIN || !(reach < horizon_s))
+    if (sign * t->z < 0 || !(reach < horizon_s))
         return 0;
     *reach_s = time_to_critical(t, l, t->slope, now);
     /* Up to half of the horizon it is certain to fall within, from there on less and less. */

@@ -17,7 +17,7 @@ struct health_risk {
     double reach_s; /* time from NOW until the most probable trend reaches critical; INFINITY */
 };
 
-/* The fitted lines of a signal's levels. */
+/* The lines of those levels of a signal that show a trend. */
 struct health_trends {
     struct health_trend line[SIGNAL_LEVELS];
     bool known[SIGNAL_LEVELS];

@@ -19,31 +19,40 @@ static double median(double *v, size_t n)
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
 }
 
-/* Slopes of all pairs into SLOPES, their number into *PAIRS; the result is Kendall's S. */
-static int pair_slopes(const struct health_point *p, size_t n, double *slopes, size_t *pairs)
+/* Kendall's S: how many pairs rise, less those that fall. */
+static int kendall_s(const struct health_point *p, size_t n)
 {
     int s = 0;
-    *pairs = 0;
     for (size_t i = 0; i < n; i++)
-        for (size_t j = i + 1; j < n; j++) {
-            double rise = p[j].value - p[i].value;
-            s += (rise > 0) - (rise < 0);
-            slopes[(*pairs)++] = rise / (p[j].time - p[i].time);
-        }
+        for (size_t j = i + 1; j < n; j++)
+            s += (p[j].value > p[i].value) - (p[j].value < p[i].value);
     return s;
 }
 
-/* Variance of Kendall's S for N values, given in V (sorted here), with its correction for ties. */
-static double kendall_variance(double *v, size_t n)
+/* The slopes of all pairs into SLOPES; their number. */
+static size_t pair_slopes(const struct health_point *p, size_t n, double *slopes)
 {
-    double sum = (double)(n * (n - 1) * (2 * n + 5));
+    size_t pairs = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = i + 1; j < n; j++)
+            slopes[pairs++] = (p[j].value - p[i].value) / (p[j].time - p[i].time);
+    return pairs;
+}
+
+/* The standard deviation of S without a trend, with its correction for ties. */
+static double kendall_sd(const struct health_point *p, size_t n)
+{
+    double v[TREND_POINTS_MAX];
+    for (size_t i = 0; i < n; i++)
+        v[i] = p[i].value;
     qsort(v, n, sizeof(*v), by_value);
+    double sum = (double)(n * (n - 1) * (2 * n + 5));
     for (size_t i = 0, run; i < n; i += run) {
         for (run = 1; i + run < n && v[i + run] <= v[i]; run++)
             ;
         sum -= (double)(run * (run - 1) * (2 * run + 5));
     }
-    return sum / 18;
+    return sqrt(sum / 18);
 }
 
 /* The median height of the points above a line of SLOPE, taken at time AT. */
@@ -55,18 +64,18 @@ static double height_at(const struct health_point *p, size_t n, double slope, do
     return median(v, n);
 }
 
-bool health_trend_fit(const struct health_point *p, size_t n, struct health_trend *t)
+bool health_trend_fit(const struct health_point *p, size_t n, double z_min, struct health_trend *t)
 {
     if (n < POINTS_MIN || n > TREND_POINTS_MAX)
         return false;
-    double slopes[PAIRS_MAX];
-    double values[TREND_POINTS_MAX];
-    size_t pairs;
-    int s = pair_slopes(p, n, slopes, &pairs);
-    for (size_t i = 0; i < n; i++)
-        values[i] = p[i].value;
-    double sd = sqrt(kendall_variance(values, n));
+    int s = kendall_s(p, n);
+    double sd = kendall_sd(p, n);
+    double z = sd > 0 ? (s - (s > 0) + (s < 0)) / sd : 0;
+    if (fabs(z) < z_min)
+        return false;
 
+    double slopes[PAIRS_MAX];
+    size_t pairs = pair_slopes(p, n, slopes);
     t->slope = median(slopes, pairs);
     /* median() has sorted them: the interval is read off at the ranks one sd of S away. */
     size_t off = (size_t)fmin(sd / 2, (double)(pairs - 1) / 2);
@@ -75,6 +84,6 @@ bool health_trend_fit(const struct health_point *p, size_t n, struct health_tren
     t->end_time = p[n - 1].time;
     t->end_value = height_at(p, n, t->slope, t->end_time);
     t->span_s = p[n - 1].time - p[0].time;
-    t->z = sd > 0 ? (s - (s > 0) + (s < 0)) / sd : 0;
+    t->z = z;
     return true;
 }

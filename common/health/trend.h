@@ -29,8 +29,9 @@ struct health_trend {
 
 /*
  * Fits the N points P, in order of their strictly growing times, N at most TREND_POINTS_MAX.
- * False, and *T untouched, if there are fewer than 8: too few for z to be more than 3.
+ * False, and *T untouched, if |z| is less than Z_MIN, or if there are fewer than 8 points: too few
+ * for z to be more than 3.
  */
-bool health_trend_fit(const struct health_point *p, size_t n, struct health_trend *t);
+bool health_trend_fit(const struct health_point *p, size_t n, double z_min, struct health_trend *t);
 
 #endif
