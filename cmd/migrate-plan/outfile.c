@@ -9,15 +9,9 @@
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
 
-struct outfile {
-    const char *path;
-    char *temporary; /* NULL: written directly */
-    FILE *stream;
-};
-
 void outfile_discard(const struct outfile *o)
 {
-    if (o && o->temporary)
+    if (o->temporary)
         unlink(o->temporary);
 }
 
@@ -47,25 +41,16 @@ static FILE *open_temporary(struct outfile *o)
     return fdopen(fd, "w");
 }
 
-struct outfile *outfile_open(const char *path)
+void outfile_open(struct outfile *o, const char *path)
 {
-    struct outfile *o = calloc(1, sizeof(*o));
     struct stat st;
-    if (!o)
-        err_die(EX_OSERR, "out of memory");
-    o->path = path;
+    *o = (struct outfile){.path = path};
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
         o->stream = fopen(path, "we");
     else
         o->stream = open_temporary(o);
     if (!o->stream)
         fail(o, EX_CANTCREAT, errno);
-    return o;
-}
-
-FILE *outfile_stream(struct outfile *o)
-{
-    return o->stream;
 }
 
 static void replace(const struct outfile *o)
@@ -85,5 +70,5 @@ void outfile_close(struct outfile *o)
         replace(o);
     fclose(o->stream);
     free(o->temporary);
-    free(o);
+    *o = (struct outfile){0};
 }

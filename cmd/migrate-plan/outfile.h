@@ -9,18 +9,21 @@
 
 #include <stdio.h>
 
-struct outfile;
+struct outfile {
+    const char *path; /* borrowed */
+    char *temporary;  /* NULL: written directly */
+    FILE *stream;     /* to write to */
+};
 
-/* PATH is borrowed until outfile_close(). */
-struct outfile *outfile_open(const char *path);
-FILE *outfile_stream(struct outfile *o);
+void outfile_open(struct outfile *o, const char *path);
 
-/* Ends the program after a failed write (-errno or errno), leaving no temporary file. */
-_Noreturn void outfile_fail(const struct outfile *o, int err);
+/* Puts the file in its place and frees. */
+void outfile_close(struct outfile *o);
 
-/* Removes what was written so far, before the program ends for another reason.  O may be NULL. */
+/* Removes what was written so far, before the program ends; does nothing if it is not open. */
 void outfile_discard(const struct outfile *o);
 
-void outfile_close(struct outfile *o);
+/* Ends the program after a failed write (errno or -errno), leaving no temporary file. */
+_Noreturn void outfile_fail(const struct outfile *o, int err);
 
 #endif

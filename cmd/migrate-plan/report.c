@@ -14,15 +14,16 @@
 struct report {
     struct rec_writer *plan;
     struct rec_writer *verdict; /* NULL: not to a file */
-    struct outfile *file;
-    struct table *table; /* NULL: not to stderr */
+    struct outfile file;        /* of VERDICT */
+    bool tabulated;
+    struct table table; /* if tabulated */
     struct buf words;
 };
 
 void report_fail(struct report *r, int err)
 {
     if (r)
-        outfile_discard(r->file);
+        outfile_discard(&r->file);
     err_die(err == -ENOMEM ? EX_OSERR : EX_IOERR, "cannot write the plan: %s", err_text(err));
 }
 
@@ -104,7 +105,7 @@ static void write_verdict(struct report *r, const struct plan_verdict *v)
     rec_put_text(w, VERDICT_REASON, r->words.data);
     int err = rec_write(w);
     if (err < 0)
-        outfile_fail(r->file, err);
+        outfile_fail(&r->file, err);
 }
 
 static void table_pair(struct table *t, double from, double to)
@@ -141,7 +142,7 @@ static int take_verdict(void *arg, const struct plan_verdict *v)
     if (r->verdict)
         write_verdict(r, v);
     else
-        tabulate(r->table, v, r->words.data);
+        tabulate(&r->table, v, r->words.data);
     return 0;
 }
 
@@ -151,12 +152,13 @@ static void open_verdicts(struct report *r, const char *path)
 {
     static const char *const heads[] = {"volume",  "source",  "target", "health", "affinity",
                                         "benefit", "verdict", "guard",  "reason", NULL};
-    if (!path) {
-        r->table = table_new(heads);
+    r->tabulated = !path;
+    if (r->tabulated) {
+        table_init(&r->table, heads);
         return;
     }
-    r->file = outfile_open(path);
-    r->verdict = rec_writer_new(&rec_verdict, outfile_stream(r->file));
+    outfile_open(&r->file, path);
+    r->verdict = rec_writer_new(&rec_verdict, r->file.stream);
     check(r, r->verdict ? rec_writer_header(r->verdict) : -ENOMEM);
 }
 
@@ -176,17 +178,17 @@ struct plan_sink report_sink(struct report *r)
     return (struct plan_sink){
         .arg = r,
         .move = write_move,
-        .verdict = r->verdict || r->table ? take_verdict : NULL,
+        .verdict = r->verdict || r->tabulated ? take_verdict : NULL,
     };
 }
 
 void report_finish(struct report *r)
 {
-    if (r->table)
-        table_print(r->table, stderr);
-    if (r->file)
-        outfile_close(r->file);
-    table_free(r->table);
+    if (r->tabulated)
+        table_print(&r->table, stderr);
+    if (r->verdict)
+        outfile_close(&r->file);
+    table_release(&r->table);
     rec_writer_free(r->plan);
     rec_writer_free(r->verdict);
     buf_release(&r->words);

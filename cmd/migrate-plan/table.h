@@ -5,15 +5,24 @@
 
 #include <stdio.h>
 
-struct table;
+#include "common/base/buf.h"
 
-/* HEADS: the columns' heads, NULL-terminated; they are the first row. */
-struct table *table_new(const char *const *heads);
+enum { TABLE_COLUMNS_MAX = 16 };
+
+struct table {
+    size_t columns;
+    size_t n;        /* cells */
+    struct buf text; /* of the cells, each with its NUL */
+    size_t width[TABLE_COLUMNS_MAX];
+};
+
+/* HEADS: the columns' heads, NULL-terminated; they are the first row.  table_release() frees. */
+void table_init(struct table *t, const char *const *heads);
 
 /* The next cell; the last column's ends the row. */
 void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void table_print(const struct table *t, FILE *out);
-void table_free(struct table *t);
+void table_release(struct table *t);
 
 #endif

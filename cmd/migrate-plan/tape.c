@@ -95,14 +95,15 @@ static void keep_store(const char *copy, const char *state)
     if (err < 0)
         err_die(err == -ENOENT ? EX_NOINPUT : EX_OSERR, "cannot open '%s/routes.log': %s", state,
                 err_text(err));
-    struct outfile *o = outfile_open(copy);
-    struct rec_writer *w = rec_writer_new(&rec_route, outfile_stream(o));
+    struct outfile o;
+    outfile_open(&o, copy);
+    struct rec_writer *w = rec_writer_new(&rec_route, o.stream);
     err = w ? rec_writer_header(w) : -ENOMEM;
     if (!err)
         err = route_store_each(s, write_route, w);
     if (err < 0)
-        outfile_fail(o, err);
-    outfile_close(o);
+        outfile_fail(&o, err);
+    outfile_close(&o);
     rec_writer_free(w);
     route_store_close(s);
 }

@@ -172,7 +172,7 @@ static void fill_scores(struct plan_fleet *f, const struct world *w, const struc
 
 static void fill(struct rng *r, struct plan_fleet *f, const struct world *w)
 {
-    size_t gateways[GATEWAYS_MAX], volumes[VOLUMES_MAX];
+    size_t gateways[GATEWAYS_MAX] = {0}, volumes[VOLUMES_MAX] = {0};
     shuffle(r, gateways, w->n_gateways);
     shuffle(r, volumes, w->n_volumes);
     f->with_affinity = f->with_history = true;
