@@ -134,7 +134,7 @@ int64_t demand_first_hour(const struct demand *d)
 /* Forgets the hours of S before FIRST. */
 static void site_trim(struct demand_site *s, int64_t first)
 {
-    if (s->start >= first)
+    if (s->n == 0 || s->start >= first)
         return;
     size_t drop = (size_t)(first - s->start);
     drop = drop < s->n ? drop : s->n;

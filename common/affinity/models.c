@@ -101,10 +101,10 @@ int models_pack(const struct models *m, struct buf *out)
     for (size_t i = 0; i < m->keys.n; i++) {
         char key[KEY_SIZE];
         snprintf(key, sizeof(key), "%s", m->keys.names[i]);
-        char *slash = strchr(key, '/');
-        *slash = 0;
+        size_t volume = strcspn(key, "/");
+        key[volume] = 0;
         pack_text(&p, key);
-        pack_text(&p, slash + 1);
+        pack_text(&p, key + volume + 1);
         pack_int(&p, m->entry[i].hour);
         pack_model(&p, &m->entry[i].model);
     }

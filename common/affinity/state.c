@@ -61,7 +61,9 @@ static void pack_segment(struct packer *p, const struct demand_segment *s)
 static void *sorted_copy(const void *items, size_t n, size_t size)
 {
     void *copy = calloc(n + 1, size);
-    if (copy && n) {
+    if (!copy)
+        return NULL;
+    if (n) {
         memcpy(copy, items, n * size);
         qsort(copy, n, size, by_first_name);
     }
@@ -183,10 +185,10 @@ static int unpack_served(struct unpacker *u, struct demand_volume *v)
     struct demand_served *s = demand_served(v, name, &full);
     if (!s && !full)
         return -ENOMEM;
-    if (v->n_served == before)
-        u->failed = true;
-    else
+    if (s && v->n_served > before)
         s->requests = requests;
+    else
+        u->failed = true; /* too many, or a name twice */
     return 0;
 }
 

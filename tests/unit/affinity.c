@@ -337,7 +337,7 @@ static void test_seen_pieces(void)
     struct seen s;
     seen_init(&s, 5);
     for (size_t i = 0; i < N; i++)
-        l[i] = (struct line){(double)(i / 3), i};
+        l[i] = (struct line){floor((double)i / 3), i};
     unsigned counted = 0;
     for (size_t at = 0; at < N; at += 100)
         counted += count_run(&s, l + at, 100);
