@@ -46,7 +46,7 @@ int health_limits_builtin(struct health_limits *l)
         {"disk_error_rate", "disk", 1, 0, 1, false},
         {"net_rtt_us", "network", 0.5, 5000, 100000, false},
         {"net_loss", "network", 0.8, 0.005, 0.05, false},
-        {"cpu_busy", "cpu", 0.3, 0.85, 1, false},
+        {"cpu_busy", "cpu", 0.2, 0.85, 1, false},
         {"mem_used", "memory", 0.5, 0.9, 0.99, false},
     };
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
