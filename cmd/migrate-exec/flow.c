@@ -13,9 +13,10 @@
 enum {
     SLOTS = 8,
     EXTENT_MAX = 1024 * 1024,
-    BUFFER_ALIGN = 4096,   /* unaligned buffers cost recv() a multiple */
-    IO_TIMEOUT_MS = 30000, /* no reply of any request for so long: the gateway is gone */
-    NAP_MS = 20,           /* while throttled with nothing in flight */
+    EXTENT_MIN = 64 * 1024, /* the director's block: it claims no less */
+    BUFFER_ALIGN = 4096,    /* unaligned buffers cost recv() a multiple */
+    IO_TIMEOUT_MS = 30000,  /* no reply of any request for so long: the gateway is gone */
+    NAP_MS = 20,            /* while throttled with nothing in flight */
 };
 
 enum slot_state { SLOT_FREE, SLOT_READING, SLOT_WRITING };
@@ -44,9 +45,13 @@ struct flow {
     void *tick_arg;
 };
 
-static uint64_t extent_limit(const struct nbd_export *source, const struct nbd_export *target)
+/* Short extents under a low bandwidth limit, so that it is kept evenly. */
+static uint64_t extent_limit(const struct nbd_export *source, const struct nbd_export *target,
+                             uint64_t bwlimit)
 {
     uint64_t max = EXTENT_MAX;
+    while (bwlimit && max > EXTENT_MIN && max > bwlimit / 16)
+        max /= 2;
     if (nbd_export_info(source)->block_max < max)
         max = nbd_export_info(source)->block_max;
     if (nbd_export_info(target)->block_max < max)
@@ -64,7 +69,7 @@ struct flow *flow_new(struct director *director, struct nbd_export *source,
     f->exports[0] = source;
     f->exports[1] = target;
     f->bwlimit = bwlimit;
-    f->extent_max = extent_limit(source, target);
+    f->extent_max = extent_limit(source, target, bwlimit);
     for (int i = 0; i < SLOTS; i++) {
         struct flow_extent *x = &f->slots[i].extent;
         x->flow = f;

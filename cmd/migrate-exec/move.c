@@ -167,8 +167,8 @@ enum outcome move_director_failed(struct move *m, int r)
         move_leave_director(m);
         return move_stalls(m, "%s", text);
     }
-    if (r == -ENOENT)
-        return move_ends(m, FAILED, EVENT_ABORTED, "ended by somebody else: %s", text);
+    if (r == -ENOENT || (r == -ECONNABORTED && strcmp(text, "aborted") == 0))
+        return move_ends(m, FAILED, EVENT_ABORTED, "by somebody else");
     if (r == -ECONNABORTED)
         return move_fails(m, "the director gave up: %s", text);
     return move_fails(m, "director: %s", text);

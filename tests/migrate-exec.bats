@@ -1,0 +1,532 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# migrate-exec: carries a plan out, and picks it up again after any death.
+
+load helpers
+
+EVENT_HEADER=time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
+
+setup_file()
+{
+  export INJECT=$BATS_FILE_TMPDIR/inject.so
+  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$INJECT" "$BATS_TEST_DIRNAME/fault/inject.c"
+}
+
+# plan SOURCE TARGET EPOCH [TIME [KIND [NOT_BEFORE]]]: a plan of one row.
+plan()
+{
+  echo time,volume,source,target,epoch,kind,benefit,reverse_benefit,source_ghs,target_ghs,das,bytes,not_before,reason
+  echo "${4-$(date +%s)},v,$1,$2,$3,${5-optional},,,,,,,${6-},"
+}
+
+# fleet SIZE [GW-B-ARGUMENT...]: volume v with random data on gw-a, an empty gw-b, a director.
+fleet()
+{
+  make_volume gw-a v "$1"
+  head -c "$1" /dev/urandom >gw-a/v
+  cp gw-a/v original
+  start_gateway gw-a
+  start_gateway gw-b "${@:2}"
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director --quarantine 200ms
+}
+
+# owner: "GATEWAY EPOCH STATE" of v in the store.
+owner()
+{
+  route-set v | sed -n '2s/^v,\([^,]*\),\([^,]*\),\([^,]*\),.*/\1 \2 \3/p'
+}
+
+# steps: the phases and events of the event records in $output, a line.
+steps()
+{
+  [[ ${lines[0]} == "$EVENT_HEADER" ]]
+  printf '%s\n' "${lines[@]:1}" | cut -d, -f6,7 | tr '\n' ' '
+}
+
+# last_event [ID]: phase and event of the migration's last event.
+last_event()
+{
+  migrate-exec --status "${1-v-2}" | tail -n 1 | cut -d, -f6,7
+}
+
+# in_phase PHASE EVENT [ID]
+in_phase()
+{
+  [[ $(last_event "${3-v-2}") == "$1,$2" ]]
+}
+
+moving()
+{
+  [[ $(owner) == "gw-a 1 moving" ]]
+}
+
+# ends_with STATUS NAME: the background process NAME ends by itself, with STATUS.
+ends_with()
+{
+  local status=0
+  wait "${PIDS[$2]}" || status=$?
+  unset "PIDS[$2]"
+  [[ $status -eq $1 ]]
+}
+
+# writer SECONDS [RATE]: fio writes v through the director, 4 KiB at random, RATE (500) a second,
+# and verifies every block at the end.  Comes back when the first write is on gw-a.
+writer()
+{
+  local rate=${2-500}
+  start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randwrite --bs=4k \
+    --iodepth=4 --size="$(stat -c %s gw-a/v)" --rate_iops="$rate" \
+    --io_size=$(($1 * rate * 4096)) --verify=crc32c --norandommap --randrepeat=1
+  wait_for 10 written
+}
+
+written()
+{
+  ! cmp -s original gw-a/v
+}
+
+# The writer's end: no error and no wrong byte.
+writer_done()
+{
+  ends_with 0 fio
+}
+
+# The old owner's file, wherever commit has put it, is what the new owner got.
+copied()
+{
+  cmp original "$1/v"
+}
+
+@test "migrate-exec: an empty plan is a header and no rows" {
+  fleet 64K
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1 | head -n 1)
+  [[ $output == "$EVENT_HEADER" && -z $stderr ]]
+}
+
+@test "migrate-exec: a row moves the volume, and says each step" {
+  fleet 2M
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  [[ -z $stderr ]]
+  [[ $(steps) == "redirect,begin replicate,pass replicate,mirror handover,hold handover,switched " ]]
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  copied gw-b
+  [[ ${lines[-1]} =~ ,2097152,2097152,[0-9]+, ]]
+  # The journal has the same and the end of the source's connections, the history the same.
+  cmp <(printf '%s\n' "$output") state/history.csv
+  [[ $(head -n 6 state/migrations/v-2.csv) == "$output" ]]
+  [[ $(last_event) == retire,switched ]]
+}
+
+@test "migrate-exec: the plan comes from standard input too" {
+  fleet 64K
+  run --separate-stderr -0 migrate-exec - < <(plan gw-a gw-b 1)
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+}
+
+@test "migrate-exec: holes stay holes on a new target" {
+  make_volume gw-a v 8M
+  start_gateway gw-a
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  printf x | dd of=gw-a/v bs=1 seek=5000000 conv=notrunc status=none
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  cmp gw-a/v gw-b/v
+  [[ $(stat -c %b gw-b/v) -le 256 ]]
+}
+
+@test "migrate-exec: what the target has already is not sent" {
+  fleet 2M
+  cp gw-a/v gw-b/v
+  printf x | dd of=gw-b/v bs=1 seek=300000 conv=notrunc status=none
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  [[ $output == *"2097152 bytes handled, 4096 sent"* ]]
+  copied gw-b
+}
+
+@test "migrate-exec: to and fro under a verifying writer, no error and no wrong byte" {
+  fleet 16M
+  writer 6
+  local from=gw-a to=gw-b epoch=1
+  while kill -0 "${PIDS[fio]}" 2>/dev/null && ((epoch < 5)); do
+    migrate-exec <(plan "$from" "$to" "$epoch")
+    epoch=$((epoch + 1))
+    [[ $(owner) == "$to $epoch uncommitted" ]]
+    migrate-exec --commit "v-$epoch"
+    [[ $(owner) == "$to $epoch steady" ]]
+    read -r from to <<<"$to $from"
+  done
+  ((epoch >= 3))
+  writer_done
+}
+
+@test "migrate-exec: --dry-run says what it would do, and does nothing" {
+  fleet 2M
+  run --separate-stderr -0 migrate-exec --dry-run <(plan gw-a gw-b 1)
+  [[ -z $stderr && ${#lines[@]} -eq 2 && ${lines[1]} == *",0,2097152,"*"dry run: at most 2097152 bytes"* ]]
+  [[ $(owner) == "gw-a 1 steady" && ! -e gw-b/v && ! -e state/migrations && ! -e state/history.csv ]]
+}
+
+@test "migrate-exec: rows that no longer hold are refused, with the reason" {
+  fleet 64K
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 7)
+  [[ $stderr == "migrate-exec: refused 'v': the row is of epoch 7, the route at 1" ]]
+  run --separate-stderr -1 migrate-exec <(plan gw-b gw-a 1)
+  [[ $stderr == "migrate-exec: refused 'v': the volume is on gw-a, not on gw-b" ]]
+  run --separate-stderr -1 migrate-exec --max-age 1m <(plan gw-a gw-b 1 $(($(date +%s) - 3000)))
+  [[ $stderr == "migrate-exec: refused 'v': the row is 300"?" s old" ]]
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1 | sed 's/,v,/,w,/')
+  [[ $stderr == "migrate-exec: refused 'w': the volume has no route" ]]
+  [[ $output == "$EVENT_HEADER" && $(owner) == "gw-a 1 steady" && ! -e state/migrations ]]
+}
+
+@test "migrate-exec: shadow rows are skipped" {
+  fleet 64K
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1 "$(date +%s)" shadow)
+  [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: skipped 'v': a shadow row" ]]
+}
+
+@test "migrate-exec: a row whose time has not come is left, or waited for" {
+  fleet 64K
+  local later=$(($(date +%s) + 1000))
+  run --separate-stderr -75 migrate-exec <(plan gw-a gw-b 1 "$(date +%s)" optional $later)
+  [[ $stderr == "migrate-exec: left 'v': not before $later" && $(owner) == "gw-a 1 steady" ]]
+  run --separate-stderr -0 migrate-exec --wait \
+    <(plan gw-a gw-b 1 "$(date +%s)" optional $(($(date +%s) + 1)))
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+}
+
+@test "migrate-exec: a frozen state folder starts nothing, and says why" {
+  fleet 64K
+  echo "audit until Monday" >state/frozen
+  run --separate-stderr -75 migrate-exec <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: frozen by '$GS/state/frozen': audit until Monday" ]]
+  [[ $output == "$EVENT_HEADER" && $(owner) == "gw-a 1 steady" && ! -e state/migrations ]]
+}
+
+@test "migrate-exec: without a director nothing is begun" {
+  fleet 64K
+  kill_hard director
+  run --separate-stderr -69 migrate-exec <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: cannot move 'v': no director answers: "* && ! -e gw-b/v ]]
+  [[ $output == "$EVENT_HEADER" && $(owner) == "gw-a 1 steady" ]]
+}
+
+@test "migrate-exec: a hook that cannot create ends the move before it has begun" {
+  fleet 64K
+  sed -i 's|dir [^,]*/gw-b|dir /nonexistent|' config/gateways.csv
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ $(steps) == "redirect,begin redirect,failed " && $(owner) == "gw-a 1 steady" ]]
+  [[ ${lines[-1]} == *"hook of gw-b, size: dir: no folder '/nonexistent'"* ]]
+  # The next attempt has a journal of its own.
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[1]} == *,v-2.2,* ]]
+}
+
+@test "migrate-exec: a gateway without a hook must have the export" {
+  fleet 64K
+  sed -i 's|,dir [^,]*$|,|' config/gateways.csv
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *"cannot connect to gw-b: "* ]]
+  truncate -s 64K gw-b/v
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[1]} == *,v-2.2,* ]]
+  copied gw-b
+  run --separate-stderr -0 migrate-exec --commit v-2.2
+  [[ ${lines[-1]} == *",committed,"*"gw-a has no hook: its copy stays as it is, unfenced"* ]]
+  [[ -e gw-a/v && $(owner) == "gw-b 2 steady" ]]
+}
+
+@test "migrate-exec: --status prints the latest event of each migration" {
+  fleet 64K
+  run --separate-stderr -0 migrate-exec --status
+  [[ $output == "$EVENT_HEADER" && -z $stderr ]]
+  migrate-exec <(plan gw-a gw-b 1)
+  run --separate-stderr -0 migrate-exec --status
+  [[ ${#lines[@]} -eq 2 && ${lines[1]} == *,v-2,v,gw-a,gw-b,retire,switched,* ]]
+  run --separate-stderr -1 migrate-exec --status v-9
+  [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: no such migration 'v-9'" ]]
+}
+
+@test "migrate-exec: --commit makes the old copy cold, and once is enough" {
+  fleet 64K
+  migrate-exec <(plan gw-a gw-b 1)
+  run --separate-stderr -1 migrate-exec <(plan gw-b gw-a 2)
+  [[ $stderr == "migrate-exec: refused 'v': its last move is not committed" ]]
+  run --separate-stderr -0 migrate-exec --commit v-2
+  [[ $(steps) == "retire,committed " && ${lines[1]} == *'"cold on gw-a, unfenced"' ]]
+  [[ ! -e gw-a/v && $(owner) == "gw-b 2 steady" ]]
+  cmp original gw-a/.cold/v.1
+  run --separate-stderr -0 migrate-exec --commit v-2
+  [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2' is committed already" ]]
+}
+
+@test "migrate-exec: a second run on an open migration is sent away" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: refused 'v': a move is open: see migrate-exec --status" ]]
+  run --separate-stderr -75 migrate-exec --resume v-2
+  [[ $stderr == "migrate-exec: 'v-2' is driven by another process: "*": migrate-exec --bwlimit 100K "* ]]
+}
+
+@test "S9: a gateway without multi-conn is refused" {
+  fleet 64K --filter=multi-conn multi-conn-mode=disable
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *"gw-b cannot take part: it does not promise one cache"* ]]
+  [[ $(owner) == "gw-a 1 steady" ]]
+}
+
+@test "S23: a gateway that cannot flush is refused" {
+  fleet 64K
+  stop_gateway gw-b
+  start gw-b nbdkit -f --unix "$GATESHIFT_RUN/gw-b.sock" eval get_size='echo 65536' \
+    pread='head -c $3 /dev/zero' pwrite='cat >/dev/null' can_flush='exit 3' can_multi_conn='exit 0'
+  wait_for 10 nbdinfo "$(gateway_uri gw-b v)"
+  sed -i 's|,dir [^,]*$|,|' config/gateways.csv
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *"gw-b cannot take part: it cannot flush"* && $(owner) == "gw-a 1 steady" ]]
+}
+
+@test "S23: a gateway that accepts and says nothing costs a deadline, not for ever" {
+  fleet 64K
+  stop_gateway gw-b
+  start gw-b socat -u "UNIX-LISTEN:$GATESHIFT_RUN/gw-b.sock,fork" PIPE
+  wait_for 10 test -S "$GATESHIFT_RUN/gw-b.sock"
+  run --separate-stderr -1 timeout 30 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *"cannot connect to gw-b: "* && $(owner) == "gw-a 1 steady" ]]
+}
+
+@test "S24: an odd size is moved to the byte, and nothing beyond it is touched" {
+  fleet 1000007
+  head -c 1100000 /dev/zero | tr '\0' z >gw-b/v
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  cmp -n 1000007 original gw-b/v
+  cmp <(tail -c +1000008 gw-b/v) <(head -c 99993 /dev/zero | tr '\0' z)
+  [[ $(nbdinfo --size "$(director_uri v)") -eq 1000007 ]]
+}
+
+@test "S24: a smaller target is refused" {
+  fleet 64K
+  truncate -s 65024 gw-b/v
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *"gw-b cannot take part: its export is smaller than the volume"* ]]
+  [[ $(owner) == "gw-a 1 steady" ]]
+}
+
+@test "S5: what is switched to survives the loss of the target's cache" {
+  fleet 4M --filter=cache cache=writeback
+  writer 2
+  migrate-exec <(plan gw-a gw-b 1)
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  # Everything that was copied before the switch is on the disk, whatever the cache lost.
+  writer_done
+  qemu-io -f raw -c flush "$(director_uri v)"
+  nbdcopy "$(director_uri v)" served
+  stop_gateway gw-b
+  cmp served gw-b/v
+}
+
+@test "S5: a quiet volume's copy is on the target's disk when the switch is reported" {
+  fleet 4M --filter=cache cache=writeback
+  migrate-exec <(plan gw-a gw-b 1)
+  stop_gateway gw-b
+  copied gw-b
+}
+
+@test "S8: a target that does not keep what it is told is found out, and never switched to" {
+  fleet 256K
+  stop_gateway gw-b
+  start gw-b nbdkit -f --unix "$GATESHIFT_RUN/gw-b.sock" null 256K
+  wait_for 10 nbdinfo "$(gateway_uri gw-b v)"
+  sed -i 's|,dir [^,]*$|,|' config/gateways.csv
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *,failed,*"the target still differs after 3 copies"*"left on gw-b: export v"* ]]
+  [[ $(owner) == "gw-a 1 steady" && $output != *,switched,* ]]
+}
+
+@test "I5: abort leaves the source serving, and the target's leftovers named" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 test -e gw-b/v
+  wait_for 10 moving
+  run --separate-stderr -0 migrate-exec --abort v-2
+  [[ ${lines[-1]} == *,aborted,*"left on gw-b: export v" ]]
+  [[ $(owner) == "gw-a 1 steady" && -e gw-b/v ]]
+  ends_with 1 exec
+  nbdcopy "$(director_uri v)" served
+  cmp original served
+  # And again: there is nothing left to abort, and the volume can be moved.
+  run --separate-stderr -0 migrate-exec --abort v-2
+  [[ $stderr == "migrate-exec: 'v-2' has ended: aborted" ]]
+  wait_for 10 migrate-exec <(plan gw-a gw-b 1)
+  copied gw-b
+}
+
+@test "I5: abort of a killed run, and none after the switch" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  run --separate-stderr -0 migrate-exec --abort v-2
+  [[ ${lines[-1]} == *,aborted,*"left on gw-b: export v"* && $(owner) == "gw-a 1 steady" ]]
+  migrate-exec <(plan gw-a gw-b 1)
+  run --separate-stderr -1 migrate-exec --abort v-2.2
+  [[ $stderr == "migrate-exec: cannot abort 'v-2.2': it has switched to gw-b; "* ]]
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+}
+
+@test "I6: an interrupt is not a success, and what is left can be gone on with" {
+  fleet 2M
+  local signal
+  for signal in INT TERM; do
+    # A background job of a script ignores SIGINT unless it has a process group of its own.
+    set -m
+    start exec migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
+    set +m
+    wait_for 10 moving
+    kill -"$signal" "${PIDS[exec]}"
+    ends_with 75 exec
+    [[ $(tail -n 1 exec.log) == *"go on with: migrate-exec --resume v-2"* ]]
+    [[ $(last_event) == *,stalled && $(owner) == "gw-a 1 moving" ]]
+    migrate-exec --abort v-2
+    rm -rf state/migrations
+  done
+  migrate-exec <(plan gw-a gw-b 1)
+  copied gw-b
+}
+
+@test "S15: --resume goes on after kill -9 while copying" {
+  fleet 4M
+  start exec migrate-exec --bwlimit 1M <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  run --separate-stderr -0 migrate-exec --resume
+  [[ $output == *,resumed* && $(owner) == "gw-b 2 uncommitted" ]]
+  copied gw-b
+}
+
+@test "S15: --resume after the death of the director begins again" {
+  fleet 4M
+  start exec migrate-exec --bwlimit 1M <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard director
+  ends_with 75 exec
+  [[ $(last_event) == *,stalled && $(owner) == "gw-a 1 moving" ]]
+  start_director --quarantine 200ms
+  run -0 migrate-exec --resume v-2
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  copied gw-b
+}
+
+@test "S15: a store that says something else is left to the operator" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  kill_hard director
+  route-set v gw-a --force >/dev/null # at epoch 1 still, or 2: nobody's move
+  route-set v gw-b --force >/dev/null
+  route-set v gw-a --force >/dev/null
+  cp state/routes.log before
+  run --separate-stderr -70 migrate-exec --resume v-2
+  [[ ${lines[-1]} == *,manual-recovery,*"nothing touched"* ]]
+  cmp state/routes.log before
+  cmp gw-a/v original
+}
+
+# The one owner's file is complete.
+complete_on_owner()
+{
+  local gateway
+  read -r gateway _ < <(owner)
+  cmp original "$gateway/v"
+}
+
+@test "I4: kill -9 at any write to the journal, then --resume: one owner, its copy complete" {
+  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
+    skip "built with a sanitizer"
+  fi
+  fleet 1M
+  local n from=gw-a to=gw-b epoch=1 id
+  for ((n = 1; n < 40; n++)); do
+    rm -f mark
+    GS_FAULT=sync:$n:kill GS_FAULT_MARK=mark LD_PRELOAD=$INJECT \
+      migrate-exec <(plan "$from" "$to" "$epoch") >out 2>&1 || true
+    [[ -e mark ]] || break
+    complete_on_owner
+    id=v-$((epoch + 1))
+    migrate-exec --resume >resumed
+    # Killed before the first event was in: nothing was begun, so begin now.
+    [[ $(owner) == "$to "* ]] || migrate-exec <(plan "$from" "$to" "$epoch") >resumed
+    epoch=$((epoch + 1))
+    [[ $(owner) == "$to $epoch uncommitted" ]]
+    complete_on_owner
+    [[ $(last_event "$id") == retire,switched ]]
+    migrate-exec --commit "$id"
+    read -r from to <<<"$to $from"
+  done
+  # It struck often enough to have seen begin, pass, mirror, hold, switched and the retirement.
+  ((n > 8 && n < 40))
+}
+
+@test "I4: kill -9 at any sync of --commit, then --commit again" {
+  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
+    skip "built with a sanitizer"
+  fi
+  fleet 64K
+  local n from=gw-a to=gw-b epoch=1
+  for ((n = 1; n < 20; n++)); do
+    migrate-exec <(plan "$from" "$to" "$epoch") >/dev/null
+    epoch=$((epoch + 1))
+    rm -f mark
+    GS_FAULT=sync:$n:kill GS_FAULT_MARK=mark LD_PRELOAD=$INJECT \
+      migrate-exec --commit "v-$epoch" >out 2>&1 || true
+    migrate-exec --commit "v-$epoch"
+    [[ $(owner) == "$to $epoch steady" && $(last_event "v-$epoch") == retire,committed ]]
+    [[ ! -e $from/v ]]
+    complete_on_owner
+    read -r from to <<<"$to $from"
+    [[ -e mark ]] || break
+  done
+  ((n > 2 && n < 20))
+}
+
+@test "I4: kill -9 in the hold, under a writer: no byte is lost" {
+  fleet 4M
+  kill_hard director
+  stop_gateway gw-a
+  # What is in flight when the hold begins takes its time, and so does the hold.
+  start_gateway gw-a --filter=delay wdelay=300ms
+  start_director --quarantine 200ms
+  writer 6 10
+  start exec migrate-exec --window 2000 <(plan gw-a gw-b 1)
+  wait_for 20 in_phase handover hold
+  kill_hard exec
+  run -0 migrate-exec --window 2000 --resume
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  writer_done
+}
+
+@test "S1: a hand-over that does not fit into the window is deferred, mirrored, and resumed" {
+  fleet 4M --filter=delay rdelay=30ms
+  writer 6
+  run --separate-stderr -75 migrate-exec --window 2 --attempts 2 <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *,handover,deferred,*"mirrored meanwhile"* && $(owner) == "gw-a 1 moving" ]]
+  run --separate-stderr -0 migrate-exec --window 2000 --resume v-2
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  writer_done
+}
+
+@test "S6: a block that is written while it is copied is copied again" {
+  fleet 4M
+  writer 3
+  migrate-exec --bwlimit 4M <(plan gw-a gw-b 1)
+  writer_done
+  nbdcopy "$(director_uri v)" served
+  cmp served gw-b/v
+}
