@@ -77,10 +77,24 @@ guard()
   [[ $output == *v,gw-a,1,steady,* ]]
 }
 
+# An hour of probes of gw-a, whose reads get slower all the time, and of gw-b, up to time $1.
+ailing_metric()
+{
+  awk -v now="$1" 'BEGIN {
+    print "time,gateway,metric,value"
+    for (t = now - 3600; t <= now; t += 30) {
+      slow = 200 * 1.05 ^ ((t - now + 3600) / 30)
+      printf "%d,gw-a,nbd_connect_us,%d\n%d,gw-b,nbd_connect_us,%d\n", t, 300, t, 310
+      printf "%d,gw-a,nbd_read_us,%d\n%d,gw-b,nbd_read_us,%d\n", t, slow, t, 200 + t / 30 % 7
+      printf "%d,gw-a,nbd_error_ratio,0\n%d,gw-b,nbd_error_ratio,0\n", t, t
+    }
+  }'
+}
+
 @test "pipeline: metrics and accesses become a plan away from the failing gateway" {
   local now
   now=$(date +%s)
-  sandbox_metric "$now" | grep -v gw-c >metric.csv
+  ailing_metric "$now" >metric.csv
   sandbox_access "$now" | sed 's/,vm-1,/,v,/' >access.csv
   health-score --state "$GS/health" metric.csv >health.csv
   affinity-profile --state "$GS/affinity" --train access.csv >affinity.csv
