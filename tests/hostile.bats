@@ -129,7 +129,7 @@ bad_input()
 @test "hostile: garbage, endless lines and cut archives are refused with file and line" {
   local name
   head -c 3000000 /dev/zero | tr '\0' x >long
-  openssl enc -aes-128-ctr -nosalt -pass pass:1 -iter 1 </dev/zero 2>/dev/null | head -c 100000 >noise
+  awk 'BEGIN { srand(1); for (i = 0; i < 100000; i++) printf "%c", int(256 * rand()) }' >noise
   for name in "${READERS[@]}"; do
     reader "$name"
     { echo "$HEADER" && cat noise; } >body
@@ -141,10 +141,8 @@ bad_input()
     for file in long noise body long-body nul short quote; do
       bad_input "$name" "$file"
     done
-    if command -v lz4 >/dev/null; then
-      { echo "$HEADER" && cat noise; } | lz4 -q | head -c 60000 >cut.lz4
-      bad_input "$name" cut.lz4
-    fi
+    { echo "$HEADER" && cat noise; } | lz4 -q | head -c 60000 >cut.lz4
+    bad_input "$name" cut.lz4
   done
 }
 
