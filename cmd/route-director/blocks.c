@@ -256,7 +256,15 @@ static void prove_block(struct blocks *b, size_t i, const struct claim *c)
     block_set(b, i, now);
 }
 
-int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const void *driver)
+static void sync_block(struct blocks *b, size_t i, const struct claim *c, blocks_busy_fn *busy,
+                       void *arg)
+{
+    bool untouched = b->block[i].claim == c->id && !busy(arg, (uint64_t)i * BLOCK_SIZE, BLOCK_SIZE);
+    block_state(b, i, untouched ? SYNCED : DIRTY);
+}
+
+int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const void *driver,
+                blocks_busy_fn *busy, void *arg)
 {
     struct claim c;
     size_t i, end;
@@ -267,7 +275,7 @@ int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const vo
         if (kind == CLAIM_PROVE)
             prove_block(b, i, &c);
         else
-            block_state(b, i, b->block[i].claim == c.id ? SYNCED : DIRTY);
+            sync_block(b, i, &c, busy, arg);
     }
     return 0;
 }
@@ -293,8 +301,8 @@ static void forget_proof(struct blocks *b, const struct claim *c)
             claim_block(b, i, 0);
 }
 
-int blocks_differ(struct blocks *b, uint64_t claim, const void *driver,
-                  bool (*busy)(void *arg, uint64_t offset, uint64_t length), void *arg)
+int blocks_differ(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,
+                  void *arg)
 {
     struct claim c;
     size_t first, i, end;

@@ -47,11 +47,20 @@ int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const
                      uint64_t *offset, uint64_t *length);
 
 /*
- * Ends a claim of DRIVER with its work done: what no write touched becomes SYNCED (copy) or proved;
- * blocks a write touched become dirty (copy) or stay unproved.  0; -ESTALE: no such claim of
- * this kind and driver.
+ * Is a data-changing command in flight on these bytes?  ARG comes from the caller of the function
+ * that asks.
  */
-int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const void *driver);
+typedef bool blocks_busy_fn(void *arg, uint64_t offset, uint64_t length);
+
+/*
+ * Ends a claim of DRIVER with its work done: what no write touched becomes SYNCED (copy) or proved;
+ * blocks a write touched become dirty (copy) or stay unproved.  So do copied blocks that BUSY says
+ * are being written: a mirrored write that arrived before its block became dirty may have reached
+ * the target before the copier, and its end will not tell.  0; -ESTALE: no such claim of this kind
+ * and driver.
+ */
+int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const void *driver,
+                blocks_busy_fn *busy, void *arg);
 
 /* Gives a copy claim up, every reply being in: its blocks are dirty again.  0 or -ESTALE. */
 int blocks_release(struct blocks *b, uint64_t claim, const void *driver);
@@ -60,8 +69,8 @@ int blocks_release(struct blocks *b, uint64_t claim, const void *driver);
  * A proof found a difference.  1: a write touched the extent since the claim, or BUSY says one is
  * in flight: nothing is known; 0: the target differs really, the blocks are dirty; -ESTALE.
  */
-int blocks_differ(struct blocks *b, uint64_t claim, const void *driver,
-                  bool (*busy)(void *arg, uint64_t offset, uint64_t length), void *arg);
+int blocks_differ(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,
+                  void *arg);
 
 /*
  * DRIVER is gone: its proofs are forgotten; blocks it was copying may still be written by its

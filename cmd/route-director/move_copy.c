@@ -47,7 +47,7 @@ void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t
 {
     if (!move_is_copying(m, c))
         return;
-    if (blocks_done(m->blocks, claim, kind, c) < 0) {
+    if (blocks_done(m->blocks, claim, kind, c, volume_range_busy, m->v) < 0) {
         no_such_claim(c, claim);
         return;
     }
