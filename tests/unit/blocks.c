@@ -1,0 +1,340 @@
+/* links: cmd/route-director */
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The block states of a move: each rule by hand.  blocks_random.c does it at random. */
+#include <errno.h>
+
+#include "cmd/route-director/blocks.h"
+#include "tests/unit/tap.h"
+
+enum { K64 = BLOCK_SIZE, K4 = PAGE_SIZE };
+
+static const int us, them; /* two drivers: only their addresses count */
+
+struct extent {
+    int64_t id;
+    uint64_t offset, length;
+};
+
+static struct extent claim_of(struct blocks *b, enum claim_kind kind, uint64_t max, const int *who)
+{
+    struct extent e = {0, 0, 0};
+    e.id = blocks_claim(b, kind, max, who, &e.offset, &e.length);
+    return e;
+}
+
+static struct extent claim(struct blocks *b, enum claim_kind kind, uint64_t max)
+{
+    return claim_of(b, kind, max, &us);
+}
+
+static bool busy_never(void *arg, uint64_t offset, uint64_t length)
+{
+    (void)arg, (void)offset, (void)length;
+    return false;
+}
+
+static bool busy_always(void *arg, uint64_t offset, uint64_t length)
+{
+    (void)arg, (void)offset, (void)length;
+    return true;
+}
+
+static int done(struct blocks *b, struct extent e, enum claim_kind kind)
+{
+    return blocks_done(b, (uint64_t)e.id, kind, &us, busy_never, NULL);
+}
+
+/* N blocks, all synced; nothing proved. */
+static struct blocks *synced_volume(uint64_t size)
+{
+    struct blocks *b = blocks_new(size);
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK(done(b, e, CLAIM_COPY) == 0);
+    CHECK_EQ_U64(blocks_counts(b).dirty, 0);
+    return b;
+}
+
+static struct blocks *complete_volume(uint64_t size)
+{
+    struct blocks *b = synced_volume(size);
+    CHECK(!blocks_complete(b));
+    CHECK(done(b, claim(b, CLAIM_PROVE, UINT64_MAX), CLAIM_PROVE) == 0);
+    CHECK(blocks_complete(b));
+    return b;
+}
+
+static void expect_counts(const struct blocks *b, struct blocks_counts want)
+{
+    struct blocks_counts n = blocks_counts(b);
+    CHECK_EQ_U64(n.dirty, want.dirty);
+    CHECK_EQ_U64(n.copying, want.copying);
+    CHECK_EQ_U64(n.haunted, want.haunted);
+    CHECK_EQ_U64(n.synced, want.synced);
+    CHECK_EQ_U64(n.unproved, want.unproved);
+}
+
+/* ---- claims ---- */
+
+static void test_copy_goes_round(void)
+{
+    struct blocks *b = blocks_new(4 * K64);
+    expect_counts(b, (struct blocks_counts){.dirty = 4 * K64});
+    struct extent first = claim(b, CLAIM_COPY, 2 * K64 + 1);
+    CHECK_EQ_U64(first.offset, 0);
+    CHECK_EQ_U64(first.length, 2 * K64);
+    struct extent second = claim(b, CLAIM_COPY, 1);
+    CHECK_EQ_U64(second.offset, 2 * K64);
+    CHECK_EQ_U64(second.length, K64);
+    CHECK(second.id != first.id);
+    CHECK(blocks_release(b, (uint64_t)first.id, &us) == 0);
+    struct extent third = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK_EQ_U64(third.offset, 3 * K64);
+    CHECK_EQ_U64(third.length, K64);
+    struct extent fourth = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK_EQ_U64(fourth.offset, 0);
+    CHECK_EQ_U64(fourth.length, 2 * K64);
+    CHECK(claim(b, CLAIM_COPY, UINT64_MAX).id == 0);
+    CHECK(claim(b, CLAIM_PROVE, UINT64_MAX).id == 0);
+    blocks_free(b);
+}
+
+static void test_claims_are_their_drivers(void)
+{
+    struct blocks *b = blocks_new(2 * K64);
+    struct extent e = claim(b, CLAIM_COPY, K64);
+    CHECK(blocks_done(b, (uint64_t)e.id, CLAIM_COPY, &them, busy_never, NULL) == -ESTALE);
+    CHECK(blocks_done(b, (uint64_t)e.id, CLAIM_PROVE, &us, busy_never, NULL) == -ESTALE);
+    CHECK(blocks_done(b, (uint64_t)e.id + 1, CLAIM_COPY, &us, busy_never, NULL) == -ESTALE);
+    CHECK(blocks_release(b, (uint64_t)e.id, &them) == -ESTALE);
+    CHECK(blocks_differ(b, (uint64_t)e.id, &us, busy_never, NULL) == -ESTALE);
+    CHECK(done(b, e, CLAIM_COPY) == 0);
+    CHECK(done(b, e, CLAIM_COPY) == -ESTALE);
+    expect_counts(b, (struct blocks_counts){.dirty = K64, .synced = K64, .unproved = K64});
+    blocks_free(b);
+}
+
+static void test_tail(void)
+{
+    /* 2 blocks, a page and a byte: the tail of the tail is one page too. */
+    const uint64_t size = 2 * K64 + K4 + 1;
+    struct blocks *b = blocks_new(size);
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK_EQ_U64(e.length, size);
+    CHECK(done(b, e, CLAIM_COPY) == 0);
+    CHECK(done(b, claim(b, CLAIM_PROVE, 2 * K64), CLAIM_PROVE) == 0);
+    CHECK(!blocks_complete(b));
+    e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    CHECK_EQ_U64(e.offset, 2 * K64);
+    CHECK_EQ_U64(e.length, K4 + 1);
+    CHECK(done(b, e, CLAIM_PROVE) == 0);
+    CHECK(blocks_complete(b));
+    blocks_written(b, size - 1, 1, true);
+    CHECK(!blocks_complete(b));
+    e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    CHECK_EQ_U64(e.offset, 2 * K64 + K4);
+    CHECK_EQ_U64(e.length, 1);
+    blocks_free(b);
+}
+
+static void test_empty(void)
+{
+    struct blocks *b = blocks_new(0);
+    CHECK(claim(b, CLAIM_COPY, UINT64_MAX).id == 0);
+    CHECK(blocks_complete(b));
+    blocks_free(b);
+}
+
+static void test_proof_is_by_pages(void)
+{
+    struct blocks *b = complete_volume(3 * K64);
+    blocks_written(b, K64 + 3 * K4 + 5, K4, true);
+    expect_counts(b, (struct blocks_counts){.synced = 3 * K64, .unproved = 2 * K4});
+    struct extent e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    CHECK_EQ_U64(e.offset, K64 + 3 * K4);
+    CHECK_EQ_U64(e.length, 2 * K4);
+    CHECK(done(b, e, CLAIM_PROVE) == 0);
+    CHECK(blocks_complete(b));
+    blocks_written(b, 2 * K64 - 1, 2, true);
+    e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    CHECK_EQ_U64(e.offset, 2 * K64 - K4);
+    CHECK_EQ_U64(e.length, 2 * K4);
+    blocks_free(b);
+}
+
+/* ---- S6, S8: what a write does to claims ---- */
+
+static void test_write_voids_copy(bool mirrored)
+{
+    struct blocks *b = blocks_new(4 * K64);
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    blocks_written(b, K64 + 100, 1, mirrored);
+    CHECK(claim(b, CLAIM_COPY, UINT64_MAX).id == 0); /* S7: not before the copier answered */
+    CHECK(done(b, e, CLAIM_COPY) == 0);
+    expect_counts(b, (struct blocks_counts){.dirty = K64, .synced = 3 * K64, .unproved = 3 * K64});
+    e = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK_EQ_U64(e.offset, K64);
+    CHECK_EQ_U64(e.length, K64);
+    blocks_free(b);
+}
+
+static void test_write_voids_proof(void)
+{
+    struct blocks *b = synced_volume(2 * K64);
+    struct extent e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    blocks_written(b, K64, 1, true);
+    CHECK(done(b, e, CLAIM_PROVE) == 0);
+    CHECK_EQ_U64(blocks_counts(b).unproved, K64);
+    CHECK(!blocks_complete(b));
+    blocks_free(b);
+}
+
+static void test_write_ends_after_the_claim(void)
+{
+    struct blocks *b = complete_volume(2 * K64);
+    blocks_written(b, 0, K4, true); /* arrives */
+    struct extent e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    CHECK(done(b, e, CLAIM_PROVE) == 0);
+    CHECK(blocks_complete(b));
+    blocks_written(b, 0, K4, true); /* ends: what the proof read may be older */
+    CHECK(!blocks_complete(b));
+    e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    blocks_written(b, 0, K4, false); /* ends with an error on a leg */
+    CHECK(done(b, e, CLAIM_PROVE) == 0);
+    expect_counts(b, (struct blocks_counts){.dirty = K64, .synced = K64});
+    CHECK(!blocks_complete(b));
+    blocks_free(b);
+}
+
+static void test_mirrors_only_synced_blocks(void)
+{
+    struct blocks *b = blocks_new(3 * K64);
+    CHECK(!blocks_all_synced(b, 0, 1));
+    CHECK(done(b, claim(b, CLAIM_COPY, 2 * K64), CLAIM_COPY) == 0);
+    CHECK(blocks_all_synced(b, 0, 2 * K64));
+    CHECK(blocks_all_synced(b, 2 * K64 - 1, 1));
+    CHECK(!blocks_all_synced(b, 2 * K64 - 1, 2));
+    struct extent e = claim(b, CLAIM_COPY, K64);
+    CHECK(!blocks_all_synced(b, e.offset, 1));
+    blocks_written(b, K64, 1, false);
+    CHECK(!blocks_all_synced(b, 0, 2 * K64));
+    blocks_free(b);
+}
+
+/* A mirrored write may reach the target before the copier does, and end after it. */
+static void test_copy_under_a_mirrored_write(void)
+{
+    struct blocks *b = synced_volume(2 * K64);
+    blocks_written(b, 0, 1, true);   /* arrives */
+    blocks_written(b, K4, 1, false); /* another one makes the block dirty */
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK(blocks_done(b, (uint64_t)e.id, CLAIM_COPY, &us, busy_always, NULL) == 0);
+    expect_counts(b, (struct blocks_counts){.dirty = K64, .synced = K64, .unproved = K64});
+    blocks_free(b);
+}
+
+static void test_stale_claim_of_a_block_claimed_anew(void)
+{
+    struct blocks *b = synced_volume(K64);
+    struct extent proof = claim(b, CLAIM_PROVE, K64);
+    blocks_written(b, 0, 1, false);
+    struct extent copy = claim(b, CLAIM_COPY, K64);
+    CHECK(done(b, proof, CLAIM_PROVE) == 0);
+    expect_counts(b, (struct blocks_counts){.copying = K64});
+    CHECK(done(b, copy, CLAIM_COPY) == 0);
+    expect_counts(b, (struct blocks_counts){.synced = K64, .unproved = K64});
+    blocks_free(b);
+}
+
+static void test_differ(void)
+{
+    struct blocks *b = synced_volume(2 * K64);
+    struct extent e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    blocks_written(b, 0, 1, true);
+    CHECK(blocks_differ(b, (uint64_t)e.id, &us, busy_never, NULL) == 1);
+    CHECK_EQ_U64(blocks_counts(b).synced, 2 * K64);
+    e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    CHECK_EQ_U64(e.length, 2 * K64); /* what was not touched may be claimed again too */
+    CHECK(blocks_differ(b, (uint64_t)e.id, &us, busy_always, NULL) == 1);
+    e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    CHECK(blocks_differ(b, (uint64_t)e.id, &them, busy_never, NULL) == -ESTALE);
+    CHECK(blocks_differ(b, (uint64_t)e.id, &us, busy_never, NULL) == 0);
+    expect_counts(b, (struct blocks_counts){.dirty = 2 * K64});
+    blocks_free(b);
+}
+
+static void test_unprove(void)
+{
+    struct blocks *b = complete_volume(2 * K64);
+    blocks_written(b, 0, 1, true);
+    struct extent e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    blocks_unprove(b);
+    CHECK(done(b, e, CLAIM_PROVE) == 0);
+    expect_counts(b, (struct blocks_counts){.synced = 2 * K64, .unproved = 2 * K64});
+    blocks_free(b);
+}
+
+/* ---- S2: a copier that died ---- */
+
+static void test_haunted(void)
+{
+    struct blocks *b = blocks_new(4 * K64);
+    CHECK(done(b, claim(b, CLAIM_COPY, K64), CLAIM_COPY) == 0);
+    claim(b, CLAIM_COPY, K64);
+    claim(b, CLAIM_PROVE, K64);
+    struct extent other = claim_of(b, CLAIM_COPY, K64, &them);
+    CHECK_EQ_U64(blocks_driver_gone(b, &us, 1000), 1);
+    expect_counts(
+        b, (struct blocks_counts){
+               .dirty = K64, .copying = K64, .haunted = K64, .synced = K64, .unproved = K64});
+    CHECK(claim(b, CLAIM_COPY, UINT64_MAX).offset == 3 * K64);
+    CHECK(claim(b, CLAIM_COPY, UINT64_MAX).id == 0);
+    CHECK(claim(b, CLAIM_PROVE, UINT64_MAX).length == K64); /* a proof writes nothing */
+    blocks_written(b, K64, K64, true);                      /* nor does a client's write help */
+    CHECK_EQ_U64(blocks_counts(b).haunted, K64);
+    CHECK(!blocks_all_synced(b, K64, 1));
+    CHECK_EQ_U64(blocks_exorcise(b, 999), 1000);
+    CHECK_EQ_U64(blocks_counts(b).haunted, K64);
+    CHECK_EQ_U64(blocks_exorcise(b, 1000), 0);
+    CHECK_EQ_U64(blocks_counts(b).haunted, 0);
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK_EQ_U64(e.offset, K64);
+    CHECK(blocks_done(b, (uint64_t)other.id, CLAIM_COPY, &them, busy_never, NULL) == 0);
+    blocks_free(b);
+}
+
+static void test_haunted_by_two(void)
+{
+    struct blocks *b = blocks_new(2 * K64);
+    claim_of(b, CLAIM_COPY, K64, &them);
+    claim(b, CLAIM_COPY, K64);
+    CHECK_EQ_U64(blocks_driver_gone(b, &us, 2000), 1);
+    CHECK_EQ_U64(blocks_driver_gone(b, &them, 1000), 1);
+    CHECK_EQ_U64(blocks_exorcise(b, 0), 1000);
+    CHECK_EQ_U64(blocks_exorcise(b, 1500), 2000);
+    CHECK(claim(b, CLAIM_COPY, UINT64_MAX).offset == 0);
+    CHECK_EQ_U64(blocks_exorcise(b, 2000), 0);
+    CHECK(claim(b, CLAIM_COPY, UINT64_MAX).offset == K64);
+    blocks_free(b);
+}
+
+int main(void)
+{
+    test_begin("blocks");
+    test_copy_goes_round();
+    test_claims_are_their_drivers();
+    test_tail();
+    test_empty();
+    test_proof_is_by_pages();
+    test_write_voids_copy(true);
+    test_write_voids_copy(false);
+    test_write_voids_proof();
+    test_write_ends_after_the_claim();
+    test_mirrors_only_synced_blocks();
+    test_copy_under_a_mirrored_write();
+    test_stale_claim_of_a_block_claimed_anew();
+    test_differ();
+    test_unprove();
+    test_haunted();
+    test_haunted_by_two();
+    return test_done();
+}
