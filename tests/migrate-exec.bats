@@ -284,6 +284,7 @@ copied()
 @test "S23: a gateway that cannot flush is refused" {
   fleet 64K
   stop_gateway gw-b
+  # shellcheck disable=SC2016 # nbdkit expands it
   start gw-b nbdkit -f --unix "$GATESHIFT_RUN/gw-b.sock" eval get_size='echo 65536' \
     pread='head -c $3 /dev/zero' pwrite='cat >/dev/null' can_flush='exit 3' can_multi_conn='exit 0'
   wait_for 10 nbdinfo "$(gateway_uri gw-b v)"

@@ -218,8 +218,9 @@ int director_switch(struct director *d, uint64_t epoch, uint64_t *new_epoch, uin
 {
     int r = ask(d, SLOW_REPLY_MS, "switch %s %llu", d->volume, (unsigned long long)epoch);
     uint64_t n[2];
-    if (r == 0)
-        r = reply_numbers(d, n, 2);
+    if (r < 0)
+        return r;
+    r = reply_numbers(d, n, 2);
     if (r < 0)
         return r;
     *new_epoch = n[0];

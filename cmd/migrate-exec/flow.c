@@ -39,7 +39,7 @@ struct flow {
     struct slot slots[SLOTS];
     unsigned busy;
     const struct flow_job *job;
-    struct flow_result *result;
+    struct flow_result result; /* of the present run */
     struct flow_error error;
     flow_tick *tick;
     void *tick_arg;
@@ -117,7 +117,7 @@ struct director *flow_director(const struct flow_extent *x)
 
 void flow_count_difference(struct flow_extent *x)
 {
-    x->flow->result->differing++;
+    x->flow->result.differing++;
 }
 
 /* Keeps the first error; returns it. */
@@ -174,7 +174,7 @@ static void give_up(struct slot *s)
 static void settle(struct slot *s)
 {
     struct flow *f = s->extent.flow;
-    struct flow_result *res = f->result;
+    struct flow_result *res = &f->result;
     uint64_t left = res->left;
     int r = f->job->settle(&s->extent, &left);
     if (r < 0) {
@@ -254,7 +254,7 @@ static int write_started(struct slot *s, int r)
 int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length)
 {
     struct slot *s = (struct slot *)x;
-    x->flow->result->sent += length;
+    x->flow->result.sent += length;
     return write_started(s, nbd_export_write(x->flow->exports[1], x->source + offset, length,
                                              x->claim.offset + offset, target_written, s));
 }
@@ -304,7 +304,7 @@ static struct slot *free_slot(struct flow *f)
 static int claim_one(struct flow *f, struct slot *s, const struct flow_limits *lim)
 {
     struct claim *c = &s->extent.claim;
-    int r = director_claim(f->director, f->job->kind, f->extent_max, c, &f->result->backlog);
+    int r = director_claim(f->director, f->job->kind, f->extent_max, c, &f->result.backlog);
     if (r < 0)
         return fail_director(f, r);
     if (r == 0)
@@ -360,17 +360,16 @@ static void nap(struct flow *f, uint64_t us)
     else
         poll(NULL, 0, ms);
     if (f->busy == 0)
-        f->result->us -= clock_mono_us() - before; /* added again at the end of the run */
+        f->result.us -= clock_mono_us() - before; /* added again at the end of the run */
 }
 
 int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limits *limits,
              struct flow_result *out)
 {
-    struct flow_result result = {.left = 0};
     uint64_t claimed = 0;
     uint64_t begin = clock_mono_us();
     f->job = job;
-    f->result = &result;
+    f->result = (struct flow_result){.left = 0};
     f->error = (struct flow_error){.side = FLOW_NOBODY};
     bool stop = false;
     while (!stop || f->busy) {
@@ -389,10 +388,9 @@ int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limit
         if (f->busy)
             wait_replies(f, -1);
         else if (s && r == 0)
-            stop = result.none = true;
+            stop = f->result.none = true;
     }
-    result.us += clock_mono_us() - begin;
-    f->result = NULL;
-    *out = result;
+    f->result.us += clock_mono_us() - begin;
+    *out = f->result;
     return f->error.err;
 }

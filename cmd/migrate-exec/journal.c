@@ -125,7 +125,7 @@ static int whole_lines_end(int fd, off_t *end)
 /* Cuts off a torn last line, under the caller's lock; *EMPTY tells if nothing is left. */
 static int cut_torn_line(int fd, bool *empty)
 {
-    off_t end;
+    off_t end = 0;
     int r = whole_lines_end(fd, &end);
     if (r < 0)
         return r;
@@ -335,7 +335,7 @@ static int keep_last(const struct event *e, void *arg)
 
 int journal_last(const char *state, const char *id, struct event *out)
 {
-    struct event e;
+    struct event e = {.time = 0};
     struct last last = {.event = &e};
     int r = journal_each(state, id, keep_last, &last);
     if (r < 0)

@@ -307,7 +307,7 @@ static void sleep_until(double time)
 
 static enum outcome carry_out(const struct opts *o, const struct plan_row *row)
 {
-    struct route route;
+    struct route route = {.epoch = 0};
     char why[256];
     enum admission a = admit_row(o, row, &route, why, sizeof(why));
     if (a == ADMIT_LATER && o->wait) {

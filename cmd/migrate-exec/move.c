@@ -54,8 +54,8 @@ void move_release(struct move *m)
 
 /* ---- outcomes and events ---- */
 
-static enum outcome end_va(struct move *m, enum outcome o, enum rec_event event, const char *fmt,
-                           va_list ap)
+__attribute__((format(printf, 4, 0))) static enum outcome
+end_va(struct move *m, enum outcome o, enum rec_event event, const char *fmt, va_list ap)
 {
     m->ending = event;
     vsnprintf(m->why, sizeof(m->why), fmt, ap);

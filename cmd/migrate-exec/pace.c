@@ -34,7 +34,7 @@ void pace_learn(struct pace *p, uint64_t bytes, uint64_t claims, uint64_t us)
 
 uint64_t pace_predict(const struct pace *p, uint64_t bytes, uint64_t grain)
 {
-    double claims = (double)((bytes + grain - 1) / grain);
+    uint64_t claims = (bytes + grain - 1) / grain;
     double each = p->claim_us > 0 ? p->claim_us : default_claim_us;
-    return (uint64_t)((double)bytes * byte_cost(p) + claims * each);
+    return (uint64_t)((double)bytes * byte_cost(p) + (double)claims * each);
 }

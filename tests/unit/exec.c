@@ -97,7 +97,7 @@ static void test_pace(void)
     /* An empty measurement changes nothing. */
     struct pace same = p;
     pace_learn(&p, 0, 0, 1000);
-    CHECK(memcmp(&same, &p, sizeof(p)) == 0);
+    CHECK(same.byte_us == p.byte_us && same.claim_us == p.claim_us);
 }
 
 int main(void)
