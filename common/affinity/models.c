@@ -68,7 +68,8 @@ static void pack_model(struct packer *p, const struct model *m)
 {
     pack_uint(p, m->kind);
     pack_uint(p, m->hours);
-    pack_real(p, m->median);
+    for (size_t k = 0; k < MODEL_METHODS; k++)
+        pack_real(p, m->weight[k]);
     pack_real(p, m->mase);
     pack_params(p, &m->plain);
     pack_params(p, &m->log);
@@ -82,7 +83,8 @@ static struct model unpack_model(struct unpacker *u)
 {
     struct model m = {.kind = (enum model_kind)unpack_uint(u, MODEL_WEEKLY)};
     m.hours = (uint32_t)unpack_uint(u, UINT32_MAX);
-    m.median = unpack_real(u, 0, 1);
+    for (size_t k = 0; k < MODEL_METHODS; k++)
+        m.weight[k] = unpack_real(u, 0, 1);
     m.mase = unpack_real(u, 0, DBL_MAX);
     m.plain = unpack_params(u, false, m.kind == MODEL_WEEKLY);
     m.log = unpack_params(u, true, m.kind == MODEL_WEEKLY);

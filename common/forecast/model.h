@@ -21,6 +21,14 @@ enum model_kind {
     MODEL_WEEKLY, /* seasonal, 24 and 168 hours */
 };
 
+/* What a forecast is mixed from. */
+enum model_method {
+    MODEL_PLAIN,  /* seasonal smoothing of the values */
+    MODEL_LOG,    /* … of their logarithms */
+    MODEL_MEDIAN, /* the median of the same hour of the last 7 days */
+    MODEL_METHODS
+};
+
 /* Leads of 1 … 6, 7 … 24 and more hours have intervals of their own. */
 enum { MODEL_BANDS = 3 };
 
@@ -32,8 +40,8 @@ struct model_band {
 /* Copied by value; every field may be stored. */
 struct model {
     enum model_kind kind;
-    double median; /* weight of the median of the same hour of the last 7 days: 0, ½ or 1 */
-    struct seasonal_params plain, log; /* the seasonal forecast is the mean of both */
+    double weight[MODEL_METHODS]; /* they sum to 1; each 0 unless kind is MODEL_DAILY or _WEEKLY */
+    struct seasonal_params plain, log;
     struct model_band band[MODEL_BANDS];
     double mase;    /* mean absolute error on held-out hours / that of the same hour yesterday */
     uint32_t hours; /* of history it was fitted to */
