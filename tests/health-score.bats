@@ -1,0 +1,233 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+load helpers
+
+# metrics GATEWAY METRIC FIRST_TIME STEP VALUE...: metric records, without header.
+metrics()
+{
+  local gateway=$1 metric=$2 time=$3 step=$4 value
+  shift 4
+  for value; do
+    echo "$time,$gateway,$metric,$value"
+    time=$((time + step))
+  done
+}
+
+# repeat N VALUE
+repeat()
+{
+  local i
+  for ((i = 0; i < $1; i++)); do echo "$2"; done
+}
+
+header()
+{
+  echo time,gateway,metric,value
+}
+
+# field N: field N of the last line of $output.
+field()
+{
+  awk -F, -v n="$1" 'END {print $n}' <<<"$output"
+}
+
+# degrading: twenty healthy samples 10 s apart, then a latency that rises by 0.5 ms a sample.
+degrading()
+{
+  header
+  # shellcheck disable=SC2046
+  metrics gw-a nbd_read_us 1000 10 $(repeat 20 400) $(seq 900 500 15000)
+}
+
+@test "health-score: a healthy gateway scores 1, and the reason says so" {
+  # shellcheck disable=SC2046
+  { header; metrics gw-a nbd_connect_us 1000 1 $(repeat 16 400); } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ -z $stderr && ${#lines[@]} == 2 ]]
+  [[ ${lines[0]} == time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason ]]
+  [[ ${lines[1]} == '1015,gw-a,1.0000,1.0000,0.0000,86400,0.5714,nbd_connect_us,"all within limits, nearest nbd_connect_us 400 us"' ]]
+}
+
+@test "health-score: a trend towards critical is told before warn is reached" {
+  degrading >in.csv
+  run --separate-stderr -0 health-score --stream in.csv
+  # The first record with p_fail over 0.2 comes below 10 ms.
+  awk -F, 'NR > 1 && $5 > 0.2 {print; exit}' <<<"$output" >first
+  [[ $(<first) =~ nbd_read_us\ ([0-9.]+)\ ms,\ critical\ 50\ ms\ expected\ in\ [0-9]+\ (s|min) ]]
+  awk "BEGIN {exit !(${BASH_REMATCH[1]} < 10)}"
+  # And it ends as an alarm, far from critical.
+  awk "BEGIN {exit !($(field 5) > 0.5 && $(field 4) > 0.8)}"
+}
+
+@test "health-score: a worst vital metric caps the gateway" {
+  {
+    header
+    # shellcheck disable=SC2046
+    metrics gw-a nbd_error_ratio 1000 1 $(repeat 10 1)
+    # shellcheck disable=SC2046
+    metrics gw-a disk_await_us 1000 1 $(repeat 10 100)
+  } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ $(field 4) == 0.0500 && $(field 8) == nbd_error_ratio ]]
+  [[ $output == *'"nbd_error_ratio 1, critical is 0.5"' ]]
+}
+
+@test "health-score: a silent gateway has no score, and the reason says for how long" {
+  {
+    header
+    metrics gw-a nbd_connect_us 1000 5 400 400
+    metrics gw-b nbd_connect_us 1100 5 400 400
+  } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ ${lines[1]} == "1105,gw-a,,,,86400,0.0000,,silent for 100 s" ]]
+  [[ ${lines[2]} == 1105,gw-b,1.0000,* ]]
+  run --separate-stderr -0 health-score --now 1200 /dev/stdin <<<"$(header)"
+  [[ ${lines[2]} == "1200,gw-b,,,,86400,0.0000,,silent for 95 s" ]]
+  run --separate-stderr -0 health-score --now 1200 --silent-after 5m /dev/stdin <<<"$(header)"
+  [[ ${lines[2]} == 1105,gw-b,1.0000,* ]]
+}
+
+@test "health-score: --stream tells that a gateway went silent" {
+  {
+    header
+    metrics gw-a nbd_connect_us 1000 5 400 400
+    # shellcheck disable=SC2046
+    metrics gw-b nbd_connect_us 1005 5 $(repeat 30 400)
+  } >in.csv
+  run --separate-stderr -0 health-score --stream in.csv
+  [[ $(grep -c "gw-a,,,,86400,0.0000,,silent for 65 s" <<<"$output") == 1 ]]
+}
+
+@test "health-score: the same stream in one run or in many gives the same bytes" {
+  degrading >in.csv
+  health-score --state whole --stream in.csv >whole.out
+  sed 1d in.csv | split -l 7 - part.
+  for part in part.*; do
+    { header; cat "$part"; } | health-score --state parts --stream | sed 1d >>parts.out
+  done
+  cmp whole/health.state parts/health.state
+  cmp <(sed 1d whole.out) parts.out
+  header >none.csv
+  cmp <(health-score --state whole none.csv) <(health-score --state parts none.csv)
+}
+
+@test "health-score: late and duplicate samples change nothing" {
+  degrading >in.csv
+  health-score --state once in.csv >once.out
+  health-score --state twice in.csv >/dev/null
+  health-score --state twice in.csv >twice.out
+  cmp once.out twice.out
+  cmp once/health.state twice/health.state
+}
+
+@test "health-score: a damaged state is refused, and stays as it is" {
+  degrading >in.csv
+  health-score in.csv >/dev/null
+  printf x | dd of=state/health.state bs=1 seek=200 conv=notrunc status=none
+  cp state/health.state before
+  run --separate-stderr -65 health-score in.csv
+  [[ -z $output ]]
+  [[ $stderr == "health-score: state '$GATESHIFT_STATE/health.state' is refused: its checksum does not match" ]]
+  cmp state/health.state before
+  echo 'time,gateway,metric,value' >state/health.state
+  run --separate-stderr -65 health-score in.csv
+  [[ $stderr == *"it is not a health state" ]]
+}
+
+@test "health-score: a second run on the same state is turned away with 75" {
+  mkfifo pipe
+  start first health-score --stream pipe
+  exec 8>pipe
+  wait_for 10 test -e state/health.lock
+  wait_for 10 bash -c '! flock -n state/health.lock true'
+  run --separate-stderr -75 health-score /dev/null
+  [[ $stderr == "health-score: cannot lock '$GATESHIFT_STATE/health.lock': another run holds it" ]]
+  header >&8
+  exec 8>&-
+  wait "${PIDS[first]}"
+  unset "PIDS[first]"
+}
+
+@test "health-score: --per-metric scores each input record, in order" {
+  {
+    header
+    # shellcheck disable=SC2046
+    metrics gw-a anything 1000 1 $(repeat 10 "100 101 99") 500
+    metrics gw-b other 1000 1 7
+  } >in.csv
+  run --separate-stderr -0 health-score --per-metric in.csv
+  [[ ${lines[0]} == time,gateway,metric,value,score ]]
+  cmp <(cut -d, -f1-4 <<<"$output") in.csv
+  [[ ${lines[31]} =~ ^1030,gw-a,anything,500,0\.[89] && ${lines[32]} == *,0.0000 ]]
+}
+
+@test "health-score: limits come from --limits, from the configuration, or are those of share/" {
+  run --separate-stderr -0 health-score --print-limits
+  [[ $output == "$(<"$SRC/share/health.csv")" ]]
+  printf 'metric,group,weight,warn,critical,vital\nbattery,power,1,0.5,0.1,yes\n' >config/health.csv
+  run --separate-stderr -0 health-score --print-limits
+  [[ ${lines[1]} == battery,power,1,0.5,0.1,yes && ${#lines[@]} == 2 ]]
+  run --separate-stderr -0 health-score --limits "$SRC/share/health.csv" --print-limits
+  [[ $output == "$(<"$SRC/share/health.csv")" ]]
+  # shellcheck disable=SC2046
+  { header; metrics gw-a battery 1000 1 $(repeat 9 0.3); } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ $(field 4) == 0.5250 ]]
+}
+
+@test "health-score: bad limits are bad configuration" {
+  printf 'metric,group,weight,warn,critical,vital\na,g,1,1,2,no\na,g,1,1,2,no\n' >twice.csv
+  run --separate-stderr -78 health-score --limits twice.csv /dev/null
+  [[ $stderr == "health-score: twice.csv:3: metric 'a' is listed twice" ]]
+  printf 'metric,group,weight,warn,critical,vital\na,g,2,1,2,no\n' >heavy.csv
+  run --separate-stderr -78 health-score --limits heavy.csv /dev/null
+  [[ $stderr == "health-score: heavy.csv:2: weight must lie above 0"* ]]
+  run --separate-stderr -66 health-score --limits none.csv /dev/null
+}
+
+@test "health-score: a malformed record ends it with 65 and leaves the state" {
+  degrading >in.csv
+  health-score in.csv >/dev/null
+  cp state/health.state before
+  { header; echo 9000,gw-a,nbd_read_us,nan; echo 9001,gw-a,nbd_read_us,1; } >bad.csv
+  run --separate-stderr -65 health-score bad.csv
+  [[ -z $output && $stderr == "health-score: bad.csv:2: "* ]]
+  cmp state/health.state before
+  run --separate-stderr -65 health-score --keep-going bad.csv
+  [[ $stderr == "health-score: bad.csv:2: "* && ${lines[1]} == 9001,gw-a,* ]]
+}
+
+@test "health-score: a metric without limits has no say" {
+  { header; metrics gw-a anything 1000 1 1 2 3; } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ ${lines[1]} == "1002,gw-a,,,,86400,0.0000,,no metric with limits" ]]
+}
+
+@test "health-score: wild values crash nothing and are kept" {
+  {
+    header
+    # shellcheck disable=SC2046
+    metrics gw-a nbd_read_us 1000 1 $(repeat 40 "1e308 -1e308 0")
+  } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ -z $stderr && ${#lines[@]} == 2 ]]
+}
+
+@test "health-score: sees a real gateway being throttled before its reads are at critical" {
+  make_volume gw-a v1 1M
+  echo 100M >rate
+  start_gateway gw-a --filter=rate rate-file="$GS/rate" rate=100M
+  write_gateways
+  gateway-probe --interval 50ms --reads 1 --count 40 >healthy.csv
+  for rate in 16M 8M 4M 2M 1M 512K 256K; do
+    echo $rate >rate
+    gateway-probe --interval 50ms --reads 3 --count 8 | sed 1d
+  done >degraded.csv
+  run --separate-stderr -0 health-score healthy.csv
+  awk "BEGIN {exit !($(field 3) > 0.6 && $(field 7) >= 0.5)}"
+  { header; cat degraded.csv; } >in.csv
+  run --separate-stderr -0 health-score --stream in.csv
+  awk "BEGIN {exit !($(field 5) > 0.5)}"
+}
