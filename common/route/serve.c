@@ -47,6 +47,24 @@ static int read_file(int fd, char text[PATH_MAX + sizeof(mark)])
     return 0;
 }
 
+/* What FD's file shall hold; the mark stays until a director lets go in order. */
+static int write_holder(int fd, const char *control_path, bool in_use)
+{
+    char text[PATH_MAX + sizeof(mark)];
+    bool marked = in_use || *control_path;
+    int n = snprintf(text, sizeof(text), "%s\n%s", control_path, marked ? mark : "");
+    if (n < 0 || (size_t)n >= sizeof(text))
+        return -ENAMETOOLONG;
+    /* Written before it is cut: at no moment is a mark missing that was there. */
+    ssize_t done = pwrite(fd, text, (size_t)n, 0);
+    if (done != n)
+        return done < 0 ? -errno : -EIO;
+    if (ftruncate(fd, n) < 0)
+        return -errno;
+    /* A gateway may outlive this machine, so the mark must, too, before the first write is sent. */
+    return marked && !in_use && fdatasync(fd) < 0 ? -errno : 0;
+}
+
 /* Locks FD and says in it where the holder is reached. */
 static int take(int fd, const char *control_path, bool *unclean)
 {
@@ -61,15 +79,24 @@ static int take(int fd, const char *control_path, bool *unclean)
     bool in_use = end && strncmp(end + 1, mark, strlen(mark)) == 0;
     if (unclean)
         *unclean = in_use;
-    int n =
-        snprintf(text, sizeof(text), "%s\n%s", control_path, in_use || *control_path ? mark : "");
-    if (n < 0 || (size_t)n >= sizeof(text))
-        return -ENAMETOOLONG;
-    /* Written before it is cut: at no moment is a mark missing that was there. */
-    ssize_t done = pwrite(fd, text, (size_t)n, 0);
-    if (done != n)
-        return done < 0 ? -errno : -EIO;
-    return ftruncate(fd, n) < 0 ? -errno : 0;
+    return write_holder(fd, control_path, in_use);
+}
+
+/* Opens PATH; a new file's name is made durable. */
+static int open_holder(const char *path)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    if (fd >= 0 || errno != ENOENT)
+        return fd < 0 ? -errno : fd;
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return -errno;
+    int r = fsfile_sync_parent(path);
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return fd;
 }
 
 int route_serve_lock(const char *state, const char *volume, const char *control_path, bool *unclean)
@@ -80,9 +107,9 @@ int route_serve_lock(const char *state, const char *volume, const char *control_
         r = make_folder(state);
     if (r < 0)
         return r;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    int fd = open_holder(path);
     if (fd < 0)
-        return -errno;
+        return fd;
     r = take(fd, control_path, unclean);
     if (r < 0) {
         close(fd);

@@ -18,19 +18,10 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
-#include "common/base/hash.h"
 #include "common/base/intern.h"
-
-/*
- * The log's first line.  Every other line is a record as route-set prints it and, behind its last
- * comma, the XXH3-64 of what stands before that comma, as 16 hexadecimal digits.
- */
-#define LOG_HEADER "volume,gateway,epoch,state,target,size_bytes,time,xxh3\n"
+#include "common/route/line.h"
 
 enum {
-    LOG_FIELDS = 7,
-    CHECKSUM_DIGITS = 16,
-    LOG_LINE_MAX = 1024,     /* three names, four numbers and a checksum: under 600 */
     LOG_BYTES_MAX = 1 << 30, /* a log of this size is not ours */
     COMPACT_LINES = 256,     /* shorter logs are left alone */
     COMPACT_RATIO = 4,       /* compact when 3 of 4 lines are superseded */
@@ -73,99 +64,6 @@ static int fail_errno(struct route_store *s, const char *verb)
 {
     int err = -errno;
     return fail(s, err, "%s '%s': %s", verb, s->path, err_text(err));
-}
-
-/* ---- lines ---- */
-
-void route_put(struct rec_writer *w, const struct route *r)
-{
-    rec_put_text(w, ROUTE_VOLUME, r->volume);
-    rec_put_text(w, ROUTE_GATEWAY, r->gateway);
-    rec_put_uint(w, ROUTE_EPOCH, r->epoch);
-    rec_put_word(w, ROUTE_STATE, r->state);
-    if (r->target[0])
-        rec_put_text(w, ROUTE_TARGET, r->target);
-    if (r->size_bytes)
-        rec_put_uint(w, ROUTE_SIZE_BYTES, r->size_bytes);
-    rec_put_real(w, ROUTE_TIME, r->time);
-}
-
-/* Appends R's line, newline included. */
-static int format_line(struct route_store *s, const struct route *r, struct buf *out)
-{
-    size_t start = out->len;
-    route_put(s->writer, r);
-    int err = rec_format(s->writer, out);
-    if (err < 0)
-        return err;
-    out->len--; /* rec_format()'s newline */
-    return buf_printf(out, ",%016" PRIx64 "\n", hash64(out->data + start, out->len - start));
-}
-
-/* Cuts LINE at its commas; false unless there are exactly LOG_FIELDS fields. */
-static bool split(char *line, char *fields[LOG_FIELDS])
-{
-    size_t n = 0;
-    while (line) {
-        if (n == LOG_FIELDS)
-            return false;
-        fields[n++] = strsep(&line, ",");
-    }
-    return n == LOG_FIELDS;
-}
-
-static int copy_name(char out[NAME_LEN_MAX + 1], const char *s)
-{
-    if (parse_name(s) < 0)
-        return -EINVAL;
-    memcpy(out, s, strlen(s) + 1);
-    return 0;
-}
-
-static int parse_state(const char *s, enum rec_route_state *out)
-{
-    for (unsigned i = 0; rec_route_state_words[i]; i++)
-        if (strcmp(s, rec_route_state_words[i]) == 0) {
-            *out = (enum rec_route_state)i;
-            return 0;
-        }
-    return -EINVAL;
-}
-
-/* R from a record without its checksum; LINE is cut to pieces. */
-static int parse_record(char *line, struct route *r)
-{
-    char *f[LOG_FIELDS];
-    *r = (struct route){0};
-    if (!split(line, f))
-        return -EINVAL;
-    if (copy_name(r->volume, f[0]) < 0 || copy_name(r->gateway, f[1]) < 0)
-        return -EINVAL;
-    if (parse_u64(f[2], &r->epoch) < 0 || parse_state(f[3], &r->state) < 0)
-        return -EINVAL;
-    if (*f[4] && copy_name(r->target, f[4]) < 0)
-        return -EINVAL;
-    if (*f[5] && parse_u64(f[5], &r->size_bytes) < 0)
-        return -EINVAL;
-    return parse_f64(f[6], &r->time);
-}
-
-/* NULL, or why the LEN bytes at DATA, without newline, are no line of a log. */
-static const char *parse_line(const char *data, size_t len, struct route *r)
-{
-    char line[LOG_LINE_MAX];
-    char sum[CHECKSUM_DIGITS + 1];
-    if (len <= CHECKSUM_DIGITS || len >= sizeof(line) || memchr(data, 0, len))
-        return "not a line of a route log";
-    size_t body = len - CHECKSUM_DIGITS - 1;
-    snprintf(sum, sizeof(sum), "%016" PRIx64, hash64(data, body));
-    if (data[body] != ',' || memcmp(data + body + 1, sum, CHECKSUM_DIGITS) != 0)
-        return "checksum does not fit";
-    memcpy(line, data, body);
-    line[body] = 0;
-    if (parse_record(line, r) < 0)
-        return "malformed route record";
-    return NULL;
 }
 
 /* ---- the table of current records ---- */
@@ -211,11 +109,11 @@ static int take_line(struct route_store *s, const char *data, size_t len, const 
     struct route r;
     *why = NULL;
     if (s->lines == 0) {
-        if (len + 1 != strlen(LOG_HEADER) || memcmp(data, LOG_HEADER, len) != 0)
+        if (len + 1 != strlen(LINE_HEADER) || memcmp(data, LINE_HEADER, len) != 0)
             *why = "not the header of a route log";
         return 0;
     }
-    *why = parse_line(data, len, &r);
+    *why = line_parse(data, len, &r);
     return *why ? 0 : remember(s, &r, why);
 }
 
@@ -482,11 +380,11 @@ static int rewrite(struct route_store *s)
 {
     struct buf text = {0};
     struct route *all = NULL;
-    int r = buf_adds(&text, LOG_HEADER);
+    int r = buf_adds(&text, LINE_HEADER);
     if (r == 0)
         r = snapshot(s, &all);
     for (size_t i = 0; r == 0 && i < s->names.n; i++)
-        r = format_line(s, &all[i], &text);
+        r = line_format(s->writer, &all[i], &text);
     if (r == 0)
         r = fsfile_replace(s->path, text.data, text.len);
     free(all);
@@ -533,9 +431,9 @@ static int append(struct route_store *s, const struct buf *text)
 static int append_route(struct route_store *s, const struct route *next)
 {
     struct buf text = {0};
-    int r = s->lines == 0 ? buf_adds(&text, LOG_HEADER) : 0;
+    int r = s->lines == 0 ? buf_adds(&text, LINE_HEADER) : 0;
     if (r == 0)
-        r = format_line(s, next, &text);
+        r = line_format(s->writer, next, &text);
     if (r < 0)
         fail(s, r, "cannot format a record for '%s': %s", s->path, err_text(r));
     else

@@ -67,7 +67,9 @@ int route_store_cas(struct route_store *s, uint64_t expect, int expect_state,
 
 /*
  * After -EINPROGRESS, or by an operator: makes what can be read durable by rewriting the whole log
- * (temporary file, fsync, rename).  0 or -errno (still in doubt).
+ * (temporary file, fsync, rename).  0 or -errno (still in doubt).  A director that starts calls it,
+ * too: a predecessor may have died in doubt, and a second fdatasync of what failed once succeeds
+ * without having written anything.
  */
 int route_store_settle(struct route_store *s);
 

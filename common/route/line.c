@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/route/line.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/hash.h"
+
+enum {
+    FIELDS = 7,
+    CHECKSUM_DIGITS = 16,
+    LINE_MAX_BYTES = 1024 /* three names, four numbers and a checksum: under 600 */
+};
+
+void route_put(struct rec_writer *w, const struct route *r)
+{
+    rec_put_text(w, ROUTE_VOLUME, r->volume);
+    rec_put_text(w, ROUTE_GATEWAY, r->gateway);
+    rec_put_uint(w, ROUTE_EPOCH, r->epoch);
+    rec_put_word(w, ROUTE_STATE, r->state);
+    if (r->target[0])
+        rec_put_text(w, ROUTE_TARGET, r->target);
+    if (r->size_bytes)
+        rec_put_uint(w, ROUTE_SIZE_BYTES, r->size_bytes);
+    rec_put_real(w, ROUTE_TIME, r->time);
+}
+
+int line_format(struct rec_writer *w, const struct route *r, struct buf *out)
+{
+    size_t start = out->len;
+    route_put(w, r);
+    int err = rec_format(w, out);
+    if (err < 0)
+        return err;
+    out->len--; /* rec_format()'s newline */
+    return buf_printf(out, ",%016" PRIx64 "\n", hash64(out->data + start, out->len - start));
+}
+
+/* Cuts LINE at its commas; false unless there are exactly FIELDS fields. */
+static bool split(char *line, char *fields[FIELDS])
+{
+    size_t n = 0;
+    while (line) {
+        if (n == FIELDS)
+            return false;
+        fields[n++] = strsep(&line, ",");
+    }
+    return n == FIELDS;
+}
+
+static int copy_name(char out[NAME_LEN_MAX + 1], const char *s)
+{
+    if (parse_name(s) < 0)
+        return -EINVAL;
+    memcpy(out, s, strlen(s) + 1);
+    return 0;
+}
+
+static int parse_state(const char *s, enum rec_route_state *out)
+{
+    for (unsigned i = 0; rec_route_state_words[i]; i++)
+        if (strcmp(s, rec_route_state_words[i]) == 0) {
+            *out = (enum rec_route_state)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* R from a record without its checksum; LINE is cut to pieces. */
+static int parse_record(char *line, struct route *r)
+{
+    char *f[FIELDS];
+    *r = (struct route){0};
+    if (!split(line, f))
+        return -EINVAL;
+    if (copy_name(r->volume, f[0]) < 0 || copy_name(r->gateway, f[1]) < 0)
+        return -EINVAL;
+    if (parse_u64(f[2], &r->epoch) < 0 || parse_state(f[3], &r->state) < 0)
+        return -EINVAL;
+    if (*f[4] && copy_name(r->target, f[4]) < 0)
+        return -EINVAL;
+    if (*f[5] && parse_u64(f[5], &r->size_bytes) < 0)
+        return -EINVAL;
+    return parse_f64(f[6], &r->time);
+}
+
+const char *line_parse(const char *data, size_t len, struct route *r)
+{
+    char line[LINE_MAX_BYTES];
+    char sum[CHECKSUM_DIGITS + 1];
+    if (len <= CHECKSUM_DIGITS || len >= sizeof(line) || memchr(data, 0, len))
+        return "not a line of a route log";
+    size_t body = len - CHECKSUM_DIGITS - 1;
+    snprintf(sum, sizeof(sum), "%016" PRIx64, hash64(data, body));
+    if (data[body] != ',' || memcmp(data + body + 1, sum, CHECKSUM_DIGITS) != 0)
+        return "checksum does not fit";
+    memcpy(line, data, body);
+    line[body] = 0;
+    if (parse_record(line, r) < 0)
+        return "malformed route record";
+    return NULL;
+}
