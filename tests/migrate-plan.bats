@@ -252,6 +252,18 @@ END
   expect_moves "pinned gw-a gw-b mandatory" "choosy gw-a gw-c mandatory" "manual gw-a gw-b shadow"
 }
 
+@test "migrate-plan: volumes that are to be kept apart are, also when they must move" {
+  gateways gw-a,active gw-b,active gw-c,active gw-d,active
+  routes db1,gw-a db2,gw-a db3,gw-b web,gw-a
+  printf '%s\n' volume,size_bytes,policy,gateways,anti db1,,auto,,db db2,,auto,,db db3,,auto,,db \
+    >"$GATESHIFT_CONFIG/volumes.csv"
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.9,0 gw-d,0.5,0
+  plan --max-per-source 9 --max-per-target 9 --explain=verdicts.csv
+  expect_moves "web gw-a gw-b mandatory" "db1 gw-a gw-c mandatory"
+  expect_verdict db2 gw-c 1-placement refused
+  grep -q "gw-b has or gets a volume to keep apart from: anti 'db'" verdicts.csv
+}
+
 # ---- inputs ----
 
 @test "migrate-plan: routes come from the store, history from the state folder" {

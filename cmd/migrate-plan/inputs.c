@@ -74,6 +74,8 @@ static void add_route(struct load *l, struct plan_volume *v, const char *other, 
     if (err == -EEXIST)
         err_die(EX_DATAERR, "%s: a second route of volume '%s'", where, v->name);
     check(err);
+    if (listed && *listed->anti)
+        check(plan_fleet_apart(l->f, v->name, listed->anti));
     if (plan_fleet_find(l->f, v->owner_name) == PLAN_NONE)
         err_warn("%s: gateway '%s' of volume '%s' is not in gateways.csv: volume left alone", where,
                  v->owner_name, v->name);

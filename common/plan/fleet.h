@@ -56,6 +56,7 @@ struct plan_volume {
     double routed;       /* time of the route record */
     enum rec_policy policy;
     uint64_t *allowed; /* a bit a gateway; NULL: all */
+    size_t apart;      /* shares no gateway with others of this number; PLAN_NONE: with any */
     struct plan_demand demand;
     struct plan_past past; /* filled by plan_fleet_settle() */
 };
@@ -68,6 +69,7 @@ struct plan_fleet {
     struct intern volume_names; /* id = index in volumes */
     struct plan_volume *volumes;
     size_t volumes_cap;
+    struct intern aparts;  /* id = plan_volume.apart */
     size_t *gateway_order; /* by name; filled by plan_fleet_settle() */
     size_t *volume_order;
     bool with_affinity; /* affinity was given; else every DAS is 0.5 */
@@ -86,11 +88,14 @@ int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g);
 
 /*
  * V with names for OWNER_NAME (any) and OTHER_NAME ("" for none); V's fields owner, other, allowed,
- * demand and past are not read.  ALLOWED: blank-separated gateways, "" for all; names that are not
+ * apart, demand and past are not read.  ALLOWED: blank-separated gateways, "" for all; names that are not
  * listed are left out.
  */
 int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const char *other_name,
                       const char *allowed);
+
+/* VOLUME shall not be on the same gateway as others with this LABEL.  -ENOENT: no such volume. */
+int plan_fleet_apart(struct plan_fleet *f, const char *volume, const char *label);
 
 /*
  * The latest record of a gateway counts.  -ENOENT: not a listed gateway (ignored).  -EEXIST:

@@ -118,6 +118,8 @@ static enum plan_refusal guard_placement(const struct plan_case *c)
         return PLAN_REFUSED_TARGET_SILENT;
     if (!plan_fleet_allowed(c->fleet, c->volume, c->target))
         return PLAN_REFUSED_NOT_ALLOWED;
+    if (plan_projection_shared(c->projection, c->fleet, c->volume, c->target))
+        return PLAN_REFUSED_APART;
     return room(c);
 }
 

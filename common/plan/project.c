@@ -13,10 +13,19 @@ uint64_t plan_add_bytes(uint64_t a, uint64_t b)
 
 static void hold(struct plan_projection *p, size_t gateway, uint64_t bytes, double rate)
 {
-    if (gateway == PLAN_NONE)
-        return;
     p->gateways[gateway].bytes = plan_add_bytes(p->gateways[gateway].bytes, bytes);
     p->gateways[gateway].rate += rate;
+}
+
+/* V is on GATEWAY, or will be. */
+static void settle(struct plan_projection *p, const struct plan_fleet *f,
+                   const struct plan_limits *lim, const struct plan_volume *v, size_t gateway)
+{
+    if (gateway == PLAN_NONE)
+        return;
+    hold(p, gateway, v->size_bytes, plan_peak(v, lim));
+    if (v->apart != PLAN_NONE)
+        p->apart[v->apart * f->gateway_names.n + gateway]++;
 }
 
 static void leave(struct plan_projection *p, const struct plan_gateway *g, struct plan_load *load,
@@ -43,11 +52,11 @@ static void start(struct plan_projection *p, const struct plan_fleet *f,
 static void add_volume(struct plan_projection *p, const struct plan_fleet *f,
                        const struct plan_limits *lim, const struct plan_volume *v)
 {
-    const bool coming = v->state == ROUTE_STATE_MOVING || v->state == ROUTE_STATE_DEFERRED;
-    const double rate = plan_peak(v, lim);
-    hold(p, v->owner, v->size_bytes, rate);
-    if (v->state != ROUTE_STATE_STEADY)
-        hold(p, v->other, v->size_bytes, coming ? rate : 0);
+    settle(p, f, lim, v, v->owner);
+    if (v->state == ROUTE_STATE_MOVING || v->state == ROUTE_STATE_DEFERRED)
+        settle(p, f, lim, v, v->other);
+    else if (v->state != ROUTE_STATE_STEADY && v->other != PLAN_NONE)
+        hold(p, v->other, v->size_bytes, 0);
     if (v->state == ROUTE_STATE_MOVING)
         start(p, f, lim, v->owner, v->other);
 }
@@ -57,7 +66,8 @@ int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
 {
     *p = (struct plan_projection){0};
     p->gateways = calloc(f->gateway_names.n + 1, sizeof(*p->gateways));
-    if (!p->gateways)
+    p->apart = calloc(f->aparts.n * f->gateway_names.n + 1, sizeof(*p->apart));
+    if (!p->gateways || !p->apart)
         return -ENOMEM;
     for (size_t i = 0; i < f->volume_names.n; i++)
         add_volume(p, f, lim, &f->volumes[f->volume_order[i]]);
@@ -68,12 +78,20 @@ void plan_projection_add(struct plan_projection *p, const struct plan_fleet *f,
                          const struct plan_limits *lim, size_t volume, size_t target)
 {
     const struct plan_volume *v = &f->volumes[volume];
-    hold(p, target, v->size_bytes, plan_peak(v, lim));
+    settle(p, f, lim, v, target);
     start(p, f, lim, v->owner, target);
+}
+
+bool plan_projection_shared(const struct plan_projection *p, const struct plan_fleet *f,
+                            size_t volume, size_t gateway)
+{
+    const size_t apart = f->volumes[volume].apart;
+    return apart != PLAN_NONE && p->apart[apart * f->gateway_names.n + gateway] > 0;
 }
 
 void plan_projection_release(struct plan_projection *p)
 {
     free(p->gateways);
+    free(p->apart);
     *p = (struct plan_projection){0};
 }

@@ -25,6 +25,7 @@ struct plan_load {
 /* plan_projection_init() fills, plan_projection_release() frees. */
 struct plan_projection {
     struct plan_load *gateways; /* as in the fleet */
+    unsigned *apart;            /* [label * gateways + gateway]: volumes there or coming */
     unsigned moves;
     unsigned evacuated;
 };
@@ -36,6 +37,10 @@ int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
 /* Adds a planned move of VOLUME to TARGET. */
 void plan_projection_add(struct plan_projection *p, const struct plan_fleet *f,
                          const struct plan_limits *lim, size_t volume, size_t target);
+
+/* Will a volume be on GATEWAY from which VOLUME, not there itself, is to be kept apart? */
+bool plan_projection_shared(const struct plan_projection *p, const struct plan_fleet *f,
+                            size_t volume, size_t gateway);
 
 void plan_projection_release(struct plan_projection *p);
 

@@ -105,6 +105,9 @@ static int placement_words(struct buf *b, const struct plan_case *c, enum plan_r
         return buf_printf(b, "%s is silent: it has no health score", t->name);
     case PLAN_REFUSED_NOT_ALLOWED:
         return buf_printf(b, "%s is not among the gateways allowed for %s", t->name, v->name);
+    case PLAN_REFUSED_APART:
+        return buf_printf(b, "%s has or gets a volume to keep apart from: anti '%s'", t->name,
+                          c->fleet->aparts.names[v->apart]);
     case PLAN_REFUSED_SIZE_UNKNOWN:
         return buf_printf(b, "the size of %s is not known, and %s has a capacity", v->name,
                           t->name);

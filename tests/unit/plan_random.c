@@ -37,6 +37,7 @@ struct volume_row {
     uint64_t size_bytes;
     double requests;
     double das[GATEWAYS_MAX];
+    const char *apart;  /* "": none */
     double last_move_s; /* before now; 0: never */
     size_t last_from;
 };
@@ -86,6 +87,9 @@ static void make_volume(struct rng *r, struct volume_row *v, size_t i, size_t ga
         .policy = chance(r, .8) ? POLICY_AUTO : (enum rec_policy)rng_below(r, 3),
         .size_bytes = chance(r, .9) ? 1 + rng_below(r, 100) : 0,
         .requests = (double)rng_below(r, 3600 * 5),
+        .apart = chance(r, .3)   ? "one"
+                 : chance(r, .3) ? "two"
+                                 : "",
         .last_move_s = chance(r, .3) ? 864000 * decimals(r) : 0,
         .last_from = rng_below(r, gateways),
     };
@@ -153,6 +157,8 @@ static void fill_volume(struct plan_fleet *f, const struct world *w, const struc
     };
     const char *other = row->state ? w->gateways[row->other].name : "";
     CHECK(plan_fleet_volume(f, &v, other, "") == 0);
+    if (*row->apart)
+        CHECK(plan_fleet_apart(f, row->name, row->apart) == 0);
 }
 
 static void fill_scores(struct plan_fleet *f, const struct world *w, const struct volume_row *row,
@@ -312,6 +318,24 @@ static void check_sums(const struct answer *a, const struct plan_limits *lim)
     CHECK(a->moves == 0 || a->moves + under_way <= lim->max_moves);
 }
 
+/* Is V on gateway G, or on its way there before the plan? */
+static bool belongs(const struct volume_row *v, size_t g)
+{
+    const bool coming = v->state == ROUTE_STATE_MOVING || v->state == ROUTE_STATE_DEFERRED;
+    return v->owner == g || (coming && v->other == g);
+}
+
+static void check_apart(const struct answer *a, size_t i)
+{
+    const struct volume_row *rows = a->w->volumes, *v = &rows[a->volume[i]];
+    if (!*v->apart)
+        return;
+    for (size_t j = 0; j < a->w->n_volumes; j++)
+        CHECK(strcmp(rows[j].apart, v->apart) != 0 || !belongs(&rows[j], a->target[i]));
+    for (size_t j = 0; j < i; j++)
+        CHECK(strcmp(rows[a->volume[j]].apart, v->apart) != 0 || a->target[j] != a->target[i]);
+}
+
 static void check_evacuation(const struct answer *a)
 {
     bool left[GATEWAYS_MAX] = {false};
@@ -352,8 +376,10 @@ static size_t test_world(struct rng *r)
     CHECK(a.agreed == a.moves && quiet.moves == a.moves);
     CHECK(!memcmp(a.volume, quiet.volume, a.moves * sizeof(*a.volume)));
     CHECK(!memcmp(a.target, quiet.target, a.moves * sizeof(*a.target)));
-    for (size_t i = 0; i < a.moves; i++)
+    for (size_t i = 0; i < a.moves; i++) {
         check_move(&a, i);
+        check_apart(&a, i);
+    }
     check_sums(&a, &lim);
     check_evacuation(&a);
     check_order(&a);
