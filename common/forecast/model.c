@@ -202,11 +202,11 @@ static int trial_bands(const struct trial *t, const double *weight, struct model
     return 0;
 }
 
-/* The mixture with the least error: each step away from the first has to earn it. */
+/* The mixture with the least error: each step away from the robust one has to earn it. */
 static const double *best_weights(const struct trial *t)
 {
     static const double menu[][MODEL_METHODS] = {
-        {0.5, 0.5, 0}, {0, 1, 0}, {0.25, 0.25, 0.5}, {0, 0.5, 0.5}, {0, 0, 1},
+        {0, 0, 1}, {0, 0.5, 0.5}, {0.25, 0.25, 0.5}, {0, 1, 0}, {0.5, 0.5, 0},
     };
     const double *best = menu[0];
     double least = INFINITY;

@@ -15,6 +15,7 @@ struct prepared {
     size_t n;
     size_t day_phase, week_phase; /* of hour 0 */
     double scale;                 /* a typical size of y, for a loss without unit */
+    double unit;                  /* of y in the logarithm */
     bool log;
     struct seasonal_state first;
 };
@@ -22,14 +23,20 @@ struct prepared {
 /* A trend fades: over 48 hours an undamped one does more harm than good. */
 static const double trend_damping = 0.97;
 
-static double transform(double y, bool log)
+/*
+ * Logarithms are taken of 1 + y / unit, with this part of the mean as the unit: without it an idle
+ * hour would lie as far below a busy one as the count happens to be large.
+ */
+static const double log_unit = 0.1;
+
+static double transform(double y, bool log, double unit)
 {
-    return log ? log1p(y) : y;
+    return log ? log1p(y / unit) : y;
 }
 
-static double back(double x, bool log)
+static double back(double x, bool log, double unit)
 {
-    double y = log ? expm1(x) : x;
+    double y = log ? unit * expm1(x) : x;
     return y > 0 ? y : 0;
 }
 
@@ -80,11 +87,12 @@ static int prepare(struct series s, bool log, bool weekly, struct prepared *w)
     w->x = malloc(s.n * sizeof(*w->x));
     if (!w->x)
         return -ENOMEM;
+    w->scale = series_mean(s.y, s.n);
+    w->unit = w->scale > 0 ? log_unit * w->scale : 1;
     for (size_t i = 0; i < s.n; i++)
-        w->x[i] = transform(s.y[i], log);
+        w->x[i] = transform(s.y[i], log, w->unit);
     w->day_phase = series_phase(s, 0, HOURS_A_DAY);
     w->week_phase = series_phase(s, 0, HOURS_A_WEEK);
-    w->scale = series_mean(s.y, s.n);
     first_seasons(w, weekly);
     return 0;
 }
@@ -121,7 +129,7 @@ static void project(const struct prepared *w, const struct seasonal_params *p,
         level += trend;
         trend *= trend_damping;
         rest *= p->ar;
-        out[i] = back(level + s->day[d] + s->week[k] + rest, w->log);
+        out[i] = back(level + s->day[d] + s->week[k] + rest, w->log, w->unit);
         d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
         k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
     }
