@@ -42,7 +42,7 @@ static size_t pair_slopes(const struct health_point *p, size_t n, double *slopes
 /* The standard deviation of S without a trend, with its correction for ties. */
 static double kendall_sd(const struct health_point *p, size_t n)
 {
-    double v[TREND_POINTS_MAX];
+    double v[TREND_POINTS_MAX] = {0};
     for (size_t i = 0; i < n; i++)
         v[i] = p[i].value;
     qsort(v, n, sizeof(*v), by_value);
@@ -58,7 +58,7 @@ static double kendall_sd(const struct health_point *p, size_t n)
 /* The median height of the points above a line of SLOPE, taken at time AT. */
 static double height_at(const struct health_point *p, size_t n, double slope, double at)
 {
-    double v[TREND_POINTS_MAX];
+    double v[TREND_POINTS_MAX] = {0};
     for (size_t i = 0; i < n; i++)
         v[i] = p[i].value + slope * (at - p[i].time);
     return median(v, n);

@@ -297,7 +297,8 @@ static void test_steps(double step_s)
         int k = t < 15 ? -1 : (int)((t - 15) / step_s);
         double level = (k < 0 ? 300 : levels[k]) * exp(0.3 * rng_normal(&rng));
         double other = 400 * exp(0.6 * rng_normal(&rng));
-        struct health_score s, well;
+        struct health_score s = {0};
+        struct health_score well = {0};
         CHECK(health_board_add(b, t, "gw", "nbd_read_us", level, NULL, NULL) == 0);
         CHECK(health_board_add(b, t, "gw", "nbd_error_ratio", 0, NULL, NULL) == 0);
         CHECK(health_board_add(b, t, "well", "nbd_read_us", other, NULL, NULL) == 0);
