@@ -531,3 +531,28 @@ complete_on_owner()
   nbdcopy "$(director_uri v)" served
   cmp served gw-b/v
 }
+
+@test "I5: a target that dies while it is copied to leaves the source serving" {
+  fleet 4M
+  start exec migrate-exec --bwlimit 1M <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  stop_gateway gw-b
+  ends_with 1 exec
+  [[ $(last_event) == *,failed && $(owner) == "gw-a 1 steady" ]]
+  [[ $(tail -n 1 exec.log) == *"left on gw-b: export v"* ]]
+  nbdcopy "$(director_uri v)" served
+  cmp original served
+}
+
+@test "I5: a source that dies while it is copied stalls the move, to be resumed when it is back" {
+  fleet 4M
+  start exec migrate-exec --bwlimit 1M <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  stop_gateway gw-a
+  ends_with 75 exec
+  [[ $(last_event) == *,stalled ]]
+  start_gateway gw-a
+  run -0 migrate-exec --resume v-2
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  copied gw-b
+}

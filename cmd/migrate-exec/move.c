@@ -169,6 +169,8 @@ enum outcome move_director_failed(struct move *m, int r)
     }
     if (r == -ENOENT || (r == -ECONNABORTED && strcmp(text, "aborted") == 0))
         return move_ends(m, FAILED, EVENT_ABORTED, "by somebody else");
+    if (r == -ECONNABORTED && m->from && !nbd_export_alive(m->from))
+        return move_stalls(m, "the source is gone: %s", text);
     if (r == -ECONNABORTED)
         return move_fails(m, "the director gave up: %s", text);
     return move_fails(m, "director: %s", text);

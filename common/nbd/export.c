@@ -79,9 +79,18 @@ unsigned nbd_export_in_flight(const struct nbd_export *e)
     return e->in_flight;
 }
 
-bool nbd_export_alive(const struct nbd_export *e)
+/* As far as libnbd has noticed. */
+static bool usable(const struct nbd_export *e)
 {
     return nbd_aio_is_dead(e->nbd) == 0 && nbd_aio_is_closed(e->nbd) == 0;
+}
+
+bool nbd_export_alive(const struct nbd_export *e)
+{
+    if (!usable(e))
+        return false;
+    struct pollfd p = {.fd = nbd_aio_get_fd(e->nbd), .events = POLLRDHUP};
+    return poll(&p, 1, 0) == 0;
 }
 
 /* Keeps the text of ERR, a positive or negative errno, and returns it negative. */
@@ -116,7 +125,7 @@ static int notify(struct nbd_export *e, short revents)
 static bool poll_entry(struct nbd_export *e, struct pollfd *p)
 {
     *p = (struct pollfd){.fd = -1};
-    if (!nbd_export_alive(e))
+    if (!usable(e))
         return false;
     p->fd = nbd_aio_get_fd(e->nbd);
     unsigned want = nbd_aio_get_direction(e->nbd);

@@ -62,7 +62,7 @@ int nbd_export_zero(struct nbd_export *e, uint64_t len, uint64_t offset, nbd_exp
 
 /* Requests started and not yet reported. */
 unsigned nbd_export_in_flight(const struct nbd_export *e);
-/* False once the connection ended. */
+/* False once the connection has ended, also if that was not noticed by a request yet. */
 bool nbd_export_alive(const struct nbd_export *e);
 
 /*
