@@ -17,7 +17,17 @@ setup()
   done
 }
 
-# complete WORD...: the completions of the last word, sorted, on one line.
+# What an example of the tour started, had it failed half-way.
+teardown()
+{
+  local file
+  for file in "$GS"/hour/*.pid; do
+    [[ ! -e $file ]] || kill "$(<"$file")" 2>/dev/null || true
+  done
+  common_teardown
+}
+
+# complete_words WORD...: the completions of the last word, sorted, on one line.
 complete_words()
 {
   (
