@@ -1,0 +1,524 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The rules that keep data safe while the director moves a volume: S1–S25 are named after the ways
+# to lose data that they close, I1–I7 after what must always hold.
+load helpers
+load mover
+
+# ---- the commit ----
+
+@test "S1: a hold that runs out before the commit ends on the owner" {
+  move_setup
+  converge
+  drive hold v 50
+  wait_for 5 status_is phase mirror
+  refuses ETIMEDOUT switch v 1
+  owner_is gw-a 1 moving
+  put 7 0 4k
+  holds gw-a 7 0 4k
+  drive abort v
+  owner_is gw-a 1 steady
+}
+
+@test "S1: a commit sent in time outlasts the deadline, and waiting requests go on at the target" {
+  move_setup
+  converge
+  exec {lock}<"$GATESHIFT_STATE/routes.log"
+  flock -x "$lock" # the store is slow
+  drive hold v 300
+  drive flush v
+  prove_all
+  say switch v 1
+  wait_for 5 status_is phase commit
+  start client qemu-io -f raw -c 'write -P 7 0 4k' "$(director_uri v)" # held
+  wait_for 5 status_is held 1
+  sleep 0.4
+  status_is phase commit
+  status_is held 1
+  exec {lock}<&-
+  hear
+  [[ $REPLY_LINE == "ok 2 "* ]]
+  owner_is gw-b 2 uncommitted
+  wait "${PIDS[client]}"
+  holds gw-b 7 0 4k
+  run ! holds gw-a 7 0 4k
+}
+
+@test "S1: a director that was stopped over the deadline does not commit" {
+  move_setup
+  converge
+  drive hold v 300
+  drive flush v
+  kill -STOP "${PIDS[director]}"
+  say switch v 1
+  sleep 0.5
+  kill -CONT "${PIDS[director]}"
+  run ! hear
+  owner_is gw-a 1 moving
+  status_is phase mirror
+}
+
+@test "S1: a hold whose drain takes too long is released" {
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  start_gateway gw-a --filter=delay wdelay=600ms
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  driver_start
+  drive begin v 1 gw-b
+  start client qemu-io -f raw -c 'write -P 7 0 4k' "$(director_uri v)"
+  wait_for 5 status_is inflight 1
+  refuses ETIMEDOUT hold v 50
+  status_is phase replicate
+  wait "${PIDS[client]}"
+}
+
+@test "I1: the epoch that switch names must be the route's" {
+  move_setup
+  driver_start
+  refuses ESTALE begin v 2 gw-b
+  drive begin v 1 gw-b
+  copy_all
+  drive hold v 2000
+  drive flush v
+  prove_all
+  refuses ESTALE switch v 2
+  drive switch v 1
+  owner_is gw-b 2 uncommitted
+}
+
+@test "I1: a route that somebody forced elsewhere defeats the commit" {
+  move_setup
+  converge
+  drive hold v 5000
+  drive flush v
+  route-set v gw-a --force >/dev/null 2>&1 || true # a new epoch, the same owner
+  run ! drive switch v 1
+  [[ $(route-set v | tail -n 1) == v,gw-a,2,* ]]
+}
+
+# ---- what a switch needs ----
+
+@test "S5: switch is refused until the target is flushed after its last write" {
+  move_setup
+  driver_start
+  drive begin v 1 gw-b
+  drive flush v
+  copy_all # written after the flush
+  drive mirror v
+  prove_all
+  drive hold v 5000
+  refuses EBUSY switch v 1
+  [[ $REPLY_LINE == *"target not flushed"* ]]
+  drive flush v
+  drive unhold v
+  put 7 0 4k # mirrored: the target is written again
+  prove_all
+  drive hold v 5000
+  refuses EBUSY switch v 1
+  [[ $REPLY_LINE == *"target not flushed"* ]]
+  drive flush v
+  drive switch v 1
+  drive retire v
+  cmp gw-a/v gw-b/v
+}
+
+@test "S8: switch is refused while a block is not proved; a write clears its proof" {
+  move_setup
+  driver_start
+  drive begin v 1 gw-b
+  drive mirror v
+  copy_all
+  drive hold v 5000
+  drive flush v
+  refuses EBUSY switch v 1
+  [[ $REPLY_LINE == *" 0 bytes not synced, 1048576 not proved"* ]]
+  prove_all
+  drive unhold v
+  put 7 8k 4k
+  drive hold v 5000
+  drive flush v
+  refuses EBUSY switch v 1
+  [[ $REPLY_LINE == *" 4096 not proved"* ]]
+  prove_all
+  drive switch v 1
+}
+
+@test "S8: a target that does not hold what was written to it is found out" {
+  move_setup
+  driver_start
+  drive begin v 1 gw-b
+  copy_all
+  printf x | dd of=gw-b/v bs=1 seek=70000 conv=notrunc status=none
+  drive claim v prove 1048576
+  refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  status_is dirty 1048576
+  copy_all
+  prove_all
+  cmp gw-a/v gw-b/v
+}
+
+# ---- writes and claims ----
+
+@test "S6: a write that arrives or ends during a claim voids it" {
+  move_setup
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 1048576
+  put 7 200k 4k
+  drive synced v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  [[ $REPLY_LINE == "ok 65536" ]]
+  drive claim v copy 1048576
+  [[ $REPLY_LINE == "ok "*" 196608 65536" ]]
+}
+
+@test "S6: a write that ends during a claim voids it" {
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  start_gateway gw-a --filter=delay wdelay=500ms
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  driver_start
+  start client qemu-io -f raw -c 'write -P 7 200k 4k' "$(director_uri v)"
+  wait_for 5 status_is inflight 1
+  drive begin v 1 gw-b
+  drive claim v copy 1048576
+  status_is inflight 1
+  wait "${PIDS[client]}"
+  drive synced v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  [[ $REPLY_LINE == "ok 65536" ]]
+}
+
+@test "S7: a mirrored write goes to both legs only if all its blocks are synced" {
+  move_setup
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 131072
+  copy_extent 0 131072
+  drive synced v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  put 1 0 4k # not asked to mirror yet
+  holds gw-a 1 0 4k
+  run ! holds gw-b 1 0 4k
+  status_is dirty $((1048576 - 65536))
+  drive mirror v
+  put 2 68k 4k # synced: both
+  holds gw-a 2 68k 4k
+  holds gw-b 2 68k 4k
+  put 3 512k 4k # dirty: the owner
+  holds gw-a 3 512k 4k
+  run ! holds gw-b 3 512k 4k
+  status_is synced 65536
+  put 4 120k 16k # over a synced and a dirty one: the owner, and both are dirty
+  holds gw-a 4 120k 16k
+  run ! holds gw-b 4 120k 4k
+  status_is synced 0
+  copy_all
+  prove_all
+  cmp gw-a/v gw-b/v
+}
+
+@test "S20: a trim while mirroring goes to the owner and makes its blocks dirty" {
+  move_setup
+  converge
+  qemu-io -f raw -c 'discard 64k 64k' "$(director_uri v)" >/dev/null
+  status_is dirty 65536
+  copy_all
+  prove_all
+  status_is dirty 0
+  cmp gw-a/v gw-b/v
+}
+
+@test "S2: blocks of a dead copier are haunted until the quarantine is over" {
+  move_setup 1M --quarantine 1500ms
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 131072
+  driver_kill
+  wait_for 5 status_is haunted 131072
+  driver_start
+  drive begin v 1 gw-b
+  [[ $REPLY_LINE == "ok 65536 1048576 attached" ]]
+  copy_all
+  status_is haunted 131072
+  drive hold v 500
+  refuses EBUSY switch v 1
+  drive unhold v
+  wait_for 5 status_is haunted 0
+  status_is dirty 131072
+  copy_all
+  cmp gw-a/v gw-b/v
+}
+
+@test "S2: after an abort with a copy under way no move begins until the quarantine is over" {
+  move_setup 1M --quarantine 700ms
+  start client qemu-io -f raw -c 'sleep 8000' "$(director_uri v)" # keeps the volume open
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 65536
+  control abort v
+  refuses EAGAIN begin v 1 gw-b
+  wait_for 5 drive begin v 1 gw-b
+}
+
+@test "S15: a new driver takes over what is synced, but no proof" {
+  move_setup 1M
+  converge
+  status_is unproved 0
+  driver_kill
+  wait_for 5 drive_anew
+  [[ $REPLY_LINE == *" attached" ]]
+  status_is synced 1048576
+  status_is unproved 1048576
+}
+
+drive_anew()
+{
+  driver_start
+  drive begin v 1 gw-b
+}
+
+@test "S15: a second driver is refused" {
+  move_setup
+  driver_start
+  drive begin v 1 gw-b
+  run -1 control begin v 1 gw-b
+  [[ $output == "err EBUSY "* ]]
+  run -1 control claim v copy 1
+  [[ $output == "err EBUSY this connection did not begin the move of 'v'" ]]
+  drive claim v copy 65536
+}
+
+@test "I5: a driver that dies in the hold leaves the clients on the owner" {
+  move_setup
+  converge
+  drive hold v 60000
+  driver_kill
+  wait_for 5 status_is phase mirror
+  put 7 0 4k
+  holds gw-a 7 0 4k
+}
+
+# ---- targets that cannot ----
+
+# begin_refused WORDS: begin ends with EOPNOTSUPP and the route is as it was.
+begin_refused()
+{
+  driver_start
+  refuses EOPNOTSUPP begin v 1 gw-b
+  [[ $REPLY_LINE == *"$1"* ]]
+  owner_is gw-a 1 steady
+}
+
+# target_setup NBDKIT-ARGUMENT...: as move_setup, gw-b with these.
+target_setup()
+{
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  start_gateway gw-a
+  start_gateway gw-b "$@"
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  start_director
+}
+
+@test "S9: a target without multi-conn is refused by begin" {
+  target_setup --filter=multi-conn multi-conn-mode=disable
+  begin_refused "lacks a command or flag that clients were offered"
+}
+
+@test "S9: a source without multi-conn is refused by begin" {
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  start_gateway gw-a --filter=multi-conn multi-conn-mode=disable
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  start_director
+  begin_refused "does not advertise multi-conn"
+}
+
+@test "S22: a target without what clients were offered is refused by begin" {
+  target_setup --filter=nozero
+  begin_refused "lacks a command or flag that clients were offered"
+}
+
+@test "S22: a target with a larger minimum block size is refused by begin" {
+  target_setup --filter=blocksize-policy blocksize-minimum=4096
+  begin_refused "narrower block-size limits"
+}
+
+@test "S23: a target that cannot flush is refused by begin" {
+  make_volume gw-a v 1M
+  start_gateway gw-a
+  GATEWAYS+=(gw-b)
+  start gw-b nbdkit -f --unix "$GATESHIFT_RUN/gw-b.sock" eval get_size='echo 1048576' \
+    pread='head -c $3 /dev/zero' pwrite='cat >/dev/null' can_multi_conn='exit 0'
+  wait_for 10 nbdinfo --size "$(gateway_uri gw-b v)"
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  start_director
+  begin_refused "lacks a command or flag that clients were offered"
+}
+
+@test "S23: a target that hangs in the handshake is given up" {
+  make_volume gw-a v 1M
+  start_gateway gw-a
+  GATEWAYS+=(gw-b)
+  start gw-b socat -u "UNIX-LISTEN:$GATESHIFT_RUN/gw-b.sock,fork" OPEN:/dev/null
+  wait_for 5 test -e "$GATESHIFT_RUN/gw-b.sock"
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  start_director --connect-timeout 300ms
+  driver_start
+  refuses ETIMEDOUT begin v 1 gw-b
+  owner_is gw-a 1 steady
+}
+
+@test "S24: the volume keeps its size on a larger gateway; a smaller target is refused" {
+  move_setup 1000001
+  truncate -s 999999 gw-b/v
+  driver_start
+  refuses EOPNOTSUPP begin v 1 gw-b
+  [[ $REPLY_LINE == *"is smaller than the volume"* ]]
+  driver_kill
+  truncate -s 2M gw-b/v
+  converge
+  drive hold v 5000
+  drive flush v
+  drive switch v 1
+  drive retire v
+  [[ $(nbdinfo --size "$(director_uri v)") == 1000001 ]]
+  cmp -n 1000001 gw-a/v gw-b/v
+  run -1 put 7 1000001 1
+  nbdcopy "$(director_uri v)" out
+  cmp gw-a/v out
+}
+
+@test "S16: a target that hangs is dropped, and the client goes on" {
+  move_setup 1M --leg-timeout 200ms --quarantine 1s
+  converge
+  kill -STOP "${PIDS[gw-b]}"
+  put 7 0 4k
+  kill -CONT "${PIDS[gw-b]}"
+  holds gw-a 7 0 4k
+  refuses ECONNABORTED hold v 100
+  [[ $REPLY_LINE == *"too slow for mirrored writes"* ]]
+  wait_for 5 owner_is gw-a 1 steady
+}
+
+@test "S16: a target that is killed is dropped, and the client notices nothing" {
+  move_setup
+  converge
+  mkfifo client.in
+  exec 4<>client.in
+  start client bash -c "exec qemu-io -f raw '$(director_uri v)' <client.in" 4>&-
+  echo 'write -P 1 0 4k' >&4
+  wait_for 10 grep -q 'wrote 4096' client.log
+  stop_gateway gw-b
+  echo 'write -P 2 4k 8k' >&4
+  wait_for 10 grep -q 'wrote 8192' client.log
+  refuses ECONNABORTED claim v copy 1
+  wait_for 5 owner_is gw-a 1 steady
+  run ! grep failed client.log
+  holds gw-a 2 4k 8k
+}
+
+@test "I4: a source that is killed ends the move, and the volume is served again when it is back" {
+  move_setup
+  converge
+  stop_gateway gw-a
+  wait_for 5 grep -q "gw-a: the gateway closed the connection" director.log
+  run ! drive claim v copy 1
+  run -1 nbdinfo "$(director_uri v)"
+  start_gateway gw-a
+  nbdinfo --size "$(director_uri v)"
+  wait_for 5 owner_is gw-a 1 steady
+}
+
+# ---- one owner, one director ----
+
+@test "I1: a second director refuses the volume" {
+  move_setup
+  start client qemu-io -f raw -c 'sleep 9000' "$(director_uri v)"
+  wait_for 5 control status v
+  start second route-director --listen "unix:$GS/second.sock" --control "$GS/second.ctl"
+  wait_for 5 accepts "$GS/second.sock"
+  run -1 nbdinfo "nbd+unix:///v?socket=$GS/second.sock"
+  grep -q "^route-director: volume 'v': another director serves it$" second.log
+  kill_hard client
+  # The first lets go with its last client.
+  wait_for 5 nbdinfo --size "nbd+unix:///v?socket=$GS/second.sock"
+}
+
+@test "I1: route-set does not change a volume in a move without --force" {
+  move_setup
+  converge
+  run -75 route-set v gw-b
+  owner_is gw-a 1 moving
+  drive claim v copy 65536
+}
+
+@test "I4: the director is killed during a move; the next one serves the owner" {
+  move_setup 1M --quarantine 600ms
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 65536
+  put 7 512k 4k
+  kill_hard director
+  kill_hard driver
+  owner_is gw-a 1 moving
+  start_director --quarantine 600ms
+  run -0 qemu-io -f raw -c 'read -P 7 512k 4k' "$(director_uri v)"
+  [[ $output != *failed* ]]
+  driver_start
+  refuses EAGAIN begin v 1 gw-b # S2: the dead director's writes, too
+  wait_for 5 drive begin v 1 gw-b
+  [[ $REPLY_LINE == *" new" ]]
+  copy_all
+  drive hold v 5000
+  drive flush v
+  prove_all
+  drive switch v 1
+  cmp gw-a/v gw-b/v
+}
+
+@test "I3: reads return the last acknowledged write over a switch" {
+  move_setup 8M
+  start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-1M \
+    --size=4M --offset_increment=4M --numjobs=2 --io_size=24M --rate=6M --iodepth=8 \
+    --verify=crc32c --verify_fatal=1 --verify_backlog=32 --output=fio.out
+  wait_for 10 status_is clients 2
+  driver_start
+  drive begin v 1 gw-b
+  copy_all
+  drive mirror v
+  copy_all
+  prove_all || true
+  local attempt switched=
+  for attempt in 1 2 3 4 5; do
+    drive hold v 4000 || continue
+    copy_all && drive flush v && prove_all && drive switch v 1 && switched=$attempt && break
+  done
+  [[ -n $switched ]]
+  drive retire v
+  owner_is gw-b 2 uncommitted
+  status_is clients 2 # still the same connections
+  wait "${PIDS[fio]}"
+  run ! grep -i 'error\|bad' fio.out
+}
+
+@test "I7: there and back again" {
+  move_setup
+  converge
+  drive hold v 5000
+  drive flush v
+  drive switch v 1
+  drive retire v
+  put 7 0 4k
+  refuses EBUSY begin v 2 gw-a # a copy is kept: not committed
+  [[ $REPLY_LINE == *"not committed"* ]]
+}
