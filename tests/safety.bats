@@ -23,19 +23,19 @@ load mover
 @test "S1: a commit sent in time outlasts the deadline, and waiting requests go on at the target" {
   move_setup
   converge
-  exec {lock}<"$GATESHIFT_STATE/routes.log"
-  flock -x "$lock" # the store is slow
+  exec 5<"$GATESHIFT_STATE/routes.log"
+  flock -x 5 # the store is slow
   drive hold v 300
   drive flush v
   prove_all
   say switch v 1
   wait_for 5 status_is phase commit
-  start client qemu-io -f raw -c 'write -P 7 0 4k' "$(director_uri v)" # held
+  start client qemu-io -f raw -c 'write -P 7 0 4k' "$(director_uri v)" 5<&- # held
   wait_for 5 status_is held 1
   sleep 0.4
   status_is phase commit
   status_is held 1
-  exec {lock}<&-
+  exec 5<&-
   hear
   [[ $REPLY_LINE == "ok 2 "* ]]
   owner_is gw-b 2 uncommitted
@@ -259,7 +259,7 @@ load mover
   driver_start
   drive begin v 1 gw-b
   drive claim v copy 65536
-  control abort v
+  drive abort v
   refuses EAGAIN begin v 1 gw-b
   wait_for 5 drive begin v 1 gw-b
 }

@@ -212,9 +212,9 @@ static void step(struct world *w)
     for (size_t i = 0; i < WRITES && !restless; i++)
         if (w->writes[i].n)
             restless = true;
-    if (dice < 1)
+    if (dice < 5)
         driver_dies(w);
-    else if (dice < 2)
+    else if (dice < 6)
         blocks_unprove(w->b);
     else if (dice < 200 && restless)
         step_write(w);
