@@ -19,7 +19,7 @@ sandbox_access()
   }'
 }
 
-# An hour of probes up to time $1: gw-a gets slower all the time.
+# An hour of probes up to time $1: reads from gw-a get slower all the time.
 sandbox_metric()
 {
   awk -v now="$1" 'BEGIN {
@@ -28,8 +28,8 @@ sandbox_metric()
       for (g = 1; g <= 3; g++) {
         slow = g == 1 ? 1 + (t - now + 3600) / 120 : 1
         name = substr("abc", g, 1)
-        printf "%d,gw-%s,nbd_connect_us,%d\n", t, name, 300 * slow + t / 60 % 7
-        printf "%d,gw-%s,nbd_read_us,%d\n", t, name, 200 * slow + t / 60 % 5
+        printf "%d,gw-%s,nbd_connect_us,%d\n", t, name, 300 + t / 60 % 7
+        printf "%d,gw-%s,nbd_read_us,%d\n", t, name, 400 * slow + t / 60 % 5
         printf "%d,gw-%s,nbd_error_ratio,0\n", t, name
       }
   }'
