@@ -145,7 +145,7 @@ static void step_job(struct world *w)
     if (!j->claim) {
         start_job(w, j);
     } else if (j->dead_until) {
-        if (j->written < j->read)
+        if (j->written < j->read && chance(w, 40)) /* stalled somewhere */
             write_page(w, j);
     } else if (j->read < j->n) {
         j->data[j->read] = w->source[j->first + j->read];
