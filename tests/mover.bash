@@ -24,6 +24,7 @@ move_setup()
 driver_start()
 {
   coproc DRIVER { exec socat - "UNIX-CONNECT:$GATESHIFT_RUN/director.sock" 2>/dev/null 3>&-; }
+  # shellcheck disable=SC2034,SC2154
   PIDS[driver]=$DRIVER_PID
 }
 

@@ -24,7 +24,7 @@ warnings()
 # hex HEX...: the bytes.  be32, be64 NUMBER: as hex.
 hex()
 {
-  local IFS= out= i
+  local IFS="" out="" i
   local all="$*"
   for ((i = 0; i < ${#all}; i += 2)); do
     out+="\\x${all:i:2}"
@@ -110,6 +110,12 @@ closed_with()
   wait_for 5 grep -q "^route-director: client uid:[0-9]*: $1\$" "$GS/director.log"
   [[ $(warnings) == 1 ]]
   nbdinfo --size "$(director_uri v)" >/dev/null
+}
+
+# unserved VOLUME: nobody has it open any more.
+unserved()
+{
+  ! control status "$1"
 }
 
 # ---- clients ----
@@ -319,7 +325,7 @@ closed_with()
   raw_end "$(go v)" "$(request 1 0 0 65536)" "$(printf '00%.0s' {1..1000})"
   run -0 qemu-io -f raw -c 'read -P 9 0 64k' "$(director_uri v)"
   [[ $output != *failed* ]]
-  wait_for 5 bash -c '[[ $(socat -t 5 - "UNIX-CONNECT:$GATESHIFT_RUN/director.sock" <<<status) != *volume* ]]'
+  wait_for 5 unserved v
 }
 
 # ---- gateways ----
