@@ -267,12 +267,15 @@ unserved()
   serve
   raw_end "$GREETED" "${OPTION:0:6}"
   raw_end ""
+  raw_end "$GREETED$OPTION$(be32 3)00000000" # goes before it has the list,
+  raw_end "$(go v)"                          # or the volume, or the data
+  raw_end "$(go v)" "$(request 0 0 0 1048576)" "$(request 0 0 0 1048576)"
   nbdinfo --size "$(director_uri v)"
   [[ $(warnings) == 0 ]]
 }
 
 @test "route-director: a client that never asks is closed after --handshake-timeout" {
-  serve --handshake-timeout 100ms
+  serve --handshake-timeout 1s
   start silent socat -u "UNIX-CONNECT:$GATESHIFT_RUN/nbd.sock" STDOUT
   closed_with "asked for no export in time"
   wait "${PIDS[silent]}"

@@ -282,6 +282,29 @@ drive_anew()
   drive begin v 1 gw-b
 }
 
+@test "S15: a driver that goes in mid-verb leaves a move that can be aborted, or none" {
+  move_setup 1M --quarantine 50ms
+  local verbs
+  for verbs in 'begin v 1 gw-b' 'begin v 1 gw-b\nclaim v copy 65536\nhold v 1000\nflush v' \
+    'begin v 1 gw-b\nabort v' 'begin v 1 gw-b\nmirror v\nhold v 1000\nswitch v 1'; do
+    # shellcheck disable=SC2059
+    printf "$verbs\n" | socat -t 0 - "UNIX-CONNECT:$GATESHIFT_RUN/director.sock" >/dev/null
+    put 7 0 4k
+    wait_for 10 aborted
+  done
+  holds gw-a 7 0 4k
+  owner_is gw-a 1 steady
+}
+
+# No move is left; asks for its end if there is one.
+aborted()
+{
+  driver_start
+  drive abort v || true
+  driver_kill
+  owner_is gw-a 1 steady && [[ $REPLY_LINE != "err EAGAIN"* ]]
+}
+
 @test "S15: a second driver is refused" {
   move_setup
   driver_start
