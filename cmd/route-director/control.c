@@ -43,7 +43,8 @@ static void take_lines(struct control *c);
 /* ---- answers ---- */
 
 /* HEAD, a blank if there is text, and the text, as one line. */
-static void send_text(struct control *c, const char *head, const char *fmt, va_list ap)
+__attribute__((format(printf, 3, 0))) static void send_text(struct control *c, const char *head,
+                                                            const char *fmt, va_list ap)
 {
     char text[4096];
     if (vsnprintf(text, sizeof(text), fmt, ap) < 0)
@@ -155,6 +156,7 @@ static void reloaded(struct storejob *j)
     bool other =
         j->result > 0 && v && v->state == VOLUME_SERVING &&
         (strcmp(j->route.gateway, v->route.gateway) != 0 || j->route.epoch != v->route.epoch);
+    /* cppcheck-suppress nullPointerRedundantCheck ; OTHER is false without V */
     const struct move *m = other ? v->move : NULL;
     if (j->result < 0) {
         control_err(c, j->result, "%s", j->error);

@@ -455,8 +455,8 @@ void move_control_gone(struct move *m, const struct control *c)
         struct volume *v = m->v;
         v->users++; /* driver_gone() may free the move */
         driver_gone(m);
-        if (v->move == m)
-            move_free_if_over(m);
+        if (v->move)
+            move_free_if_over(v->move);
         volume_unuse(v);
     }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "volume.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -329,6 +330,7 @@ static void dispatch(struct volume *v, struct request *r)
     if (v->move && nbd_changes_data(r->nbd.type))
         move_write_arrives(v->move, r);
     if (r->mirrored) {
+        assert(v->move);
         r->waiting |= ROLE_TARGET;
         leg_send(v->move->leg, r, ROLE_TARGET, index);
     }

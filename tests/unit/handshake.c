@@ -141,6 +141,8 @@ static bool feed(struct talk *t, const struct buf *in, size_t upto)
         /* A copy that ends where the input ends, for the sanitizer to watch. */
         size_t len = upto - t->eaten;
         unsigned char *part = malloc(len ? len : 1);
+        if (!part)
+            abort();
         memcpy(part, in->data + t->eaten, len);
         int step = nbd_server_input(&t->s, part, len, &used, &t->out);
         free(part);
