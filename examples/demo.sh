@@ -90,8 +90,8 @@ cp "$GATESHIFT_SHARE/health.csv" config/
 truncate -s 16M gw-a/vol1
 truncate -s 1M gw-b/probe
 echo 400M >a.rate # bits a second, each way; lowered while nbdkit runs
-background gw-a.log nbdkit -f -U "$T/a.sock" --filter=rate file dir="$T/gw-a" \
-  rate=400M rate-file="$T/a.rate"
+background gw-a.log nbdkit -f -t 64 -U "$T/a.sock" --filter=rate file dir="$T/gw-a" \
+  rate=400M burstiness=0.01 rate-file="$T/a.rate"
 gw_a=${pids[0]}
 background gw-b.log nbdkit -f -U "$T/b.sock" file dir="$T/gw-b"
 wait_for 10 nbdinfo --size "nbd+unix:///vol1?socket=$T/a.sock" || die 'gw-a does not start'
@@ -108,7 +108,7 @@ run "awk -v end=$(date +%s) -v volume=vol1 -v size=16777216 -f $here/make-histor
 
 say 'The client: fio reads and writes 4 KiB blocks at random through the director and verifies them (crc32c)'
 background fio.log fio --name=client --ioengine=nbd --uri="nbd+unix:///vol1?socket=$T/front.sock" \
-  --rw=randrw --rwmixread=70 --bs=4k --iodepth=64 --thinktime=25ms --thinktime_blocks=128 --size=16M --verify=crc32c --verify_backlog=16 \
+  --rw=randrw --rwmixread=70 --bs=4k --iodepth=64 --thinktime=20ms --thinktime_blocks=256 --size=16M --verify=crc32c --verify_backlog=16 \
   --verify_state_save=0 --time_based --runtime=150 \
   --output-format=json --output=fio.json
 fio=${pids[3]}
@@ -132,7 +132,7 @@ run 'migrate-plan --health health.csv --affinity affinity.csv --explain >plan.cs
 say '3. gw-a gets slower, step by step; each step is a line in its rate file'
 trouble=$(now)
 predicted=''
-for rate in 150 135 120 110 100 90 80 72 65 58 52 46; do
+for rate in 300 260 230 200 180 160 145 130 118 106 96 86; do
   echo "${rate}M" >a.rate
   end=$((SECONDS + 2))
   while [ "$SECONDS" -lt "$end" ] && [ -z "$predicted" ]; do

@@ -17,7 +17,7 @@
 enum {
     SAMPLE_BYTES = 32 * 1024 * 1024, /* read at most so much, … */
     SAMPLE_US = 300 * 1000,          /* … or so long */
-    PIECE = 128 * 1024,
+    PIECE = 16 * 1024,
     REPLY_MS = 5000,
 };
 

@@ -15,6 +15,9 @@ enum {
     EXTENT_MAX = 1024 * 1024,
     EXTENT_MIN = 64 * 1024, /* the director's block: it claims no less */
     BUFFER_ALIGN = 4096,    /* unaligned buffers cost recv() a multiple */
+    PIECE_MIN = 4 * 1024,   /* of a read from a slow source */
+    SLOW_US = 200 * 1000,   /* an extent that took longer is asked for in smaller pieces … */
+    QUICK_US = 50 * 1000,   /* … and one that was quicker in larger ones */
     IO_TIMEOUT_MS = 30000,  /* no reply of any request for so long: the gateway is gone */
     NAP_MS = 20,            /* while throttled with nothing in flight */
 };
@@ -26,6 +29,7 @@ struct slot {
     enum slot_state state;
     unsigned pending; /* requests not answered yet */
     unsigned writes;  /* of them writes to the target */
+    uint64_t begun_us;
     bool failed;
     bool lost; /* a write ended unanswered */
 };
@@ -35,6 +39,7 @@ struct flow {
     struct nbd_export *exports[2]; /* source, target */
     uint64_t bwlimit;
     uint64_t extent_max;
+    uint64_t piece; /* of a read: a source in trouble serves small requests before large ones */
     uint64_t earliest_us; /* of the next claim under the bandwidth limit */
     struct slot slots[SLOTS];
     unsigned busy;
@@ -59,6 +64,12 @@ static uint64_t extent_limit(const struct nbd_export *source, const struct nbd_e
     return max;
 }
 
+static uint64_t piece_min(const struct flow *f)
+{
+    uint64_t min = nbd_export_info(f->exports[0])->block_min;
+    return min > PIECE_MIN ? min : PIECE_MIN;
+}
+
 struct flow *flow_new(struct director *director, struct nbd_export *source,
                       struct nbd_export *target, uint64_t bwlimit)
 {
@@ -70,6 +81,7 @@ struct flow *flow_new(struct director *director, struct nbd_export *source,
     f->exports[1] = target;
     f->bwlimit = bwlimit;
     f->extent_max = extent_limit(source, target, bwlimit);
+    f->piece = piece_min(f); /* it grows soon, where the source is quick */
     for (int i = 0; i < SLOTS; i++) {
         struct flow_extent *x = &f->slots[i].extent;
         x->flow = f;
@@ -190,11 +202,21 @@ static void settle(struct slot *s)
         f->tick(f->tick_arg, left);
 }
 
+/* An extent's reads are in: were the pieces too large, or small without need? */
+static void adapt_piece(struct flow *f, uint64_t took_us)
+{
+    if (took_us > SLOW_US && f->piece / 2 >= piece_min(f))
+        f->piece /= 2;
+    else if (took_us < QUICK_US && f->piece * 2 <= f->extent_max)
+        f->piece *= 2;
+}
+
 /* All requests of the slot's state have ended: on to the next. */
 static void advance(struct slot *s)
 {
     struct flow *f = s->extent.flow;
     if (!s->failed && s->state == SLOT_READING) {
+        adapt_piece(f, clock_mono_us() - s->begun_us);
         s->state = SLOT_WRITING;
         s->pending++; /* held while deciding, lest an early end of a write calls us again */
         int r = f->job->decide(&s->extent);
@@ -266,28 +288,37 @@ int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length)
                                             target_written, s));
 }
 
+/* Reads the extent from one side, in pieces.  What was started is counted, also on failure. */
+static int start_side(struct slot *s, int side, unsigned char *to, nbd_export_done *done)
+{
+    struct flow *f = s->extent.flow;
+    const struct claim *c = &s->extent.claim;
+    for (uint64_t at = 0; at < c->length; at += f->piece) {
+        uint64_t len = c->length - at < f->piece ? c->length - at : f->piece;
+        int r = nbd_export_read(f->exports[side], to + at, len, c->offset + at, done, s);
+        if (r < 0)
+            return r;
+        s->pending++;
+    }
+    return 0;
+}
+
 static void start_reads(struct slot *s)
 {
     struct flow *f = s->extent.flow;
-    struct flow_extent *x = &s->extent;
     s->state = SLOT_READING;
+    s->begun_us = clock_mono_us();
     s->failed = s->lost = false;
     s->writes = 0;
     s->pending = 1; /* until both are started */
     f->busy++;
-    int r =
-        nbd_export_read(f->exports[0], x->source, x->claim.length, x->claim.offset, source_read, s);
+    int r = start_side(s, 0, s->extent.source, source_read);
     if (r < 0)
         request_failed(s, FLOW_SOURCE, "read from source", r);
-    else
-        s->pending++;
     if (r == 0 && f->job->reads_target) {
-        r = nbd_export_read(f->exports[1], x->target, x->claim.length, x->claim.offset, target_read,
-                            s);
+        r = start_side(s, 1, s->extent.target, target_read);
         if (r < 0)
             request_failed(s, FLOW_TARGET, "read from target", r);
-        else
-            s->pending++;
     }
     ended(s);
 }
@@ -300,11 +331,16 @@ static struct slot *free_slot(struct flow *f)
     return NULL;
 }
 
+static uint64_t claim_size(const struct flow *f)
+{
+    return f->piece > EXTENT_MIN ? f->piece : EXTENT_MIN;
+}
+
 /* Claims one extent.  1, 0 (nothing to claim) or -errno. */
 static int claim_one(struct flow *f, struct slot *s, const struct flow_limits *lim)
 {
     struct claim *c = &s->extent.claim;
-    int r = director_claim(f->director, f->job->kind, f->extent_max, c, &f->result.backlog);
+    int r = director_claim(f->director, f->job->kind, claim_size(f), c, &f->result.backlog);
     if (r < 0)
         return fail_director(f, r);
     if (r == 0)
