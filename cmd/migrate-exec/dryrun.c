@@ -18,6 +18,7 @@ enum {
     SAMPLE_BYTES = 32 * 1024 * 1024, /* read at most so much, … */
     SAMPLE_US = 300 * 1000,          /* … or so long */
     PIECE = 16 * 1024,
+    DEPTH = 8,
     REPLY_MS = 5000,
 };
 
@@ -65,7 +66,8 @@ static double read_rate(struct nbd_export *from, uint64_t size)
     };
     if (!s.buffer)
         return 0;
-    read_piece(&s);
+    for (int i = 0; i < DEPTH; i++)
+        read_piece(&s);
     while (nbd_export_in_flight(from) && s.error == 0)
         if (nbd_export_wait(&from, 1, REPLY_MS) == 0)
             break;

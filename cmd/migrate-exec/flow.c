@@ -17,7 +17,8 @@ enum {
     BUFFER_ALIGN = 4096,    /* unaligned buffers cost recv() a multiple */
     PIECE_MIN = 4 * 1024,   /* of a read from a slow source */
     SLOW_US = 200 * 1000,   /* an extent that took longer is asked for in smaller pieces … */
-    QUICK_US = 50 * 1000,   /* … and one that was quicker in larger ones */
+    QUICK_US = 50 * 1000,   /* … and one that was quicker in larger ones, … */
+    QUICK_ROW = 64,         /* … but so many in a row after one was slow */
     IO_TIMEOUT_MS = 30000,  /* no reply of any request for so long: the gateway is gone */
     NAP_MS = 20,            /* while throttled with nothing in flight */
 };
@@ -40,6 +41,8 @@ struct flow {
     uint64_t bwlimit;
     uint64_t extent_max;
     uint64_t piece; /* of a read: a source in trouble serves small requests before large ones */
+    bool cautious;  /* an extent was slow */
+    unsigned quick; /* extents in a row that were not */
     uint64_t earliest_us; /* of the next claim under the bandwidth limit */
     struct slot slots[SLOTS];
     unsigned busy;
@@ -202,13 +205,24 @@ static void settle(struct slot *s)
         f->tick(f->tick_arg, left);
 }
 
-/* An extent's reads are in: were the pieces too large, or small without need? */
+/*
+ * An extent's reads are in: were the pieces too large, or small without need?  As TCP's congestion
+ * window: doubled by each quick extent at first, and with caution once one was slow.
+ */
 static void adapt_piece(struct flow *f, uint64_t took_us)
 {
-    if (took_us > SLOW_US && f->piece / 2 >= piece_min(f))
-        f->piece /= 2;
-    else if (took_us < QUICK_US && f->piece * 2 <= f->extent_max)
-        f->piece *= 2;
+    if (took_us > SLOW_US) {
+        f->cautious = true;
+        f->quick = 0;
+        if (f->piece / 2 >= piece_min(f))
+            f->piece /= 2;
+        return;
+    }
+    f->quick = took_us < QUICK_US ? f->quick + 1 : 0;
+    if (f->quick < (f->cautious ? QUICK_ROW : 1) || f->piece * 2 > f->extent_max)
+        return;
+    f->piece *= 2;
+    f->quick = 0;
 }
 
 /* All requests of the slot's state have ended: on to the next. */
