@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck disable=SC2016 # awk programs are quoted on purpose
 # demo.sh - a gateway degrades, is predicted to fail, is left in time, fails; its client never knows
 #
 # Two NBD gateways (nbdkit) on unix sockets, a director, and a client (fio) that writes and verifies
