@@ -3,6 +3,7 @@
 # The director in front of real gateways, with real clients and with raw bytes.  Its moves are in
 # safety.bats.
 load helpers
+load raw
 
 # One gateway with volume v (1 MiB of zeros), one director.
 serve()
@@ -17,91 +18,6 @@ serve()
 warnings()
 {
   grep -c "^route-director: " "$GS/director.log"
-}
-
-# ---- raw bytes ----
-
-# hex HEX...: the bytes.  be32, be64 NUMBER: as hex.
-hex()
-{
-  local IFS="" out="" i
-  local all="$*"
-  for ((i = 0; i < ${#all}; i += 2)); do
-    out+="\\x${all:i:2}"
-  done
-  printf '%b' "$out"
-}
-
-be32()
-{
-  printf '%08x' "$1"
-}
-
-be64()
-{
-  printf '%016x' "$1"
-}
-
-GREETED=00000003
-OPTION=49484156454f5054
-
-# go NAME: a client that asks for an export, as hex.
-go()
-{
-  local name
-  name=$(printf %s "$1" | od -An -tx1 -v | tr -d ' \n')
-  echo "$GREETED$OPTION$(be32 7)$(be32 $((6 + ${#name} / 2)))$(be32 $((${#name} / 2)))${name}0000"
-}
-
-# request TYPE FLAGS OFFSET LENGTH: as hex, with cookie 0123456789abcdef.
-COOKIE=0123456789abcdef
-request()
-{
-  echo "25609513$(printf '%04x%04x' "$2" "$1")$COOKIE$(be64 "$3")$(be32 "$4")"
-}
-
-# raw BYTES HEX...: sends the bytes on a connection of their own; the answer, as hex, once so many
-# BYTES of it came or the director closed.
-raw()
-{
-  local bytes=$1 pid
-  shift
-  hex "$@" >raw.in
-  socat OPEN:raw.in,rdonly,ignoreeof!!CREATE:raw.out "UNIX-CONNECT:$GATESHIFT_RUN/nbd.sock" 3>&- &
-  pid=$!
-  wait_for 10 raw_over "$pid" "$bytes"
-  kill "$pid" 2>/dev/null || true
-  wait "$pid" || true
-  od -An -tx1 -v raw.out | tr -d ' \n'
-}
-
-raw_over()
-{
-  ! kill -0 "$1" || (($(stat -c %s raw.out) >= $2))
-}
-
-# raw_end HEX...: the same, without an answer: the client goes when it has sent them.
-raw_end()
-{
-  hex "$@" | socat -t 0 - "UNIX-CONNECT:$GATESHIFT_RUN/nbd.sock" >/dev/null
-}
-
-# What the director sends until the transmission phase: greeting, export information, the end.
-HANDSHAKE_BYTES=$((18 + 20 + 12 + 20))
-
-# replies N HEX...: after go v, N replies of the transmission phase without data.
-replies()
-{
-  local n=$1 all
-  shift
-  all=$(raw $((HANDSHAKE_BYTES + 16 * n)) "$(go v)" "$@")
-  echo "${all:$((2 * HANDSHAKE_BYTES))}"
-}
-
-# error ERRNO: a simple reply, as hex.
-error()
-{
-  echo "67446698$(be32 "$1")$COOKIE"
 }
 
 # closed_with REASON: the only line in the log names it, and the director still serves.

@@ -5,6 +5,7 @@
 # shellcheck disable=SC2030,SC2031
 load helpers
 load mover
+load raw
 
 # ---- the commit ----
 
@@ -464,6 +465,33 @@ target_setup()
   wait_for 5 owner_is gw-a 1 steady
 }
 
+@test "S3: a target that lost its connections has lost what was synced, too" {
+  move_setup
+  converge
+  stop_gateway gw-b
+  wait_for 5 owner_is gw-a 1 steady
+  start_gateway gw-b
+  drive begin v 1 gw-b
+  [[ $REPLY_LINE == *" new" ]]
+  status_is dirty 1048576
+  status_is phase replicate
+}
+
+@test "S25: a client that has sent half a write does not hold up the hold, and loses nothing" {
+  move_setup
+  converge
+  raw_start half "$(go v)" "$(request 1 0 0 65536)" 0102030405060708
+  wait_for 5 status_is clients 1
+  drive hold v 1000
+  status_is inflight 0
+  drive flush v
+  prove_all
+  drive switch v 1
+  kill_hard half
+  put 7 64k 4k
+  cmp -n 65536 gw-a/v gw-b/v # nothing of it was written
+}
+
 # ---- one owner, one director ----
 
 @test "I1: a second director refuses the volume" {
@@ -511,6 +539,17 @@ target_setup()
   cmp gw-a/v gw-b/v
 }
 
+@test "I4: the director is ended during a move; the next one serves the owner" {
+  move_setup
+  converge
+  drive hold v 60000
+  stop director
+  owner_is gw-a 1 moving
+  start_director
+  put 7 0 4k
+  holds gw-a 7 0 4k
+}
+
 @test "I3: reads return the last acknowledged write over a switch" {
   move_setup 8M
   start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-1M \
@@ -536,7 +575,7 @@ target_setup()
   run ! grep -i 'error\|bad' fio.out
 }
 
-@test "I7: there and back again" {
+@test "I7: a volume whose last move is not committed is not moved" {
   move_setup
   converge
   drive hold v 5000
