@@ -4,6 +4,15 @@
 
 load helpers
 
+# The README's blocks of shell code under heading $1, without the line that builds.
+readme_code()
+{
+  awk -v heading="## $1" '
+    /^## / { inside = $0 == heading }
+    /^```/ { code = inside && $0 == "```sh"; next }
+    code && $0 != "make"' "$SRC/README.md"
+}
+
 @test "examples: each runs to its end, prints something and complains about nothing" {
   local example name
   for example in "$SRC"/examples/[0-9]*.sh; do
@@ -14,4 +23,14 @@ load helpers
     [[ -n $output ]] || { echo "$name prints nothing" && false; }
     [[ -z $stderr ]] || { echo "$name complains: $stderr" && false; }
   done
+}
+
+@test "examples: the README's pipelines run as they are pasted, and the plan names the slow gateway" {
+  unset GATESHIFT_CONFIG GATESHIFT_STATE GATESHIFT_RUN
+  ln -s "$SRC/share" "$SRC/examples" .
+  mkdir build
+  ln -s "$BUILD/bin" build/bin
+  readme_code 'Three pipelines to paste' >pasted
+  bash -o pipefail -e pasted
+  grep -q '^[^,]*,db-1,gw-a,gw-c,1,mandatory,' build/plan.csv
 }
