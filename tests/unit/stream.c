@@ -1,0 +1,256 @@
+/* links: cmd/route-director */
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Buffered connections: frames of any size go through two of them and come back as the same bytes,
+ * however the sockets cut them, while the readers pause and keep what they received.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cmd/route-director/stream.h"
+#include "common/base/clock.h"
+#include "common/base/rng.h"
+#include "common/nbd/proto.h"
+#include "tests/unit/tap.h"
+
+enum { FRAMES = 400, HEADER = 8, KEPT = 16 };
+
+/* Sends FRAMES frames from one end; the other sends each back; the first compares. */
+struct world {
+    struct loop *loop;
+    struct chunk_pool pool;
+    struct rng rng;
+    struct stream client, server;
+    struct loop_timer pause;
+    uint32_t sent, received;
+    struct slice kept[KEPT]; /* of the server's input, for a while */
+    size_t n_kept;
+    bool bad;
+    int lost;
+};
+
+/* Byte I of frame NUMBER. */
+static unsigned char pattern(uint32_t number, size_t i)
+{
+    return (unsigned char)(number * 31 + i * 7 + i / 251);
+}
+
+static size_t frame_size(struct rng *r)
+{
+    switch (rng_below(r, 8)) {
+    case 0:
+        return rng_below(r, 400 << 10);
+    case 1:
+        return rng_below(r, 40) ? 4096 : 3 << 20;
+    default:
+        return rng_below(r, 600);
+    }
+}
+
+static void send_frame(struct world *w)
+{
+    size_t size = frame_size(&w->rng);
+    unsigned char header[HEADER];
+    nbd_put32(header, w->sent);
+    nbd_put32(header + 4, (uint32_t)size);
+    CHECK(stream_send_copy(&w->client, header, sizeof(header)) == 0);
+    struct chunk *c = chunk_get(&w->pool, size + 1);
+    CHECK(c != NULL);
+    if (!c)
+        return;
+    for (size_t i = 0; i < size; i++)
+        c->data[i] = pattern(w->sent, i);
+    if (rng_below(&w->rng, 2)) {
+        CHECK(stream_send(&w->client, (struct slice){c, c->data, size}) == 0);
+    } else {
+        CHECK(stream_send_copy(&w->client, c->data, size) == 0);
+        chunk_put(&w->pool, c);
+    }
+    w->sent++;
+}
+
+/* ---- the server: sends back slices of what it received ---- */
+
+static void keep(struct world *w, struct slice sl)
+{
+    size_t i = w->n_kept < KEPT ? w->n_kept++ : rng_below(&w->rng, KEPT);
+    chunk_put(&w->pool, w->kept[i].chunk);
+    chunk_ref(sl.chunk);
+    w->kept[i] = sl;
+}
+
+static void server_input(struct stream *s)
+{
+    struct world *w = (struct world *)((char *)s - offsetof(struct world, server));
+    unsigned char *p;
+    size_t len;
+    while ((len = stream_data(s, &p)) >= HEADER) {
+        size_t frame = HEADER + nbd_get32(p + 4);
+        stream_want(s, frame); /* in one piece, as a WRITE is */
+        if (len < frame)
+            return;
+        struct slice sl = stream_cut(s, frame);
+        if (rng_below(&w->rng, 4) == 0)
+            keep(w, sl);
+        CHECK(stream_send(s, sl) == 0);
+        stream_want(s, HEADER);
+    }
+    if (rng_below(&w->rng, 4) == 0)
+        stream_pause(s, true);
+}
+
+/* ---- the client ---- */
+
+static void client_input(struct stream *s)
+{
+    struct world *w = (struct world *)((char *)s - offsetof(struct world, client));
+    unsigned char *p;
+    size_t len;
+    while ((len = stream_data(s, &p)) >= HEADER && len >= HEADER + nbd_get32(p + 4)) {
+        uint32_t size = nbd_get32(p + 4);
+        w->bad |= nbd_get32(p) != w->received;
+        for (size_t i = 0; i < size; i++)
+            w->bad |= p[HEADER + i] != pattern(w->received, i);
+        stream_eat(s, HEADER + size);
+        if (++w->received == FRAMES || w->bad)
+            loop_stop(w->loop);
+    }
+    stream_want(s, len < HEADER ? HEADER : HEADER + nbd_get32(p + 4));
+    while (w->sent < FRAMES && stream_unsent(s) < 1 << 20)
+        send_frame(w);
+}
+
+static void client_drained(struct stream *s)
+{
+    struct world *w = (struct world *)((char *)s - offsetof(struct world, client));
+    if (w->sent < FRAMES && stream_unsent(s) < 1 << 20)
+        send_frame(w);
+}
+
+static void server_lost(struct stream *s, int err)
+{
+    struct world *w = (struct world *)((char *)s - offsetof(struct world, server));
+    w->lost = err ? err : 1;
+    stream_close(s);
+    stream_close(s);
+    loop_stop(w->loop);
+}
+
+static void client_lost(struct stream *s, int err)
+{
+    struct world *w = (struct world *)((char *)s - offsetof(struct world, client));
+    w->lost = err ? err : 1;
+    loop_stop(w->loop);
+}
+
+/* Wakes up whoever paused. */
+static void resume(struct loop_timer *t)
+{
+    struct world *w = (struct world *)((char *)t - offsetof(struct world, pause));
+    stream_pause(&w->server, false);
+    loop_timer_set(w->loop, t, clock_mono_us() + 500, resume);
+}
+
+/* ---- both ---- */
+
+static const struct stream_ops client_ops = {client_input, client_lost, client_drained};
+static const struct stream_ops server_ops = {server_input, server_lost, NULL};
+
+static void world_init(struct world *w, uint64_t seed)
+{
+    int fd[2];
+    *w = (struct world){.loop = loop_new()};
+    rng_init(&w->rng, seed);
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
+    CHECK(stream_open(&w->client, w->loop, &w->pool, fd[0], false, &client_ops) == 0);
+    CHECK(stream_open(&w->server, w->loop, &w->pool, fd[1], false, &server_ops) == 0);
+}
+
+static void world_release(struct world *w)
+{
+    loop_timer_cancel(w->loop, &w->pause);
+    stream_close(&w->client);
+    stream_close(&w->server);
+    for (size_t i = 0; i < w->n_kept; i++)
+        chunk_put(&w->pool, w->kept[i].chunk);
+    chunk_pool_release(&w->pool);
+    loop_free(w->loop);
+}
+
+static void test_echo(uint64_t seed)
+{
+    struct world w;
+    world_init(&w, seed);
+    resume(&w.pause);
+    send_frame(&w);
+    CHECK(loop_run(w.loop) == 0);
+    CHECK(!w.bad && !w.lost);
+    CHECK_EQ_U64(w.received, FRAMES);
+    if (test_state()->failed)
+        fprintf(stderr, "seed %" PRIu64 "\n", seed);
+    world_release(&w);
+}
+
+static void test_the_other_side_closes(void)
+{
+    struct world w;
+    world_init(&w, 1);
+    stream_close(&w.client);
+    CHECK(!stream_is_open(&w.client));
+    CHECK(loop_run(w.loop) == 0);
+    CHECK(w.lost == 1);
+    world_release(&w);
+}
+
+static void test_ring_of_slices(void)
+{
+    struct chunk_pool pool = {.kept_bytes = 0};
+    struct outq q = {.n = 0};
+    struct slice sl;
+    struct chunk *c = chunk_get(&pool, 1000);
+    size_t in = 0, out = 0;
+    for (size_t round = 1; round < 60; round++) {
+        for (size_t i = 0; i < round; i++)
+            CHECK(outq_push(&q, (struct slice){chunk_ref(c), c->data, in++}) == 0);
+        for (size_t i = 0; i < round / 2; i++) {
+            CHECK(outq_pop(&q, &sl) && sl.len == out++);
+            chunk_put(&pool, sl.chunk);
+        }
+    }
+    CHECK_EQ_U64(q.n, in - out);
+    CHECK_EQ_U64(c->refs, 1 + in - out);
+    outq_release(&q, &pool);
+    CHECK_EQ_U64(c->refs, 1);
+    CHECK(!outq_pop(&q, &sl));
+    chunk_put(&pool, c);
+    chunk_pool_release(&pool);
+}
+
+static void test_chunks(void)
+{
+    struct chunk_pool pool = {.kept_bytes = 0};
+    CHECK(chunk_get(&pool, (size_t)CHUNK_MAX + 1) == NULL);
+    struct chunk *c = chunk_get(&pool, CHUNK_SIZE + 1);
+    CHECK_EQ_U64(c->size, 2 * CHUNK_SIZE);
+    CHECK((uintptr_t)c->data % CHUNK_ALIGN == 0);
+    chunk_put(&pool, c);
+    CHECK(chunk_get(&pool, 2 * CHUNK_SIZE) == c); /* kept, and given again */
+    CHECK_EQ_U64(pool.kept_bytes, 0);
+    chunk_put(&pool, c);
+    chunk_put(&pool, NULL);
+    chunk_pool_release(&pool);
+    CHECK_EQ_U64(pool.kept_bytes, 0);
+}
+
+int main(void)
+{
+    test_begin("stream");
+    test_chunks();
+    test_ring_of_slices();
+    for (uint64_t seed = 1; seed <= 4; seed++)
+        test_echo(seed);
+    test_the_other_side_closes();
+    return test_done();
+}
