@@ -4,7 +4,8 @@
  * at a time.  What copying and proving have in common.
  *
  * The order that makes it safe: everything a decision rests on is read after the claim was
- * answered, and a claim is settled only when every reply of its requests is in (safety.md, S6).
+ * answered, and a claim is settled only when every reply of its requests is in (S6 of
+ * gateshift-safety(7)).
  */
 #ifndef EXEC_FLOW_H
 #define EXEC_FLOW_H

@@ -4,7 +4,7 @@
  *
  * Each row is a migration: redirect, replicate, hand over, retire (move.h), with a journal of its
  * own, so that a run that was killed is gone on with by --resume.  The director makes the commit;
- * this command copies, proves and asks for it (safety.md, S1, S5-S8, S15).
+ * this command copies, proves and asks for it (gateshift-safety(7): S1, S5-S8, S15).
  */
 #include <errno.h>
 #include <poll.h>

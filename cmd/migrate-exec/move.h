@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One migration, driven: redirect, replicate, hand over, retire (design.md, "A migration").
+ * One migration, driven: redirect, replicate, hand over, retire (gateshift(7)).
  *
  *     prepare ─ begin ─ replicate ─ mirror ─ { converge ─ hold … switch } ─ retire
  *
@@ -129,7 +129,7 @@ enum outcome move_drive(struct move *m, bool resumed);
 
 /*
  * After the owner has changed: says so, and has the source flushed and let go by the director, or
- * flushed by ourselves if no director has it open any more (safety.md, S5).
+ * flushed by ourselves if no director has it open any more (S5).
  */
 enum outcome move_finish(struct move *m);
 /* Only the second half, if the journal has the first already. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The proving job: synced extents are read from both gateways and compared byte by byte.  Equal
- * ones are reported as proved; the director keeps the bit and clears it at any write (safety.md,
- * S8).
+ * ones are reported as proved; the director keeps the bit and clears it at any write (S8).
  */
 #ifndef EXEC_PROOF_H
 #define EXEC_PROOF_H

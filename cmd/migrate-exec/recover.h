@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Migrations that were begun before: go on, end, let the old copy go.  What is true is asked of
- * the store, the live director and the journal, in that order (safety.md, S15).
+ * the store, the live director and the journal, in that order (S15).
  */
 #ifndef EXEC_RECOVER_H
 #define EXEC_RECOVER_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A volume's move: the second leg, the block states, the hold and the switch (design.md, "A
- * migration").  The verbs of the control socket arrive here; who carries them out is in migrate-exec.
+ * A volume's move: the second leg, the block states, the hold and the switch
+ * (gateshift(7), "A MIGRATION").  The verbs of the control socket arrive here; who carries them out
+ * is in migrate-exec.
  *
  *   OPENING ▶ RECORDING ▶ COPYING ▶ HELD ▶ COMMIT ▶ RETIRE
  *      │          │          │   ◀────┘      │ ▶ DOUBT ▶ (either side)

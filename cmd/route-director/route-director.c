@@ -5,7 +5,7 @@
  * A single-threaded event loop (epoll) terminates the fixed newstyle handshake towards clients,
  * looks the volume's owner up in the route store, negotiates with it and forwards requests and
  * replies; a second leg, driven over the control socket, moves a volume without the clients
- * noticing (design.md, "A migration"; safety.md S1–S8).
+ * noticing (gateshift-safety(7)).
  */
 #include <errno.h>
 #include <netinet/in.h>

@@ -45,7 +45,7 @@ const char *nbd_export_error(const struct nbd_export *e);
 /*
  * Called from nbd_export_wait() when a request has ended.  RESULT is 0, the server's error as -errno,
  * or -ENOTCONN: the connection ended with the request unanswered, so a write may still happen, or
- * happen later (safety.md, S2).  It may start new requests.
+ * happen later (S2).  It may start new requests.
  */
 typedef void nbd_export_done(void *arg, int result);
 
