@@ -76,7 +76,9 @@ int journal_each(const char *state, const char *id, int (*fn)(const struct event
 /* The last event of ID's journal: 1, 0 (none yet), or -errno as journal_each(). */
 int journal_last(const char *state, const char *id, struct event *out);
 
-/* The ids of all journals in the folder STATE, sorted; freed by journal_ids_free().  0 or -errno. */
+/*
+ * The ids of all journals in the folder STATE, sorted; freed by journal_ids_free().  0 or -errno.
+ */
 int journal_ids(const char *state, char ***ids, size_t *n);
 void journal_ids_free(char **ids, size_t n);
 

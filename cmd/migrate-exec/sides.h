@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The two gateways of a move: connections of our own, and the checks that it is safe to use them. */
+/*
+ * The two gateways of a move: connections of our own, and the checks that it is safe to use them.
+ */
 #ifndef EXEC_SIDES_H
 #define EXEC_SIDES_H
 

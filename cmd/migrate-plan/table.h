@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Text in aligned columns; holds all of it until it is printed.  Ends the program without memory. */
+/*
+ * Text in aligned columns; holds all of it until it is printed.  Ends the program without memory.
+ */
 #ifndef GS_MIGRATE_PLAN_TABLE_H
 #define GS_MIGRATE_PLAN_TABLE_H
 

@@ -11,7 +11,9 @@ struct accesslog;
 int accesslog_open(struct director *d, const char *path, struct accesslog **out);
 /* Writes what is left. */
 void accesslog_close(struct accesslog *log);
-/* Closes and opens the file anew (after it was renamed).  0 or -errno; then it goes on as before. */
+/*
+ * Closes and opens the file anew (after it was renamed).  0 or -errno; then it goes on as before.
+ */
 int accesslog_reopen(struct accesslog *log);
 
 /* R has ended at NOW_US.  LOG may be NULL. */

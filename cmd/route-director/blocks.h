@@ -40,8 +40,8 @@ void blocks_free(struct blocks *b);
 /*
  * Claims the next extent of at most MAX bytes for DRIVER (an identity, never dereferenced).
  * CLAIM_COPY: adjacent dirty blocks, which become COPYING; CLAIM_PROVE: adjacent unproved pages of
- * synced blocks.  Goes round the volume.  Returns the claim's number (> 0) and fills the extent; 0: nothing to claim
- * now; -ENOMEM.
+ * synced blocks.  Goes round the volume.  Returns the claim's number (> 0) and fills the extent; 0:
+ * nothing to claim now; -ENOMEM.
  */
 int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const void *driver,
                      uint64_t *offset, uint64_t *length);
@@ -81,7 +81,9 @@ size_t blocks_driver_gone(struct blocks *b, const void *driver, uint64_t until_u
 /* Makes dirty what is haunted no longer at NOW_US.  Returns when to look again; 0: nothing left. */
 uint64_t blocks_exorcise(struct blocks *b, uint64_t now_us);
 
-/* A data-changing command arrives.  Is every block it touches SYNCED, so that it can be mirrored? */
+/*
+ * A data-changing command arrives.  Is every block it touches SYNCED, so that it can be mirrored?
+ */
 bool blocks_all_synced(const struct blocks *b, uint64_t offset, uint64_t length);
 
 /*

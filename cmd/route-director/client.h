@@ -8,7 +8,9 @@
 
 struct client;
 
-/* Serves the accepted descriptor FD (non-blocking), taking it over; NAME is for logs and records. */
+/*
+ * Serves the accepted descriptor FD (non-blocking), taking it over; NAME is for logs and records.
+ */
 void client_new(struct director *d, int fd, const char *name);
 
 /* Closes the connection and leaves its volume; what is in flight goes on without it. */

@@ -331,6 +331,8 @@ int main(int argc, char **argv)
     stop(&d);
     buf_release(&control);
     buf_release(&spec);
-    /* Not by return: what open volumes and clients hold hangs on D, which a leak checker then sees. */
+    /*
+     * Not by return: what open volumes and clients hold hangs on D, which a leak checker then sees.
+     */
     exit(r < 0 ? EX_OSERR : 0);
 }

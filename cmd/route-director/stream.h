@@ -18,7 +18,9 @@ struct stream;
 struct stream_ops {
     /* There is new input: stream_data() … stream_eat().  May close the stream. */
     void (*input)(struct stream *s);
-    /* The other side closed (0) or failed (-errno).  Called once; the owner calls stream_close(). */
+    /*
+     * The other side closed (0) or failed (-errno).  Called once; the owner calls stream_close().
+     */
     void (*lost)(struct stream *s, int err);
     /* The output queue shrank; may be NULL. */
     void (*drained)(struct stream *s);

@@ -3,8 +3,8 @@
  * What is remembered of the accesses: hourly demand per volume and client site, decayed heat per
  * segment of a volume and hour of the day, and the share each gateway served.
  *
- * All of it is sums, so the order in which records come does not matter.  Decay halves at the turn of
- * a week (counted from the epoch), that is, by exact powers of two: it loses no bits either.
+ * All of it is sums, so the order in which records come does not matter.  Decay halves at the turn
+ * of a week (counted from the epoch), that is, by exact powers of two: it loses no bits either.
  *
  * Memory a volume: at most DEMAND_SITES · keep hours · 8 bytes (with 13 weeks: 0.5 MiB; two sites:
  * 34 KiB), and DEMAND_SEGMENTS · 600 bytes (0.6 MiB) once every segment was touched.

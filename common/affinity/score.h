@@ -16,10 +16,10 @@
 #define SCORE_NEUTRAL 0.5
 
 /*
- * Closeness of one client site to N gateways, into OUT.  RTT_US holds round-trip times, NaN where no
- * row says: such a gateway counts as the farthest known one.  Where none is known, SAME_SITE decides:
- * 1 in the client's own site, else SCORE_NEUTRAL.  SCALE_US is L (> 0): differences well below it
- * do not count.
+ * Closeness of one client site to N gateways, into OUT.  RTT_US holds round-trip times, NaN where
+ * no row says: such a gateway counts as the farthest known one.  Where none is known, SAME_SITE
+ * decides: 1 in the client's own site, else SCORE_NEUTRAL.  SCALE_US is L (> 0): differences well
+ * below it do not count.
  */
 void score_closeness(const double *rtt_us, const bool *same_site, size_t n, double scale_us,
                      double *out);

@@ -47,7 +47,9 @@ void seen_release(struct seen *s);
 /* Must this record be counted?  1 (it is noted), 0 (skip it), or -ENOMEM. */
 int seen_new(struct seen *s, double time, uint64_t digest);
 
-/* Ends the run: what was counted belongs to the earlier runs now.  0 or -ENOMEM (S is unchanged). */
+/*
+ * Ends the run: what was counted belongs to the earlier runs now.  0 or -ENOMEM (S is unchanged).
+ */
 int seen_settle(struct seen *s);
 
 #endif

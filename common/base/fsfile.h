@@ -15,9 +15,9 @@ int fsfile_read(const char *path, size_t max, struct buf *out);
 
 /*
  * Replaces PATH by LEN bytes: temporary name in the same folder, fsync, rename, fsync of the
- * folder.  The new file has the old one's mode and owner; where they cannot be kept (-EPERM) nothing
- * is replaced.  On failure (-errno) the old file is untouched and no temporary file is left; only
- * a failed fsync of the folder comes after the rename.
+ * folder.  The new file has the old one's mode and owner; where they cannot be kept (-EPERM)
+ * nothing is replaced.  On failure (-errno) the old file is untouched and no temporary file is
+ * left; only a failed fsync of the folder comes after the rename.
  */
 int fsfile_replace(const char *path, const void *data, size_t len);
 

@@ -58,7 +58,9 @@ struct model_point {
  */
 int model_fit(struct series s, uint64_t seed, struct model *out);
 
-/* Forecasts the H hours behind S with M, which may have been fitted to an older S.  0 or -ENOMEM. */
+/*
+ * Forecasts the H hours behind S with M, which may have been fitted to an older S.  0 or -ENOMEM.
+ */
 int model_predict(const struct model *m, struct series s, size_t h, struct model_point *out);
 
 /*

@@ -43,9 +43,9 @@ const struct nbd_export_info *nbd_export_info(const struct nbd_export *e);
 const char *nbd_export_error(const struct nbd_export *e);
 
 /*
- * Called from nbd_export_wait() when a request has ended.  RESULT is 0, the server's error as -errno,
- * or -ENOTCONN: the connection ended with the request unanswered, so a write may still happen, or
- * happen later (S2).  It may start new requests.
+ * Called from nbd_export_wait() when a request has ended.  RESULT is 0, the server's error as
+ * -errno, or -ENOTCONN: the connection ended with the request unanswered, so a write may still
+ * happen, or happen later (S2).  It may start new requests.
  */
 typedef void nbd_export_done(void *arg, int result);
 

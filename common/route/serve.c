@@ -35,7 +35,9 @@ static int make_folder(const char *state)
     return n < 0 || (size_t)n >= sizeof(dir) ? -ENAMETOOLONG : fsfile_mkdirs(dir);
 }
 
-/* The file's first line is the control path; this second one goes when a director let go in order. */
+/*
+ * The file's first line is the control path; this second one goes when a director let go in order.
+ */
 static const char mark[] = "in use\n";
 
 static int read_file(int fd, char text[PATH_MAX + sizeof(mark)])

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A route log of any bytes.  Held to: what is read stands in a whole line with a good checksum; what
- * can be read can be changed, keeps all else, and reads alike after a rewrite; what is damaged stays
- * as it is, byte for byte.
+ * A route log of any bytes.  Held to: what is read stands in a whole line with a good checksum;
+ * what can be read can be changed, keeps all else, and reads alike after a rewrite; what is damaged
+ * stays as it is, byte for byte.
  *
  * The first byte says whether the rest is taken as it is, or as lines that get a header and their
  * checksums here, so that the fuzzer comes past these.

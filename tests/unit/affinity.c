@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Counting, scoring, spreading and saving of demand: mostly properties, on seeded random records. */
+/*
+ * Counting, scoring, spreading and saving of demand: mostly properties, on seeded random records.
+ */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>

@@ -4,7 +4,8 @@
  * The block states in a small world with data: client writes that reach the two copies at any
  * moment between arrival and end, copiers and provers that read and write page by page, copiers
  * that die with writes on their way.  Whatever the interleaving: a volume that counts as complete
- * is equal on both sides, and a proof finds no difference but one that a write explains (S2, S6-S8).
+ * is equal on both sides, and a proof finds no difference but one that a write explains (S2,
+ * S6-S8).
  */
 #include <errno.h>
 

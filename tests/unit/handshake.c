@@ -163,7 +163,9 @@ static struct talk start_talk(void)
     return t;
 }
 
-/* The whole of IN at once, cut in two at every place, and byte for byte: WANT and STEP each time. */
+/*
+ * The whole of IN at once, cut in two at every place, and byte for byte: WANT and STEP each time.
+ */
 static void expect_talk(const struct buf *in, const struct buf *want, int step, size_t eaten)
 {
     for (size_t cut = 0; cut <= in->len + 1; cut++) {
