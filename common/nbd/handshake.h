@@ -32,7 +32,7 @@ enum nbd_server_step {
     NBD_SERVER_EXPORT, /* the client asks for .name: _answer() or _refuse(), then feed on */
     NBD_SERVER_LIST,   /* the client asks for the exports: _list() */
     NBD_SERVER_DONE,   /* the transmission phase begins with the next byte */
-    NBD_SERVER_ABORT, /* the client said good-bye; send what is in OUT and close */
+    NBD_SERVER_ABORT,  /* the client said good-bye; send what is in OUT and close */
 };
 
 struct nbd_server {
