@@ -224,6 +224,15 @@ unserved()
   [[ $(warnings) == 0 ]]
 }
 
+@test "route-director: what was asked before a disconnect is answered" {
+  serve
+  local answer
+  answer=$(raw 100000 "$(go v)" "$(request 0 0 0 4096)" "$(request 3 0 0 0)" "$(request 2 0 0 0)")
+  [[ ${#answer} == $((2 * (HANDSHAKE_BYTES + 16 + 4096 + 16))) ]]
+  [[ $answer == *"$(error 0)"* ]]
+  wait_for 5 unserved v
+}
+
 @test "route-director: unaligned requests are refused where the gateway has a minimum block size" {
   make_volume gw-a v 1M
   start_gateway gw-a --filter=blocksize-policy blocksize-minimum=4096 blocksize-error-policy=error

@@ -14,7 +14,7 @@ enum client_state {
     CLIENT_OPENING, /* waits for the volume it asked for */
     CLIENT_LISTING, /* waits for the store's list */
     CLIENT_SERVED,
-    CLIENT_CLOSING, /* nothing more is read; goes when all is sent */
+    CLIENT_CLOSING, /* nothing more is read; goes when all is answered and sent */
     CLIENT_GONE,
 };
 
@@ -80,13 +80,18 @@ static void refuse(struct client *c, const char *why)
     client_drop(c);
 }
 
-/* Sends what is queued, then closes. */
+static void go_if_done(struct client *c)
+{
+    if (c->state == CLIENT_CLOSING && !c->inflight && !stream_unsent(&c->stream))
+        client_drop(c);
+}
+
+/* Answers what was asked, sends what is queued, then closes. */
 static void leave(struct client *c)
 {
     c->state = CLIENT_CLOSING;
     stream_pause(&c->stream, true);
-    if (!stream_unsent(&c->stream))
-        client_drop(c);
+    go_if_done(c);
 }
 
 void client_link(struct client *c, struct client **list)
@@ -233,6 +238,7 @@ void client_answer(struct client *c, struct request *r)
     else
         send_simple(c, r->nbd.cookie, r->error);
     maybe_resume(c);
+    go_if_done(c);
 }
 
 /* ---- requests ---- */
@@ -275,7 +281,7 @@ static void take_requests(struct client *c)
             return;
         }
         if (n.type == NBD_CMD_DISC) {
-            client_drop(c);
+            leave(c);
             return;
         }
         size_t wire = NBD_REQUEST_LEN;
@@ -447,10 +453,8 @@ static void on_lost(struct stream *s, int err)
 static void on_drained(struct stream *s)
 {
     struct client *c = client_of(s);
-    if (c->state == CLIENT_CLOSING && !stream_unsent(s))
-        client_drop(c);
-    else
-        maybe_resume(c);
+    maybe_resume(c);
+    go_if_done(c);
 }
 
 static void on_deadline(struct loop_timer *t)
