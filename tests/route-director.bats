@@ -179,6 +179,35 @@ unserved()
   closed_with "option too long"
 }
 
+@test "route-director: clients that find no descriptor free wait for one, and the CPU is left alone" {
+  serve --handshake-timeout 2s
+  prlimit --pid "${PIDS[director]}" --nofile=24
+  local i
+  for i in {1..20}; do
+    raw_start "idle$i" "$GREETED"
+  done
+  wait_for 5 out_of_descriptors
+  local before
+  before=$(ticks)
+  sleep 0.5
+  (($(ticks) - before < 20)) # of 100 a second
+  nbdinfo --size "$(director_uri v)"
+}
+
+# All 24, but one perhaps; the processor time so far, in ticks.
+out_of_descriptors()
+{
+  local open=("/proc/${PIDS[director]}/fd/"*)
+  ((${#open[@]} >= 23))
+}
+
+ticks()
+{
+  local stat
+  read -ra stat <"/proc/${PIDS[director]}/stat"
+  echo $((stat[13] + stat[14]))
+}
+
 @test "route-director: a handshake that stops half-way is nobody's business" {
   serve
   raw_end "$GREETED" "${OPTION:0:6}"

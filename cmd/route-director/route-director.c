@@ -33,7 +33,8 @@
 #include "quarantine.h"
 #include "storejobs.h"
 
-enum { LISTEN_MAX = 16 };
+/* REST_US: between two looks at who wants in, while there is no descriptor for anybody. */
+enum { LISTEN_MAX = 16, REST_US = 100000 };
 
 struct opts {
     struct settings set;
@@ -45,6 +46,7 @@ struct opts {
 /* A listening socket. */
 struct door {
     struct loop_fd io;
+    struct loop_timer rest; /* while no descriptor is free */
     struct director *d;
     const char *spec;
     bool control;
@@ -177,6 +179,20 @@ static bool may_control(int fd)
            (cred.uid == 0 || cred.uid == geteuid());
 }
 
+static void rested(struct loop_timer *t)
+{
+    struct door *door = (struct door *)((char *)t - offsetof(struct door, rest));
+    loop_events(door->d->loop, &door->io, EPOLLIN);
+}
+
+/* Nobody can be let in now; who waits would wake the loop again and again. */
+static void rest(struct door *door)
+{
+    struct loop *loop = door->d->loop;
+    if (loop_timer_set(loop, &door->rest, loop_now_us(loop) + REST_US, rested) == 0)
+        loop_events(loop, &door->io, 0);
+}
+
 static void on_knock(struct loop_fd *io, uint32_t events)
 {
     struct door *door = (struct door *)((char *)io - offsetof(struct door, io));
@@ -184,8 +200,11 @@ static void on_knock(struct loop_fd *io, uint32_t events)
     int one = 1;
     (void)events;
     int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0)
-        return; /* the client went away, or no descriptor is free: it may knock again */
+    if (fd < 0) {
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+            rest(door);
+        return; /* or the client went away */
+    }
     if (!door->control) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
         name_client(fd, name, sizeof(name));
@@ -215,6 +234,7 @@ static void open_door(struct director *d, struct door *door, const char *spec, b
 static void close_door(struct director *d, struct door *door)
 {
     int fd = door->io.fd;
+    loop_timer_cancel(d->loop, &door->rest);
     loop_del(d->loop, &door->io);
     close(fd);
     if (strncmp(door->spec, "unix:", 5) == 0)
