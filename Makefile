@@ -12,7 +12,7 @@
 #           dist        build/gateshift-VERSION.tar.gz of what git tracks
 #           clean       everything built
 #
-# knobs:    CC, CPPFLAGS, CFLAGS, LDFLAGS, LIBS; WERROR=1 makes warnings errors
+# knobs:    CC, CPPFLAGS, CFLAGS, LDFLAGS, LIBS; WERROR=1 makes warnings errors; V=1 shows commands
 #           BUILD=DIR           the objects' folder (build)
 #           PREFIX, DESTDIR     where install goes (/usr/local, empty)
 #           T="tests/x.bats …"  which bats files (all)
@@ -46,11 +46,14 @@ bins       := $(commands:%=$(BUILD)/bin/%)
 
 all: $(bins)
 
+# $(call say,WORD) stands before a recipe's command: the command, or WORD and the target.
+say = $(if $(V),,@$(if $(findstring s,$(firstword -$(MAKEFLAGS))),,printf '  %-4s %s\n' '$(1)' '$@';))
+
 # ---- compiling ----
 
 $(BUILD)/%.o: %.c $(BUILD)/.flags
 	@mkdir -p $(@D)
-	$(CC) $(cppflags) $(cflags) -MMD -MP -c -o $@ $<
+	$(call say,CC)$(CC) $(cppflags) $(cflags) -MMD -MP -c -o $@ $<
 
 # Only this object knows version and paths, so that another PREFIX recompiles nothing else.
 $(BUILD)/common/base/opts.o: cppflags += $(place)
@@ -67,7 +70,7 @@ FORCE:
 
 $(BUILD)/libcommon.a: $(common_obj)
 	@rm -f $@
-	ar rcs $@ $^
+	$(call say,AR)ar rcs $@ $^
 
 # ---- linking ----
 
@@ -83,7 +86,7 @@ linked   = $(foreach n,$(links_of),\
 define program
 $(BUILD)/$(1): $(2) $(BUILD)/libcommon.a
 	@mkdir -p $$(@D)
-	$$(CC) $$(cflags) $$(LDFLAGS) $(4) -o $$@ $$^ $(3)
+	$$(call say,LINK)$$(CC) $$(cflags) $$(LDFLAGS) $(4) -o $$@ $$^ $(3)
 endef
 $(foreach c,$(commands),$(eval $(call program,bin/$(c),$(patsubst %.c,$(BUILD)/%.o,\
     $(wildcard cmd/$(c)/*.c)),$(call libs_of,cmd/$(c)))))

@@ -501,10 +501,11 @@ complete_on_owner()
   fleet 4M
   kill_hard director
   stop_gateway gw-a
-  # What is in flight when the hold begins takes its time, and so does the hold.
+  # What is in flight when the hold begins takes its time, and so does the hold.  The writer asks
+  # for more than its four requests at a time can have, so that some always are.
   start_gateway gw-a --filter=delay wdelay=300ms
   start_director --quarantine 200ms
-  writer 6 10
+  writer 3 20
   start exec migrate-exec --window 2000 <(plan gw-a gw-b 1)
   wait_for 20 in_phase handover hold
   kill_hard exec
