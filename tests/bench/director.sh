@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # director.sh: route-director between an NBD client and its gateway, against no proxy at all
-# (direct), HAProxy as a TCP proxy, and itself while it writes an access log (logging).  Client: fio's nbd engine; gateway: nbdkit's memory plugin.
+# (direct), HAProxy as a TCP proxy, nbdkit's nbd plugin, qemu-storage-daemon, and itself while it
+# writes an access log (logging).  Client: fio's nbd engine; gateway: nbdkit's memory plugin.
 set -u
 
 rounds=${BENCH_ROUNDS:-5} seconds=${BENCH_SECONDS:-2}
@@ -65,6 +66,19 @@ END
   serve haproxy env LISTEN_PORT=%p haproxy -db -f "$dir/haproxy.cfg"
 }
 
+start_nbdkit()
+{
+  serve nbdkit nbdkit -f -i 127.0.0.1 -p %p nbd uri="nbd://127.0.0.1:$gateway_port/vol"
+}
+
+start_qemu-storage-daemon()
+{
+  serve qemu-storage-daemon qemu-storage-daemon \
+    --blockdev driver=nbd,node-name=vol,export=vol,server.type=inet,server.host=127.0.0.1,server.port="$gateway_port" \
+    --nbd-server addr.type=inet,addr.host=127.0.0.1,addr.port=%p,max-connections=0 \
+    --export type=nbd,id=vol,node-name=vol,name=vol,writable=on
+}
+
 # start_director NAME OPTION...: each with a route store of its own.
 start_director()
 {
@@ -122,7 +136,7 @@ summary()
     END {
       for (peer in seen)
         if (peer != "director")
-          printf "%-18s %-10s %-20s %8s %8s\n", label, peer, column("rate", peer),
+          printf "%-14s %-20s %-18s %8s %8s\n", label, peer, column("rate", peer),
             column("cpu", "director"), peer == "direct" ? "-" : column("cpu", peer) | "sort"
     }' "$dir/samples"
 }
@@ -134,19 +148,21 @@ done
 serve gateway nbdkit -f -i 127.0.0.1 -p %p --filter=noextents memory 256M
 gateway_port=$port
 peers=("direct $port $pid")
-if command -v haproxy >/dev/null; then
-  start_haproxy
-  peers+=("haproxy $port $pid")
-else
-  echo 'director: haproxy: skipped, not installed'
-fi
+for peer in haproxy nbdkit qemu-storage-daemon; do
+  if command -v "$peer" >/dev/null; then
+    "start_$peer"
+    peers+=("$peer $port $pid")
+  else
+    echo "director: $peer: skipped, not installed"
+  fi
+done
 start_director director
 peers+=("director $port $pid")
 start_director logging --access-log "$dir/access.csv"
 peers+=("logging $port $pid")
 
 echo "director: I/O rate through route-director as a ratio to each peer's, TCP, $rounds rounds of $seconds s"
-printf '%-18s %-10s %-20s %8s %8s\n' workload peer 'ratio (min-max)' 'CPU µs' "peer's"
+printf '%-14s %-20s %-18s %8s %8s\n' workload peer 'ratio (min-max)' 'CPU µs' "peer's"
 for workload in 'randread 4k 32' 'randwrite 4k 32' 'read 1M 4' 'write 1M 4'; do
   read -r rw block depth <<<"$workload"
   : >"$dir/samples"
