@@ -497,6 +497,47 @@ complete_on_owner()
   ((n > 2 && n < 20))
 }
 
+# commit_cut_short: commits v-2 (gw-a to gw-b), killed when only its last event is missing.
+commit_cut_short()
+{
+  local n
+  migrate-exec <(plan gw-a gw-b 1) >/dev/null
+  for ((n = 1; n < 10; n++)); do
+    [[ $(owner) != "gw-b 2 steady" ]] || break
+    GS_FAULT=sync:$n:kill LD_PRELOAD=$INJECT migrate-exec --commit v-2 >out 2>&1 || true
+  done
+  [[ $(owner) == "gw-b 2 steady" && $(last_event) == retire,begin ]]
+}
+
+@test "I4: an interrupted --commit that is run again leaves the next move's target alone" {
+  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
+    skip "built with a sanitizer"
+  fi
+  fleet 1M
+  commit_cut_short
+  start exec migrate-exec --bwlimit 1M <(plan gw-b gw-a 2)
+  wait_for 10 in_phase redirect begin v-3
+  wait_for 10 test -e gw-a/v
+  run --separate-stderr -0 migrate-exec --resume v-2
+  [[ ${lines[1]} == *,committed,*"let go on gw-a before an interruption" ]]
+  ends_with 0 exec
+  [[ $(owner) == "gw-a 3 uncommitted" && -e gw-a/v ]]
+  cmp original gw-a/v
+}
+
+@test "S15: --commit of a switch that is not in the journal yet says to resume first" {
+  fleet 64K
+  start exec migrate-exec --bwlimit 4K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  kill_hard director
+  # As if the director had committed and both had died before anybody heard of it.
+  route-set v gw-b --force >/dev/null
+  run --separate-stderr -75 migrate-exec --commit v-2
+  [[ $stderr == "migrate-exec: cannot commit 'v-2' before migrate-exec --resume v-2: "* ]]
+  [[ -e gw-a/v ]]
+}
+
 @test "I4: kill -9 in the hold, under a writer: no byte is lost" {
   fleet 4M
   kill_hard director

@@ -159,8 +159,7 @@ static enum outcome report(struct move *m, enum outcome o)
 {
     if (o == MANUAL || o == DEFERRED)
         move_event(m, m->ending, "%s", m->why);
-    if (o == MANUAL || o == DEFERRED || o == UNAVAILABLE)
-        err_warn("'%s': %s", m->id, m->why);
+    err_warn("'%s': %s", m->id, m->why);
     return o;
 }
 
@@ -198,32 +197,47 @@ static enum outcome make_cold(struct move *m, const struct story *s, char *what,
     return GO;
 }
 
-/* The route becomes steady; the director that has the volume open is told. */
+/* The director that has the volume open reads the route again. */
+static void tell_director(struct move *m)
+{
+    int r = m->director ? director_reload(m->director) : 0;
+    if (r < 0 && r != -ENOENT)
+        err_warn("director did not reload '%s': %s", m->volume, director_error(m->director));
+}
+
+/* The route becomes steady. */
 static enum outcome settle_route(struct move *m, struct route *route)
 {
-    if (route->state != ROUTE_STATE_STEADY) {
-        int state = (int)route->state;
-        route->state = ROUTE_STATE_STEADY;
-        route->target[0] = 0;
-        route->time = clock_now();
-        int r = route_store_cas(m->exec->store, route->epoch, state, route, -1);
-        if (r < 0) {
-            err_warn("cannot commit '%s': route store: %s", m->id, err_text(r));
-            return DEFERRED;
-        }
+    int state = (int)route->state;
+    route->state = ROUTE_STATE_STEADY;
+    route->target[0] = 0;
+    route->time = clock_now();
+    int r = route_store_cas(m->exec->store, route->epoch, state, route, -1);
+    if (r < 0) {
+        err_warn("cannot commit '%s': route store: %s", m->id, err_text(r));
+        return DEFERRED;
     }
-    if (m->director) {
-        int r = director_reload(m->director);
-        if (r < 0 && r != -ENOENT)
-            err_warn("director did not reload '%s': %s", m->volume, director_error(m->director));
-    }
+    tell_director(m);
     return GO;
+}
+
+/*
+ * An earlier commit got as far as the route.  Only the last event is missing: whatever the source
+ * has now may be the export of a move that began since, so nothing there is touched.
+ */
+static enum outcome commit_settled(struct move *m)
+{
+    tell_director(m);
+    int r = move_event(m, EVENT_COMMITTED, "let go on %s before an interruption", m->source);
+    return r < 0 ? DEFERRED : SWITCHED;
 }
 
 static enum outcome commit_switched(struct move *m, const struct story *s, struct route *route)
 {
     char what[200];
     m->phase = PHASE_RETIRE;
+    if (route->state != ROUTE_STATE_UNCOMMITTED)
+        return commit_settled(m);
     if (!s->retired && move_retire(m) != SWITCHED)
         return DEFERRED;
     if (!s->committing && move_note(m, EVENT_BEGIN, "commit") < 0)
@@ -243,11 +257,17 @@ static enum outcome commit(struct move *m, const struct story *s)
         err_warn("'%s' is committed already", m->id);
         return SETTLED;
     }
+    enum place place = locate(m, &route);
+    if (!s->switched && place == ON_TARGET) {
+        err_warn("cannot commit '%s' before migrate-exec --resume %s: its switch was interrupted",
+                 m->id, m->id);
+        return DEFERRED;
+    }
     if (!s->switched) {
         err_warn("cannot commit '%s': it has not switched", m->id);
         return FAILED;
     }
-    if (locate(m, &route) != ON_TARGET)
+    if (place != ON_TARGET)
         return report(m, give_to_operator(m, &route));
     enum outcome o = ask_director(m, &route);
     return o == GO ? commit_switched(m, s, &route) : report(m, o);
