@@ -89,7 +89,7 @@ unserved()
   run -1 nbdinfo "$(director_uri ../v)"
   run -1 nbdinfo "$(director_uri "")"
   [[ $(sort -u director.log) == "route-director: volume 'nowhere': has no route" ]]
-  nbdinfo --size "$(director_uri v)"
+  wait_for 10 nbdinfo --size "$(director_uri v)" # once the idle ones are gone
 }
 
 @test "route-director: listens on several sockets, and on TCP" {
@@ -103,7 +103,7 @@ unserved()
     start_director --listen "unix:$GS/second.sock" --listen "127.0.0.1:$port" || true
     ! kill -0 "${PIDS[director]}" || break
   done
-  nbdinfo --size "$(director_uri v)"
+  wait_for 10 nbdinfo --size "$(director_uri v)" # once the idle ones are gone
   nbdinfo --size "nbd+unix:///v?socket=$GS/second.sock"
   nbdinfo --size "nbd://127.0.0.1:$port/v"
   stop director
@@ -191,7 +191,7 @@ unserved()
   before=$(ticks)
   sleep 0.5
   (($(ticks) - before < 20)) # of 100 a second
-  nbdinfo --size "$(director_uri v)"
+  wait_for 10 nbdinfo --size "$(director_uri v)" # once the idle ones are gone
 }
 
 # All 24, but one perhaps; the processor time so far, in ticks.
@@ -215,7 +215,7 @@ ticks()
   raw_end "$GREETED$OPTION$(be32 3)00000000" # goes before it has the list,
   raw_end "$(go v)"                          # or the volume, or the data
   raw_end "$(go v)" "$(request 0 0 0 1048576)" "$(request 0 0 0 1048576)"
-  nbdinfo --size "$(director_uri v)"
+  wait_for 10 nbdinfo --size "$(director_uri v)" # once the idle ones are gone
   [[ $(warnings) == 0 ]]
 }
 
@@ -315,7 +315,7 @@ ticks()
   wait_for 5 test -e "$GATESHIFT_RUN/gw-z.sock"
   start_director --connect-timeout 400ms
   start waiter nbdinfo "$(director_uri w)"
-  nbdinfo --size "$(director_uri v)"
+  wait_for 10 nbdinfo --size "$(director_uri v)" # once the idle ones are gone
   wait_for 5 grep -q "^route-director: volume 'w': gw-z: no answer within 400 ms$" director.log
   wait_for 5 grep -q "server replied with error" waiter.log
 }
@@ -329,7 +329,7 @@ ticks()
   run -1 nbdinfo "$(director_uri v)"
   grep -q "^route-director: volume 'v': gw-a: cannot connect to " director.log
   start_gateway gw-a
-  nbdinfo --size "$(director_uri v)"
+  wait_for 10 nbdinfo --size "$(director_uri v)" # once the idle ones are gone
 }
 
 @test "route-director: a gateway whose export is smaller than the volume is refused" {

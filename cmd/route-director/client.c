@@ -444,6 +444,16 @@ static void on_input(struct stream *s)
         take_handshake(c);
 }
 
+/* What was asked is answered still; with a half of something nobody can do anything. */
+static void on_ended(struct stream *s)
+{
+    struct client *c = client_of(s);
+    if (c->state == CLIENT_SERVED)
+        leave(c);
+    else if (c->state != CLIENT_CLOSING)
+        client_drop(c);
+}
+
 static void on_lost(struct stream *s, int err)
 {
     (void)err; /* clients come and go; that is no news */
@@ -466,7 +476,7 @@ static void on_deadline(struct loop_timer *t)
 void client_new(struct director *d, int fd, const char *name)
 {
     static const struct stream_ops ops = {
-        .input = on_input, .lost = on_lost, .drained = on_drained};
+        .input = on_input, .ended = on_ended, .lost = on_lost, .drained = on_drained};
     struct client *c = calloc(1, sizeof(*c));
     long id = intern_add(&d->client_names, name);
     struct buf out = {0};

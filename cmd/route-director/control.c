@@ -58,12 +58,15 @@ __attribute__((format(printf, 3, 0))) static void send_text(struct control *c, c
     buf_release(&line);
 }
 
+static void close_if_done(struct control *c);
+
 static void next_task(struct loop_task *t)
 {
     struct control *c = (struct control *)((char *)t - offsetof(struct control, next));
     if (!c->closed) {
         stream_pause(&c->stream, false);
         take_lines(c);
+        close_if_done(c);
     } else if (!c->job_pending) {
         free(c);
     }
@@ -439,6 +442,13 @@ static void take_lines(struct control *c)
     }
 }
 
+/* Who sends no more gets the answers still. */
+static void close_if_done(struct control *c)
+{
+    if (!c->closed && c->stream.ended && !c->busy && !stream_unsent(&c->stream))
+        close_control(c);
+}
+
 static struct control *control_of(struct stream *s)
 {
     return (struct control *)((char *)s - offsetof(struct control, stream));
@@ -454,6 +464,16 @@ static void on_input(struct stream *s)
         stream_pause(s, true);
 }
 
+static void on_ended(struct stream *s)
+{
+    close_if_done(control_of(s));
+}
+
+static void on_drained(struct stream *s)
+{
+    close_if_done(control_of(s));
+}
+
 static void on_lost(struct stream *s, int err)
 {
     (void)err;
@@ -462,7 +482,8 @@ static void on_lost(struct stream *s, int err)
 
 void control_new(struct director *d, int fd)
 {
-    static const struct stream_ops ops = {.input = on_input, .lost = on_lost};
+    static const struct stream_ops ops = {
+        .input = on_input, .ended = on_ended, .lost = on_lost, .drained = on_drained};
     struct control *c = calloc(1, sizeof(*c));
     if (!c || stream_open(&c->stream, d->loop, &d->pool, fd, false, &ops) < 0) {
         err_warn("control connection: %s", err_text(ENOMEM));

@@ -106,6 +106,7 @@ static int flush_leg(struct move *m)
         return -ENOTCONN;
     m->flush_failed = false;
     m->flushes = 0;
+    m->flushing_since_us = move_now_us(m);
     for (unsigned i = 0; i < n; i++) {
         struct request *r = request_new(&v->d->requests, v);
         if (!r) {
@@ -147,6 +148,7 @@ static void start_retire(struct move *m)
 {
     m->flushes = 0;
     int r = m->leg ? flush_leg(m) : -ENOTCONN;
+    move_start_tick(m);
     if (r < 0) {
         m->retired = true;
         m->retired_ok = false;

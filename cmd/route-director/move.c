@@ -163,20 +163,38 @@ void move_start_tick(struct move *m)
     loop_timer_set(m->v->d->loop, &m->tick, move_now_us(m) + TICK_US, tick);
 }
 
+/* Is a flush, of the target or of the old owner, unanswered for longer than anybody should wait? */
+static bool flush_is_late(const struct move *m)
+{
+    return m->flushes && move_now_us(m) > m->flushing_since_us + m->v->d->set.retry_us;
+}
+
 /* Haunted blocks whose time is over; a target that keeps clients waiting (S16). */
+static void tick_copying(struct move *m)
+{
+    struct director *d = m->v->d;
+    uint64_t now = move_now_us(m);
+    blocks_exorcise(m->blocks, now);
+    if (m->mirror && now > d->set.leg_us &&
+        volume_role_waits(m->v, ROLE_TARGET, now - d->set.leg_us))
+        move_give_up(m, -ETIMEDOUT, "the target is too slow for mirrored writes (--leg-timeout)");
+    else if (flush_is_late(m))
+        move_give_up(m, -ETIMEDOUT, "the target does not answer a flush (--retry-for)");
+    else
+        move_start_tick(m);
+}
+
 static void tick(struct loop_timer *t)
 {
     struct move *m = (struct move *)((char *)t - offsetof(struct move, tick));
-    struct director *d = m->v->d;
-    if (m->phase != MOVE_COPYING && m->phase != MOVE_HELD)
+    if (m->phase == MOVE_COPYING || m->phase == MOVE_HELD)
+        tick_copying(m);
+    else if (m->phase != MOVE_RETIRE || m->retired)
         return;
-    blocks_exorcise(m->blocks, move_now_us(m));
-    if (m->mirror && move_now_us(m) > d->set.leg_us &&
-        volume_role_waits(m->v, ROLE_TARGET, move_now_us(m) - d->set.leg_us)) {
-        move_give_up(m, -ETIMEDOUT, "the target is too slow for mirrored writes (--leg-timeout)");
-        return;
-    }
-    move_start_tick(m);
+    else if (flush_is_late(m))
+        volume_forget_role(m->v, ROLE_TARGET, NBD_EIO); /* retired, with an unknown copy */
+    else
+        move_start_tick(m);
 }
 
 static void begun(struct move *m)

@@ -59,6 +59,7 @@ struct move {
     uint64_t held_at_us, hold_until_us;
     bool flushed;     /* every connection that wrote to the target flushed since its last write */
     unsigned flushes; /* of the flush under way, not answered yet */
+    uint64_t flushing_since_us;
     bool flush_failed;
     bool retired;    /* the old owner's connections are closed … */
     bool retired_ok; /* … after a flush that succeeded */

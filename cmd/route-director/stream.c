@@ -70,7 +70,7 @@ bool stream_is_open(const struct stream *s)
 static void watch(struct stream *s)
 {
     uint32_t ev = 0;
-    if (!s->paused && !s->connecting)
+    if (!s->paused && !s->connecting && !s->ended)
         ev |= EPOLLIN;
     if (s->connecting || (s->out.n && !s->flush.queued))
         ev |= EPOLLOUT;
@@ -268,6 +268,17 @@ static int make_room(struct stream *s)
     return 0;
 }
 
+static void end_input(struct stream *s)
+{
+    if (!s->ops->ended) {
+        lose(s, 0);
+        return;
+    }
+    s->ended = true;
+    watch(s);
+    s->ops->ended(s);
+}
+
 static void receive(struct stream *s)
 {
     int r = make_room(s);
@@ -278,8 +289,12 @@ static void receive(struct stream *s)
     ssize_t n = recv(s->io.fd, s->in->data + s->in_end, s->in->size - s->in_end, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n <= 0) {
-        lose(s, n < 0 ? -errno : 0);
+    if (n < 0) {
+        lose(s, -errno);
+        return;
+    }
+    if (n == 0) {
+        end_input(s);
         return;
     }
     s->in_end += (size_t)n;
@@ -319,7 +334,7 @@ static void ready(struct loop_fd *io, uint32_t events)
         flush(s);
     if (!stream_is_open(s) || s->lost)
         return;
-    if (events & EPOLLIN && !s->paused)
+    if (events & EPOLLIN && !s->paused && !s->ended)
         receive(s);
     else if (events & (EPOLLERR | EPOLLHUP))
         lose(s, -ECONNRESET);

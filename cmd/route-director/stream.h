@@ -18,8 +18,10 @@ struct stream;
 struct stream_ops {
     /* There is new input: stream_data() … stream_eat().  May close the stream. */
     void (*input)(struct stream *s);
+    /* The other side sends no more, but may still read.  NULL: that counts as lost. */
+    void (*ended)(struct stream *s);
     /*
-     * The other side closed (0) or failed (-errno).  Called once; the owner calls stream_close().
+     * The connection is gone (0: closed, or -errno).  Called once; the owner calls stream_close().
      */
     void (*lost)(struct stream *s, int err);
     /* The output queue shrank; may be NULL. */
@@ -46,6 +48,7 @@ struct stream {
     size_t small_used;
     bool connecting; /* the first writability tells how connect() ended */
     bool paused;     /* no input is read */
+    bool ended;      /* nothing more will be received */
     bool lost;       /* ops->lost was called */
 };
 

@@ -452,7 +452,7 @@ bool volume_role_waits(const struct volume *v, enum leg_role role, uint64_t befo
 {
     const struct requests *t = &v->d->requests;
     for (size_t i = 0; i < t->n; i++)
-        if (t->slots[i]->volume == v && t->slots[i]->waiting & role &&
+        if (t->slots[i]->volume == v && t->slots[i]->waiting & role && !t->slots[i]->done &&
             t->slots[i]->arrived_us < before_us)
             return true;
     return false;

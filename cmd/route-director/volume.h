@@ -81,7 +81,7 @@ struct leg *volume_change_owner(struct volume *v, struct leg *l, const struct ro
 
 /* All requests waiting for ROLE stop waiting for it: its leg is gone. */
 void volume_forget_role(struct volume *v, enum leg_role role, uint32_t error);
-/* Is any request waiting for ROLE? */
+/* Is a client's request that arrived before BEFORE_US waiting for ROLE? */
 bool volume_role_waits(const struct volume *v, enum leg_role role, uint64_t before_us);
 
 /* The owner is lost, or another by the store: clients are cut off, as without a director. */

@@ -155,8 +155,9 @@ static void resume(struct loop_timer *t)
 
 /* ---- both ---- */
 
-static const struct stream_ops client_ops = {client_input, client_lost, client_drained};
-static const struct stream_ops server_ops = {server_input, server_lost, NULL};
+static const struct stream_ops client_ops = {
+    .input = client_input, .lost = client_lost, .drained = client_drained};
+static const struct stream_ops server_ops = {.input = server_input, .lost = server_lost};
 
 static void world_init(struct world *w, uint64_t seed)
 {
