@@ -438,6 +438,69 @@ copied()
   [[ ${lines[-1]} == *,manual-recovery,*"nothing touched"* ]]
   cmp state/routes.log before
   cmp gw-a/v original
+  # What the operator set is a steady route, so a later run has nothing to say.
+  run --separate-stderr -0 migrate-exec --resume v-2
+  [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2' is over: the store says gw-a at epoch "* ]]
+}
+
+@test "S15: manual-recovery is no success the second time either" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  kill_hard director
+  mv state/routes.log routes.log
+  run --separate-stderr -70 migrate-exec --resume v-2
+  run --separate-stderr -70 migrate-exec --resume v-2
+  [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2': the store has no readable record "* ]]
+  run --separate-stderr -70 migrate-exec --resume
+  run --separate-stderr -70 migrate-exec --abort v-2
+  # Once the store is back it can be gone on with.
+  mv routes.log state/routes.log
+  start_director --quarantine 200ms
+  run --separate-stderr -0 migrate-exec --resume
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  copied gw-b
+}
+
+@test "I5: abort of a migration that was overtaken leaves the one under way alone" {
+  fleet 2M
+  start_gateway gw-c
+  write_gateways
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  kill_hard director
+  route-set v gw-c --force >/dev/null
+  route-set v gw-a --force >/dev/null
+  start_director --quarantine 200ms
+  start exec migrate-exec --bwlimit 1M <(plan gw-a gw-c 3)
+  wait_for 10 in_phase redirect begin v-4
+  run --separate-stderr -0 migrate-exec --abort v-2
+  [[ ${lines[-1]} == *,aborted,*"by an operator; nothing touched: gw-a at epoch 3, "* ]]
+  ends_with 0 exec
+  [[ $(owner) == "gw-c 4 uncommitted" ]]
+  copied gw-c
+}
+
+@test "I5: an abort that the director could not write to the store is written for it" {
+  if grep -q __asan_init "$BUILD/bin/route-director"; then
+    skip "built with a sanitizer"
+  fi
+  fleet 2M
+  kill_hard director
+  # Its third write is the end of the move.
+  start director env GS_FAULT=write:3 GS_FAULT_MARK=mark LD_PRELOAD="$INJECT" route-director \
+    --listen "unix:$GATESHIFT_RUN/nbd.sock" --control "$GATESHIFT_RUN/director.sock" \
+    --quarantine 200ms
+  wait_for 10 control help
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  run --separate-stderr -0 migrate-exec --abort v-2
+  [[ -e mark && $(owner) == "gw-a 1 steady" ]]
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
 }
 
 # The one owner's file is complete.

@@ -93,7 +93,7 @@ int migration_epoch(const char *id, uint64_t *epoch)
 bool event_is_final(enum rec_event e)
 {
     return e == EVENT_SWITCHED || e == EVENT_FAILED || e == EVENT_ABORTED || e == EVENT_REVERTED ||
-           e == EVENT_COMMITTED || e == EVENT_MANUAL_RECOVERY;
+           e == EVENT_COMMITTED;
 }
 
 /* ---- files of whole lines ---- */

@@ -46,7 +46,10 @@ int migration_id(const char *volume, uint64_t epoch, unsigned attempt, char id[N
 /* The epoch that migration ID makes: 0, or -EINVAL if ID is not of that form. */
 int migration_epoch(const char *id, uint64_t *epoch);
 
-/* Has a migration ended with this event, so that there is nothing to resume? */
+/*
+ * Has a migration ended with this event, so that there is nothing to resume?  Not with
+ * manual-recovery: what an operator did since is looked at each time.
+ */
 bool event_is_final(enum rec_event e);
 
 /* ---- the journal ---- */

@@ -17,8 +17,10 @@
 enum {
     PREDECESSOR_US = 5000000, /* a killed driver's connection is noticed sooner */
     ASK_AGAIN_MS = 200,       /* between two tries to begin during a quarantine */
-    FLUSH_MS = 120 * 1000,    /* outside of a hold */
-    PASSES_MAX = 30,          /* before the mirror is switched on in any case */
+    ABORT_US = 10000000,      /* for a director that is writing the store */
+    ABORT_AGAIN_MS = 20,
+    FLUSH_MS = 120 * 1000, /* outside of a hold */
+    PASSES_MAX = 30,       /* before the mirror is switched on in any case */
 };
 
 void move_init(struct move *m, const struct exec *exec)
@@ -416,38 +418,59 @@ static enum outcome replicate(struct move *m)
 
 /* ---- ends ---- */
 
-/* Back to steady without a director: only if nobody serves the volume.  0 or -errno. */
-static int abort_in_store(struct move *m)
+/*
+ * Sees to it that the route is steady.  A director may have ended the move and not been able to
+ * say so in the store; IDLE: m->director told that it has no move.  Nobody else may serve the
+ * volume.  0 or -errno.
+ */
+static int settle_in_store(struct move *m, bool idle)
 {
     struct route route;
     char path[128];
     int r = m->exec->store ? route_store_get(m->exec->store, m->volume, &route) : 0;
     if (r <= 0)
         return r < 0 ? r : -ENOENT;
-    if (route.epoch != m->epoch || strcmp(route.gateway, m->source) != 0)
+    if (strcmp(route.gateway, m->source) != 0)
         return -ESTALE;
     if (route.state == ROUTE_STATE_STEADY)
         return 0;
+    if (route.epoch != m->epoch)
+        return -ESTALE;
     r = route_serve_holder(m->exec->dirs.state, m->volume, path, sizeof(path));
-    if (r != 0)
+    bool asked = idle && r == 1 && strcmp(path, director_path(m->director)) == 0;
+    if (r != 0 && !asked)
         return r < 0 ? r : -EBUSY;
     int state = (int)route.state;
     route.state = ROUTE_STATE_STEADY;
     route.target[0] = 0;
     route.time = clock_now();
-    return route_store_cas(m->exec->store, m->epoch, state, &route, -1);
+    r = route_store_cas(m->exec->store, m->epoch, state, &route, -1);
+    if (r == 0 && asked)
+        director_reload(m->director); /* it reads the record before a move in any case */
+    return r;
+}
+
+/* Asks the director to end it, for as long as it says that it is writing the store. */
+static int abort_at_director(struct move *m)
+{
+    uint64_t end = clock_mono_us() + ABORT_US;
+    int r;
+    while ((r = director_abort(m->director)) == -EAGAIN && clock_mono_us() < end)
+        poll(NULL, 0, ABORT_AGAIN_MS);
+    return r;
 }
 
 /* Ends it at whoever has it; the reason of a failure goes to WHY. */
 static int abort_where_it_is(struct move *m, char *why, size_t size)
 {
-    int r = open_director(m) == 0 ? director_abort(m->director) : -ENOTCONN;
-    if (r == -ENOTCONN || r == -ENOENT) { /* no director has it: what the store says is all */
-        r = abort_in_store(m);
-        snprintf(why, size, "%s", r == -EBUSY ? "its director does not answer" : err_text(r));
-    } else if (r < 0) {
+    int r = open_director(m) == 0 ? abort_at_director(m) : -ENOTCONN;
+    if (r < 0 && r != -ENOTCONN && r != -ENOENT) {
         snprintf(why, size, "%s", director_error(m->director));
+        return r;
     }
+    r = settle_in_store(m, r != -ENOTCONN);
+    if (r < 0)
+        snprintf(why, size, "%s", r == -EBUSY ? "its director does not answer" : err_text(r));
     return r;
 }
 

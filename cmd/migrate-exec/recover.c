@@ -297,6 +297,25 @@ static bool to_resume(const struct story *s)
     return !event_is_final(s->last.event) || (s->switched && !s->retired);
 }
 
+/*
+ * Nobody but an operator can say.  Said once in the history; and over when the operator has set a
+ * steady route at a later epoch.
+ */
+static enum outcome still_manual(struct move *m, const struct story *s, struct route *route)
+{
+    bool before = s->last.event == EVENT_MANUAL_RECOVERY;
+    if (before && route->epoch > m->epoch && route->state == ROUTE_STATE_STEADY) {
+        err_warn("'%s' is over: the store says %s at epoch %llu", m->id, route->gateway,
+                 (unsigned long long)route->epoch);
+        return SETTLED;
+    }
+    enum outcome o = give_to_operator(m, route);
+    if (!before)
+        return report(m, o);
+    err_warn("'%s': %s", m->id, m->why);
+    return o;
+}
+
 /* The store has the change of owner: what remains is to say so. */
 static enum outcome roll_forward(struct move *m, const struct story *s, struct route *route)
 {
@@ -319,12 +338,12 @@ static enum outcome resume(struct move *m, const struct story *s)
     case ON_TARGET:
         return roll_forward(m, s, &route);
     case ON_SOURCE:
-        return s->switched ? report(m, give_to_operator(m, &route)) : move_drive(m, true);
+        return s->switched ? still_manual(m, s, &route) : move_drive(m, true);
     case SUPERSEDED:
         move_event(m, EVENT_FAILED, "a move to %s has taken its place", route.target);
         return FAILED;
     default:
-        return report(m, give_to_operator(m, &route));
+        return still_manual(m, s, &route);
     }
 }
 
@@ -393,16 +412,49 @@ static enum outcome print_end(const struct exec *x, const struct event *e)
     return SETTLED;
 }
 
+/*
+ * Is what the director and the store may have under way for the volume this migration?  The route
+ * is at its epoch; or the director took the volume back from a failed commit, at the next one, and
+ * no other migration began from there.
+ */
+static bool may_be_under_way(struct move *m, enum place place, const struct route *route)
+{
+    char next[NAME_LEN_MAX + 1];
+    struct event e;
+    if (place == ON_SOURCE)
+        return true;
+    if (place != ELSEWHERE || route->epoch != m->epoch + 1 ||
+        route->state == ROUTE_STATE_MANUAL_RECOVERY || strcmp(route->gateway, m->source) != 0 ||
+        strcmp(route->target, m->target) != 0 ||
+        migration_id(m->volume, route->epoch + 1, 1, next) < 0 ||
+        journal_last(m->exec->dirs.state, next, &e) != -ENOENT)
+        return false;
+    m->epoch = route->epoch;
+    return true;
+}
+
 static enum outcome abort_open(struct move *m, const struct story *s)
 {
     struct route route;
-    if (s->switched || locate(m, &route) == ON_TARGET) {
+    enum place place = locate(m, &route);
+    if (s->switched || place == ON_TARGET) {
         err_warn("cannot abort '%s': it has switched to %s; see --commit and --resume", m->id,
                  m->target);
         return FAILED;
     }
-    m->begun = true; /* for all we know */
-    move_ends(m, FAILED, EVENT_ABORTED, "by an operator");
+    if (place == ELSEWHERE && !route.volume[0])
+        return report(m, give_to_operator(m, &route));
+    if (may_be_under_way(m, place, &route)) {
+        m->begun = true; /* for all we know */
+        move_ends(m, FAILED, EVENT_ABORTED, "by an operator");
+    } else {
+        move_ends(m, FAILED, EVENT_ABORTED, "by an operator; nothing touched: %s at epoch %llu, %s",
+                  route.gateway, (unsigned long long)route.epoch,
+                  rec_route_state_words[route.state]);
+        err_warn("'%s' is not under way any more: the store says %s at epoch %llu, %s", m->id,
+                 route.gateway, (unsigned long long)route.epoch,
+                 rec_route_state_words[route.state]);
+    }
     enum outcome o = move_abort(m);
     return o == FAILED ? SETTLED : o;
 }
