@@ -140,6 +140,68 @@ slow_write()
   cmp gw-a/v gw-b/v
 }
 
+# flush_gateway NAME SCRIPT: gateway NAME serves $GS/NAME/v, and flushes as SCRIPT does.
+flush_gateway()
+{
+  local f="$GS/$1/v"
+  GATEWAYS+=("$1")
+  start "$1" nbdkit -f --unix "$GATESHIFT_RUN/$1.sock" eval get_size="stat -c %s '$f'" \
+    pread="dd if='$f' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 status=none" \
+    pwrite="dd of='$f' oflag=seek_bytes seek=\$4 conv=notrunc status=none" \
+    can_multi_conn='exit 0' can_flush='exit 0' can_write='exit 0' flush="$2"
+  wait_for 10 nbdinfo --size "$(gateway_uri "$1" v)"
+}
+
+# flush_setup SCRIPT-OF-GW-A SCRIPT-OF-GW-B [DIRECTOR-ARGUMENT...]
+flush_setup()
+{
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  flush_gateway gw-a "$1"
+  flush_gateway gw-b "$2"
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  shift 2
+  start_director "$@"
+}
+
+@test "S5: a flush that fails ends the move, whatever the next one says" {
+  flush_setup 'exit 0' "rm '$GS/bad' || exit 0; echo EIO >&2; exit 1"
+  converge
+  touch bad
+  drive hold v 20000
+  refuses ECONNABORTED flush v
+  [[ $REPLY_LINE == *"could not flush"* ]]
+  refuses ECONNABORTED flush v
+  refuses ECONNABORTED switch v 1
+  wait_for 5 owner_is gw-a 1 steady
+  put 7 0 4k
+  holds gw-a 7 0 4k
+}
+
+@test "S5: a flush may take longer than --leg-timeout" {
+  flush_setup 'exit 0' 'sleep 1' --leg-timeout 200ms
+  converge
+  drive flush v
+  drive hold v 20000
+  drive flush v
+  drive switch v 1
+  drive retire v
+}
+
+@test "S5: an old owner that hangs in its flush is let go after --retry-for" {
+  flush_setup "test ! -e '$GS/bad' || sleep 30" 'exit 0' --retry-for 500ms
+  touch bad
+  converge
+  drive hold v 20000
+  drive flush v
+  drive switch v 1
+  put 7 0 4k
+  refuses EIO retire v
+  wait_for 5 status_is phase steady
+  status_is inflight 0
+}
+
 @test "S8: switch is refused while a block is not proved; a write clears its proof" {
   move_setup
   driver_start

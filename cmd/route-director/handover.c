@@ -87,13 +87,12 @@ static void flush_answered(struct request *r)
         move_free_if_over(m);
         return;
     }
-    if (m->flush_failed)
-        m->flushed = false;
-    if (m->waits != WAIT_FLUSH)
+    if (m->phase != MOVE_COPYING && m->phase != MOVE_HELD)
         return;
+    /* The next flush may succeed although what this one should have written is lost (S4, S5). */
     if (m->flush_failed)
-        control_err(move_take_waiter(m), EIO, "the target could not flush");
-    else
+        move_give_up(m, -EIO, "the target could not flush: what it holds is unknown");
+    else if (m->waits == WAIT_FLUSH)
         control_ok(move_take_waiter(m), "%s", "");
 }
 
