@@ -19,6 +19,7 @@ enum {
     ASK_AGAIN_MS = 200,       /* between two tries to begin during a quarantine */
     ABORT_US = 10000000,      /* for a director that is writing the store */
     ABORT_AGAIN_MS = 20,
+    LET_GO_US = 1000000,   /* for a director between its last word about a volume and its lock */
     FLUSH_MS = 120 * 1000, /* outside of a hold */
     PASSES_MAX = 30,       /* before the mirror is switched on in any case */
 };
@@ -418,6 +419,17 @@ static enum outcome replicate(struct move *m)
 
 /* ---- ends ---- */
 
+/* Who serves the volume: 1 (PATH), 0 or -errno.  A holder without a path is about to let go. */
+static int find_holder(const struct move *m, char *path, size_t size)
+{
+    uint64_t end = clock_mono_us() + LET_GO_US;
+    int r;
+    while ((r = route_serve_holder(m->exec->dirs.state, m->volume, path, size)) == 1 && !path[0] &&
+           clock_mono_us() < end)
+        poll(NULL, 0, ABORT_AGAIN_MS);
+    return r;
+}
+
 /*
  * Sees to it that the route is steady.  A director may have ended the move and not been able to
  * say so in the store; IDLE: m->director told that it has no move.  Nobody else may serve the
@@ -436,7 +448,7 @@ static int settle_in_store(struct move *m, bool idle)
         return 0;
     if (route.epoch != m->epoch)
         return -ESTALE;
-    r = route_serve_holder(m->exec->dirs.state, m->volume, path, sizeof(path));
+    r = find_holder(m, path, sizeof(path));
     bool asked = idle && r == 1 && strcmp(path, director_path(m->director)) == 0;
     if (r != 0 && !asked)
         return r < 0 ? r : -EBUSY;
