@@ -54,7 +54,7 @@ static bool take_reply(struct leg_conn *c, const unsigned char *p, size_t len)
     if (len < NBD_SIMPLE_LEN)
         return false;
     uint32_t error = nbd_get32(p + 4);
-    struct request *r = request_find(&l->d->requests, nbd_get64(p + 8), &role);
+    struct request *r = request_find(&l->d->requests, nbd_get64(p + 8), c, &role);
     if (nbd_get32(p) != NBD_SIMPLE_MAGIC || !r) {
         lose(l, -EPROTO, "%s: malformed reply, or to nothing that was asked", l->gateway);
         return false;
@@ -167,6 +167,8 @@ static void on_lost(struct stream *s, int err)
     struct leg_conn *c = conn_of(s);
     conn_failed(c, err ? err : -ECONNRESET,
                 err ? err_text(err) : "the gateway closed the connection");
+    /* Whoever has the leg may keep it for a while: a closed descriptor does not wake the loop. */
+    stream_close(s);
 }
 
 static const struct stream_ops conn_ops = {.input = on_input, .lost = on_lost};
@@ -258,9 +260,10 @@ void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned ind
 {
     if (l->lost || !l->n_ready)
         return;
-    struct stream *s = &l->conns[l->ready_conns[index % l->n_ready]]->stream;
+    struct leg_conn *c = l->conns[l->ready_conns[index % l->n_ready]];
+    struct stream *s = &c->stream;
     struct nbd_request n = r->nbd;
-    n.cookie = request_cookie(r, role);
+    n.cookie = request_sent(r, role, c);
     if (!nbd_changes_data(n.type))
         n.flags &= (uint16_t)~NBD_CMD_FLAG_FUA;
     int err;

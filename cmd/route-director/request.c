@@ -72,19 +72,22 @@ void requests_release(struct requests *t)
     *t = (struct requests){0};
 }
 
-uint64_t request_cookie(const struct request *r, enum leg_role role)
+uint64_t request_sent(struct request *r, enum leg_role role, const void *conn)
 {
+    r->conn[role == ROLE_TARGET] = conn;
     return (uint64_t)(role == ROLE_TARGET) << 63 | (uint64_t)r->generation << 32 | r->slot;
 }
 
-struct request *request_find(const struct requests *t, uint64_t cookie, enum leg_role *role)
+struct request *request_find(const struct requests *t, uint64_t cookie, const void *conn,
+                             enum leg_role *role)
 {
     uint32_t slot = (uint32_t)cookie;
     *role = cookie >> 63 ? ROLE_TARGET : ROLE_OWNER;
     if (slot >= t->n)
         return NULL;
     struct request *r = t->slots[slot];
-    if (!r->volume || r->generation != (cookie >> 32 & GENERATION_MASK) || !(r->waiting & *role))
+    if (!r->volume || r->generation != (cookie >> 32 & GENERATION_MASK) || !(r->waiting & *role) ||
+        r->conn[*role == ROLE_TARGET] != conn)
         return NULL;
     return r;
 }

@@ -28,6 +28,7 @@ struct request {
     uint32_t slot, generation;
     uint32_t error;                  /* the owner's answer */
     uint8_t waiting;                 /* roles that have not answered */
+    const void *conn[2];             /* where it was sent as owner and as target */
     bool ranged;                     /* holds its range of the overlap lock */
     bool mirrored;                   /* sent to both legs and no error so far */
     struct request *next;            /* in a queue, or in the free list */
@@ -58,8 +59,12 @@ struct request *request_new(struct requests *t, struct volume *v);
 void request_free(struct requests *t, struct chunk_pool *pool, struct request *r);
 void requests_release(struct requests *t);
 
-/* The cookie under which R goes to a gateway, and back: NULL if no such request waits for ROLE. */
-uint64_t request_cookie(const struct request *r, enum leg_role role);
-struct request *request_find(const struct requests *t, uint64_t cookie, enum leg_role *role);
+/*
+ * The cookie under which R goes to a gateway on CONN (an identity), and back: NULL if no request that
+ * went there with this cookie waits for ROLE.  A gateway must not answer what another was asked.
+ */
+uint64_t request_sent(struct request *r, enum leg_role role, const void *conn);
+struct request *request_find(const struct requests *t, uint64_t cookie, const void *conn,
+                             enum leg_role *role);
 
 #endif

@@ -34,12 +34,27 @@ static struct request *start(struct fixture *f, uint8_t waiting)
     return r;
 }
 
+/* Connections to two gateways, never looked into. */
+static const char owner_conn, target_conn;
+
+static uint64_t sent(struct request *r, enum leg_role role)
+{
+    return request_sent(r, role, role == ROLE_OWNER ? &owner_conn : &target_conn);
+}
+
+/* What COOKIE names on either connection. */
+static const struct request *find(const struct fixture *f, uint64_t cookie, enum leg_role *role)
+{
+    const struct request *r = request_find(&f->table, cookie, &owner_conn, role);
+    return r ? r : request_find(&f->table, cookie, &target_conn, role);
+}
+
 /* Does COOKIE name R as ROLE? */
 static bool names(const struct fixture *f, uint64_t cookie, const struct request *r,
                   enum leg_role role)
 {
     enum leg_role found;
-    return request_find(&f->table, cookie, &found) == r && found == role;
+    return find(f, cookie, &found) == r && found == role;
 }
 
 static void test_cookies(void)
@@ -47,16 +62,30 @@ static void test_cookies(void)
     struct fixture f = {.pool = {.kept_bytes = 0}};
     enum leg_role role;
     struct request *a = start(&f, ROLE_OWNER | ROLE_TARGET), *b = start(&f, ROLE_OWNER);
-    uint64_t owner = request_cookie(a, ROLE_OWNER), target = request_cookie(a, ROLE_TARGET);
-    CHECK(owner != target && owner != request_cookie(b, ROLE_OWNER));
+    uint64_t owner = sent(a, ROLE_OWNER), target = sent(a, ROLE_TARGET);
+    CHECK(owner != target && owner != sent(b, ROLE_OWNER));
     CHECK(names(&f, owner, a, ROLE_OWNER));
     CHECK(names(&f, target, a, ROLE_TARGET));
     a->waiting = ROLE_TARGET; /* the owner has answered: a second answer is to nothing */
-    CHECK(request_find(&f.table, owner, &role) == NULL);
+    CHECK(find(&f, owner, &role) == NULL);
     CHECK(names(&f, target, a, ROLE_TARGET));
-    CHECK(request_find(&f.table, request_cookie(b, ROLE_TARGET), &role) == NULL);
-    CHECK(request_find(&f.table, owner + 2, &role) == NULL); /* behind the table */
-    CHECK(request_find(&f.table, UINT64_MAX, &role) == NULL);
+    CHECK(find(&f, sent(b, ROLE_TARGET), &role) == NULL);
+    CHECK(find(&f, owner + 2, &role) == NULL); /* behind the table */
+    CHECK(find(&f, UINT64_MAX, &role) == NULL);
+    fixture_release(&f);
+}
+
+/* A gateway that answers what only another was asked is not believed. */
+static void test_answers_of_others(void)
+{
+    struct fixture f = {.pool = {.kept_bytes = 0}};
+    enum leg_role role;
+    struct request *r = start(&f, ROLE_OWNER | ROLE_TARGET);
+    uint64_t owner = sent(r, ROLE_OWNER), target = sent(r, ROLE_TARGET);
+    CHECK(request_find(&f.table, owner, &owner_conn, &role) == r);
+    CHECK(request_find(&f.table, target, &target_conn, &role) == r);
+    CHECK(request_find(&f.table, owner, &target_conn, &role) == NULL);
+    CHECK(request_find(&f.table, target, &owner_conn, &role) == NULL);
     fixture_release(&f);
 }
 
@@ -66,13 +95,13 @@ static void test_late_answers(void)
     struct fixture f = {.pool = {.kept_bytes = 0}};
     enum leg_role role;
     struct request *a = start(&f, ROLE_OWNER);
-    uint64_t late = request_cookie(a, ROLE_OWNER);
+    uint64_t late = sent(a, ROLE_OWNER);
     request_free(&f.table, &f.pool, a);
-    CHECK(request_find(&f.table, late, &role) == NULL);
+    CHECK(find(&f, late, &role) == NULL);
     struct request *b = start(&f, ROLE_OWNER);
     CHECK(b == a); /* the slot is used again */
-    CHECK(request_find(&f.table, late, &role) == NULL);
-    CHECK(names(&f, request_cookie(b, ROLE_OWNER), b, ROLE_OWNER));
+    CHECK(find(&f, late, &role) == NULL);
+    CHECK(names(&f, sent(b, ROLE_OWNER), b, ROLE_OWNER));
     fixture_release(&f);
 }
 
@@ -126,7 +155,7 @@ static void test_many(uint64_t seed)
             live[n++] = start(&f, ROLE_OWNER);
         }
         size_t k = n ? rng_below(&rng, n) : 0;
-        CHECK(!n || names(&f, request_cookie(live[k], ROLE_OWNER), live[k], ROLE_OWNER));
+        CHECK(!n || names(&f, sent(live[k], ROLE_OWNER), live[k], ROLE_OWNER));
     }
     CHECK(f.table.n <= LIVE_MAX);
     fixture_release(&f);
@@ -136,6 +165,7 @@ int main(void)
 {
     test_begin("request");
     test_cookies();
+    test_answers_of_others();
     test_late_answers();
     test_buffers_go_with_the_request();
     test_queue();
