@@ -65,6 +65,33 @@ slow_write()
   run ! holds gw-a 7 0 4k
 }
 
+# The director's processor time so far, in ticks of 10 ms.
+ticks()
+{
+  local stat
+  read -ra stat <"/proc/${PIDS[director]}/stat"
+  echo $((stat[13] + stat[14]))
+}
+
+@test "S1: a target that is lost during the commit does not keep the CPU busy" {
+  move_setup
+  converge
+  exec 5<"$GATESHIFT_STATE/routes.log"
+  flock -x 5
+  drive hold v 20000
+  drive flush v
+  say switch v 1
+  wait_for 5 status_is phase commit
+  stop_gateway gw-b
+  local before
+  before=$(ticks)
+  sleep 0.5
+  (($(ticks) - before < 20))
+  exec 5<&-
+  hear
+  owner_is gw-b 2 uncommitted
+}
+
 @test "S1: a director that was stopped over the deadline does not commit" {
   move_setup
   converge
