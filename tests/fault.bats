@@ -170,3 +170,28 @@ kill_each()
   route-set v gw-a
   [[ $(wc -l <"$GATESHIFT_STATE/routes.log") -eq 2 ]]
 }
+
+@test "fault: a director that could not sync the store settles it and goes on" {
+  local volume n
+  for volume in v w; do
+    make_volume gw-a "$volume" 1M
+    make_volume gw-b "$volume" 1M
+  done
+  start_gateway gw-a
+  start_gateway gw-b
+  write_gateways
+  for ((n = 1; n < 30; n++)); do
+    rm -rf "$GATESHIFT_STATE" mark
+    route-set v gw-a --size 1M >/dev/null
+    route-set w gw-a --size 1M >/dev/null
+    start director env GS_FAULT="sync:$n" GS_FAULT_MARK=mark LD_PRELOAD="$INJECT" route-director \
+      --listen "unix:$GATESHIFT_RUN/nbd.sock" --control "$GATESHIFT_RUN/director.sock" --quarantine 0
+    wait_for 10 control help
+    control begin v 1 gw-b || true
+    wait_for 10 nbdinfo --size "$(director_uri w)"
+    wait_for 10 control begin v 1 gw-b
+    kill_hard director
+    [[ -e mark ]] || break
+  done
+  ((n > 3 && n < 30))
+}

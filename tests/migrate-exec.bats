@@ -489,8 +489,8 @@ copied()
   fi
   fleet 2M
   kill_hard director
-  # Its third write is the end of the move.
-  start director env GS_FAULT=write:3 GS_FAULT_MARK=mark LD_PRELOAD="$INJECT" route-director \
+  # Its fourth write is the end of the move.
+  start director env GS_FAULT=write:4 GS_FAULT_MARK=mark LD_PRELOAD="$INJECT" route-director \
     --listen "unix:$GATESHIFT_RUN/nbd.sock" --control "$GATESHIFT_RUN/director.sock" \
     --quarantine 200ms
   wait_for 10 control help

@@ -214,11 +214,12 @@ static void begun(struct move *m)
 static void begin_recorded(struct move *m)
 {
     struct storejob *j = &m->job;
+    /* In doubt it may be "moving" all the same: the end of the move says "steady" then. */
+    m->recorded = j->result == 0 || j->result == -EINPROGRESS;
     if (j->result < 0) {
         move_give_up(m, j->result, j->error);
         return;
     }
-    m->recorded = true;
     m->v->route = j->route;
     if (m->leg->lost)
         move_give_up(m, m->leg->err, m->leg->error);

@@ -45,6 +45,12 @@ static struct storejob *pop(struct queue *q)
 
 /* ---- in the thread ---- */
 
+/* The thread's own. */
+struct thread_store {
+    struct route_store *store; /* NULL: not opened yet */
+    bool doubt;                /* to be settled before the next job */
+};
+
 static int list_one(const struct route *r, void *arg)
 {
     return buf_add(arg, r->volume, strlen(r->volume) + 1);
@@ -72,22 +78,35 @@ static void run(struct storejob *j, struct route_store *s)
     }
 }
 
-static void run_job(struct storejobs *s, struct storejob *j, struct route_store **store)
+/*
+ * Only what is durable may be acted on.  A sync that failed leaves the store in doubt, whoever's job
+ * it was; and a director that died may have left it so.
+ */
+static void settle_if_in_doubt(struct thread_store *t)
 {
-    int r = *store ? 0 : route_store_open(s->state, true, store);
+    if (t->doubt && route_store_settle(t->store) == 0)
+        t->doubt = false;
+}
+
+static void run_job(struct storejobs *s, struct storejob *j, struct thread_store *t)
+{
+    int r = t->store ? 0 : route_store_open(s->state, true, &t->store);
     if (r < 0) {
         j->result = r;
         snprintf(j->error, sizeof(j->error), "cannot open route store in '%s': %s", s->state,
                  err_text(r));
         return;
     }
-    run(j, *store);
+    settle_if_in_doubt(t);
+    run(j, t->store);
+    if (j->result == -EINPROGRESS)
+        t->doubt = true;
 }
 
 static void *work(void *arg)
 {
     struct storejobs *s = arg;
-    struct route_store *store = NULL;
+    struct thread_store t = {.doubt = true};
     pthread_mutex_lock(&s->mutex);
     while (!s->stop) {
         struct storejob *j = pop(&s->todo);
@@ -96,13 +115,13 @@ static void *work(void *arg)
             continue;
         }
         pthread_mutex_unlock(&s->mutex);
-        run_job(s, j, &store);
+        run_job(s, j, &t);
         pthread_mutex_lock(&s->mutex);
         push(&s->done, j);
         eventfd_write(s->wake_fd, 1);
     }
     pthread_mutex_unlock(&s->mutex);
-    route_store_close(store);
+    route_store_close(t.store);
     return NULL;
 }
 
