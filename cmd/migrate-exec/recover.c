@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -177,10 +178,39 @@ static int let_go(struct move *m, const char *action)
     return -1;
 }
 
+/* Does the new owner accept connections?  If not, WHY says so. */
+static bool owner_serves(const struct move *m, char *why, size_t size)
+{
+    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->target);
+    struct nbd_export *e;
+    if (!g) {
+        snprintf(why, size, "gateway '%s' is not in gateways.csv", m->target);
+        return false;
+    }
+    if (side_connect(m->target, g->uri, m->volume, m->size_bytes, true, &e, why, size) < 0)
+        return false;
+    nbd_export_free(e);
+    return true;
+}
+
+/* Two gateways on one storage: what was made cold was the owner's export itself. */
+static enum outcome take_back(struct move *m, const char *why)
+{
+    bool back = let_go(m, "unfence") == HOOK_DONE;
+    err_warn("cannot commit '%s': without the copy on %s, %s; %s", m->id, m->source, why,
+             back ? "it is back in service" : "PUT IT BACK INTO SERVICE");
+    return FAILED;
+}
+
 /* Fences the old copy and makes it cold; *WHAT says what became of it. */
 static enum outcome make_cold(struct move *m, const struct story *s, char *what, size_t size)
 {
     struct hook hook = move_hook(m, m->source);
+    char why[200];
+    if (!owner_serves(m, why, sizeof(why))) {
+        err_warn("cannot commit '%s': %s", m->id, why);
+        return DEFERRED;
+    }
     if (!hook_there(&hook)) {
         snprintf(what, size, "%s has no hook: its copy stays as it is, unfenced", m->source);
         return GO;
@@ -189,6 +219,8 @@ static enum outcome make_cold(struct move *m, const struct story *s, char *what,
     int cold = fenced < 0 ? -1 : let_go(m, "cold");
     if (cold < 0)
         return FAILED;
+    if (cold == HOOK_DONE && !owner_serves(m, why, sizeof(why)))
+        return take_back(m, why);
     if (cold == HOOK_ABSENT)
         snprintf(what, size, s->committing ? "cold on %s already" : "no copy on %s", m->source);
     else
