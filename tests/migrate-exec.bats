@@ -199,6 +199,34 @@ copied()
   [[ $(owner) == "gw-b 2 uncommitted" ]]
 }
 
+@test "migrate-exec: a row does not grow too old by waiting for its time" {
+  fleet 64K
+  run --separate-stderr -0 migrate-exec --wait --max-age 2s \
+    <(plan gw-a gw-b 1 "$(date +%s)" optional $(($(date +%s) + 4)))
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+}
+
+@test "migrate-exec: a target that is unknown or takes no new volume is refused, dry or not" {
+  fleet 64K
+  local dry
+  for dry in "" --dry-run; do
+    # shellcheck disable=SC2086 # one argument or none
+    run --separate-stderr -1 migrate-exec $dry <(plan gw-a gw-z 1)
+    [[ $stderr == "migrate-exec: refused 'v': gateway 'gw-z' is not in gateways.csv" ]]
+  done
+  sed -i '/^gw-b/s/,active,/,cordoned,/' config/gateways.csv
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: refused 'v': gateways.csv has gw-b as cordoned: it takes no new volume" ]]
+  [[ $(owner) == "gw-a 1 steady" && ! -e state/migrations ]]
+}
+
+@test "migrate-exec: a hook that is not there is named" {
+  fleet 64K
+  sed -i '/^gw-b/s/,dir /,nowhere /' config/gateways.csv
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *"hook of gw-b, size: cannot run '$GATESHIFT_HOOKS/nowhere': no such file "* ]]
+}
+
 @test "migrate-exec: a frozen state folder starts nothing, and says why" {
   fleet 64K
   echo "audit until Monday" >state/frozen
@@ -262,6 +290,32 @@ copied()
   cmp original gw-a/.cold/v.1
   run --separate-stderr -0 migrate-exec --commit v-2
   [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2' is committed already" ]]
+}
+
+@test "migrate-exec: --commit never takes away the copy that the new owner serves" {
+  fleet 64K
+  # Two gateways on one folder.
+  stop_gateway gw-b
+  rm -rf gw-b
+  ln -s gw-a gw-b
+  start_gateway gw-b
+  migrate-exec <(plan gw-a gw-b 1)
+  run --separate-stderr -1 migrate-exec --commit v-2
+  [[ $stderr == "migrate-exec: cannot commit 'v-2': without the copy on gw-a, "*"; it is back in service" ]]
+  cmp original gw-b/v
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+}
+
+@test "migrate-exec: --commit keeps the old copy while the new owner is away" {
+  fleet 64K
+  migrate-exec <(plan gw-a gw-b 1)
+  stop_gateway gw-b
+  run --separate-stderr -75 migrate-exec --commit v-2
+  [[ $stderr == "migrate-exec: cannot commit 'v-2': cannot connect to gw-b: "* ]]
+  cmp original gw-a/v
+  start_gateway gw-b
+  run --separate-stderr -0 migrate-exec --commit v-2
+  [[ $(owner) == "gw-b 2 steady" && ! -e gw-a/v ]]
 }
 
 @test "migrate-exec: a second run on an open migration is sent away" {

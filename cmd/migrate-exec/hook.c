@@ -73,7 +73,7 @@ _Noreturn static void run_child(const char *path, char **argv, const int out[2],
         dup2(err[1], STDERR_FILENO) < 0)
         _exit(STATUS_NOT_RUN);
     execvp(path, argv);
-    dprintf(STDERR_FILENO, "%s\n", err_text(errno));
+    dprintf(STDERR_FILENO, "cannot run '%s': %s\n", path, err_text(errno));
     _exit(STATUS_NOT_RUN);
 }
 

@@ -7,6 +7,7 @@
  * this command copies, proves and asks for it (gateshift-safety(7): S1, S5-S8, S15).
  */
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <pwd.h>
 #include <signal.h>
@@ -281,21 +282,33 @@ static enum outcome move_row(const struct opts *o, const struct plan_row *row,
     return out;
 }
 
+/* What the configuration has against the row.  False: nothing. */
+static bool forbidden(const struct fleet *f, const struct plan_row *row, char *why, size_t size)
+{
+    const struct fleet_gateway *to = fleet_gateway(f, row->target);
+    if (!to || !fleet_gateway(f, row->source))
+        snprintf(why, size, "gateway '%s' is not in gateways.csv", to ? row->source : row->target);
+    else if (to->state != GATEWAY_STATE_ACTIVE)
+        snprintf(why, size, "gateways.csv has %s as %s: it takes no new volume", row->target,
+                 rec_gateway_state_words[to->state]);
+    else if (!fleet_allowed(f, row->volume, row->target))
+        snprintf(why, size, "volumes.csv does not allow it on %s", row->target);
+    else
+        return false;
+    return true;
+}
+
 /* The row against the store as it is now. */
-static enum admission admit_row(const struct opts *o, const struct plan_row *row,
+static enum admission admit_row(const struct opts *o, const struct plan_row *row, double max_age_s,
                                 struct route *route, char *why, size_t size)
 {
     int r = o->exec.store ? route_store_get(o->exec.store, row->volume, route) : 0;
     if (r < 0)
         err_die(EX_IOERR, "cannot read '%s': %s", route_store_path(o->exec.store),
                 *route_store_error(o->exec.store) ? route_store_error(o->exec.store) : err_text(r));
-    enum admission a = admit(row, r ? route : NULL, clock_now(), o->max_age_s, why, size);
-    if ((a == ADMIT_NOW || a == ADMIT_LATER) &&
-        !fleet_allowed(o->exec.fleet, row->volume, row->target)) {
-        snprintf(why, size, "volumes.csv does not allow it on %s", row->target);
-        return ADMIT_NEVER;
-    }
-    return a;
+    enum admission a = admit(row, r ? route : NULL, clock_now(), max_age_s, why, size);
+    bool may = a == ADMIT_NOW || a == ADMIT_LATER;
+    return may && forbidden(o->exec.fleet, row, why, size) ? ADMIT_NEVER : a;
 }
 
 /* Sleeps until TIME; a signal ends the program, nothing is open. */
@@ -309,10 +322,10 @@ static enum outcome carry_out(const struct opts *o, const struct plan_row *row)
 {
     struct route route = {.epoch = 0};
     char why[256];
-    enum admission a = admit_row(o, row, &route, why, sizeof(why));
+    enum admission a = admit_row(o, row, o->max_age_s, &route, why, sizeof(why));
     if (a == ADMIT_LATER && o->wait) {
         sleep_until(row->not_before);
-        a = admit_row(o, row, &route, why, sizeof(why));
+        a = admit_row(o, row, INFINITY, &route, why, sizeof(why)); /* it aged while we waited */
     }
     if (a == ADMIT_SKIP) {
         err_warn("skipped '%s': %s", row->volume, why);
