@@ -657,17 +657,16 @@ commit_cut_short()
 
 @test "I4: kill -9 in the hold, under a writer: no byte is lost" {
   fleet 4M
-  kill_hard director
-  stop_gateway gw-a
-  # What is in flight when the hold begins takes its time, and so does the hold.  The writer asks
-  # for more than its four requests at a time can have, so that some always are.
-  start_gateway gw-a --filter=delay wdelay=300ms
-  start_director --quarantine 200ms
-  writer 3 20
-  start exec migrate-exec --window 2000 <(plan gw-a gw-b 1)
+  writer 6 10
+  start exec migrate-exec --window 5000 --bwlimit 2M <(plan gw-a gw-b 1)
+  wait_for 20 moving
+  # The hold lasts: its commit waits for a lock on the store.
+  start lock flock -o "$GATESHIFT_STATE/routes.log" sleep 20
   wait_for 20 in_phase handover hold
   kill_hard exec
-  run -0 migrate-exec --window 2000 --resume
+  kill_hard lock
+  # Where the kill came before the switch was sent, the volume is on gw-a and the move goes on.
+  wait_for 20 migrate-exec --window 2000 --resume
   [[ $(owner) == "gw-b 2 uncommitted" ]]
   writer_done
 }
