@@ -262,6 +262,50 @@ ticks()
   wait_for 5 unserved v
 }
 
+# client_bytes COUNT HEX...: the bytes, COUNT times.
+client_bytes()
+{
+  local n=$1
+  shift
+  hex "$@" >unit
+  for ((; n > 1; n = (n + 1) / 2)); do
+    cat unit unit >twice
+    mv twice unit
+  done
+  cat unit
+}
+
+@test "route-director: what waits for the end of a long read takes little memory" {
+  make_volume gw-a v 32M
+  start_gateway gw-a --filter=delay rdelay=300ms
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  hex "$(go v)" "$(request 0 0 0 $((32 << 20)))" >read.in
+  client_bytes 16384 "$(request 9 0 0 0)" >many.in # an unknown command
+  local before
+  before=$(memory_kib)
+  mkfifo client.in
+  start client socat -u OPEN:client.in "UNIX-CONNECT:$GATESHIFT_RUN/nbd.sock"
+  exec 4>client.in
+  cat read.in >&4
+  wait_for 5 eval '[[ $(control status v) == *" inflight=1 "* ]]'
+  # The gateway is stopped when it has sent a part of the answer.
+  kill -STOP "${PIDS[director]}"
+  sleep 0.7
+  kill -STOP "${PIDS[gw-a]}"
+  kill -CONT "${PIDS[director]}"
+  cat many.in >&4
+  wait_for 5 grep -q "rchar: 4[5-9][0-9]\\{4\\}" "/proc/${PIDS[client]}/io"
+  control status v
+  (($(memory_kib) - before < 100000))
+}
+
+memory_kib()
+{
+  sed -n 's/^VmPeak:[^0-9]*\([0-9]*\).*/\1/p' "/proc/${PIDS[director]}/status"
+}
+
 @test "route-director: unaligned requests are refused where the gateway has a minimum block size" {
   make_volume gw-a v 1M
   start_gateway gw-a --filter=blocksize-policy blocksize-minimum=4096 blocksize-error-policy=error

@@ -33,6 +33,8 @@ struct client {
     size_t inflight, inflight_bytes;
     struct request *streaming;   /* whose READ data are on their way out */
     struct outq deferred;        /* whole replies that wait for the end of those */
+    struct chunk *small;         /* where replies without data lie that wait */
+    size_t small_used;
     struct client *next, **link; /* in the volume's list */
     struct loop_task resume, gone;
 };
@@ -65,6 +67,8 @@ void client_drop(struct client *c)
     loop_task_cancel(c->d->loop, &c->resume);
     stream_close(&c->stream);
     outq_release(&c->deferred, &c->d->pool);
+    chunk_put(&c->d->pool, c->small);
+    c->small = NULL;
     if (c->volume)
         volume_detach(c->volume, c);
     c->volume = NULL;
@@ -138,6 +142,8 @@ static void send_deferred(struct client *c)
     struct slice sl;
     while (c->state != CLIENT_GONE && outq_pop(&c->deferred, &sl))
         send_slice(c, sl);
+    chunk_put(&c->d->pool, c->small);
+    c->small = NULL;
 }
 
 static void defer(struct client *c, struct outq *q, struct slice sl)
@@ -146,6 +152,24 @@ static void defer(struct client *c, struct outq *q, struct slice sl)
         return;
     chunk_put(&c->d->pool, sl.chunk);
     out_of_memory(c);
+}
+
+/* The same for bytes that are copied, many into one chunk. */
+static void defer_copy(struct client *c, const void *data, size_t len)
+{
+    if (!c->small || c->small->size - c->small_used < len) {
+        chunk_put(&c->d->pool, c->small);
+        c->small = chunk_get(&c->d->pool, len);
+        c->small_used = 0;
+    }
+    if (!c->small) {
+        out_of_memory(c);
+        return;
+    }
+    unsigned char *to = c->small->data + c->small_used;
+    memcpy(to, data, len);
+    c->small_used += len;
+    defer(c, &c->deferred, (struct slice){chunk_ref(c->small), to, len});
 }
 
 void client_data(struct client *c, struct request *r, struct slice part, bool first)
@@ -187,13 +211,7 @@ static void send_simple(struct client *c, uint64_t cookie, uint32_t error)
             out_of_memory(c);
         return;
     }
-    struct chunk *k = chunk_get(&c->d->pool, sizeof(h));
-    if (!k) {
-        out_of_memory(c);
-        return;
-    }
-    memcpy(k->data, h, sizeof(h));
-    defer(c, &c->deferred, (struct slice){k, k->data, sizeof(h)});
+    defer_copy(c, h, sizeof(h));
 }
 
 static size_t cost_of(const struct nbd_request *n)
@@ -205,7 +223,7 @@ static bool throttled(const struct client *c)
 {
     const struct settings *s = &c->d->set;
     return c->inflight >= s->inflight_max ||
-           c->inflight_bytes + stream_unsent(&c->stream) >= s->inflight_bytes;
+           c->inflight_bytes + c->deferred.bytes + stream_unsent(&c->stream) >= s->inflight_bytes;
 }
 
 static void resume_task(struct loop_task *t)

@@ -61,7 +61,7 @@ void requests_release(struct requests *t);
 
 /*
  * The cookie under which R goes to a gateway on CONN (an identity), and back: NULL if no request
- * that went there with this cookie waits for ROLE.  A gateway must not answer what another was asked.
+ * that went there with this cookie waits for ROLE.  So no gateway answers what another was asked.
  */
 uint64_t request_sent(struct request *r, enum leg_role role, const void *conn);
 struct request *request_find(const struct requests *t, uint64_t cookie, const void *conn,

@@ -79,8 +79,8 @@ static void run(struct storejob *j, struct route_store *s)
 }
 
 /*
- * Only what is durable may be acted on.  A sync that failed leaves the store in doubt, whoever's job
- * it was; and a director that died may have left it so.
+ * Only what is durable may be acted on.  A sync that failed leaves the store in doubt, whoever's
+ * job it was; and a director that died may have left it so.
  */
 static void settle_if_in_doubt(struct thread_store *t)
 {
