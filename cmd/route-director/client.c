@@ -31,9 +31,9 @@ struct client {
     struct nbd_export export; /* as negotiated */
     unsigned index;
     size_t inflight, inflight_bytes;
-    struct request *streaming;   /* whose READ data are on their way out */
-    struct outq deferred;        /* whole replies that wait for the end of those */
-    struct chunk *small;         /* where replies without data lie that wait */
+    struct request *streaming; /* whose READ data are on their way out */
+    struct outq deferred;      /* whole replies that wait for the end of those */
+    struct chunk *small;       /* where replies without data lie that wait */
     size_t small_used;
     struct client *next, **link; /* in the volume's list */
     struct loop_task resume, gone;
