@@ -585,6 +585,8 @@ complete_on_owner()
     [[ $(owner) == "$to $epoch uncommitted" ]]
     complete_on_owner
     [[ $(last_event "$id") == retire,switched ]]
+    # The planner rests on the history: the switch is in it, once.
+    [[ $(grep -c ",$id,.*,handover,switched," state/history.csv) -eq 1 ]]
     migrate-exec --commit "$id"
     read -r from to <<<"$to $from"
   done
@@ -606,6 +608,7 @@ complete_on_owner()
       migrate-exec --commit "v-$epoch" >out 2>&1 || true
     migrate-exec --commit "v-$epoch"
     [[ $(owner) == "$to $epoch steady" && $(last_event "v-$epoch") == retire,committed ]]
+    [[ $(grep -c ",v-$epoch,.*,retire,committed," state/history.csv) -eq 1 ]]
     [[ ! -e $from/v ]]
     complete_on_owner
     read -r from to <<<"$to $from"

@@ -18,6 +18,7 @@
 enum {
     RESERVE_BYTES = 64 * 1024, /* some hundred events */
     FILE_MAX = 64 * 1024 * 1024,
+    HISTORY_MAX = 1024 * 1024 * 1024,
 };
 
 struct journal {
@@ -391,7 +392,24 @@ void journal_ids_free(char **ids, size_t n)
 
 /* ---- history ---- */
 
-static int append_locked(int fd, const struct event *e)
+/* Does the file PATH have the very line of E?  1, 0 or -errno. */
+static int has_event(const char *path, struct rec_writer *w, const struct event *e)
+{
+    struct buf line = {0};
+    struct buf text = {0};
+    event_put(w, e);
+    int r = rec_format(w, &line);
+    if (r == 0)
+        r = fsfile_read(path, HISTORY_MAX, &text);
+    if (r == 0)
+        r = memmem(text.data, text.len, line.data, line.len) != NULL;
+    buf_release(&text);
+    buf_release(&line);
+    return r;
+}
+
+/* Appends E to PATH, opened as FD, under its lock; unless it is there, if ONCE. */
+static int append_locked(const char *path, int fd, const struct event *e, bool once)
 {
     if (flock(fd, LOCK_EX) < 0)
         return -errno;
@@ -399,12 +417,16 @@ static int append_locked(int fd, const struct event *e)
     int r = cut_torn_line(fd, &empty);
     struct rec_writer *w = rec_writer_new(&rec_event, NULL);
     if (r == 0)
-        r = w ? append_event(fd, w, e, empty) : -ENOMEM;
+        r = w ? 0 : -ENOMEM;
+    if (r == 0 && once && !empty)
+        r = has_event(path, w, e);
+    if (r == 0)
+        r = append_event(fd, w, e, empty);
     rec_writer_free(w);
-    return r;
+    return r < 0 ? r : 0;
 }
 
-int history_append(const char *state, const struct event *e)
+static int put_in_history(const char *state, const struct event *e, bool once)
 {
     struct buf path = {0};
     int r = buf_printf(&path, "%s/history.csv", state);
@@ -412,9 +434,19 @@ int history_append(const char *state, const struct event *e)
     if (r == 0 && fd < 0)
         r = -errno;
     if (r == 0)
-        r = append_locked(fd, e);
+        r = append_locked(path.data, fd, e, once);
     if (fd >= 0)
         close(fd);
     buf_release(&path);
     return r;
+}
+
+int history_append(const char *state, const struct event *e)
+{
+    return put_in_history(state, e, false);
+}
+
+int history_complete(const char *state, const struct event *e)
+{
+    return put_in_history(state, e, true);
 }

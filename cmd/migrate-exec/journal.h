@@ -87,5 +87,8 @@ void journal_ids_free(char **ids, size_t n);
 
 /* Appends E to STATE/history.csv, one write under a lock.  0 or -errno. */
 int history_append(const char *state, const struct event *e);
+/* As history_append(), unless E is there: for one that a killed run may have left in its journal
+ * alone. */
+int history_complete(const char *state, const struct event *e);
 
 #endif

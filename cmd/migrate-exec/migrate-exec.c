@@ -229,15 +229,32 @@ static bool frozen(const struct exec *x)
     return is;
 }
 
+/* Opens M's journal if it is a new one: 0, 1 (it has events, *LAST is the last), or -errno. */
+static int open_new(struct move *m, struct event *last)
+{
+    const char *state = m->exec->dirs.state;
+    int r = journal_last(state, m->id, last);
+    if (r == 1 || (r < 0 && r != -ENOENT))
+        return r;
+    r = journal_open(state, m->id, true, &m->journal);
+    if (r < 0)
+        return r;
+    r = journal_last(state, m->id, last); /* somebody may have been quicker with the lock */
+    if (r != 0) {
+        journal_close(m->journal);
+        m->journal = NULL;
+    }
+    return r;
+}
+
 /* Opens the first journal of M's move that is not of an attempt that has ended. */
 static enum outcome open_journal(struct move *m)
 {
-    const char *state = m->exec->dirs.state;
     for (unsigned n = 1;; n++) {
         struct event last = {.who = ""};
         int r = migration_id(m->volume, m->epoch + 1, n, m->id);
         if (r == 0)
-            r = journal_last(state, m->id, &last);
+            r = open_new(m, &last);
         if (r == 1 && event_is_final(last.event))
             continue;
         if (r == 1) {
@@ -245,15 +262,13 @@ static enum outcome open_journal(struct move *m)
                      rec_event_words[last.event], m->id);
             return DEFERRED;
         }
-        if (r == 0 || r == -ENOENT)
-            r = journal_open(state, m->id, true, &m->journal);
         if (r == 0)
             return GO;
         if (r == -EAGAIN) {
             err_warn("migration '%s' is driven by another process", m->id);
             return DEFERRED;
         }
-        err_warn("cannot open the journal of '%s': %s", m->id, err_text(r));
+        err_warn("cannot open the journal of '%s': %s", *m->id ? m->id : m->volume, err_text(r));
         return FAILED;
     }
 }

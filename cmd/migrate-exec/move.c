@@ -534,8 +534,11 @@ enum outcome move_finish(struct move *m)
     m->phase = PHASE_HANDOVER;
     int r = move_event(m, EVENT_SWITCHED, "epoch %llu; kept on %s until migrate-exec --commit %s",
                        (unsigned long long)m->epoch + 1, m->source, m->id);
-    if (r < 0)
+    if (r < 0) {
+        err_warn("'%s' has switched to %s; have it recorded with: migrate-exec --resume %s", m->id,
+                 m->target, m->id);
         return move_journal_failed(m, r);
+    }
     return move_retire(m);
 }
 

@@ -23,18 +23,33 @@ struct story {
     bool switched; /* the change of owner is in it */
     bool retired;  /* ... and that the source was let go */
     bool committing;
+    bool unknown;        /* the source's copy: its flush failed */
+    struct event public; /* the last that belongs into the history, too; if any */
+    bool any_public;
 };
+
+/* Is E a note for the journal alone (move_note)? */
+static bool is_note(const struct event *e)
+{
+    return e->phase == PHASE_RETIRE && (e->event == EVENT_BEGIN || e->event == EVENT_SWITCHED);
+}
 
 static int take_event(const struct event *e, void *arg)
 {
     struct story *s = arg;
     s->last = *e;
     s->any = true;
-    if (e->event == EVENT_SWITCHED && e->phase == PHASE_RETIRE)
+    if (!is_note(e)) {
+        s->public = *e;
+        s->any_public = true;
+    }
+    if (e->event == EVENT_SWITCHED && e->phase == PHASE_RETIRE) {
         s->retired = true;
-    else if (e->event == EVENT_SWITCHED)
+        s->unknown = strstr(e->detail, "is unknown") != NULL;
+    }
+    if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE)
         s->switched = true;
-    else if (e->event == EVENT_BEGIN && e->phase == PHASE_RETIRE)
+    if (e->event == EVENT_BEGIN && e->phase == PHASE_RETIRE)
         s->committing = true;
     return 0;
 }
@@ -66,7 +81,10 @@ static enum outcome say_driven(const char *id, const struct story *s)
     return DEFERRED;
 }
 
-/* Locks the journal, then reads it: nobody writes to it any more. */
+/*
+ * Locks the journal, then reads it: nobody writes to it any more.  The history gets the event that
+ * a killed run had no time to put there.
+ */
 static enum outcome take_journal(struct move *m, struct story *s)
 {
     const struct exec *x = m->exec;
@@ -80,7 +98,11 @@ static enum outcome take_journal(struct move *m, struct story *s)
         err_warn("cannot open the journal of '%s': %s", m->id, err_text(r));
         return FAILED;
     }
-    return read_story(x, m->id, s);
+    o = read_story(x, m->id, s);
+    r = o == GO && s->any_public ? history_complete(x->dirs.state, &s->public) : 0;
+    if (r < 0)
+        err_warn("cannot append to '%s/history.csv': %s", x->dirs.state, err_text(r));
+    return o;
 }
 
 /* Sets M to the migration ID as its last event E names it.  0 or -EINVAL. */
@@ -224,8 +246,9 @@ static enum outcome make_cold(struct move *m, const struct story *s, char *what,
     if (cold == HOOK_ABSENT)
         snprintf(what, size, s->committing ? "cold on %s already" : "no copy on %s", m->source);
     else
-        snprintf(what, size, cold == HOOK_DONE ? "cold on %s%s" : "kept on %s%s: no cold",
-                 m->source, fenced == HOOK_DONE ? "" : ", unfenced");
+        snprintf(what, size, "%s on %s%s%s%s", cold == HOOK_DONE ? "cold" : "kept", m->source,
+                 fenced == HOOK_DONE ? "" : ", unfenced", cold == HOOK_DONE ? "" : ": no cold",
+                 s->unknown ? "; it is unknown: its flush failed" : "");
     return GO;
 }
 
