@@ -189,7 +189,7 @@ awk -v trouble="$trouble" -v predicted="$predicted" -v switched="$switched" -v k
   -v before="$wrote_before" -v after="$wrote_after" -v slowest="$slowest_ms" -v written="$written" '
 function check(text, good) { printf "  %-4s %s\n", good ? "ok" : "NOT", text; if (!good) bad = 1 }
 BEGIN {
-  check("gw-a began to degrade: 0.0 s", 1)
+  print "       gw-a began to degrade: 0.0 s"
   check(sprintf("its failure was predicted: %.1f s", predicted - trouble), predicted > trouble)
   check(sprintf("the volume had switched to gw-b: %.1f s", switched - trouble),
         switched > predicted && switched < killed)
