@@ -375,6 +375,33 @@ flush_setup()
   wait_for 5 drive begin v 1 gw-b
 }
 
+@test "S2: the quarantine outlives the director's last user, and the director" {
+  move_setup
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 65536
+  drive abort v
+  driver_kill
+  sleep 0.1 # the volume would be closed now
+  stop director
+  start_director
+  driver_start
+  refuses EAGAIN begin v 1 gw-b
+}
+
+@test "S2: the quarantine begins when the copier of an aborted move is gone" {
+  move_setup 1M --quarantine 300ms
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 65536 # and is stopped here, its writes not sent yet
+  control abort v
+  sleep 0.6
+  run -1 control begin v 1 gw-b
+  [[ $output == "err EAGAIN "* ]]
+  driver_kill
+  wait_for 5 control begin v 1 gw-b
+}
+
 @test "S15: a new driver takes over what is synced, but no proof" {
   move_setup 1M
   converge

@@ -12,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/base/parse.h"
 #include "move.h"
+#include "quarantine.h"
 #include "stream.h"
 
 /* A request line is short; the arguments of the longest verb are few. */
@@ -416,6 +417,7 @@ static void close_control(struct control *c)
         if (v->move)
             move_control_gone(v->move, c);
     }
+    quarantine_writer_gone(c->d, c);
     loop_task_add(c->d->loop, &c->next, next_task);
 }
 

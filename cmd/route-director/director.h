@@ -32,6 +32,7 @@ struct settings {
 /* Until when a volume's moves are refused: writes of ended connections may still land (S2). */
 struct quarantine {
     char *volume;
+    const void *writer; /* who may be writing still; NULL: until_us counts */
     uint64_t until_us;
 };
 

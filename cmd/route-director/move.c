@@ -289,6 +289,7 @@ void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char 
     char uri[1024], why[512];
     struct move *m = NULL;
     int r;
+    quarantine_writer_gone(v->d, c);
     if (answer_from_present(v, c, epoch, target) || refuse_begin(v, c, epoch, target))
         goto unuse;
     r = volume_gateway_uri(v->d, target, v->name, uri, sizeof(uri), why, sizeof(why));
@@ -329,6 +330,7 @@ static void drop_target(struct move *m)
 {
     struct volume *v = m->v;
     bool unanswered = volume_role_waits(v, ROLE_TARGET, UINT64_MAX);
+    const void *writer = NULL;
     leg_free(m->leg);
     m->leg = NULL;
     unmirror(v);
@@ -336,9 +338,10 @@ static void drop_target(struct move *m)
     if (m->blocks) {
         struct blocks_counts n = blocks_counts(m->blocks);
         unanswered |= n.copying || n.haunted;
+        writer = n.copying ? m->driver : NULL;
     }
     if (unanswered)
-        quarantine_add(v->d, v->name);
+        quarantine_add(v->d, v->name, writer);
     blocks_free(m->blocks);
     m->blocks = NULL;
 }

@@ -10,7 +10,7 @@ static void forget_old(struct director *d)
 {
     for (size_t i = 0; i < d->n_quarantines;) {
         struct quarantine *q = &d->quarantines[i];
-        if (q->until_us > loop_now_us(d->loop)) {
+        if (q->writer || q->until_us > loop_now_us(d->loop)) {
             i++;
             continue;
         }
@@ -19,7 +19,7 @@ static void forget_old(struct director *d)
     }
 }
 
-void quarantine_add(struct director *d, const char *volume)
+void quarantine_add(struct director *d, const char *volume, const void *writer)
 {
     char *copy = strdup(volume);
     forget_old(d);
@@ -27,18 +27,32 @@ void quarantine_add(struct director *d, const char *volume)
                           sizeof(*d->quarantines)) < 0)
         abort(); /* going on without the note could lose a write */
     d->quarantines[d->n_quarantines++] =
-        (struct quarantine){copy, loop_now_us(d->loop) + d->set.quarantine_us};
+        (struct quarantine){copy, writer, loop_now_us(d->loop) + d->set.quarantine_us};
+}
+
+void quarantine_writer_gone(struct director *d, const void *writer)
+{
+    for (size_t i = 0; i < d->n_quarantines; i++) {
+        struct quarantine *q = &d->quarantines[i];
+        if (q->writer != writer)
+            continue;
+        q->writer = NULL;
+        q->until_us = loop_now_us(d->loop) + d->set.quarantine_us;
+    }
 }
 
 uint64_t quarantine_left_us(struct director *d, const char *volume)
 {
     uint64_t now = loop_now_us(d->loop);
-    uint64_t until = 0;
+    uint64_t until = now;
     forget_old(d);
-    for (size_t i = 0; i < d->n_quarantines; i++)
-        if (strcmp(d->quarantines[i].volume, volume) == 0 && d->quarantines[i].until_us > until)
-            until = d->quarantines[i].until_us;
-    return until > now ? until - now : 0;
+    for (size_t i = 0; i < d->n_quarantines; i++) {
+        const struct quarantine *q = &d->quarantines[i];
+        uint64_t end = q->writer ? now + d->set.quarantine_us + 1 : q->until_us;
+        if (strcmp(q->volume, volume) == 0 && end > until)
+            until = end;
+    }
+    return until - now;
 }
 
 void quarantine_release(struct director *d)

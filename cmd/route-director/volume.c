@@ -38,6 +38,7 @@ static void close_volume(struct loop_task *t)
     struct volume *v = (struct volume *)((char *)t - offsetof(struct volume, close_task));
     if (v->users)
         return;
+    loop_timer_cancel(v->d->loop, &v->close_late);
     unlink_volume(v);
     /* What is still in flight nobody waits for: the gateway goes on with what it has read, as it
      * would when a client without a director goes away. */
@@ -49,13 +50,27 @@ static void close_volume(struct loop_task *t)
     free(v);
 }
 
+static void close_if_unused(struct volume *v);
+
+static void quarantine_over(struct loop_timer *t)
+{
+    close_if_unused((struct volume *)((char *)t - offsetof(struct volume, close_late)));
+}
+
 /* Closes outside of whatever call noticed that nobody uses it, and not while writes are in flight:
- * a client that is gone may have left some, and the next director must not race with them. */
+ * a client that is gone may have left some, and the next director must not race with them.  Nor in
+ * a quarantine, of which the next director would know nothing. */
 static void close_if_unused(struct volume *v)
 {
+    struct loop *loop = v->d->loop;
     bool busy = v->inflight && v->owner && !v->owner->lost;
-    if (!v->users && !busy)
-        loop_task_add(v->d->loop, &v->close_task, close_volume);
+    if (v->users || busy)
+        return;
+    uint64_t left = v->state == VOLUME_SERVING ? quarantine_left_us(v->d, v->name) : 0;
+    if (left)
+        loop_timer_set(loop, &v->close_late, loop_now_us(loop) + left, quarantine_over);
+    else
+        loop_task_add(loop, &v->close_task, close_volume);
 }
 
 void volume_unuse(struct volume *v)
@@ -194,7 +209,7 @@ static int lock_volume(struct volume *v, char *why, size_t size)
     bool unclean = false;
     v->lock_fd = route_serve_lock(v->d->set.dirs.state, v->name, v->d->set.control_path, &unclean);
     if (unclean)
-        quarantine_add(v->d, v->name);
+        quarantine_add(v->d, v->name, NULL);
     if (v->lock_fd >= 0)
         return 0;
     snprintf(why, size, "%s",

@@ -47,6 +47,7 @@ struct volume {
     bool gate;               /* closed: new requests are held */
     size_t inflight;         /* started and not ended */
     struct loop_task close_task;
+    struct loop_timer close_late;        /* when its quarantine is over */
     uint64_t requests, errors, pause_us; /* for status */
 };
 
