@@ -77,6 +77,30 @@ hook()
   [[ $(cat exports/v) == two && $stderr == "dir: export 'v' exists in 'exports'" ]]
 }
 
+@test "hook-dir: what a killed call left half done is finished by the next one" {
+  mkdir exports/.cold
+  # cold, killed when the file has both names.
+  echo one >exports/v
+  ln exports/v exports/.cold/v.1
+  hook cold
+  [[ ! -e exports/v && $(ls exports/.cold) == v.1 && $(cat exports/.cold/v.1) == one ]]
+  # unfence, killed likewise.
+  ln exports/.cold/v.1 exports/v
+  hook unfence
+  [[ $(cat exports/v) == one && -z $(ls exports/.cold) ]]
+}
+
+@test "hook-dir: an archive that was cut short is finished by the next call" {
+  command -v lz4 || skip "no lz4"
+  echo one >exports/v
+  hook cold
+  # Killed before the copy was deleted, and before the temporary name was.
+  lz4 -q exports/.cold/v.1 exports/.cold/v.1.part
+  ln exports/.cold/v.1.part exports/.cold/v.1.lz4
+  hook archive
+  [[ $(ls exports/.cold) == v.1.lz4 && $(lz4 -dc exports/.cold/v.1.lz4) == one ]]
+}
+
 @test "hook-dir: archive compresses what is cold, and numbers go on behind it" {
   command -v lz4 || skip "no lz4"
   run -4 hook archive

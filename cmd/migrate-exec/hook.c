@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -116,23 +117,32 @@ static void drain(struct child *c, int i)
         buf_add(&c->text[i], block, (size_t)n);
 }
 
-/* Reads both streams to their ends.  0 or -ETIMEDOUT. */
+/*
+ * Reads both streams until the hook has ended: not until their ends, which a server that it left
+ * running may hold open.  0 or -errno: -ETIMEDOUT when it takes too long.
+ */
 static int listen_to(struct child *c)
 {
     uint64_t deadline = clock_mono_us() + UINT64_C(1000) * TIMEOUT_MS;
-    while (c->fds[0] >= 0 || c->fds[1] >= 0) {
+    int pidfd = pidfd_open(c->pid, 0);
+    int r = pidfd < 0 ? -errno : 0;
+    for (bool ended = false; r == 0 && !ended;) {
         uint64_t now = clock_mono_us();
+        struct pollfd p[3] = {{.fd = c->fds[0], .events = POLLIN},
+                              {.fd = c->fds[1], .events = POLLIN},
+                              {.fd = pidfd, .events = POLLIN}};
         if (now >= deadline)
-            return -ETIMEDOUT;
-        struct pollfd p[2] = {{.fd = c->fds[0], .events = POLLIN},
-                              {.fd = c->fds[1], .events = POLLIN}};
-        if (poll(p, 2, (int)((deadline - now) / 1000) + 1) < 0)
+            r = -ETIMEDOUT;
+        else if (poll(p, 3, (int)((deadline - now) / 1000) + 1) < 0)
             continue; /* a signal: the caller looks at it when the hook is done */
         for (int i = 0; i < 2; i++)
             if (p[i].revents)
                 drain(c, i);
+        ended = p[2].revents && !p[0].revents && !p[1].revents;
     }
-    return 0;
+    if (pidfd >= 0)
+        close(pidfd);
+    return r;
 }
 
 /* The end of the hook: its exit status or -errno. */
