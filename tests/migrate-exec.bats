@@ -243,6 +243,22 @@ copied()
   [[ $output == "$EVENT_HEADER" && $(owner) == "gw-a 1 steady" ]]
 }
 
+@test "migrate-exec: a hook that leaves a server running is done when it ends itself" {
+  fleet 64K
+  # The server holds the hook's output open.
+  cat >serving <<END
+#!/bin/sh
+"$GATESHIFT_HOOKS/dir" "\$@" || exit
+sleep 100 &
+echo \$! >>$GS/left
+END
+  chmod +x serving
+  sed -i "/^gw-b/s|,dir |,$GS/serving |" config/gateways.csv
+  run --separate-stderr -0 timeout 60 migrate-exec <(plan gw-a gw-b 1)
+  xargs kill <left
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+}
+
 @test "migrate-exec: a hook that cannot create ends the move before it has begun" {
   fleet 64K
   sed -i 's|dir [^,]*/gw-b|dir /nonexistent|' config/gateways.csv
@@ -333,6 +349,21 @@ copied()
   run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
   [[ ${lines[-1]} == *"gw-b cannot take part: it does not promise one cache"* ]]
   [[ $(owner) == "gw-a 1 steady" ]]
+}
+
+@test "migrate-exec: requests keep to the largest block of gateways" {
+  local limits=(--filter=blocksize-policy blocksize-minimum=512 blocksize-preferred=4096
+    blocksize-maximum=20480 blocksize-error-policy=error)
+  make_volume gw-a v 1000448
+  head -c 1000448 /dev/urandom >gw-a/v
+  cp gw-a/v original
+  start_gateway gw-a "${limits[@]}"
+  start_gateway gw-b "${limits[@]}"
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director --quarantine 200ms
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  copied gw-b
 }
 
 @test "S23: a gateway that cannot flush is refused" {

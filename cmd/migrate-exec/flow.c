@@ -290,9 +290,17 @@ static int write_started(struct slot *s, int r)
 int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length)
 {
     struct slot *s = (struct slot *)x;
-    x->flow->result.sent += length;
-    return write_started(s, nbd_export_write(x->flow->exports[1], x->source + offset, length,
-                                             x->claim.offset + offset, target_written, s));
+    struct flow *f = x->flow;
+    uint64_t end = offset + length;
+    int r = 0;
+    /* A claim may be longer than what the target takes at once: the director's block is. */
+    for (uint64_t len; r == 0 && offset < end; offset += len) {
+        len = end - offset < f->extent_max ? end - offset : f->extent_max;
+        f->result.sent += len;
+        r = write_started(s, nbd_export_write(f->exports[1], x->source + offset, len,
+                                              x->claim.offset + offset, target_written, s));
+    }
+    return r;
 }
 
 int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length)
