@@ -648,7 +648,7 @@ survives()
     ((after >= epoch && after <= epoch + 2))
     if [[ $state == uncommitted ]]; then
       [[ $now == "$to" ]]
-      migrate-exec --commit "$(ls -t "$GATESHIFT_STATE/migrations" | head -n 1 | sed 's/\.csv$//')"
+      migrate-exec --commit "$(migrate-exec --status | awk -F, '$7 == "switched" { print $2 }')"
     fi
   done
   ((n > 2 && n < 30))
