@@ -144,11 +144,11 @@ static void target_ready(struct leg *l)
         move_give_up(m, -EOPNOTSUPP, why);
         return;
     }
-    struct route next = v->route;
-    next.state = ROUTE_STATE_MOVING;
-    snprintf(next.target, sizeof(next.target), "%s", m->target);
+    /* The record may have changed since the volume was opened: a kept copy let go, say. */
     m->phase = MOVE_RECORDING;
-    move_record(m, &next, v->route.epoch, v->route.state);
+    m->job = (struct storejob){.kind = STOREJOB_GET, .done = move_store_outcome, .arg = m};
+    snprintf(m->job.route.volume, sizeof(m->job.route.volume), "%s", v->name);
+    storejobs_queue(v->d->jobs, &m->job);
 }
 
 const struct leg_ops move_target_ops = {
@@ -211,6 +211,32 @@ static void begun(struct move *m)
                (unsigned long long)m->v->route.size_bytes);
 }
 
+/* The record as it is now: may a move begin?  Then it says so. */
+static void begin_read(struct move *m)
+{
+    const struct storejob *j = &m->job;
+    const struct route *now = &j->route;
+    struct volume *v = m->v;
+    char why[512];
+    if (j->result <= 0) {
+        snprintf(why, sizeof(why), "%s", j->result < 0 ? j->error : "the volume has no route");
+        move_give_up(m, j->result < 0 ? j->result : -ENOENT, why);
+    } else if (now->epoch != v->route.epoch || strcmp(now->gateway, v->route.gateway) != 0) {
+        move_give_up(m, -ESTALE, "the route was changed by somebody else");
+    } else if (now->state == ROUTE_STATE_UNCOMMITTED) {
+        snprintf(why, sizeof(why), "the last move is not committed: a copy is kept on '%s'",
+                 now->target);
+        move_give_up(m, -EBUSY, why);
+    } else if (now->state == ROUTE_STATE_MANUAL_RECOVERY) {
+        move_give_up(m, -EPERM, "the volume is in manual recovery: nothing is touched");
+    } else {
+        struct route next = *now;
+        next.state = ROUTE_STATE_MOVING;
+        snprintf(next.target, sizeof(next.target), "%s", m->target);
+        move_record(m, &next, now->epoch, now->state);
+    }
+}
+
 static void begin_recorded(struct move *m)
 {
     struct storejob *j = &m->job;
@@ -271,9 +297,6 @@ static bool refuse_begin(struct volume *v, struct control *c, uint64_t epoch, co
         control_err(c, ESTALE, "the route's epoch is %llu", (unsigned long long)v->route.epoch);
     else if (strcmp(target, v->route.gateway) == 0)
         control_err(c, EINVAL, "the volume is on '%s' already", target);
-    else if (v->route.state == ROUTE_STATE_UNCOMMITTED)
-        control_err(c, EBUSY, "the last move is not committed: a copy is kept on '%s'",
-                    v->route.target);
     else if (unfit)
         control_err(c, EOPNOTSUPP, "source '%s' %s", v->route.gateway, unfit);
     else if (left)
@@ -399,7 +422,9 @@ static void end_recorded(struct move *m)
 void move_store_outcome(struct storejob *j)
 {
     struct move *m = j->arg;
-    if (m->phase == MOVE_RECORDING)
+    if (m->phase == MOVE_RECORDING && j->kind == STOREJOB_GET)
+        begin_read(m);
+    else if (m->phase == MOVE_RECORDING)
         begin_recorded(m);
     else if (m->phase == MOVE_ENDING)
         end_recorded(m);
