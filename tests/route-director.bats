@@ -208,6 +208,14 @@ ticks()
   echo $((stat[13] + stat[14]))
 }
 
+@test "route-director: a client that asks without reading answers is closed with one line" {
+  serve
+  hex "$GREETED" >flood.in
+  client_bytes 262144 "$OPTION$(be32 99)$(be32 0)" >>flood.in # an unknown option
+  start flood socat -u OPEN:flood.in,rdonly,ignoreeof "UNIX-CONNECT:$GATESHIFT_RUN/nbd.sock"
+  wait_for 5 grep -q 'asks without reading answers' director.log
+}
+
 @test "route-director: a handshake that stops half-way is nobody's business" {
   serve
   raw_end "$GREETED" "${OPTION:0:6}"

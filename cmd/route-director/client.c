@@ -425,6 +425,7 @@ static void list_volumes(struct client *c)
 
 static void take_handshake(struct client *c)
 {
+    enum { UNREAD_MAX = 1 << 20 }; /* in answers to options */
     unsigned char *p;
     size_t used;
     struct buf out = {0};
@@ -434,6 +435,10 @@ static void take_handshake(struct client *c)
     stream_want(&c->stream, step == NBD_SERVER_MORE ? len - used + 1 : 0);
     if (!send_buf(c, &out))
         return;
+    if (stream_unsent(&c->stream) > UNREAD_MAX) {
+        refuse(c, "asks without reading answers");
+        return;
+    }
     switch (step) {
     case NBD_SERVER_MORE:
         return;
