@@ -143,6 +143,22 @@ ticks()
 
 # ---- what a switch needs ----
 
+@test "I1: a route that is forced elsewhere while its owner hangs is not served from there" {
+  move_setup
+  nbdinfo --size "$(director_uri v)" # the store is open now
+  wait_for 5 test ! -s "$GATESHIFT_STATE/serving/v"
+  kill -STOP "${PIDS[gw-a]}"
+  start client qemu-io -f raw -c 'write -P 7 0 4k' "$(director_uri v)"
+  wait_for 5 test -s "$GATESHIFT_STATE/serving/v"
+  wait_for 5 route-set v gw-b --force
+  kill -CONT "${PIDS[gw-a]}"
+  wait "${PIDS[client]}" || true
+  run ! holds gw-a 7 0 4k
+  put 8 0 4k
+  holds gw-b 8 0 4k
+  run ! holds gw-a 8 0 4k
+}
+
 @test "S5: switch is refused until the target is flushed after its last write" {
   move_setup
   driver_start

@@ -158,7 +158,7 @@ static void reloaded(struct storejob *j)
     struct volume *v = volume_find(c->d, j->route.volume);
     c->job_pending = false;
     bool other =
-        j->result > 0 && v && v->state == VOLUME_SERVING &&
+        j->result > 0 && v && (v->state == VOLUME_SERVING || v->state == VOLUME_CONNECT) &&
         (strcmp(j->route.gateway, v->route.gateway) != 0 || j->route.epoch != v->route.epoch);
     /* cppcheck-suppress nullPointerRedundantCheck ; OTHER is false without V */
     const struct move *m = other ? v->move : NULL;

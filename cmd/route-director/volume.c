@@ -534,6 +534,12 @@ void volume_drop(struct volume *v, const char *why)
 {
     if (v->state == VOLUME_FAILED)
         return;
+    if (v->state == VOLUME_CONNECT) {
+        leg_free(v->owner);
+        v->owner = NULL;
+        fail(v, why);
+        return;
+    }
     err_warn("volume '%s': %s: its %u client connections are closed", v->name, why, v->n_clients);
     v->state = VOLUME_FAILED; /* the next client opens it anew */
     snprintf(v->error, sizeof(v->error), "%s", why);

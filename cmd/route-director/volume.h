@@ -85,7 +85,10 @@ void volume_forget_role(struct volume *v, enum leg_role role, uint32_t error);
 /* Is a client's request that arrived before BEFORE_US waiting for ROLE? */
 bool volume_role_waits(const struct volume *v, enum leg_role role, uint64_t before_us);
 
-/* The owner is lost, or another by the store: clients are cut off, as without a director. */
+/*
+ * The owner is lost, or another by the store: clients are cut off, as without a director.  In state
+ * CONNECT or SERVING.
+ */
 void volume_drop(struct volume *v, const char *why);
 
 /* For the legs of a volume: answers and data, owner and target alike. */
