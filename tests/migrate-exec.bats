@@ -239,7 +239,8 @@ copied()
   fleet 64K
   kill_hard director
   run --separate-stderr -69 migrate-exec <(plan gw-a gw-b 1)
-  [[ $stderr == "migrate-exec: cannot move 'v': no director answers: "* && ! -e gw-b/v ]]
+  [[ $stderr == "migrate-exec: cannot move 'v': no director answers in '$GS/run': connection refused" ]]
+  [[ ! -e gw-b/v ]]
   [[ $output == "$EVENT_HEADER" && $(owner) == "gw-a 1 steady" ]]
 }
 
@@ -279,6 +280,8 @@ END
   run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
   [[ ${lines[1]} == *,v-2.2,* ]]
   copied gw-b
+  run --separate-stderr -1 migrate-exec --commit v-2
+  [[ $stderr == "migrate-exec: cannot commit 'v-2': it has not switched: failed" ]]
   run --separate-stderr -0 migrate-exec --commit v-2.2
   [[ ${lines[-1]} == *",committed,"*"gw-a has no hook: its copy stays as it is, unfenced"* ]]
   [[ -e gw-a/v && $(owner) == "gw-b 2 steady" ]]
@@ -291,6 +294,8 @@ END
   migrate-exec <(plan gw-a gw-b 1)
   run --separate-stderr -0 migrate-exec --status
   [[ ${#lines[@]} -eq 2 && ${lines[1]} == *,v-2,v,gw-a,gw-b,retire,switched,* ]]
+  run --separate-stderr -66 migrate-exec --state "$GS/nowhere" --status
+  [[ $stderr == "migrate-exec: cannot open '$GS/nowhere': no such file or directory" ]]
   run --separate-stderr -1 migrate-exec --status v-9
   [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: no such migration 'v-9'" ]]
 }

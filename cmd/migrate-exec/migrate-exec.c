@@ -411,6 +411,13 @@ static void load_fleet(struct opts *o, struct fleet *fleet)
     o->exec.fleet = fleet;
 }
 
+/* A folder mistyped must not look like one in which nothing is left to do. */
+static void check_state(const struct exec *x)
+{
+    if (access(x->dirs.state, F_OK) < 0)
+        err_die(EX_NOINPUT, "cannot open '%s': %s", x->dirs.state, err_text(errno));
+}
+
 /* Without a store no volume has a route, and no migration was begun. */
 static void open_store(struct exec *x)
 {
@@ -461,6 +468,8 @@ int main(int argc, char **argv)
     struct fleet fleet = {0};
     opts_dirs_init(&o.exec.dirs);
     opts_parse(&argp, argc, argv, &o);
+    if (o.action > DRY_RUN)
+        check_state(&o.exec);
     char *who = describe_caller(argc, argv);
     o.exec.who = who;
     o.exec.out = rec_writer_new(&rec_event, stdout);

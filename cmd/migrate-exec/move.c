@@ -221,10 +221,12 @@ static int open_director(struct move *m)
 
 enum outcome move_find_director(struct move *m)
 {
+    const struct exec *x = m->exec;
     int r = open_director(m);
     if (r == 0)
         return GO;
-    return move_ends(m, UNAVAILABLE, EVENT_STALLED, "no director answers: %s", err_text(r));
+    return move_ends(m, UNAVAILABLE, EVENT_STALLED, "no director answers %s '%s': %s",
+                     x->control ? "at" : "in", x->control ? x->control : x->dirs.run, err_text(r));
 }
 
 enum outcome move_check_source(struct move *m)

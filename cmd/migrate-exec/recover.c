@@ -313,13 +313,14 @@ static enum outcome commit(struct move *m, const struct story *s)
         return SETTLED;
     }
     enum place place = locate(m, &route);
-    if (!s->switched && place == ON_TARGET) {
+    if (!s->switched && place == ON_TARGET && !event_is_final(s->last.event)) {
         err_warn("cannot commit '%s' before migrate-exec --resume %s: its switch was interrupted",
                  m->id, m->id);
         return DEFERRED;
     }
     if (!s->switched) {
-        err_warn("cannot commit '%s': it has not switched", m->id);
+        err_warn("cannot commit '%s': it has not switched: %s", m->id,
+                 rec_event_words[s->last.event]);
         return FAILED;
     }
     if (place != ON_TARGET)
