@@ -245,6 +245,18 @@ flush_setup()
   status_is inflight 0
 }
 
+@test "S5: how the old owner's flush ended is told its driver, whoever begins meanwhile" {
+  move_setup
+  converge
+  drive hold v 20000
+  drive flush v
+  drive switch v 1
+  wait_for 5 status_is phase steady
+  run -1 control begin v 2 gw-a
+  [[ $output == "err EBUSY "* ]]
+  drive retire v
+}
+
 @test "S8: switch is refused while a block is not proved; a write clears its proof" {
   move_setup
   driver_start

@@ -271,7 +271,10 @@ static bool answer_from_present(struct volume *v, struct control *c, uint64_t ep
                                 const char *target)
 {
     struct move *m = v->move;
-    if (m && (m->phase == MOVE_GONE || (m->phase == MOVE_RETIRE && m->retired)) && !m->waiter) {
+    /* A driver that lives will ask how the old owner's end went. */
+    bool told = m && (!m->driver || m->driver == c);
+    bool retired = m && m->phase == MOVE_RETIRE && m->retired && told;
+    if (m && (m->phase == MOVE_GONE || retired) && !m->waiter) {
         move_free(m);
         m = NULL;
     }
