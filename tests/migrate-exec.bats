@@ -327,6 +327,19 @@ END
   [[ $(owner) == "gw-b 2 uncommitted" ]]
 }
 
+@test "migrate-exec: a hook that fails ends the commit, and its reason can be printed" {
+  fleet 64K
+  migrate-exec <(plan gw-a gw-b 1)
+  # shellcheck disable=SC2016 # the hook expands it
+  printf '%s\n' '#!/bin/sh' '[ "$1" != cold ] || { printf "on \033[31mfire\n" >&2; exit 1; }' \
+    'exit 3' >burning
+  chmod +x burning
+  sed -i "/^gw-a/s|,dir [^,]*|,$GS/burning|" config/gateways.csv
+  run --separate-stderr -1 migrate-exec --commit v-2
+  [[ $stderr == "migrate-exec: cannot commit 'v-2': hook of gw-a, cold: on ?[31mfire" ]]
+  [[ $(owner) == "gw-b 2 uncommitted" && -e gw-a/v ]]
+}
+
 @test "migrate-exec: --commit keeps the old copy while the new owner is away" {
   fleet 64K
   migrate-exec <(plan gw-a gw-b 1)
@@ -497,6 +510,7 @@ END
   wait_for 10 moving
   kill_hard exec
   run --separate-stderr -0 migrate-exec --resume
+  [[ $(steps) == "redirect,begin replicate,pass "*"handover,switched " ]]
   [[ $output == *,resumed* && $(owner) == "gw-b 2 uncommitted" ]]
   copied gw-b
 }

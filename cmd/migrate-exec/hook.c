@@ -162,10 +162,14 @@ static int reap(struct child *c, int r)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -EINTR;
 }
 
+/* For records and terminals: without control characters. */
 static void first_line(const struct buf *b, char *out, size_t size)
 {
     size_t len = b->len ? strcspn(b->data, "\n") : 0;
     snprintf(out, size, "%.*s", (int)len, b->len ? b->data : "");
+    for (char *p = out; *p; p++)
+        if ((unsigned char)*p < ' ' || *p == 0x7f)
+            *p = '?';
 }
 
 static int run(const char *path, char **argv, char *out, size_t size)

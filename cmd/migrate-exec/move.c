@@ -326,6 +326,7 @@ static enum outcome begin(struct move *m, bool resumed)
 
 static enum outcome redirect(struct move *m, bool resumed)
 {
+    m->phase = PHASE_REDIRECT;
     enum outcome o = move_find_director(m);
     if (o == GO && !m->from)
         o = move_check_source(m);
