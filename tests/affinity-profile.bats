@@ -313,6 +313,10 @@ header='time,volume,gateway,client,op,offset,length,latency_us,error'
     run --separate-stderr -64 affinity-profile "$option"
     [[ $stderr == "affinity-profile: ${option%%=*} takes "* ]]
   done
+  for option in --forecast --backtest; do
+    run --separate-stderr -64 affinity-profile --heatmap "$option"
+    [[ $stderr == "affinity-profile: only one of --backtest, --forecast and --heatmap or --chart"* ]]
+  done
 }
 
 @test "affinity-profile: input and output that fail" {

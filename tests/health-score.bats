@@ -162,6 +162,21 @@ degrading()
   [[ ${lines[31]} =~ ^1030,gw-a,anything,500,0\.[89] && ${lines[32]} == *,0.0000 ]]
 }
 
+@test "health-score: a stdout that is full leaves the state, so that the run can be repeated" {
+  degrading >in.csv
+  head -n 10 in.csv | health-score >/dev/null
+  cp state/health.state before
+  run -74 bash -c 'health-score --per-metric in.csv >/dev/full'
+  cmp state/health.state before
+  run -74 bash -c 'health-score in.csv >/dev/full'
+  cmp state/health.state before
+}
+
+@test "health-score: --per-metric and --stream exclude each other" {
+  run --separate-stderr -64 health-score --per-metric --stream
+  [[ ${stderr_lines[0]} == "health-score: only one of --per-metric and --stream" ]]
+}
+
 @test "health-score: limits come from --limits, from the configuration, or are those of share/" {
   run --separate-stderr -0 health-score --print-limits
   [[ $output == "$(<"$SRC/share/health.csv")" ]]

@@ -158,6 +158,21 @@ bad_input()
   done
 }
 
+@test "hostile: a stdout that is full in the middle of the records is told once, with the reason" {
+  awk 'BEGIN { print "time,gateway,metric,value"
+    for (i = 0; i < 2000; i++) print 1700000000 + i ",gw-a,nbd_read_us," i }' >metric.csv
+  awk 'BEGIN { print "time,volume,gateway,client,op,offset,length,latency_us,error"
+    for (i = 0; i < 5000; i++) print 1700000000 + i ",vm-2,gw-a,10.0.0.1:1,read," 65536 * i ",512,9," }' \
+    >access.csv
+  local line
+  for line in 'health-score --per-metric metric.csv' 'affinity-profile --heatmap access.csv' \
+    'gateway-probe --count 1 --timeout 100ms gw-a'; do
+    run --separate-stderr -74 bash -c "$line >/dev/full"
+    [[ $(grep -v probe.of <<<"$stderr") == "${line%% *}: write failed 'stdout': no space left on device" ]] ||
+      { echo "$line: $stderr" && false; }
+  done
+}
+
 @test "hostile: a closed stdin cannot be read, and no other file takes its place" {
   local name
   for name in "${READERS[@]}"; do

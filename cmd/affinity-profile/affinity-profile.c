@@ -90,6 +90,13 @@ static double time_option(const struct argp_state *st, const char *arg)
     return opts_f64(st, "now", arg, 0, 253402300799.0);
 }
 
+static void set_answer(struct opts *o, const struct argp_state *st, enum answer answer)
+{
+    if (o->answer != ANSWER_AFFINITY && o->answer != answer)
+        argp_error(st, "only one of --backtest, --forecast and --heatmap or --chart");
+    o->answer = answer;
+}
+
 static error_t parse_opt(int key, char *arg, struct argp_state *st)
 {
     struct opts *o = st->input;
@@ -102,17 +109,17 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         o->ahead_s = opts_duration(st, "ahead", arg, hour, 13 * week);
         return 0;
     case OPT_BACKTEST:
-        o->answer = ANSWER_BACKTEST;
+        set_answer(o, st, ANSWER_BACKTEST);
         return 0;
     case OPT_CHART:
         o->chart = true;
-        o->answer = ANSWER_HEAT;
+        set_answer(o, st, ANSWER_HEAT);
         return 0;
     case OPT_FORECAST:
-        o->answer = ANSWER_FORECAST;
+        set_answer(o, st, ANSWER_FORECAST);
         return 0;
     case OPT_HEATMAP:
-        o->answer = ANSWER_HEAT;
+        set_answer(o, st, ANSWER_HEAT);
         return 0;
     case OPT_HORIZON:
         o->horizon_s = opts_duration(st, "horizon", arg, 1, 13 * week);

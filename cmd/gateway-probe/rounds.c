@@ -65,6 +65,13 @@ static int failed(struct rounds *r, const char *what, int err)
     return err < 0 ? err : -err;
 }
 
+/* -EIO, whatever the reason, so that it is told from a poll() that failed. */
+static int output_failed(struct rounds *r, int err)
+{
+    failed(r, "write failed 'stdout'", err);
+    return -EIO;
+}
+
 int rounds_add(struct rounds *r, const char *name, struct nbd_probe *p)
 {
     if (vec_room(&r->gates, r->n, &r->cap, sizeof(*r->gates)) < 0) {
@@ -132,7 +139,7 @@ static int finish(struct rounds *r, struct gate *g)
     g->due_us = next_due(g, r->plan->interval_us, clock_mono_us());
     tell(g);
     int e = put_report(r, g);
-    return e < 0 ? failed(r, "write failed 'stdout'", EIO) : 0;
+    return e < 0 ? output_failed(r, e) : 0;
 }
 
 static bool has_more(const struct rounds *r, const struct gate *g)
@@ -232,7 +239,7 @@ int rounds_run(struct rounds *r)
     for (size_t i = 0; i < r->n; i++)
         r->gates[i].due_us = now;
     int e = rec_writer_header(r->out);
-    e = e < 0 ? failed(r, "write failed 'stdout'", EIO) : loop(r);
+    e = e < 0 ? output_failed(r, e) : loop(r);
     /* A signal that ended us was only an order to stop: it is not delivered any more. */
     close(fd);
     return e;

@@ -69,6 +69,13 @@ static const struct argp_option options[] = {
     {0},
 };
 
+static void set_mode(struct opts *o, const struct argp_state *st, enum mode mode)
+{
+    if (o->mode != MODE_LATEST && o->mode != mode)
+        argp_error(st, "only one of --per-metric and --stream");
+    o->mode = mode;
+}
+
 static error_t parse_opt(int key, char *arg, struct argp_state *st)
 {
     struct opts *o = st->input;
@@ -92,7 +99,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         o->now = opts_f64(st, "now", arg, 0, 253402300799);
         return 0;
     case KEY_PER_METRIC:
-        o->mode = MODE_PER_METRIC;
+        set_mode(o, st, MODE_PER_METRIC);
         return 0;
     case KEY_PRINT_LIMITS:
         o->print_limits = true;
@@ -101,7 +108,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         o->rules.silent_after_s = opts_duration(st, "silent-after", arg, 0.001, 366 * 86400.0);
         return 0;
     case KEY_STREAM:
-        o->mode = MODE_STREAM;
+        set_mode(o, st, MODE_STREAM);
         return 0;
     case ARGP_KEY_ARGS:
         o->files = st->argv + st->next;
@@ -187,8 +194,10 @@ static void tell_change(struct run *run, size_t gateway)
     put_score(run, gateway, &s);
 }
 
+/* What the state says was read must have been answered: the output goes first. */
 static void save(struct run *run)
 {
+    check_written(rec_flush(run->out));
     state_save(run->o->dirs.state, run->board);
     run->saved_us = clock_mono_us();
 }

@@ -41,6 +41,9 @@ void err_die(int status, const char *fmt, ...)
     va_start(ap, fmt);
     print_line(fmt, ap);
     va_end(ap);
+    /* That stdout failed has just been said: close_stdout() would say it again. */
+    if (status == EX_IOERR && ferror(stdout))
+        _exit(status);
     exit(status);
 }
 

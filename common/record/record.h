@@ -140,7 +140,10 @@ void rec_put_word(struct rec_writer *w, size_t col, unsigned v);
 int rec_write(struct rec_writer *w);
 /* rec_write() and rec_flush(): for records that somebody waits for. */
 int rec_write_now(struct rec_writer *w);
-/* Hands on what is buffered.  0 or -errno. */
+/*
+ * Hands on what is buffered.  0 or -errno.  A write that failed, also one for a reader that is tied
+ * to W, is answered by every later one too: records are missing then.
+ */
 int rec_flush(struct rec_writer *w);
 
 /* As rec_write(), but appends the line without header to B.  rec_format_header() the header. */

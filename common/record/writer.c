@@ -20,7 +20,8 @@ struct rec_writer {
     struct field fields[REC_COLUMNS_MAX];
     struct buf text;
     struct buf line;
-    int error; /* the first failure since the record was begun */
+    int error;  /* the first failure since the record was begun */
+    int broken; /* the first failure of OUT: records are missing from then on */
 };
 
 struct rec_writer *rec_writer_new(const struct rec_schema *schema, FILE *out)
@@ -193,9 +194,9 @@ int rec_format(struct rec_writer *w, struct buf *b)
 static int print(struct rec_writer *w, const struct buf *b)
 {
     errno = 0;
-    if (fwrite_unlocked(b->data, 1, b->len, w->out) == b->len)
-        return 0;
-    return errno ? -errno : -EIO;
+    if (w->broken == 0 && fwrite_unlocked(b->data, 1, b->len, w->out) != b->len)
+        w->broken = errno ? -errno : -EIO;
+    return w->broken;
 }
 
 int rec_writer_header(struct rec_writer *w)
@@ -225,7 +226,9 @@ int rec_write(struct rec_writer *w)
 
 int rec_flush(struct rec_writer *w)
 {
-    return !w->out || fflush(w->out) == 0 ? 0 : -errno;
+    if (w->broken == 0 && w->out && fflush(w->out) != 0)
+        w->broken = -errno;
+    return w->broken;
 }
 
 int rec_write_now(struct rec_writer *w)
