@@ -111,9 +111,11 @@ struct blocks *blocks_new(uint64_t size)
         blocks_free(b);
         return NULL;
     }
+    /* A zeroed block is DIRTY: the map of a large volume costs nothing until it is worked on. */
     b->count[DIRTY] = b->n;
-    for (size_t i = 0; i < b->n; i++)
-        block_state(b, i, DIRTY);
+    memset(b->todo[CLAIM_COPY], 0xff, b->n / 64 * sizeof(uint64_t));
+    for (size_t i = b->n / 64 * 64; i < b->n; i++)
+        bit_put(b->todo[CLAIM_COPY], i, true);
     return b;
 }
 

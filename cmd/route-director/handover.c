@@ -233,6 +233,13 @@ static void doubt(struct move *m)
     settle_later(m);
 }
 
+/* The source won by a commit of its own. */
+static void went_back(struct move *m, const struct route *now)
+{
+    m->v->route = *now;
+    not_switched(m, -EIO, "the commit failed; the volume stays where it was, at a new epoch");
+}
+
 /* The store can be read for certain: which side won?  The source only by a commit of its own. */
 static void settled(struct move *m)
 {
@@ -241,6 +248,8 @@ static void settled(struct move *m)
     if (strcmp(now->gateway, m->target) == 0 && now->epoch == v->route.epoch + 1) {
         struct route route = *now;
         switched(m, &route);
+    } else if (strcmp(now->gateway, v->route.gateway) == 0 && now->epoch == v->route.epoch + 1) {
+        went_back(m, now); /* by the commit below, which was in doubt itself */
     } else if (now->epoch == v->route.epoch) {
         struct route back = v->route;
         back.epoch++;
@@ -266,8 +275,7 @@ void move_commit_outcome(struct move *m)
     } else if (j->result < 0) {
         not_switched(m, j->result, j->error);
     } else if (back) {
-        m->v->route = j->route;
-        not_switched(m, -EIO, "the commit failed; the volume stays where it was, at a new epoch");
+        went_back(m, &j->route);
     } else {
         struct route route = j->route;
         switched(m, &route);
