@@ -49,6 +49,8 @@ struct rec_schema {
     size_t n;
 };
 
+/* The last second of the year 9999: no REC_TIME is later. */
+#define REC_TIME_MAX 253402300799.0
 /* No schema has more columns; no line more fields. */
 #define REC_COLUMNS_MAX 64
 /* A longer line is refused. */

@@ -83,7 +83,10 @@ static int parse_record(char *line, struct route *r)
         return -EINVAL;
     if (*f[5] && parse_u64(f[5], &r->size_bytes) < 0)
         return -EINVAL;
-    return parse_f64(f[6], &r->time);
+    /* A time that no record may have could be read, but not written again. */
+    if (parse_f64(f[6], &r->time) < 0 || r->time < 0 || r->time > REC_TIME_MAX)
+        return -EINVAL;
+    return 0;
 }
 
 const char *line_parse(const char *data, size_t len, struct route *r)
