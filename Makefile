@@ -164,9 +164,10 @@ uninstall:
 	rm -f $(addprefix $(DESTDIR),$(installed))
 	test ! -d $(DESTDIR)$(sharedir) || find $(DESTDIR)$(sharedir) -depth -type d -empty -delete
 
+tarball := $(BUILD)/gateshift-$(VERSION).tar.gz
 dist:
 	@mkdir -p $(BUILD)
-	git archive --prefix=gateshift-$(VERSION)/ HEAD | gzip -n >$(BUILD)/gateshift-$(VERSION).tar.gz
+	git archive --prefix=gateshift-$(VERSION)/ -o $(tarball) HEAD || { rm -f $(tarball); exit 1; }
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-fuzz $(BUILD)-lint-*
