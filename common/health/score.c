@@ -85,32 +85,6 @@ static const struct health_input *worst_of(const struct health_input *in, size_t
     return worst;
 }
 
-void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
-                       struct health_score *out)
-{
-    double logs = 0;
-    double present = 0;
-    double all = 0;
-    double survive = 1;
-    for (unsigned number = 0; number < limits->groups.n; number++) {
-        all += full_weight(limits, number);
-        struct group g = gather(in, n, number);
-        if (g.weight <= 0)
-            continue;
-        present += g.weight;
-        logs += g.weight * log(g.sum / g.weights);
-        survive *= 1 - g.risk;
-    }
-    const struct health_input *worst = worst_of(in, n);
-    out->known = true;
-    out->current = fmin(exp(logs / present), vital_cap(in, n));
-    out->p_fail = 1 - survive;
-    out->ghs = out->current * survive;
-    out->confidence = confidence(in, n, present / all);
-    out->worst_metric = worst->limit->metric;
-    health_reason(worst->limit, &worst->risk, out->reason);
-}
-
 static bool ends_with(const char *s, const char *tail)
 {
     size_t n = strlen(s);
@@ -143,8 +117,9 @@ static const char *show_time(double seconds, char out[32])
     return out;
 }
 
-void health_reason(const struct health_limit *limit, const struct health_risk *risk,
-                   char out[HEALTH_REASON_MAX])
+/* "nbd_read_us 41 ms, critical 50 ms expected in 12 min": what RISK rests on, in words. */
+static void say_why(const struct health_limit *limit, const struct health_risk *risk,
+                    char out[HEALTH_REASON_MAX])
 {
     char value[32], other[32], when[32];
     const char *name = limit->metric;
@@ -163,4 +138,30 @@ void health_reason(const struct health_limit *limit, const struct health_risk *r
                  show(name, limit->warn, other));
     else
         snprintf(out, HEALTH_REASON_MAX, "all within limits, nearest %.128s %s", name, value);
+}
+
+void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
+                       struct health_score *out)
+{
+    double logs = 0;
+    double present = 0;
+    double all = 0;
+    double survive = 1;
+    for (unsigned number = 0; number < limits->groups.n; number++) {
+        all += full_weight(limits, number);
+        struct group g = gather(in, n, number);
+        if (g.weight <= 0)
+            continue;
+        present += g.weight;
+        logs += g.weight * log(g.sum / g.weights);
+        survive *= 1 - g.risk;
+    }
+    const struct health_input *worst = worst_of(in, n);
+    out->known = true;
+    out->current = fmin(exp(logs / present), vital_cap(in, n));
+    out->p_fail = 1 - survive;
+    out->ghs = out->current * survive;
+    out->confidence = confidence(in, n, present / all);
+    out->worst_metric = worst->limit->metric;
+    say_why(worst->limit, &worst->risk, out->reason);
 }

@@ -38,8 +38,4 @@ struct health_score {
 void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
                        struct health_score *out);
 
-/* "nbd_read_us 41 ms, critical 50 ms expected in 12 min": what RISK rests on, in words. */
-void health_reason(const struct health_limit *limit, const struct health_risk *risk,
-                   char out[HEALTH_REASON_MAX]);
-
 #endif
