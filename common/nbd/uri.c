@@ -138,35 +138,6 @@ int nbd_addr_parse(const char *uri, struct nbd_addr *a)
 
 /* ---- printing ---- */
 
-/* Appends S, percent-encoding all that has a meaning of its own in some part of a URI. */
-static int encode(struct buf *out, const char *s)
-{
-    int r = 0;
-    for (; *s && r == 0; s++) {
-        unsigned char c = (unsigned char)*s;
-        r = isalnum(c) || strchr("-._~/", c) ? buf_add(out, s, 1) : buf_printf(out, "%%%02X", c);
-    }
-    return r;
-}
-
-int nbd_addr_uri(const struct nbd_addr *a, const char *volume, struct buf *out)
-{
-    bool v6 = strchr(a->host, ':') != NULL;
-    int r;
-    if (a->path[0])
-        r = buf_adds(out, "nbd+unix:///");
-    else
-        r = buf_printf(out, "nbd://%s%s%s:%s/", v6 ? "[" : "", a->host, v6 ? "]" : "", a->port);
-    if (r == 0)
-        r = encode(out, volume);
-    if (r == 0 && a->path[0]) {
-        r = buf_adds(out, "?socket=");
-        if (r == 0)
-            r = encode(out, a->path);
-    }
-    return r;
-}
-
 /* ---- sockets ---- */
 
 enum { SOCKET_FLAGS = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK };

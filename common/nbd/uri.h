@@ -3,8 +3,6 @@
 #ifndef GS_NBD_URI_H
 #define GS_NBD_URI_H
 
-#include "common/base/buf.h"
-
 /* Where to connect.  Zero-initialised it is nothing. */
 struct nbd_addr {
     char host[256]; /* empty for a unix socket */
@@ -17,9 +15,6 @@ struct nbd_addr {
  * 0; -EINVAL: not of the form, or with an export name; -EPROTONOSUPPORT: another scheme (nbds).
  */
 int nbd_addr_parse(const char *uri, struct nbd_addr *a);
-
-/* The URI with export name VOLUME put in, for libnbd and messages.  Appends; 0 or -errno. */
-int nbd_addr_uri(const struct nbd_addr *a, const char *volume, struct buf *out);
 
 /*
  * Starts a non-blocking, close-on-exec stream connection.  Returns the descriptor (connected, or

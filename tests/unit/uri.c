@@ -15,29 +15,22 @@
 static void test_good(void)
 {
     static const struct {
-        const char *uri, *host, *port, *path, *printed;
+        const char *uri, *host, *port, *path;
     } cases[] = {
-        {"nbd://gw-a", "gw-a", "10809", "", "nbd://gw-a:10809/v%3A1"},
-        {"nbd://gw-a/", "gw-a", "10809", "", "nbd://gw-a:10809/v%3A1"},
-        {"nbd://192.0.2.1:1", "192.0.2.1", "1", "", "nbd://192.0.2.1:1/v%3A1"},
-        {"nbd://[2001:db8::1]:65535/", "2001:db8::1", "65535", "",
-         "nbd://[2001:db8::1]:65535/v%3A1"},
-        {"nbd://[::1]", "::1", "10809", "", "nbd://[::1]:10809/v%3A1"},
-        {"nbd+unix:///?socket=/run/a.sock", "", "", "/run/a.sock",
-         "nbd+unix:///v%3A1?socket=/run/a.sock"},
-        {"nbd+unix:///?socket=%2Frun%2fa%26b%20c%25", "", "", "/run/a&b c%",
-         "nbd+unix:///v%3A1?socket=/run/a%26b%20c%25"},
+        {"nbd://gw-a", "gw-a", "10809", ""},
+        {"nbd://gw-a/", "gw-a", "10809", ""},
+        {"nbd://192.0.2.1:1", "192.0.2.1", "1", ""},
+        {"nbd://[2001:db8::1]:65535/", "2001:db8::1", "65535", ""},
+        {"nbd://[::1]", "::1", "10809", ""},
+        {"nbd+unix:///?socket=/run/a.sock", "", "", "/run/a.sock"},
+        {"nbd+unix:///?socket=%2Frun%2fa%26b%20c%25", "", "", "/run/a&b c%"},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct nbd_addr a = {0};
-        struct buf out = {0};
         CHECK(nbd_addr_parse(cases[i].uri, &a) == 0);
         CHECK_STR(a.host, cases[i].host);
         CHECK_STR(a.port, cases[i].port);
         CHECK_STR(a.path, cases[i].path);
-        CHECK(nbd_addr_uri(&a, "v:1", &out) == 0);
-        CHECK_STR(out.data, cases[i].printed);
-        buf_release(&out);
     }
 }
 
