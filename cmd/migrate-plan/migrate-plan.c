@@ -117,6 +117,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case OPT_ROUTES:
         o->inputs.routes = arg;
         return 0;
+    case ARGP_KEY_ARG:
+        argp_error(st, "takes no arguments: '%s'", arg);
+        return 0;
     case ARGP_KEY_END:
         check_opts(o, st);
         return 0;
