@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-3.0-or-later
-# The rules that keep data safe while the director moves a volume: S1–S25 are named after the ways
-# to lose data that they close, I1–I7 after what must always hold.
+# The rules that keep data safe while the director moves a volume, by their labels in
+# gateshift-safety(7).
 # shellcheck disable=SC2030,SC2031
 load helpers
 load mover
