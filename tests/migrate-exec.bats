@@ -142,7 +142,7 @@ copied()
   fleet 2M
   cp gw-a/v gw-b/v
   printf x | dd of=gw-b/v bs=1 seek=300000 conv=notrunc status=none
-  run -0 migrate-exec <(plan gw-a gw-b 1)
+  run -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
   [[ $output == *"2097152 bytes handled, 4096 sent"* ]]
   copied gw-b
 }
@@ -271,13 +271,28 @@ END
   [[ ${lines[1]} == *,v-2.2,* ]]
 }
 
+@test "migrate-exec: an export that no move of the volume left is not overwritten" {
+  fleet 64K
+  head -c 64K /dev/urandom >gw-b/v
+  cp gw-b/v other
+  local i
+  for i in 1 2; do # a refusal is no reason to take it the next time
+    run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+    [[ ${lines[-1]} == *"redirect,failed,"*"gw-b has an export 'v' that no move of the volume left there; "* ]]
+    [[ $(owner) == "gw-a 1 steady" ]]
+    cmp other gw-b/v
+  done
+  run -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
+  copied gw-b
+}
+
 @test "migrate-exec: a gateway without a hook must have the export" {
   fleet 64K
   sed -i 's|,dir [^,]*$|,|' config/gateways.csv
   run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
   [[ ${lines[-1]} == *"cannot connect to gw-b: "* ]]
   truncate -s 64K gw-b/v
-  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  run --separate-stderr -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
   [[ ${lines[1]} == *,v-2.2,* ]]
   copied gw-b
   run --separate-stderr -1 migrate-exec --commit v-2
@@ -320,7 +335,7 @@ END
   rm -rf gw-b
   ln -s gw-a gw-b
   start_gateway gw-b
-  migrate-exec <(plan gw-a gw-b 1)
+  migrate-exec --overwrite <(plan gw-a gw-b 1)
   run --separate-stderr -1 migrate-exec --commit v-2
   [[ $stderr == "migrate-exec: cannot commit 'v-2': without the copy on gw-a, "*"; it is back in service" ]]
   cmp original gw-b/v
@@ -408,7 +423,7 @@ END
 @test "S24: an odd size is moved to the byte, and nothing beyond it is touched" {
   fleet 1000007
   head -c 1100000 /dev/zero | tr '\0' z >gw-b/v
-  run -0 migrate-exec <(plan gw-a gw-b 1)
+  run -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
   cmp -n 1000007 original gw-b/v
   cmp <(tail -c +1000008 gw-b/v) <(head -c 99993 /dev/zero | tr '\0' z)
   [[ $(nbdinfo --size "$(director_uri v)") -eq 1000007 ]]
@@ -448,7 +463,7 @@ END
   start gw-b nbdkit -f --unix "$GATESHIFT_RUN/gw-b.sock" null 256K
   wait_for 10 nbdinfo "$(gateway_uri gw-b v)"
   sed -i 's|,dir [^,]*$|,|' config/gateways.csv
-  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  run --separate-stderr -1 migrate-exec --overwrite <(plan gw-a gw-b 1)
   [[ ${lines[-1]} == *,failed,*"the target still differs after 3 copies"*"left on gw-b: export v"* ]]
   [[ $(owner) == "gw-a 1 steady" && $output != *,switched,* ]]
 }
@@ -498,7 +513,7 @@ END
     [[ $(tail -n 1 exec.log) == *"go on with: migrate-exec --resume v-2"* ]]
     [[ $(last_event) == *,stalled && $(owner) == "gw-a 1 moving" ]]
     migrate-exec --abort v-2
-    rm -rf state/migrations
+    rm -rf state/migrations gw-b/v
   done
   migrate-exec <(plan gw-a gw-b 1)
   copied gw-b

@@ -45,6 +45,7 @@ enum {
     KEY_DRY_RUN,
     KEY_MAX_AGE,
     KEY_ON_FAIL,
+    KEY_OVERWRITE,
     KEY_QUARANTINE,
     KEY_RESUME,
     KEY_STATUS,
@@ -67,6 +68,8 @@ static const struct argp_option options[] = {
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"on-fail", KEY_ON_FAIL, "ACTION", 0,
      "When the attempts are used up: retry, defer or abort (default defer)", 0},
+    {"overwrite", KEY_OVERWRITE, 0, 0,
+     "Move also onto an export that the target has already and that no move of the volume left", 0},
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Wait so long for the director's quarantine of unanswered writes (default 60s)", 0},
     {"resume", KEY_RESUME, 0, 0, "Go on with migration ID, or with all that have not ended", 0},
@@ -151,6 +154,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_ON_FAIL:
         o->exec.on_fail = parse_on_fail(st, arg);
+        return 0;
+    case KEY_OVERWRITE:
+        o->exec.overwrite = true;
         return 0;
     case KEY_RESUME:
         set_action(st, o, RESUME);

@@ -273,6 +273,47 @@ static enum outcome connect_target(struct move *m)
     return r < 0 ? move_fails(m, "%s", why) : GO;
 }
 
+/* What journals tell of an export: was it the volume's copy before? */
+struct past {
+    const struct move *m;
+    bool ours;
+};
+
+static int look_back(const struct event *e, void *arg)
+{
+    struct past *p = arg;
+    const struct move *m = p->m;
+    bool same = strcmp(e->volume, m->volume) == 0 &&
+                (strcmp(e->target, m->target) == 0 || strcmp(e->source, m->target) == 0);
+    /* A move that was refused before it touched the export says nothing of it. */
+    p->ours = p->ours || (same && (e->phase != PHASE_REDIRECT || strstr(e->detail, "left on ")));
+    return p->ours;
+}
+
+/*
+ * An export that was there before may hold anybody's data: it is overwritten only if a move of this
+ * volume made, filled or left it, or if the operator says so.
+ */
+static enum outcome may_overwrite(struct move *m)
+{
+    struct past past = {.m = m};
+    char **ids;
+    size_t n;
+    if (m->created || m->exec->overwrite)
+        return GO;
+    int r = journal_ids(m->exec->dirs.state, &ids, &n);
+    if (r < 0)
+        return move_fails(m, "cannot read the journals: %s", err_text(r));
+    for (size_t i = 0; i < n && !past.ours; i++)
+        journal_each(m->exec->dirs.state, ids[i], look_back, &past);
+    journal_ids_free(ids, n);
+    return past.ours ? GO
+                     : move_fails(m,
+                                  "%s has an export '%s' that no move of the volume left there; "
+                                  "--overwrite takes it",
+                                  m->target, m->volume);
+}
+
 /*
  * Asks the director to begin, for as long as it says that a quarantine runs (S2), or that our dead
  * predecessor's connection is still there.
@@ -339,6 +380,8 @@ static enum outcome redirect(struct move *m, bool resumed)
     o = provide_export(m);
     if (o == GO)
         o = connect_target(m);
+    if (o == GO && !resumed)
+        o = may_overwrite(m);
     return o == GO ? begin(m, resumed) : o;
 }
 

@@ -31,6 +31,7 @@ struct exec {
     unsigned window_ms;  /* the longest hold of an attempt */
     unsigned attempts;
     enum on_fail on_fail;
+    bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
     const char *who;        /* user and command line */
