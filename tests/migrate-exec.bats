@@ -530,6 +530,21 @@ END
   copied gw-b
 }
 
+@test "migrate-exec: --resume does not go on to a target that was cordoned meanwhile" {
+  fleet 4M
+  start exec migrate-exec --bwlimit 1M <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  cp config/gateways.csv before
+  sed -i 's/^\(gw-b,.*\),active,/\1,cordoned,/' config/gateways.csv
+  run --separate-stderr -75 migrate-exec --resume
+  [[ $stderr == "migrate-exec: cannot resume 'v-2': gateways.csv has gw-b as cordoned: "*"migrate-exec --abort v-2 ends it" ]]
+  [[ $(owner) == "gw-a 1 moving" ]]
+  cp before config/gateways.csv
+  run --separate-stderr -0 migrate-exec --resume
+  copied gw-b
+}
+
 @test "S15: --resume after the death of the director begins again" {
   fleet 4M
   start exec migrate-exec --bwlimit 1M <(plan gw-a gw-b 1)

@@ -49,3 +49,19 @@ enum admission admit(const struct plan_row *r, const struct route *route, double
     }
     return ADMIT_NEVER;
 }
+
+bool admit_forbids(const struct fleet *f, const char *volume, const char *source,
+                   const char *target, char *why, size_t size)
+{
+    const struct fleet_gateway *to = fleet_gateway(f, target);
+    if (!to || !fleet_gateway(f, source))
+        snprintf(why, size, "gateway '%s' is not in gateways.csv", to ? source : target);
+    else if (to->state != GATEWAY_STATE_ACTIVE)
+        snprintf(why, size, "gateways.csv has %s as %s: it takes no new volume", target,
+                 rec_gateway_state_words[to->state]);
+    else if (!fleet_allowed(f, volume, target))
+        snprintf(why, size, "volumes.csv does not allow it on %s", target);
+    else
+        return false;
+    return true;
+}

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* May a plan's row be carried out?  Pure logic. */
+/* May a plan's row be carried out?  Pure logic: no I/O, no clock. */
 #ifndef EXEC_ADMIT_H
 #define EXEC_ADMIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/fleet/fleet.h"
 #include "common/route/store.h"
 
 /* What of a plan record matters here. */
@@ -28,5 +30,11 @@ enum admission { ADMIT_NOW, ADMIT_LATER, ADMIT_NEVER, ADMIT_SKIP };
  */
 enum admission admit(const struct plan_row *r, const struct route *route, double now,
                      double max_age_s, char *why, size_t size);
+
+/*
+ * Does the configuration forbid, by now, to move VOLUME from SOURCE to TARGET?  WHY gets the reason.
+ */
+bool admit_forbids(const struct fleet *f, const char *volume, const char *source,
+                   const char *target, char *why, size_t size);
 
 #endif

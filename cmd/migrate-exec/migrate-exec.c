@@ -303,22 +303,6 @@ static enum outcome move_row(const struct opts *o, const struct plan_row *row,
     return out;
 }
 
-/* What the configuration has against the row.  False: nothing. */
-static bool forbidden(const struct fleet *f, const struct plan_row *row, char *why, size_t size)
-{
-    const struct fleet_gateway *to = fleet_gateway(f, row->target);
-    if (!to || !fleet_gateway(f, row->source))
-        snprintf(why, size, "gateway '%s' is not in gateways.csv", to ? row->source : row->target);
-    else if (to->state != GATEWAY_STATE_ACTIVE)
-        snprintf(why, size, "gateways.csv has %s as %s: it takes no new volume", row->target,
-                 rec_gateway_state_words[to->state]);
-    else if (!fleet_allowed(f, row->volume, row->target))
-        snprintf(why, size, "volumes.csv does not allow it on %s", row->target);
-    else
-        return false;
-    return true;
-}
-
 /* The row against the store as it is now. */
 static enum admission admit_row(const struct opts *o, const struct plan_row *row, double max_age_s,
                                 struct route *route, char *why, size_t size)
@@ -329,7 +313,9 @@ static enum admission admit_row(const struct opts *o, const struct plan_row *row
                 *route_store_error(o->exec.store) ? route_store_error(o->exec.store) : err_text(r));
     enum admission a = admit(row, r ? route : NULL, clock_now(), max_age_s, why, size);
     bool may = a == ADMIT_NOW || a == ADMIT_LATER;
-    return may && forbidden(o->exec.fleet, row, why, size) ? ADMIT_NEVER : a;
+    return may && admit_forbids(o->exec.fleet, row->volume, row->source, row->target, why, size)
+               ? ADMIT_NEVER
+               : a;
 }
 
 /* Sleeps until TIME; a signal ends the program, nothing is open. */

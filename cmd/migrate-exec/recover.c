@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -383,6 +384,16 @@ static enum outcome roll_forward(struct move *m, const struct story *s, struct r
     return s->switched ? move_retire(m) : move_finish(m);
 }
 
+/* From the beginning, if the configuration still has nothing against it. */
+static enum outcome drive_again(struct move *m)
+{
+    char why[200];
+    if (!admit_forbids(m->exec->fleet, m->volume, m->source, m->target, why, sizeof(why)))
+        return move_drive(m, true);
+    err_warn("cannot resume '%s': %s; migrate-exec --abort %s ends it", m->id, why, m->id);
+    return DEFERRED;
+}
+
 static enum outcome resume(struct move *m, const struct story *s)
 {
     struct route route;
@@ -394,7 +405,7 @@ static enum outcome resume(struct move *m, const struct story *s)
     case ON_TARGET:
         return roll_forward(m, s, &route);
     case ON_SOURCE:
-        return s->switched ? still_manual(m, s, &route) : move_drive(m, true);
+        return s->switched ? still_manual(m, s, &route) : drive_again(m);
     case SUPERSEDED:
         move_event(m, EVENT_FAILED, "a move to %s has taken its place", route.target);
         return FAILED;
