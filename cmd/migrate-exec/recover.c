@@ -122,6 +122,32 @@ static int set_move(struct move *m, const char *id, const struct event *e)
     return 0;
 }
 
+/* Reads the journal without its lock: another run may be at work. */
+static enum outcome look_only(struct move *m, struct story *s)
+{
+    return read_story(m->exec, m->id, s);
+}
+
+/* Opens migration ID by START, then does WORK on it. */
+static enum outcome with_migration(const struct exec *x, const char *id,
+                                   enum outcome (*start)(struct move *m, struct story *s),
+                                   enum outcome (*work)(struct move *m, struct story *s))
+{
+    struct move m;
+    struct story s;
+    move_init(&m, x);
+    snprintf(m.id, sizeof(m.id), "%s", id);
+    enum outcome o = start(&m, &s);
+    if (o == GO && set_move(&m, id, &s.last) < 0) {
+        err_warn("no such migration '%s'", id);
+        o = FAILED;
+    }
+    if (o == GO)
+        o = work(&m, &s);
+    move_release(&m);
+    return o;
+}
+
 /* Where the store says the volume is. */
 enum place { ON_SOURCE, ON_TARGET, SUPERSEDED, ELSEWHERE };
 
@@ -306,7 +332,7 @@ static enum outcome commit_switched(struct move *m, const struct story *s, struc
     return o == GO ? SWITCHED : o;
 }
 
-static enum outcome commit(struct move *m, const struct story *s)
+static enum outcome commit(struct move *m, struct story *s)
 {
     struct route route;
     if (s->last.event == EVENT_COMMITTED) {
@@ -332,19 +358,7 @@ static enum outcome commit(struct move *m, const struct story *s)
 
 enum outcome recover_commit(const struct exec *x, const char *id)
 {
-    struct move m;
-    struct story s;
-    move_init(&m, x);
-    snprintf(m.id, sizeof(m.id), "%s", id);
-    enum outcome o = take_journal(&m, &s);
-    if (o == GO && set_move(&m, id, &s.last) < 0) {
-        err_warn("no such migration '%s'", id);
-        o = FAILED;
-    }
-    if (o == GO)
-        o = commit(&m, &s);
-    move_release(&m);
-    return o;
+    return with_migration(x, id, take_journal, commit);
 }
 
 /* ---- resume ---- */
@@ -394,7 +408,7 @@ static enum outcome drive_again(struct move *m)
     return DEFERRED;
 }
 
-static enum outcome resume(struct move *m, const struct story *s)
+static enum outcome resume(struct move *m, struct story *s)
 {
     struct route route;
     if (!to_resume(s)) {
@@ -416,20 +430,8 @@ static enum outcome resume(struct move *m, const struct story *s)
 
 enum outcome recover_resume(const struct exec *x, const char *id)
 {
-    struct move m;
-    struct story s;
     signals_block();
-    move_init(&m, x);
-    snprintf(m.id, sizeof(m.id), "%s", id);
-    enum outcome o = take_journal(&m, &s);
-    if (o == GO && set_move(&m, id, &s.last) < 0) {
-        err_warn("no such migration '%s'", id);
-        o = FAILED;
-    }
-    if (o == GO)
-        o = resume(&m, &s);
-    move_release(&m);
-    return o;
+    return with_migration(x, id, take_journal, resume);
 }
 
 enum outcome recover_resume_all(const struct exec *x)
@@ -546,19 +548,7 @@ static enum outcome abort_one(struct move *m, struct story *s)
 
 enum outcome recover_abort(const struct exec *x, const char *id)
 {
-    struct move m;
-    struct story s;
-    move_init(&m, x);
-    snprintf(m.id, sizeof(m.id), "%s", id);
-    enum outcome o = read_story(x, id, &s);
-    if (o == GO && set_move(&m, id, &s.last) < 0) {
-        err_warn("no such migration '%s'", id);
-        o = FAILED;
-    }
-    if (o == GO)
-        o = abort_one(&m, &s);
-    move_release(&m);
-    return o;
+    return with_migration(x, id, look_only, abort_one);
 }
 
 /* ---- status ---- */
