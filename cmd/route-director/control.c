@@ -79,7 +79,9 @@ static void verb_over(struct control *c)
     loop_task_add(c->d->loop, &c->next, next_task);
 }
 
-void control_line(struct control *c, const char *fmt, ...)
+/* A line of data before the answer. */
+__attribute__((format(printf, 2, 3))) static void control_line(struct control *c, const char *fmt,
+                                                               ...)
 {
     va_list ap;
     va_start(ap, fmt);

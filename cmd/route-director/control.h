@@ -10,8 +10,6 @@ struct control;
 /* Serves the accepted descriptor FD (non-blocking), taking it over. */
 void control_new(struct director *d, int fd);
 
-/* A line of data before the answer. */
-void control_line(struct control *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The answer; FMT may be "".  C may be NULL (gone): then nothing happens. */
 void control_ok(struct control *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void control_err(struct control *c, int err, const char *fmt, ...)
