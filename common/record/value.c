@@ -25,10 +25,8 @@ struct real_form {
 static const struct real_form *real_form(enum rec_type type)
 {
     static const struct real_form forms[] = {
-        [REC_TIME] = {0, REC_TIME_MAX, 6, true},
-        [REC_REAL] = {-HUGE_VAL, HUGE_VAL, -1, true},
-        [REC_RATIO] = {0, 1, 4, false},
-        [REC_BENEFIT] = {-10, 10, 4, false},
+        [REC_TIME] = {0, REC_TIME_MAX, 6, true}, [REC_REAL] = {-HUGE_VAL, HUGE_VAL, -1, true},
+        [REC_RATIO] = {0, 1, 4, false},          [REC_BENEFIT] = {-10, 10, 4, false},
         [REC_LATENCY] = {0, 1e12, 3, true},
     };
     switch (type) {
