@@ -275,7 +275,6 @@ END
   fleet 64K
   head -c 64K /dev/urandom >gw-b/v
   cp gw-b/v other
-  local i
   for _ in 1 2; do # a refusal is no reason to take it the next time
     run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
     [[ ${lines[-1]} == *"redirect,failed,"*"gw-b has an export 'v' that no move of the volume left there; "* ]]

@@ -32,7 +32,7 @@ enum admission admit(const struct plan_row *r, const struct route *route, double
                      double max_age_s, char *why, size_t size);
 
 /*
- * Does the configuration forbid, by now, to move VOLUME from SOURCE to TARGET?  WHY gets the reason.
+ * Does the configuration by now forbid to move VOLUME from SOURCE to TARGET?  WHY gets why.
  */
 bool admit_forbids(const struct fleet *f, const char *volume, const char *source,
                    const char *target, char *why, size_t size);
