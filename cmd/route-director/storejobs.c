@@ -22,7 +22,6 @@ struct storejobs {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t more;
-    bool stop;
     struct queue todo, done; /* under the mutex */
     int wake_fd;             /* an eventfd: something is done */
     struct loop_fd io;
@@ -108,7 +107,7 @@ static void *work(void *arg)
     struct storejobs *s = arg;
     struct thread_store t = {.doubt = true};
     pthread_mutex_lock(&s->mutex);
-    while (!s->stop) {
+    for (;;) {
         struct storejob *j = pop(&s->todo);
         if (!j) {
             pthread_cond_wait(&s->more, &s->mutex);
@@ -120,9 +119,7 @@ static void *work(void *arg)
         push(&s->done, j);
         eventfd_write(s->wake_fd, 1);
     }
-    pthread_mutex_unlock(&s->mutex);
-    route_store_close(t.store);
-    return NULL;
+    return NULL; /* never: the thread ends with the process, at worst in a torn line */
 }
 
 /* ---- in the loop ---- */
@@ -180,20 +177,4 @@ int storejobs_new(struct loop *l, const char *state, struct storejobs **out)
     }
     *out = s;
     return 0;
-}
-
-void storejobs_free(struct storejobs *s)
-{
-    if (!s)
-        return;
-    pthread_mutex_lock(&s->mutex);
-    s->stop = true;
-    pthread_cond_signal(&s->more);
-    pthread_mutex_unlock(&s->mutex);
-    pthread_join(s->thread, NULL);
-    loop_del(s->loop, &s->io);
-    close(s->wake_fd);
-    pthread_mutex_destroy(&s->mutex);
-    pthread_cond_destroy(&s->more);
-    free(s);
 }

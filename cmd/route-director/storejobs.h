@@ -29,10 +29,8 @@ struct storejob {
 
 struct storejobs;
 
-/* Starts the thread; STATE is borrowed.  0 or -errno. */
+/* Starts the thread, which ends with the process; STATE is borrowed.  0 or -errno. */
 int storejobs_new(struct loop *l, const char *state, struct storejobs **out);
-/* Waits for the job under way; further ones are forgotten. */
-void storejobs_free(struct storejobs *s);
 void storejobs_queue(struct storejobs *s, struct storejob *j);
 
 #endif
