@@ -155,7 +155,7 @@ run 'affinity-profile access.csv | tee affinity.csv'
 run 'migrate-plan --health health.csv --affinity affinity.csv --explain >plan.csv; cat plan.csv'
 [ "$(wc -l <plan.csv)" -eq 2 ] || die 'no move was planned'
 run 'migrate-exec --dry-run plan.csv'
-run 'migrate-exec plan.csv | tee event.csv' || die 'the move failed'
+run 'migrate-exec --window 400 plan.csv | tee event.csv' || die 'the move failed'
 switched=$(field event.csv time '$7 == "switched"')
 pause=$(field event.csv pause_us '$7 == "switched"')
 [ -n "$switched" ] || die 'the volume has not switched'
