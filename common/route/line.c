@@ -84,7 +84,7 @@ static int parse_record(char *line, struct route *r)
     if (*f[5] && parse_u64(f[5], &r->size_bytes) < 0)
         return -EINVAL;
     /* A time that no record may have could be read, but not written again. */
-    if (parse_f64(f[6], &r->time) < 0 || r->time < 0 || r->time > REC_TIME_MAX)
+    if (*f[6] == '-' || parse_f64(f[6], &r->time) < 0 || r->time > REC_TIME_MAX)
         return -EINVAL;
     return 0;
 }
