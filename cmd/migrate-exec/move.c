@@ -242,6 +242,13 @@ enum outcome move_check_source(struct move *m)
     return r < 0 ? move_fails(m, "%s", why) : GO;
 }
 
+/* Before the export is made or written to: after a kill --resume knows that it is ours. */
+static enum outcome take_export(struct move *m)
+{
+    int r = move_note(m, EVENT_BEGIN, MOVE_TAKES_EXPORT);
+    return r < 0 ? move_journal_failed(m, r) : GO;
+}
+
 /* Has the target's hook make the export if it is not there. */
 static enum outcome provide_export(struct move *m)
 {
@@ -255,6 +262,9 @@ static enum outcome provide_export(struct move *m)
         return GO;
     if (r != HOOK_ABSENT)
         return move_fails(m, "hook of %s, size: %s", m->target, why);
+    enum outcome o = take_export(m);
+    if (o != GO)
+        return o;
     r = hook_run(&hook, "create", why, sizeof(why));
     if (r != HOOK_DONE)
         return move_fails(m, "hook of %s, create: %s", m->target, why);
@@ -286,7 +296,8 @@ static int look_back(const struct event *e, void *arg)
     bool same = strcmp(e->volume, m->volume) == 0 &&
                 (strcmp(e->target, m->target) == 0 || strcmp(e->source, m->target) == 0);
     /* A move that was refused before it touched the export says nothing of it. */
-    p->ours = p->ours || (same && (e->phase != PHASE_REDIRECT || strstr(e->detail, "left on ")));
+    p->ours = p->ours ||
+              (same && (e->phase != PHASE_REDIRECT || strcmp(e->detail, MOVE_TAKES_EXPORT) == 0));
     return p->ours;
 }
 
@@ -299,19 +310,22 @@ static enum outcome may_overwrite(struct move *m)
     struct past past = {.m = m};
     char **ids;
     size_t n;
-    if (m->created || m->exec->overwrite)
+    if (m->created)
         return GO;
+    if (m->exec->overwrite)
+        return take_export(m);
     int r = journal_ids(m->exec->dirs.state, &ids, &n);
     if (r < 0)
         return move_fails(m, "cannot read the journals: %s", err_text(r));
     for (size_t i = 0; i < n && !past.ours; i++)
         journal_each(m->exec->dirs.state, ids[i], look_back, &past);
     journal_ids_free(ids, n);
-    return past.ours ? GO
-                     : move_fails(m,
-                                  "%s has an export '%s' that no move of the volume left there; "
-                                  "--overwrite takes it",
-                                  m->target, m->volume);
+    if (past.ours)
+        return GO;
+    return move_fails(m,
+                      "%s has an export '%s' that no move of the volume left there; "
+                      "--overwrite takes it",
+                      m->target, m->volume);
 }
 
 /*
@@ -380,7 +394,7 @@ static enum outcome redirect(struct move *m, bool resumed)
     o = provide_export(m);
     if (o == GO)
         o = connect_target(m);
-    if (o == GO && !resumed)
+    if (o == GO)
         o = may_overwrite(m);
     return o == GO ? begin(m, resumed) : o;
 }

@@ -54,6 +54,9 @@ enum outcome {
     MANUAL,      /* nobody but an operator can say who owns the volume */
 };
 
+/* The detail of the journal's note that the target's export is this volume's from now on. */
+#define MOVE_TAKES_EXPORT "takes the export on the target"
+
 /* One migration. */
 struct move {
     const struct exec *exec;

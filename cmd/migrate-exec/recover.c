@@ -32,6 +32,8 @@ struct story {
 /* Is E a note for the journal alone (move_note)? */
 static bool is_note(const struct event *e)
 {
+    if (e->phase == PHASE_REDIRECT)
+        return strcmp(e->detail, MOVE_TAKES_EXPORT) == 0;
     return e->phase == PHASE_RETIRE && (e->event == EVENT_BEGIN || e->event == EVENT_SWITCHED);
 }
 
