@@ -11,21 +11,29 @@
 #include <stdint.h>
 
 #include "common/base/buf.h"
+#include "common/base/hash.h"
+#include "common/base/parse.h"
 #include "common/nbd/proto.h"
 
 /* What an export is, as one side tells the other. */
 struct nbd_export {
     uint64_t size;
-    uint16_t flags;      /* NBD_TF_… */
-    uint32_t min_block;  /* 1 where the server names none */
-    uint32_t pref_block; /* NBD_PREFERRED_BLOCK … */
-    uint32_t max_block;  /* NBD_PAYLOAD_MAX … */
+    uint16_t flags;         /* NBD_TF_… */
+    uint32_t min_block;     /* 1 where the server names none */
+    uint32_t pref_block;    /* NBD_PREFERRED_BLOCK … */
+    uint32_t max_block;     /* NBD_PAYLOAD_MAX …, up to UINT32_MAX */
+    bool structured;        /* READs are answered in structured replies */
+    bool allocation;        /* BLOCK_STATUS tells of base:allocation … */
+    uint32_t allocation_id; /* … under this id, which is the server's choice */
 };
 
 /* ---- the server's side ---- */
 
 /* A longer option is refused and the connection closed: nothing known needs so much. */
 enum { NBD_OPTION_MAX = 64 << 10 };
+
+/* The id under which our clients get base:allocation. */
+enum { NBD_ALLOCATION_ID = 1 };
 
 enum nbd_server_step {
     NBD_SERVER_MORE,   /* all input eaten, more is needed */
@@ -36,11 +44,16 @@ enum nbd_server_step {
 };
 
 struct nbd_server {
-    uint32_t option; /* being answered */
-    bool greeted;    /* client flags read */
+    uint32_t option;       /* being answered */
+    bool offer_structured; /* the caller's, after the start: false, and such options are unknown */
+    bool greeted;          /* client flags read */
     bool no_zeroes;
-    bool wants_block_size;       /* the client asked for block-size information in this option */
-    char name[NBD_NAME_MAX + 1]; /* the export asked for; may be empty */
+    bool structured;             /* structured replies are negotiated */
+    bool wants_block_size;       /* this option asks for block sizes … */
+    bool wants_name;             /* … and for the name */
+    bool set_allocation;         /* base:allocation is selected … */
+    struct hash128 set_name;     /* … for the export whose name has this digest */
+    char name[NAME_LEN_MAX + 1]; /* the export asked for; may be empty */
     const char *error;           /* after a negative step: the reason, a constant */
 };
 
@@ -57,11 +70,19 @@ int nbd_server_input(struct nbd_server *s, const unsigned char *data, size_t len
 
 /*
  * Answers NBD_SERVER_EXPORT.  _answer returns NBD_SERVER_DONE (transmission begins) or
- * NBD_SERVER_MORE (it was INFO).  _refuse returns NBD_SERVER_MORE, or NBD_SERVER_ABORT where the
+ * NBD_SERVER_MORE (it was INFO, or a GO without a question for the block sizes that E has and that
+ * are not everybody's).  Whether the client gets NBD_TF_DF follows from what it negotiated, not
+ * from E.  _refuse returns NBD_SERVER_MORE, or NBD_SERVER_ABORT where the
  * protocol has no way to say no (EXPORT_NAME).  TEXT is for people.  Or -ENOMEM.
  */
 int nbd_server_answer(struct nbd_server *s, const struct nbd_export *e, struct buf *out);
 int nbd_server_refuse(struct nbd_server *s, uint32_t error, const char *text, struct buf *out);
+
+/*
+ * At NBD_SERVER_EXPORT and NBD_SERVER_DONE: has the client selected base:allocation (under
+ * NBD_ALLOCATION_ID) for just the export that it opens?
+ */
+bool nbd_server_allocation(const struct nbd_server *s);
 
 /* Answers NBD_SERVER_LIST: one call for each name, then with NULL.  0 or -ENOMEM. */
 int nbd_server_list(struct nbd_server *s, const char *name, struct buf *out);
@@ -71,11 +92,14 @@ int nbd_server_list(struct nbd_server *s, const char *name, struct buf *out);
 enum nbd_client_step { NBD_CLIENT_MORE, NBD_CLIENT_DONE };
 
 struct nbd_client {
-    const char *name; /* borrowed */
-    int state;
-    bool got_export;
-    struct nbd_export export;
-    char error[256]; /* after a negative step */
+    const char *name;         /* borrowed */
+    uint32_t option;          /* the one that was asked last; 0: not greeted yet */
+    bool want_structured;     /* the caller's, after the start: ask for structured replies and
+                                base:allocation, but go on without what the server refuses */
+    bool got_context;         /* the server has named a metadata context */
+    bool got_export;          /* … and the export's size and flags */
+    struct nbd_export export; /* valid at NBD_CLIENT_DONE */
+    char error[256];          /* after a negative step */
 };
 
 void nbd_client_start(struct nbd_client *c, const char *name);
@@ -101,9 +125,22 @@ struct nbd_request {
 int nbd_request_parse(const unsigned char *p, struct nbd_request *r);
 void nbd_request_format(unsigned char *p, const struct nbd_request *r);
 
+/* The header of a chunk of a structured reply; LENGTH bytes follow it. */
+struct nbd_chunk {
+    uint16_t flags; /* NBD_CHUNK_DONE */
+    uint16_t type;
+    uint64_t cookie;
+    uint32_t length;
+};
+
+/* Parses NBD_CHUNK_LEN bytes: 0, or -EPROTO (wrong magic).  What LENGTH may be is not looked at. */
+int nbd_chunk_parse(const unsigned char *p, struct nbd_chunk *c);
+void nbd_chunk_format(unsigned char *p, const struct nbd_chunk *c);
+
 /*
  * May R be sent to export E, seen as a volume of SIZE bytes?  0 or the protocol's error to answer
- * with (NBD_EINVAL, NBD_EPERM, NBD_ENOSPC, NBD_EOVERFLOW).
+ * with (NBD_EINVAL, NBD_EPERM, NBD_ENOSPC, NBD_EOVERFLOW).  E says in .structured and .allocation
+ * what was negotiated with whoever sent R.
  */
 uint32_t nbd_request_check(const struct nbd_request *r, const struct nbd_export *e, uint64_t size);
 

@@ -87,6 +87,21 @@ enum {
     NBD_CMD_FLAG_FAST_ZERO = 16,
 };
 
+/* Structured replies: flags and types of chunks.  Bit 15 of a type means an error. */
+enum { NBD_CHUNK_DONE = 1 };
+enum {
+    NBD_CHUNK_NONE = 0,
+    NBD_CHUNK_OFFSET_DATA = 1,
+    NBD_CHUNK_OFFSET_HOLE = 2,
+    NBD_CHUNK_BLOCK_STATUS = 5,
+    NBD_CHUNK_ERROR = 32769,
+    NBD_CHUNK_ERROR_OFFSET = 32770,
+};
+
+/* The metadata context of BLOCK_STATUS, and its flags. */
+#define NBD_ALLOCATION "base:allocation"
+enum { NBD_STATE_HOLE = 1, NBD_STATE_ZERO = 2 };
+
 /* Errors of replies; equal to Linux's numbers but for the name. */
 enum {
     NBD_EPERM = 1,
@@ -102,6 +117,7 @@ enum {
 enum {
     NBD_REQUEST_LEN = 28,        /* magic, flags, type, cookie, offset, length */
     NBD_SIMPLE_LEN = 16,         /* magic, error, cookie */
+    NBD_CHUNK_LEN = 20,          /* magic, flags, type, cookie, length */
     NBD_NAME_MAX = 4096,         /* bytes of an export name */
     NBD_PAYLOAD_MAX = 32u << 20, /* of a READ or WRITE, where nothing else was negotiated */
     NBD_PREFERRED_BLOCK = 4096,  /* where the server names none */
