@@ -15,7 +15,8 @@ enum { CHUNK_SIZE = 256 << 10, CHUNK_MAX = 64 << 20 };
 
 struct chunk {
     unsigned refs;
-    unsigned order; /* size class: CHUNK_SIZE << order */
+    unsigned order;  /* size class: CHUNK_SIZE << order */
+    unsigned logged; /* entries of a replay log that lie in it */
     size_t size;
     unsigned char *data;
     struct chunk *next; /* in the pool */

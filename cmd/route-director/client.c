@@ -9,6 +9,9 @@
 #include "common/base/error.h"
 #include "stream.h"
 
+/* In front of a READ's data: a chunk's header and the offset. */
+enum { DATA_HEAD_MAX = NBD_CHUNK_LEN + 8 };
+
 enum client_state {
     CLIENT_HANDSHAKE,
     CLIENT_OPENING, /* waits for the volume it asked for */
@@ -155,7 +158,7 @@ static void defer(struct client *c, struct outq *q, struct slice sl)
 }
 
 /* The same for bytes that are copied, many into one chunk. */
-static void defer_copy(struct client *c, const void *data, size_t len)
+static void defer_copy(struct client *c, struct outq *q, const void *data, size_t len)
 {
     if (!c->small || c->small->size - c->small_used < len) {
         chunk_put(&c->d->pool, c->small);
@@ -169,16 +172,53 @@ static void defer_copy(struct client *c, const void *data, size_t len)
     unsigned char *to = c->small->data + c->small_used;
     memcpy(to, data, len);
     c->small_used += len;
-    defer(c, &c->deferred, (struct slice){chunk_ref(c->small), to, len});
+    defer(c, q, (struct slice){chunk_ref(c->small), to, len});
 }
 
-void client_data(struct client *c, struct request *r, struct slice part, bool first)
+/* The header of the data of a READ: all of them are one chunk, or one simple reply. */
+static size_t data_header(const struct client *c, const struct request *r,
+                          unsigned char h[DATA_HEAD_MAX])
 {
-    if (first)
-        nbd_put64(part.data + 8, r->nbd.cookie);
-    if (first && !c->streaming)
-        c->streaming = r;
-    if (c->streaming == r)
+    const struct nbd_request *n = &r->nbd;
+    if (!c->export.structured) {
+        nbd_put32(h, NBD_SIMPLE_MAGIC);
+        nbd_put32(h + 4, 0);
+        nbd_put64(h + 8, n->cookie);
+        return NBD_SIMPLE_LEN;
+    }
+    const struct nbd_chunk k = {NBD_CHUNK_DONE, NBD_CHUNK_OFFSET_DATA, n->cookie, n->length + 8};
+    nbd_chunk_format(h, &k);
+    nbd_put64(h + NBD_CHUNK_LEN, n->offset);
+    return NBD_CHUNK_LEN + 8;
+}
+
+/* Bytes that are copied, for R's turn. */
+static void part_copy(struct client *c, struct request *r, const unsigned char *data, size_t len)
+{
+    if (c->streaming == r && stream_send_copy(&c->stream, data, len) < 0)
+        out_of_memory(c);
+    else if (c->streaming != r)
+        defer_copy(c, &r->parts, data, len);
+}
+
+void client_data(struct client *c, struct request *r, struct slice part, size_t room)
+{
+    if (!r->delivered) {
+        unsigned char h[DATA_HEAD_MAX];
+        size_t n = data_header(c, r, h);
+        if (!c->streaming)
+            c->streaming = r;
+        if (n <= room) {
+            part.data -= n;
+            part.len += n;
+            memcpy(part.data, h, n);
+        } else {
+            part_copy(c, r, h, n);
+        }
+    }
+    if (c->state == CLIENT_GONE)
+        chunk_put(&c->d->pool, part.chunk);
+    else if (c->streaming == r)
         send_slice(c, part);
     else
         defer(c, &r->parts, part);
@@ -200,18 +240,77 @@ static void end_of_data(struct client *c, struct request *r)
     }
 }
 
+/* A reply's bytes, copied: now, or behind the data that are on their way. */
+static void send_bytes(struct client *c, const void *data, size_t len)
+{
+    if (c->streaming)
+        defer_copy(c, &c->deferred, data, len);
+    else if (stream_send_copy(&c->stream, data, len) < 0)
+        out_of_memory(c);
+}
+
 static void send_simple(struct client *c, uint64_t cookie, uint32_t error)
 {
     unsigned char h[NBD_SIMPLE_LEN];
     nbd_put32(h, NBD_SIMPLE_MAGIC);
     nbd_put32(h + 4, error);
     nbd_put64(h + 8, cookie);
-    if (!c->streaming) {
-        if (stream_send_copy(&c->stream, h, sizeof(h)) < 0)
-            out_of_memory(c);
+    send_bytes(c, h, sizeof(h));
+}
+
+/* READ and BLOCK_STATUS are answered in chunks, once that is negotiated. */
+static void send_failure(struct client *c, const struct nbd_request *n, uint32_t error)
+{
+    unsigned char h[NBD_CHUNK_LEN + 6];
+    const struct nbd_chunk k = {NBD_CHUNK_DONE, NBD_CHUNK_ERROR, n->cookie, 6};
+    if (!c->export.structured || (n->type != NBD_CMD_READ && n->type != NBD_CMD_BLOCK_STATUS)) {
+        send_simple(c, n->cookie, error);
         return;
     }
-    defer_copy(c, h, sizeof(h));
+    nbd_chunk_format(h, &k);
+    nbd_put32(h + NBD_CHUNK_LEN, error);
+    nbd_put16(h + NBD_CHUNK_LEN + 4, 0);
+    send_bytes(c, h, sizeof(h));
+}
+
+/* The extents of a BLOCK_STATUS; nothing behind the volume's end is told (S24). */
+static void send_status(struct client *c, struct request *r)
+{
+    unsigned char h[NBD_CHUNK_LEN + 4];
+    struct slice sl = r->status;
+    uint64_t left = c->export.size - r->nbd.offset;
+    size_t n = 0;
+    for (; left && n < sl.len; n += 8) {
+        uint32_t length = nbd_get32(sl.data + n);
+        if (length > left)
+            nbd_put32(sl.data + n, (uint32_t)left);
+        left -= length > left ? left : length;
+    }
+    sl.len = n;
+    const struct nbd_chunk k = {NBD_CHUNK_DONE, NBD_CHUNK_BLOCK_STATUS, r->nbd.cookie,
+                                (uint32_t)n + 4};
+    nbd_chunk_format(h, &k);
+    nbd_put32(h + NBD_CHUNK_LEN, NBD_ALLOCATION_ID);
+    r->status = (struct slice){0};
+    send_bytes(c, h, sizeof(h));
+    if (c->state == CLIENT_GONE)
+        chunk_put(&c->d->pool, sl.chunk);
+    else if (c->streaming)
+        defer(c, &c->deferred, sl);
+    else
+        send_slice(c, sl);
+}
+
+/* A READ of nothing has no data to send, but an end. */
+static void send_nothing(struct client *c, const struct nbd_request *n)
+{
+    unsigned char h[NBD_CHUNK_LEN];
+    const struct nbd_chunk k = {NBD_CHUNK_DONE, NBD_CHUNK_NONE, n->cookie, 0};
+    nbd_chunk_format(h, &k);
+    if (c->export.structured)
+        send_bytes(c, h, sizeof(h));
+    else
+        send_simple(c, n->cookie, 0);
 }
 
 static size_t cost_of(const struct nbd_request *n)
@@ -248,13 +347,19 @@ void client_answer(struct client *c, struct request *r)
 {
     c->inflight--;
     c->inflight_bytes -= cost_of(&r->nbd);
-    if (r->nbd.type == NBD_CMD_READ && !r->error)
+    if (r->error && c->streaming == r)
+        /* So many data were promised: no error can be told now. */
+        refuse(c, "a read could not be completed");
+    else if (r->error)
+        send_failure(c, &r->nbd, r->error);
+    else if (r->nbd.type == NBD_CMD_READ && r->nbd.length)
         end_of_data(c, r);
-    else if (c->streaming == r)
-        /* The gateway went away in mid-payload: no error can be told in a simple reply now. */
-        refuse(c, "a gateway was lost in the middle of a read");
+    else if (r->nbd.type == NBD_CMD_READ)
+        send_nothing(c, &r->nbd);
+    else if (r->nbd.type == NBD_CMD_BLOCK_STATUS)
+        send_status(c, r);
     else
-        send_simple(c, r->nbd.cookie, r->error);
+        send_simple(c, r->nbd.cookie, 0);
     maybe_resume(c);
     go_if_done(c);
 }
@@ -266,7 +371,7 @@ static void take_request(struct client *c, const struct nbd_request *n, size_t w
     uint32_t error = nbd_request_check(n, &c->export, c->export.size);
     if (error) {
         stream_eat(&c->stream, wire);
-        send_simple(c, n->cookie, error);
+        send_failure(c, n, error);
         return;
     }
     struct request *r = request_new(&c->d->requests, c->volume);
@@ -334,7 +439,9 @@ static bool send_buf(struct client *c, struct buf *out)
 static void served(struct client *c, struct volume *v)
 {
     loop_timer_cancel(c->d->loop, &c->deadline);
-    c->export = volume_export(v);
+    c->export = v->offered;
+    c->export.structured = c->handshake.structured;
+    c->export.allocation = nbd_server_allocation(&c->handshake);
     c->volume = v;
     c->state = CLIENT_SERVED;
     volume_attach(v, c);
@@ -372,8 +479,7 @@ static void volume_opened(struct volume_wait *w, struct volume *v, const char *e
     int step;
     c->state = CLIENT_HANDSHAKE;
     if (v) {
-        struct nbd_export e = volume_export(v);
-        step = nbd_server_answer(&c->handshake, &e, &out);
+        step = nbd_server_answer(&c->handshake, &v->offered, &out);
     } else {
         step = nbd_server_refuse(&c->handshake, NBD_REP_ERR_UNKNOWN, error, &out);
     }
@@ -512,8 +618,10 @@ void client_new(struct director *d, int fd, const char *name)
     c->d = d;
     c->name = d->client_names.names[id];
     loop_timer_set(d->loop, &c->deadline, loop_now_us(d->loop) + d->set.handshake_us, on_deadline);
-    if (nbd_server_start(&c->handshake, &out) < 0)
+    if (nbd_server_start(&c->handshake, &out) < 0) {
         out_of_memory(c);
-    else
-        send_buf(c, &out);
+        return;
+    }
+    c->handshake.offer_structured = true;
+    send_buf(c, &out);
 }

@@ -22,8 +22,11 @@ void client_unlink(struct client *c);
 void client_set_index(struct client *c, unsigned index);
 unsigned client_index(const struct client *c);
 
-/* A part of a READ's answer from a gateway (the first with the header in front); takes it over. */
-void client_data(struct client *c, struct request *r, struct slice part, bool first);
+/*
+ * The next part of a READ's data, in order; takes it over.  The first (r->delivered is 0) gets the
+ * reply's header, in the ROOM bytes before it if that is enough.
+ */
+void client_data(struct client *c, struct request *r, struct slice part, size_t room);
 
 /* R is over: the reply with r->error, or the end of a READ's data.  Called once a request. */
 void client_answer(struct client *c, struct request *r);

@@ -23,7 +23,9 @@ struct settings {
     uint64_t connect_us;    /* a gateway may take so long to be ready */
     uint64_t leg_us;        /* the second leg may be so much late with a mirrored write (S16) */
     uint64_t quarantine_us; /* writes of a dead connection have landed or never will (S2) */
-    uint64_t retry_us;      /* held requests wait so long for a commit in doubt */
+    uint64_t retry_us;      /* requests wait so long for a gateway, or for a commit in doubt */
+    uint64_t silence_us;    /* a gateway that owes answers and is silent for so long is given up */
+    size_t replay_bytes;    /* of a volume's replay log; 0: none is kept */
     size_t inflight_max;    /* requests of one connection */
     size_t inflight_bytes;  /* their payload, in either direction */
     unsigned gateway_conns; /* to one gateway, a volume */

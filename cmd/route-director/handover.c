@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "owner.h"
 
 enum { SETTLE_RETRY_US = 200000 };
 
@@ -173,10 +174,9 @@ static void switched(struct move *m, const struct route *route)
     m->blocks = NULL;
     v->pause_us = clock_mono_us() - m->held_at_us;
     start_retire(m);
-    if (v->owner->lost)
-        volume_drop(v, v->owner->error);
-    else
-        volume_open_gate(v);
+    if (v->owner.leg->lost)
+        owner_went_away(v);
+    volume_open_gate(v);
     control_ok(move_take_waiter(m), "%llu %llu", (unsigned long long)route->epoch,
                (unsigned long long)v->pause_us);
     move_free_if_over(m);
@@ -187,21 +187,24 @@ static void not_switched(struct move *m, int err, const char *why)
 {
     struct volume *v = m->v;
     struct control *c = move_take_waiter(m);
+    const struct leg *own = v->owner.leg;
     bool stale = err == -ESTALE;
-    if (m->leg->lost || stale || !v->owner || v->owner->lost) {
+    if (m->leg->lost || stale || own->lost) {
         char text[512];
         snprintf(text, sizeof(text), "%s",
                  stale          ? "the route was changed by somebody else"
                  : m->leg->lost ? m->leg->error
-                 : v->owner     ? v->owner->error
-                                : why);
-        bool drop = stale || !v->owner || v->owner->lost;
+                                : own->error);
         m->recorded = !stale;
         m->phase = MOVE_HELD;
         control_err(c, ECONNABORTED, "%s", text);
+        v->users++; /* to give up may end the last */
+        if (!stale && own->lost)
+            owner_went_away(v);
         move_give_up(m, err, text);
-        if (drop)
+        if (stale)
             volume_drop(v, text);
+        volume_unuse(v);
         return;
     }
     m->phase = MOVE_HELD;

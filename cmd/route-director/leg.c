@@ -36,39 +36,244 @@ __attribute__((format(printf, 3, 4))) static void lose(struct leg *l, int err, c
 
 /* ---- transmission: replies ---- */
 
-static void read_part(struct leg_conn *c, struct slice part, bool first)
+/* What a chunk of these kinds may hold; more is hostile. */
+enum { STATUS_MAX = 4 + (1 << 20), ERROR_MAX = 8 << 10 };
+enum { DATA_HEAD = NBD_CHUNK_LEN + 8 }; /* of OFFSET_DATA: the offset is part of the payload */
+
+static void malformed(struct leg *l)
 {
-    struct request *r = c->reading;
-    if (!c->left)
-        c->reading = NULL;
-    c->leg->ops->data(c->leg, r, part, first);
-    if (!c->left)
-        c->leg->ops->answered(c->leg, r, ROLE_OWNER, 0);
+    lose(l, -EPROTO, "%s: malformed reply, or to nothing that was asked", l->gateway);
 }
 
-/* One simple reply, or the first part of a READ's.  False: more input is needed, or it is over. */
-static bool take_reply(struct leg_conn *c, const unsigned char *p, size_t len)
+/* The gateway's answer to R is complete. */
+static void answered(struct leg_conn *c, struct request *r, enum leg_role role, uint32_t error)
+{
+    struct leg *l = c->leg;
+    /* It ends, and says so: what it answers from then on is no answer to what was asked. */
+    if (error == NBD_ESHUTDOWN) {
+        lose(l, -ESHUTDOWN, "%s: the gateway shuts down", l->gateway);
+        return;
+    }
+    c->pending--;
+    l->ops->answered(l, r, role, error);
+}
+
+/* What the gateway sent in pieces goes on as one. */
+static void deliver_whole(struct leg_conn *c, struct request *r, enum leg_role role)
+{
+    struct slice whole = r->whole;
+    if (r->gathered != r->nbd.length) {
+        malformed(c->leg);
+        return;
+    }
+    r->whole = (struct slice){0};
+    c->leg->ops->data(c->leg, r, whole, DATA_HEAD);
+    answered(c, r, role, 0);
+}
+
+/* The chunk that ends R's answer is there. */
+static void end_of_chunks(struct leg_conn *c, struct request *r, enum leg_role role)
+{
+    if (r->failed)
+        answered(c, r, role, r->failed);
+    else if (r->nbd.type == NBD_CMD_READ)
+        deliver_whole(c, r, role);
+    else if (r->nbd.type == NBD_CMD_BLOCK_STATUS && !r->status.chunk)
+        malformed(c->leg);
+    else
+        answered(c, r, role, 0);
+}
+
+/* The payload that was announced is there. */
+static void end_of_payload(struct leg_conn *c)
+{
+    struct request *r = c->reading;
+    bool gathered = c->into;
+    c->reading = NULL;
+    c->into = NULL;
+    if (!gathered)
+        answered(c, r, ROLE_OWNER, 0);
+    else if (c->last)
+        end_of_chunks(c, r, ROLE_OWNER);
+}
+
+/* N bytes of payload at the front of the input; ROOM bytes before them are free. */
+static void take_payload(struct leg_conn *c, const unsigned char *p, size_t n, size_t room)
+{
+    if (n > c->left)
+        n = c->left;
+    c->left -= (uint32_t)n;
+    if (c->into) {
+        memcpy(c->into, p, n);
+        c->into += n;
+        stream_eat(&c->stream, n);
+    } else {
+        c->leg->ops->data(c->leg, c->reading, stream_cut(&c->stream, n), room);
+    }
+    if (!c->left)
+        end_of_payload(c);
+}
+
+static bool need(struct leg_conn *c, size_t n, size_t have)
+{
+    stream_want(&c->stream, have < n ? n : 0);
+    return have < n;
+}
+
+/* A READ's data follow a header of ROOM bytes: all of them, in one go. */
+static bool start_payload(struct leg_conn *c, struct request *r, const unsigned char *p, size_t len,
+                          size_t room)
+{
+    /* With the first byte, so that the header's place is still there to be overwritten. */
+    if (need(c, room + 1, len))
+        return false;
+    stream_eat(&c->stream, room);
+    c->reading = r;
+    c->left = r->nbd.length;
+    c->last = true;
+    take_payload(c, p + room, len - room, room);
+    return true;
+}
+
+static bool take_simple(struct leg_conn *c, const unsigned char *p, size_t len)
 {
     struct leg *l = c->leg;
     enum leg_role role;
-    if (len < NBD_SIMPLE_LEN)
+    if (need(c, NBD_SIMPLE_LEN, len))
         return false;
     uint32_t error = nbd_get32(p + 4);
     struct request *r = request_find(&l->d->requests, nbd_get64(p + 8), c, &role);
-    if (nbd_get32(p) != NBD_SIMPLE_MAGIC || !r) {
-        lose(l, -EPROTO, "%s: malformed reply, or to nothing that was asked", l->gateway);
+    if (nbd_get32(p) != NBD_SIMPLE_MAGIC || !r || r->whole.chunk ||
+        (!error && r->nbd.type == NBD_CMD_BLOCK_STATUS)) {
+        malformed(l);
         return false;
     }
-    if (error || r->nbd.type != NBD_CMD_READ) {
-        stream_eat(&c->stream, NBD_SIMPLE_LEN);
-        l->ops->answered(l, r, role, error);
+    if (!error && r->nbd.type == NBD_CMD_READ)
+        return start_payload(c, r, p, len, NBD_SIMPLE_LEN);
+    stream_eat(&c->stream, NBD_SIMPLE_LEN);
+    answered(c, r, role, error);
+    return true;
+}
+
+/* Where R's pieces are put together: zeros, so that holes are there already. */
+static bool gathers(struct leg_conn *c, struct request *r)
+{
+    if (r->whole.chunk)
+        return true;
+    struct chunk *k = chunk_get(&c->leg->d->pool, (size_t)DATA_HEAD + r->nbd.length);
+    if (!k) {
+        lose(c->leg, -ENOMEM, "%s: %s", c->leg->gateway, err_text(ENOMEM));
+        return false;
+    }
+    r->whole = (struct slice){k, k->data + DATA_HEAD, r->nbd.length};
+    memset(r->whole.data, 0, r->whole.len);
+    return true;
+}
+
+/* Does a piece of LENGTH bytes at OFFSET belong to what R asked for, without being too much? */
+static bool piece_fits(const struct request *r, uint64_t offset, uint64_t length)
+{
+    return r->nbd.type == NBD_CMD_READ && length && offset >= r->nbd.offset &&
+           offset - r->nbd.offset <= r->nbd.length &&
+           length <= r->nbd.length - (offset - r->nbd.offset) &&
+           length <= r->nbd.length - r->gathered;
+}
+
+static bool take_data_chunk(struct leg_conn *c, struct request *r, const struct nbd_chunk *k,
+                            const unsigned char *p, size_t len)
+{
+    if (need(c, DATA_HEAD + 1, len))
+        return false;
+    uint64_t offset = nbd_get64(p + NBD_CHUNK_LEN);
+    if (k->length <= 8 || !piece_fits(r, offset, k->length - 8)) {
+        malformed(c->leg);
+        return false;
+    }
+    bool all = k->length - 8 == r->nbd.length && k->flags & NBD_CHUNK_DONE && !r->failed;
+    if (all && !r->whole.chunk)
+        return start_payload(c, r, p, len, DATA_HEAD);
+    if (!gathers(c, r))
+        return false;
+    stream_eat(&c->stream, DATA_HEAD);
+    r->gathered += k->length - 8;
+    c->reading = r;
+    c->left = k->length - 8;
+    c->into = r->whole.data + (offset - r->nbd.offset);
+    c->last = k->flags & NBD_CHUNK_DONE;
+    take_payload(c, p + DATA_HEAD, len - DATA_HEAD, 0);
+    return true;
+}
+
+static bool take_hole(struct leg_conn *c, struct request *r, const unsigned char *payload)
+{
+    uint32_t length = nbd_get32(payload + 8);
+    if (!piece_fits(r, nbd_get64(payload), length) || !gathers(c, r))
+        return false;
+    r->gathered += length;
+    return true;
+}
+
+/* Extents of the one context that was asked for; of others nothing is known. */
+static bool take_status(struct leg_conn *c, struct request *r, const unsigned char *payload,
+                        size_t n)
+{
+    const struct nbd_export *e = &c->leg->export;
+    if (r->nbd.type != NBD_CMD_BLOCK_STATUS || !e->allocation || r->status.chunk ||
+        nbd_get32(payload) != e->allocation_id)
+        return false;
+    struct chunk *k = chunk_get(&c->leg->d->pool, n);
+    if (!k)
+        return false;
+    r->status = (struct slice){k, k->data, n - 4};
+    memcpy(k->data, payload + 4, n - 4);
+    return true;
+}
+
+/* A chunk that is looked at whole: PAYLOAD of N bytes.  False: it makes no sense. */
+static bool take_whole_chunk(struct leg_conn *c, struct request *r, const struct nbd_chunk *k,
+                             const unsigned char *payload)
+{
+    switch (k->type) {
+    case NBD_CHUNK_NONE:
+        return k->length == 0 && k->flags & NBD_CHUNK_DONE;
+    case NBD_CHUNK_OFFSET_HOLE:
+        return k->length == 12 && take_hole(c, r, payload);
+    case NBD_CHUNK_BLOCK_STATUS:
+        return k->length >= 12 && k->length % 8 == 4 && take_status(c, r, payload, k->length);
+    default:
+        if (!(k->type & NBD_CHUNK_IS_ERROR) || k->length < 6)
+            return false;
+        if (!r->failed)
+            r->failed = nbd_get32(payload) ? nbd_get32(payload) : NBD_EIO;
         return true;
     }
-    size_t total = NBD_SIMPLE_LEN + (size_t)r->nbd.length;
-    size_t n = len < total ? len : total;
-    c->reading = r;
-    c->left = (uint32_t)(total - n);
-    read_part(c, stream_cut(&c->stream, n), true);
+}
+
+static bool take_chunk(struct leg_conn *c, const unsigned char *p, size_t len)
+{
+    struct leg *l = c->leg;
+    struct nbd_chunk k;
+    enum leg_role role;
+    if (need(c, NBD_CHUNK_LEN, len))
+        return false;
+    struct request *r =
+        nbd_chunk_parse(p, &k) == 0 ? request_find(&l->d->requests, k.cookie, c, &role) : NULL;
+    if (!r || !l->export.structured) {
+        malformed(l);
+        return false;
+    }
+    if (k.type == NBD_CHUNK_OFFSET_DATA)
+        return take_data_chunk(c, r, &k, p, len);
+    size_t max = k.type == NBD_CHUNK_BLOCK_STATUS ? STATUS_MAX : ERROR_MAX;
+    if (k.length <= max && need(c, NBD_CHUNK_LEN + (size_t)k.length, len))
+        return false;
+    if (k.length > max || !take_whole_chunk(c, r, &k, p + NBD_CHUNK_LEN)) {
+        malformed(l);
+        return false;
+    }
+    stream_eat(&c->stream, NBD_CHUNK_LEN + (size_t)k.length);
+    if (k.flags & NBD_CHUNK_DONE)
+        end_of_chunks(c, r, role);
     return true;
 }
 
@@ -76,14 +281,15 @@ static void take_replies(struct leg_conn *c)
 {
     unsigned char *p;
     size_t len;
-    while (!c->leg->lost && (len = stream_data(&c->stream, &p)) > 0) {
-        if (c->reading) {
-            size_t n = len < c->left ? len : c->left;
-            c->left -= (uint32_t)n;
-            read_part(c, stream_cut(&c->stream, n), false);
-        } else if (!take_reply(c, p, len)) {
-            break;
-        }
+    bool more = true;
+    c->heard_us = loop_now_us(c->leg->d->loop);
+    while (more && !c->leg->lost && (len = stream_data(&c->stream, &p)) > 0) {
+        if (c->reading)
+            take_payload(c, p, len, 0);
+        else if (need(c, 4, len))
+            return;
+        else
+            more = nbd_get32(p) == NBD_CHUNK_MAGIC ? take_chunk(c, p, len) : take_simple(c, p, len);
     }
 }
 
@@ -103,7 +309,9 @@ static void conn_failed(struct leg_conn *c, int err, const char *why)
 
 static bool same_export(const struct nbd_export *a, const struct nbd_export *b)
 {
-    return a->size == b->size && a->flags == b->flags && a->min_block == b->min_block;
+    return a->size == b->size && a->flags == b->flags && a->min_block == b->min_block &&
+           a->structured == b->structured && a->allocation == b->allocation &&
+           a->allocation_id == b->allocation_id;
 }
 
 static void negotiated(struct leg_conn *c)
@@ -182,6 +390,42 @@ static void on_deadline(struct loop_timer *t)
     conn_failed(c, -ETIMEDOUT, why);
 }
 
+/* ---- a gateway that says nothing ---- */
+
+static void watch_silence(struct leg *l);
+
+static void on_silence(struct loop_timer *t)
+{
+    struct leg *l = (struct leg *)((char *)t - offsetof(struct leg, silence));
+    uint64_t now = loop_now_us(l->d->loop);
+    bool pending = false;
+    for (unsigned i = 0; i < l->n_conns && !l->lost; i++) {
+        const struct leg_conn *c = l->conns[i];
+        pending |= c->pending;
+        if (c->pending && now - c->heard_us >= l->d->set.silence_us)
+            lose(l, -ETIMEDOUT, "%s: has not answered for %llu ms", l->gateway,
+                 (unsigned long long)((now - c->heard_us) / 1000));
+    }
+    if (pending && !l->lost)
+        watch_silence(l);
+}
+
+static void watch_silence(struct leg *l)
+{
+    loop_timer_set(l->d->loop, &l->silence, loop_now_us(l->d->loop) + l->d->set.silence_us / 4 + 1,
+                   on_silence);
+}
+
+static void expect_answer(struct leg_conn *c)
+{
+    if (!c->pending++)
+        c->heard_us = loop_now_us(c->leg->d->loop);
+    if (!c->leg->silence.place)
+        watch_silence(c->leg);
+}
+
+/* ---- opening ---- */
+
 static int conn_open(struct leg *l)
 {
     struct leg_conn *c = calloc(1, sizeof(*c));
@@ -190,6 +434,7 @@ static int conn_open(struct leg *l)
     c->leg = l;
     c->stream.io.fd = -1;
     nbd_client_start(&c->handshake, l->volume);
+    c->handshake.want_structured = true;
     int fd = nbd_addr_connect(&l->addr);
     int r = fd < 0 ? fd : stream_open(&c->stream, l->d->loop, &l->d->pool, fd, true, &conn_ops);
     if (r < 0) {
@@ -199,6 +444,8 @@ static int conn_open(struct leg *l)
         return r;
     }
     l->conns[l->n_conns++] = c;
+    if (*l->addr.path)
+        peer_note(&l->peer, fd, l->addr.path);
     loop_timer_set(l->d->loop, &c->deadline, loop_now_us(l->d->loop) + l->d->set.connect_us,
                    on_deadline);
     return 0;
@@ -213,6 +460,7 @@ struct leg *leg_open(struct director *d, const char *gateway, const char *uri, c
     if (!l)
         return NULL;
     l->d = d;
+    l->peer.pidfd = -1;
     l->ops = ops;
     l->owner = owner;
     snprintf(l->gateway, sizeof(l->gateway), "%s", gateway);
@@ -239,6 +487,8 @@ void leg_free(struct leg *l)
         return;
     l->lost = true;
     loop_task_cancel(l->d->loop, &l->tell);
+    loop_timer_cancel(l->d->loop, &l->silence);
+    peer_release(&l->peer);
     for (unsigned i = 0; i < l->n_conns; i++) {
         loop_timer_cancel(l->d->loop, &l->conns[i]->deadline);
         stream_close(&l->conns[i]->stream);
@@ -264,8 +514,11 @@ void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned ind
     struct stream *s = &c->stream;
     struct nbd_request n = r->nbd;
     n.cookie = request_sent(r, role, c);
-    if (!nbd_changes_data(n.type))
+    expect_answer(c);
+    if (!nbd_changes_data(n.type) || !(l->export.flags & NBD_TF_FUA))
         n.flags &= (uint16_t)~NBD_CMD_FLAG_FUA;
+    if (!l->export.structured)
+        n.flags &= (uint16_t)~NBD_CMD_FLAG_DF;
     int err;
     if (role == ROLE_OWNER && r->wire.chunk) {
         /* The header is rewritten where it lies and leaves together with the payload. */
@@ -282,6 +535,11 @@ void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned ind
     }
     if (err < 0)
         lose(l, err, "%s: %s", l->gateway, err_text(err));
+}
+
+void leg_give_up(struct leg *l, int err, const char *why)
+{
+    lose(l, err, "%s: %s", l->gateway, why);
 }
 
 const char *leg_unfit(const struct leg *l)

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A leg: the set of connections to one gateway for one volume.  One connection at first; a gateway
- * that advertises CAN_MULTI_CONN gets up to a limit, one a client.  All are negotiated alike, and
- * losing one loses the leg: what the gateway had cached is then unknown.
+ * that advertises CAN_MULTI_CONN gets up to a limit, one a client (S9).  All are negotiated alike,
+ * and losing one loses the leg: what the gateway had cached is then unknown.  Structured replies
+ * are spoken where the gateway does; what comes in pieces is put together here, so that whoever has
+ * the leg sees one kind of answer.
  */
 #ifndef DIRECTOR_LEG_H
 #define DIRECTOR_LEG_H
@@ -13,6 +15,7 @@
 #include "common/nbd/handshake.h"
 #include "common/nbd/uri.h"
 #include "director.h"
+#include "peer.h"
 #include "stream.h"
 
 enum { LEG_CONNS_MAX = 16 };
@@ -27,9 +30,9 @@ struct leg_ops {
     void (*lost)(struct leg *l);
     /* ROLE's answer to R is complete (for a successful READ: its data went through data()). */
     void (*answered)(struct leg *l, struct request *r, enum leg_role role, uint32_t error);
-    /* A part of the answer to a READ, the first with the reply's header in front.  Takes over the
-     * slice. */
-    void (*data)(struct leg *l, struct request *r, struct slice part, bool first);
+    /* The next part of a READ's data, in order.  Takes over the slice; the ROOM bytes in front of
+     * it may be overwritten. */
+    void (*data)(struct leg *l, struct request *r, struct slice part, size_t room);
 };
 
 struct leg_conn {
@@ -40,6 +43,10 @@ struct leg_conn {
     bool ready;
     struct request *reading; /* whose payload is being received */
     uint32_t left;           /* bytes of it still to come */
+    unsigned char *into;     /* where they are gathered; NULL: they are passed on as they come */
+    bool last;               /* the answer ends with them */
+    size_t pending;          /* requests that are not answered */
+    uint64_t heard_us;       /* when the gateway last gave a sign of life */
 };
 
 struct leg {
@@ -51,6 +58,8 @@ struct leg {
     struct nbd_addr addr;
     struct nbd_export export;
     bool ready, lost;
+    struct peer peer;          /* who listens, on a unix socket */
+    struct loop_timer silence; /* set while anything is pending */
     int err;
     char error[512];
     struct loop_task tell; /* calls ops->lost outside of whatever noticed it */
@@ -74,6 +83,9 @@ void leg_widen(struct leg *l, unsigned n);
  * this, swallows it: lost() is on its way.
  */
 void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned index);
+
+/* Gives the leg up, as if its gateway had closed it. */
+void leg_give_up(struct leg *l, int err, const char *why);
 
 /* Flags without which a move would need rules not built yet (S9, S23), as a text; NULL: fine. */
 const char *leg_unfit(const struct leg *l);

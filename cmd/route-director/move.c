@@ -106,16 +106,15 @@ static void target_lost(struct leg *l)
     }
 }
 
-/* What clients negotiated must hold on the target too (S22); what is copied must fit (S24). */
+/*
+ * What clients negotiated must hold on the target too (S22); what is copied must fit (S24).  Commands
+ * that it lacks are made of others (io.c).
+ */
 static const char *target_misfit(const struct volume *v, const struct leg *l)
 {
-    const struct nbd_export *a = &v->owner->export, *b = &l->export;
-    const uint16_t offered = NBD_TF_FLUSH | NBD_TF_FUA | NBD_TF_TRIM | NBD_TF_WRITE_ZEROES |
-                             NBD_TF_MULTI_CONN | NBD_TF_CACHE | NBD_TF_FAST_ZERO;
+    const struct nbd_export *a = &v->offered, *b = &l->export;
     if (b->size < v->route.size_bytes)
         return "is smaller than the volume";
-    if (a->flags & offered & ~b->flags)
-        return "lacks a command or flag that clients were offered";
     if (b->min_block > a->min_block || b->max_block < a->max_block)
         return "has narrower block-size limits than clients were told";
     return leg_unfit(l);
@@ -251,6 +250,8 @@ static void begin_recorded(struct move *m)
         move_give_up(m, m->leg->err, m->leg->error);
     else if (m->v->state != VOLUME_SERVING)
         move_give_up(m, -ECONNABORTED, m->v->error);
+    else if (m->v->owner.place != OWNER_HERE)
+        move_give_up(m, -ECONNABORTED, "the owner went away");
     else if (!m->driver)
         move_give_up(m, -ECONNABORTED, "who began the move is gone");
     else
@@ -294,12 +295,18 @@ static bool answer_from_present(struct volume *v, struct control *c, uint64_t ep
 /* Reasons against a move that need no connection.  True: C has its answer. */
 static bool refuse_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target)
 {
-    const char *unfit = leg_unfit(v->owner);
+    const char *unfit = v->owner.place == OWNER_HERE ? leg_unfit(v->owner.leg) : NULL;
     uint64_t left = quarantine_left_us(v->d, v->name);
+    uint64_t haunted = haunts_last_us(&v->owner.haunts);
+    uint64_t now = loop_now_us(v->d->loop);
+    if (haunted > now + left)
+        left = haunted - now;
     if (epoch != v->route.epoch)
         control_err(c, ESTALE, "the route's epoch is %llu", (unsigned long long)v->route.epoch);
     else if (strcmp(target, v->route.gateway) == 0)
         control_err(c, EINVAL, "the volume is on '%s' already", target);
+    else if (v->owner.place != OWNER_HERE)
+        control_err(c, EAGAIN, "source '%s' is away", v->route.gateway);
     else if (unfit)
         control_err(c, EOPNOTSUPP, "source '%s' %s", v->route.gateway, unfit);
     else if (left)
@@ -470,7 +477,8 @@ bool move_owner_lost(struct move *m)
     case MOVE_OPENING:
     case MOVE_COPYING:
     case MOVE_HELD:
-        move_give_up(m, -ECONNABORTED, m->v->owner->error);
+        move_give_up(m, -ECONNABORTED,
+                     m->v->owner.leg ? m->v->owner.leg->error : "the owner is away");
         return false;
     default:
         return false;

@@ -89,6 +89,12 @@ void move_mirror(struct move *m, struct control *c)
     control_ok(c, "%s", "");
 }
 
+/* A gateway that lacks WRITE_ZEROES is written zeros as its owner, not as a target (S20). */
+static bool takes_zeroes(const struct move *m)
+{
+    return m->leg->export.flags & m->v->owner.has.flags & NBD_TF_WRITE_ZEROES;
+}
+
 void move_write_arrives(struct move *m, struct request *r)
 {
     if ((m->phase != MOVE_COPYING && m->phase != MOVE_HELD) || !r->nbd.length)
@@ -96,7 +102,7 @@ void move_write_arrives(struct move *m, struct request *r)
     /* TRIM may leave anything behind, and FAST_ZERO may fail on one leg alone (S20): the owner
      * gets them, and the copier brings what came of it. */
     bool mirrorable = r->nbd.type == NBD_CMD_WRITE ||
-                      (r->nbd.type == NBD_CMD_WRITE_ZEROES &&
+                      (r->nbd.type == NBD_CMD_WRITE_ZEROES && takes_zeroes(m) &&
                        !(r->nbd.flags & (NBD_CMD_FLAG_FAST_ZERO | NBD_CMD_FLAG_NO_HOLE)));
     r->mirrored = m->mirror && mirrorable && !m->leg->lost &&
                   blocks_all_synced(m->blocks, r->nbd.offset, r->nbd.length);

@@ -52,10 +52,21 @@ struct request *request_new(struct requests *t, struct volume *v)
     return r;
 }
 
+void request_reset(struct chunk_pool *pool, struct request *r)
+{
+    chunk_put(pool, r->whole.chunk);
+    chunk_put(pool, r->status.chunk);
+    r->whole = r->status = (struct slice){0};
+    r->gathered = r->failed = r->done_bytes = 0;
+    r->skip = r->delivered;
+    r->conn[0] = NULL;
+}
+
 void request_free(struct requests *t, struct chunk_pool *pool, struct request *r)
 {
     chunk_put(pool, r->wire.chunk);
     r->wire.chunk = NULL;
+    request_reset(pool, r);
     outq_release(&r->parts, pool);
     r->volume = NULL;
     r->client = NULL;

@@ -28,9 +28,20 @@ struct request {
     uint32_t slot, generation;
     uint32_t error;                  /* the owner's answer */
     uint8_t waiting;                 /* roles that have not answered */
-    const void *conn[2];             /* where it was sent as owner and as target */
+    const void *conn[2];             /* where it was sent as owner and as target; NULL: not sent */
     bool ranged;                     /* holds its range of the overlap lock */
     bool mirrored;                   /* sent to both legs and no error so far */
+    bool sent;                       /* was sent to the owner once, on a connection that ended */
+    bool haunted;                    /* … and may land still (S2) */
+    struct slice whole;              /* a READ's data, where the gateway sends them in pieces */
+    uint32_t gathered;               /* bytes of it that came */
+    struct slice status;             /* a BLOCK_STATUS's extents, as on the wire */
+    uint32_t failed;                 /* the first error among the gateway's chunks */
+    uint32_t delivered;              /* bytes of a READ that its client was given … */
+    uint32_t skip;                   /* … so that so many are dropped when it is sent again */
+    uint64_t mark;                   /* FLUSH: what it covers of the replay log */
+    uint64_t stamp;                  /* READ: how many writes the volume had seen when it left */
+    uint32_t done_bytes;             /* of a command that is carried out in steps */
     struct request *next;            /* in a queue, or in the free list */
     void (*done)(struct request *r); /* the director's own request: called instead of a reply */
     void *arg;
@@ -55,6 +66,8 @@ struct requests {
 
 /* A zeroed request of VOLUME, or NULL. */
 struct request *request_new(struct requests *t, struct volume *v);
+/* Forgets what the owner has answered so far: R will be sent to it anew. */
+void request_reset(struct chunk_pool *pool, struct request *r);
 /* Drops its buffers and gives the slot back. */
 void request_free(struct requests *t, struct chunk_pool *pool, struct request *r);
 void requests_release(struct requests *t);

@@ -62,6 +62,8 @@ enum {
     KEY_INFLIGHT,
     KEY_INFLIGHT_BYTES,
     KEY_CONNS,
+    KEY_REPLAY,
+    KEY_SILENCE,
 };
 
 static const struct argp_option options[] = {
@@ -84,8 +86,13 @@ static const struct argp_option options[] = {
      "Assume that a gateway is done with the writes of a dead connection after this time "
      "(default 30s)",
      0},
+    {"gateway-timeout", KEY_SILENCE, "DURATION", 0,
+     "A gateway that owes answers and is silent for so long is connected to anew (default 30s)", 0},
+    {"replay-log", KEY_REPLAY, "SIZE", 0,
+     "Memory for a volume's writes that are acknowledged and not flushed; 0: none (default 64M)",
+     0},
     {"retry-for", KEY_RETRY, "DURATION", 0,
-     "Held requests wait so long while a commit is in doubt, then fail (default 60s)", 0},
+     "Requests wait so long for a gateway that went away, then fail (default 60s)", 0},
     {0},
 };
 
@@ -135,6 +142,12 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_CONNS:
         o->set.gateway_conns = (unsigned)opts_u64(st, "gateway-connections", arg, 1, LEG_CONNS_MAX);
+        return 0;
+    case KEY_REPLAY:
+        o->set.replay_bytes = opts_size(st, "replay-log", arg, 0, UINT64_C(1) << 40);
+        return 0;
+    case KEY_SILENCE:
+        o->set.silence_us = duration_us(st, "gateway-timeout", arg);
         return 0;
     case ARGP_KEY_ARG:
         argp_error(st, "takes no arguments: '%s'", arg);
@@ -322,6 +335,8 @@ int main(int argc, char **argv)
                              .leg_us = 1000000,
                              .quarantine_us = 30000000,
                              .retry_us = 60000000,
+                             .silence_us = 30000000,
+                             .replay_bytes = 64 << 20,
                              .inflight_max = 1024,
                              .inflight_bytes = 64 << 20,
                              .gateway_conns = 4}};

@@ -1,26 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "volume.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "accesslog.h"
 #include "client.h"
 #include "common/base/error.h"
 #include "common/fleet/fleet.h"
+#include "io.h"
 #include "move.h"
+#include "owner.h"
 #include "quarantine.h"
-
-/* What the director passes on; anything else a gateway offers is hidden from clients. */
-enum {
-    FLAGS_KNOWN = NBD_TF_HAS_FLAGS | NBD_TF_READ_ONLY | NBD_TF_FLUSH | NBD_TF_FUA |
-                  NBD_TF_ROTATIONAL | NBD_TF_TRIM | NBD_TF_WRITE_ZEROES | NBD_TF_MULTI_CONN |
-                  NBD_TF_CACHE | NBD_TF_FAST_ZERO
-};
 
 /* ---- life ---- */
 
@@ -33,50 +26,65 @@ static void unlink_volume(struct volume *v)
         *p = v->next;
 }
 
+static void close_late(struct loop_timer *t)
+{
+    volume_close_if_unused((struct volume *)((char *)t - offsetof(struct volume, close_late)));
+}
+
+/*
+ * Is there anything left to be done for it?  Not while writes are in flight: a client that is gone
+ * may have left some, and the next director must not race with them.  Nor while the owner may lose
+ * what it has acknowledged (S18), nor in a quarantine, of which the next director would know
+ * nothing.
+ */
+static bool is_wanted(struct volume *v)
+{
+    const struct owner *o = &v->owner;
+    if (v->users)
+        return true;
+    if (v->state != VOLUME_SERVING || o->place == OWNER_DISTRUSTED)
+        return false;
+    if (o->log.n)
+        owner_flush(v);
+    if (o->log.n || v->inflight)
+        return true;
+    uint64_t now = loop_now_us(v->d->loop);
+    uint64_t until = now + quarantine_left_us(v->d, v->name);
+    if (haunts_last_us(&o->haunts) > until)
+        until = haunts_last_us(&o->haunts);
+    if (until <= now)
+        return false;
+    loop_timer_set(v->d->loop, &v->close_late, until, close_late);
+    return true;
+}
+
 static void close_volume(struct loop_task *t)
 {
     struct volume *v = (struct volume *)((char *)t - offsetof(struct volume, close_task));
-    if (v->users)
+    if (is_wanted(v))
         return;
     loop_timer_cancel(v->d->loop, &v->close_late);
     unlink_volume(v);
-    /* What is still in flight nobody waits for: the gateway goes on with what it has read, as it
-     * would when a client without a director goes away. */
+    owner_release(v);
     volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
-    leg_free(v->owner);
+    loop_task_cancel(v->d->loop, &v->close_task);
     if (v->lock_fd >= 0)
         route_serve_unlock(v->lock_fd);
     ranges_release(&v->ranges);
     free(v);
 }
 
-static void close_if_unused(struct volume *v);
-
-static void quarantine_over(struct loop_timer *t)
+/* Outside of whatever call noticed that nobody uses it. */
+void volume_close_if_unused(struct volume *v)
 {
-    close_if_unused((struct volume *)((char *)t - offsetof(struct volume, close_late)));
-}
-
-/* Closes outside of whatever call noticed that nobody uses it, and not while writes are in flight:
- * a client that is gone may have left some, and the next director must not race with them.  Nor in
- * a quarantine, of which the next director would know nothing. */
-static void close_if_unused(struct volume *v)
-{
-    struct loop *loop = v->d->loop;
-    bool busy = v->inflight && v->owner && !v->owner->lost;
-    if (v->users || busy)
-        return;
-    uint64_t left = v->state == VOLUME_SERVING ? quarantine_left_us(v->d, v->name) : 0;
-    if (left)
-        loop_timer_set(loop, &v->close_late, loop_now_us(loop) + left, quarantine_over);
-    else
-        loop_task_add(loop, &v->close_task, close_volume);
+    if (!is_wanted(v))
+        loop_task_add(v->d->loop, &v->close_task, close_volume);
 }
 
 void volume_unuse(struct volume *v)
 {
     v->users--;
-    close_if_unused(v);
+    volume_close_if_unused(v);
 }
 
 struct volume *volume_find(struct director *d, const char *name)
@@ -101,7 +109,7 @@ static void tell_waiters(struct volume *v)
             v->users--;
         }
     }
-    close_if_unused(v);
+    volume_close_if_unused(v);
 }
 
 static void fail(struct volume *v, const char *why)
@@ -112,10 +120,56 @@ static void fail(struct volume *v, const char *why)
     tell_waiters(v);
 }
 
+/*
+ * What clients are told: the route's size, and what the director can make of any gateway that
+ * flushes (io.c), so that what they negotiate holds wherever the volume goes (S22).
+ */
+static struct nbd_export offer(const struct volume *v)
+{
+    const uint16_t changing = NBD_TF_TRIM | NBD_TF_WRITE_ZEROES | NBD_TF_FAST_ZERO;
+    struct nbd_export e = v->owner.has;
+    uint16_t kept = e.flags & (NBD_TF_READ_ONLY | NBD_TF_ROTATIONAL | NBD_TF_FLUSH);
+    e.flags = NBD_TF_HAS_FLAGS | NBD_TF_CACHE | NBD_TF_MULTI_CONN | kept;
+    if (!(kept & NBD_TF_READ_ONLY))
+        e.flags |= changing;
+    if (kept & NBD_TF_FLUSH)
+        e.flags |= NBD_TF_FUA;
+    e.size = v->route.size_bytes;
+    if (e.max_block > NBD_PAYLOAD_MAX)
+        e.max_block = NBD_PAYLOAD_MAX;
+    return e;
+}
+
 static void serve(struct volume *v)
 {
+    v->offered = offer(v);
     v->state = VOLUME_SERVING;
     tell_waiters(v);
+}
+
+static void flushed_first(struct request *r)
+{
+    struct volume *v = r->volume;
+    if (v->state != VOLUME_FAILED && !r->error)
+        serve(v);
+}
+
+/*
+ * A director that died took its log along: what clients were told that is written is made durable
+ * before anything is built on it (S18).
+ */
+static void settle_then_serve(struct volume *v)
+{
+    struct request *r = NULL;
+    if (!v->unclean || !(v->owner.has.flags & NBD_TF_FLUSH)) {
+        serve(v);
+        return;
+    }
+    r = owner_request(v, NBD_CMD_FLUSH, 0, 0, flushed_first);
+    if (r)
+        io_transmit(v, r);
+    else
+        fail(v, err_text(ENOMEM));
 }
 
 static void size_recorded(struct storejob *j)
@@ -123,7 +177,7 @@ static void size_recorded(struct storejob *j)
     struct volume *v = j->arg;
     v->users--;
     if (v->state == VOLUME_FAILED) {
-        close_if_unused(v);
+        volume_close_if_unused(v);
         return;
     }
     if (j->result < 0) {
@@ -131,7 +185,7 @@ static void size_recorded(struct storejob *j)
         return;
     }
     v->route = j->route;
-    serve(v);
+    settle_then_serve(v);
 }
 
 /* The first time a volume is served, its size is what its owner says, for good (S24). */
@@ -144,7 +198,7 @@ static void record_size(struct volume *v)
                                .expect_state = v->route.state,
                                .done = size_recorded,
                                .arg = v};
-    v->job.route.size_bytes = v->owner->export.size;
+    v->job.route.size_bytes = v->owner.has.size;
     v->users++;
     storejobs_queue(v->d->jobs, &v->job);
 }
@@ -152,6 +206,11 @@ static void record_size(struct volume *v)
 static void owner_ready(struct leg *l)
 {
     struct volume *v = l->owner;
+    if (v->state == VOLUME_SERVING) {
+        owner_came_back(v);
+        return;
+    }
+    owner_take(v, l);
     if (v->route.size_bytes == 0 && l->export.size) {
         record_size(v);
     } else if (l->export.size < v->route.size_bytes) {
@@ -160,7 +219,7 @@ static void owner_ready(struct leg *l)
                  (unsigned long long)l->export.size, (unsigned long long)v->route.size_bytes);
         fail(v, why);
     } else {
-        serve(v);
+        settle_then_serve(v);
     }
 }
 
@@ -173,7 +232,7 @@ static void owner_lost(struct leg *l)
     }
     if (v->move && move_owner_lost(v->move))
         return;
-    volume_drop(v, l->error);
+    owner_went_away(v);
 }
 
 const struct leg_ops volume_owner_ops = {
@@ -206,9 +265,9 @@ int volume_gateway_uri(struct director *d, const char *name, const char *volume,
 /* Only one director serves a volume (I1, S14). */
 static int lock_volume(struct volume *v, char *why, size_t size)
 {
-    bool unclean = false;
-    v->lock_fd = route_serve_lock(v->d->set.dirs.state, v->name, v->d->set.control_path, &unclean);
-    if (unclean)
+    v->lock_fd =
+        route_serve_lock(v->d->set.dirs.state, v->name, v->d->set.control_path, &v->unclean);
+    if (v->unclean)
         quarantine_add(v->d, v->name, NULL);
     if (v->lock_fd >= 0)
         return 0;
@@ -231,8 +290,8 @@ static void connect_owner(struct volume *v)
         return;
     }
     v->state = VOLUME_CONNECT;
-    v->owner = leg_open(v->d, v->route.gateway, uri, v->name, &volume_owner_ops, v);
-    if (!v->owner)
+    v->owner.leg = leg_open(v->d, v->route.gateway, uri, v->name, &volume_owner_ops, v);
+    if (!v->owner.leg)
         fail(v, err_text(ENOMEM));
 }
 
@@ -282,6 +341,7 @@ void volume_open(struct director *d, const char *name, struct volume_wait *w)
         snprintf(v->name, sizeof(v->name), "%s", name);
         requestq_init(&v->blocked);
         requestq_init(&v->held);
+        witness_init(&v->owner.witness);
         v->next = d->volumes;
         d->volumes = v;
     }
@@ -310,7 +370,8 @@ void volume_attach(struct volume *v, struct client *c)
     client_link(c, &v->clients);
     client_set_index(c, v->next_index++);
     v->n_clients++;
-    leg_widen(v->owner, v->n_clients);
+    if (v->owner.place == OWNER_HERE)
+        leg_widen(v->owner.leg, v->n_clients);
     if (v->move)
         move_widen(v->move);
 }
@@ -326,206 +387,15 @@ void volume_detach(struct volume *v, struct client *c)
     volume_unuse(v);
 }
 
-struct nbd_export volume_export(const struct volume *v)
-{
-    struct nbd_export e = v->owner->export;
-    e.size = v->route.size_bytes;
-    e.flags &= FLAGS_KNOWN;
-    if (e.max_block > NBD_PAYLOAD_MAX)
-        e.max_block = NBD_PAYLOAD_MAX;
-    return e;
-}
-
-/* ---- requests ---- */
-
-static void dispatch(struct volume *v, struct request *r)
-{
-    unsigned index = r->client ? client_index(r->client) : 0;
-    r->waiting = ROLE_OWNER;
-    if (v->move && nbd_changes_data(r->nbd.type))
-        move_write_arrives(v->move, r);
-    if (r->mirrored) {
-        assert(v->move);
-        r->waiting |= ROLE_TARGET;
-        leg_send(v->move->leg, r, ROLE_TARGET, index);
-    }
-    if (v->owner)
-        leg_send(v->owner, r, ROLE_OWNER, index);
-}
-
-static bool wants_range(const struct request *r)
-{
-    return nbd_changes_data(r->nbd.type) && r->nbd.length > 0;
-}
-
-static bool overlap(const struct nbd_request *a, const struct nbd_request *b)
-{
-    return a->offset < b->offset + b->length && b->offset < a->offset + a->length;
-}
-
-/* Takes R's range, unless it must wait: also for those that wait already, or a large one might
- * starve. */
-static bool take_range(struct volume *v, struct request *r)
-{
-    for (struct request *q = v->blocked.first; q; q = q->next)
-        if (overlap(&q->nbd, &r->nbd))
-            return false;
-    if (ranges_take(&v->ranges, r->nbd.offset, r->nbd.length) < 0)
-        return false;
-    r->ranged = true;
-    return true;
-}
-
-static void start(struct volume *v, struct request *r)
-{
-    v->inflight++;
-    if (wants_range(r) && !take_range(v, r)) {
-        requestq_push(&v->blocked, r);
-        return;
-    }
-    dispatch(v, r);
-}
-
-/* A range became free: starts those of the blocked that can go now, in their order. */
-static void unblock(struct volume *v)
-{
-    struct requestq waiting = v->blocked;
-    if (!waiting.first)
-        return;
-    requestq_init(&v->blocked);
-    struct request *r, *next;
-    for (r = waiting.first; r; r = next) {
-        next = r->next;
-        if (take_range(v, r))
-            dispatch(v, r);
-        else
-            requestq_push(&v->blocked, r);
-    }
-}
-
-void volume_submit(struct volume *v, struct request *r)
-{
-    v->requests++;
-    if (v->gate)
-        requestq_push(&v->held, r);
-    else
-        start(v, r);
-}
-
-static void finish(struct volume *v, struct request *r)
-{
-    struct director *d = v->d;
-    if (r->error)
-        v->errors++;
-    accesslog_add(d->log, v, r, loop_now_us(d->loop));
-    if (r->done)
-        r->done(r);
-    else if (r->client)
-        client_answer(r->client, r);
-    request_free(&d->requests, &d->pool, r);
-}
-
-/* Every leg has answered, or is gone. */
-static void complete(struct volume *v, struct request *r)
-{
-    if (v->move && nbd_changes_data(r->nbd.type))
-        move_write_ends(v->move, r);
-    if (r->ranged)
-        ranges_drop(&v->ranges, r->nbd.offset, r->nbd.length);
-    bool ranged = r->ranged;
-    v->inflight--;
-    finish(v, r);
-    if (ranged)
-        unblock(v);
-    if (!v->inflight && v->move)
-        move_drained(v->move);
-    if (!v->inflight)
-        close_if_unused(v);
-}
-
-void volume_answered(struct leg *l, struct request *r, enum leg_role role, uint32_t error)
-{
-    (void)l;
-    r->waiting &= (uint8_t)~role;
-    if (role == ROLE_OWNER || r->done)
-        r->error = error;
-    if (error)
-        r->mirrored = false;
-    if (!r->waiting)
-        complete(r->volume, r);
-}
-
-void volume_data(struct leg *l, struct request *r, struct slice part, bool first)
-{
-    if (r->client)
-        client_data(r->client, r, part, first);
-    else
-        chunk_put(&l->d->pool, part.chunk);
-}
-
-bool volume_role_waits(const struct volume *v, enum leg_role role, uint64_t before_us)
-{
-    const struct requests *t = &v->d->requests;
-    for (size_t i = 0; i < t->n; i++)
-        if (t->slots[i]->volume == v && t->slots[i]->waiting & role && !t->slots[i]->done &&
-            t->slots[i]->arrived_us < before_us)
-            return true;
-    return false;
-}
-
-void volume_forget_role(struct volume *v, enum leg_role role, uint32_t error)
-{
-    struct requests *t = &v->d->requests;
-    /* Completing one may start another, which a lost leg swallows: so look until none waits. */
-    for (bool again = true; again;) {
-        again = false;
-        for (size_t i = 0; i < t->n; i++) {
-            struct request *r = t->slots[i];
-            if (r->volume != v || !(r->waiting & role))
-                continue;
-            again = true;
-            volume_answered(NULL, r, role, error);
-        }
-    }
-}
-
-bool volume_range_busy(void *arg, uint64_t offset, uint64_t length)
-{
-    const struct volume *v = arg;
-    return ranges_busy(&v->ranges, offset, length);
-}
-
-/* ---- gate and owner ---- */
-
-void volume_close_gate(struct volume *v)
-{
-    v->gate = true;
-}
-
-void volume_open_gate(struct volume *v)
-{
-    struct request *r;
-    v->gate = false;
-    while (!v->gate && (r = requestq_pop(&v->held)))
-        start(v, r);
-}
-
-void volume_fail_held(struct volume *v, uint32_t error)
-{
-    struct request *r;
-    while ((r = requestq_pop(&v->held))) {
-        r->error = error;
-        finish(v, r);
-    }
-}
+/* ---- another owner ---- */
 
 struct leg *volume_change_owner(struct volume *v, struct leg *l, const struct route *r)
 {
-    struct leg *old = v->owner;
-    v->owner = l;
+    struct leg *old = v->owner.leg;
     v->route = *r;
     l->owner = v;
     l->ops = &volume_owner_ops;
+    owner_take(v, l);
     leg_widen(l, v->n_clients);
     return old;
 }
@@ -535,8 +405,7 @@ void volume_drop(struct volume *v, const char *why)
     if (v->state == VOLUME_FAILED)
         return;
     if (v->state == VOLUME_CONNECT) {
-        leg_free(v->owner);
-        v->owner = NULL;
+        owner_release(v);
         fail(v, why);
         return;
     }
@@ -546,11 +415,32 @@ void volume_drop(struct volume *v, const char *why)
     v->users++;
     while (v->clients)
         client_drop(v->clients);
+    owner_release(v);
     volume_fail_held(v, NBD_ESHUTDOWN);
-    leg_free(v->owner);
-    v->owner = NULL;
+    volume_fail_blocked(v, NBD_ESHUTDOWN);
     volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
     close(v->lock_fd);
     v->lock_fd = -1;
     volume_unuse(v);
+}
+
+/* ---- an orderly end ---- */
+
+void volumes_settle(struct director *d)
+{
+    for (struct volume *v = d->volumes; v; v = v->next) {
+        while (v->clients)
+            client_drop(v->clients);
+        if (v->owner.log.n)
+            owner_flush(v);
+    }
+}
+
+bool volumes_settled(const struct director *d)
+{
+    for (const struct volume *v = d->volumes; v; v = v->next)
+        if (v->state == VOLUME_SERVING && v->owner.place != OWNER_DISTRUSTED &&
+            (v->owner.log.n || v->inflight))
+            return false;
+    return true;
 }

@@ -2,7 +2,10 @@
 /*
  * A volume that is being served: its owner leg, its clients, the overlap lock and the gate behind
  * which requests wait while the owner changes.  A volume is opened by its first user (a client or
- * a move) and closed by its last.
+ * a move) and closed after its last, once all that was acknowledged is durable.
+ *
+ * volume.c has its life and its users, io.c the way of a request, owner.c what happens when the
+ * owner goes away: the volume outlives it, and clients wait.
  */
 #ifndef DIRECTOR_VOLUME_H
 #define DIRECTOR_VOLUME_H
@@ -11,9 +14,12 @@
 
 #include "common/route/store.h"
 #include "director.h"
+#include "haunts.h"
 #include "leg.h"
 #include "ranges.h"
+#include "replay.h"
 #include "storejobs.h"
+#include "witness.h"
 
 struct client;
 struct move;
@@ -26,6 +32,41 @@ struct volume_wait {
 
 enum volume_state { VOLUME_LOOKUP, VOLUME_CONNECT, VOLUME_SIZE, VOLUME_SERVING, VOLUME_FAILED };
 
+/* Where the owner is (owner.c). */
+enum owner_place {
+    OWNER_HERE,
+    OWNER_AWAY,       /* looked for again later */
+    OWNER_CONNECTING, /* … now */
+    OWNER_CHECKING,   /* does it still have what it had? (S13) */
+    OWNER_REPLAYING,  /* it is given what it may have lost (I2) */
+    OWNER_FLUSHING,   /* … and makes it durable */
+    OWNER_DISTRUSTED, /* it has other data: nothing is touched */
+};
+
+struct ghost;
+
+struct owner {
+    struct leg *leg; /* NULL: away, or the volume has failed */
+    enum owner_place place;
+    struct nbd_export has; /* what it offers; kept while it is away */
+    uint64_t since_us;     /* … since when */
+    bool expired;          /* for longer than --retry-for: requests fail */
+    unsigned tries;
+    struct loop_timer again, late;
+    uint64_t next;           /* the entry to be replayed next */
+    size_t asked;            /* of checking and replaying: not answered yet */
+    struct ranges replaying; /* overlapping entries one after the other */
+    bool other;              /* a check found other data */
+    struct replay log;       /* acknowledged, not flushed */
+    bool flushing;           /* a flush of the director's own is under way */
+    struct haunts haunts;    /* where writes of ended connections may land */
+    struct ghost *ghosts;    /* who may still do that */
+    struct loop_timer exorcism;
+    struct witness witness;
+    uint64_t arrivals;  /* data-changing commands sent so far */
+    uint64_t data_seen; /* READs whose data might have been witnessed */
+};
+
 struct volume {
     struct director *d;
     struct volume *next;
@@ -35,20 +76,25 @@ struct volume {
     unsigned users; /* waiters, clients, a move, a job of the store */
     struct volume_wait *waiters;
     struct route route;  /* as the store has it */
-    struct storejob job; /* LOOKUP and SIZE */
+    struct storejob job; /* LOOKUP and SIZE; a verdict of manual recovery */
     int lock_fd;
-    struct leg *owner;
-    struct client *clients; /* a list */
+    bool unclean; /* the last director did not let go in order */
+    struct owner owner;
+    struct nbd_export offered; /* what clients are told */
+    struct client *clients;    /* a list */
     unsigned n_clients, next_index;
     struct move *move;
     struct ranges ranges;
-    struct requestq blocked; /* wait for a range */
+    struct requestq blocked; /* wait for a range, or for room in the log */
     struct requestq held;    /* wait for the gate */
     bool gate;               /* closed: new requests are held */
     size_t inflight;         /* started and not ended */
     struct loop_task close_task;
     struct loop_timer close_late;        /* when its quarantine is over */
-    uint64_t requests, errors, pause_us; /* for status */
+    uint64_t requests, errors, pause_us; /* for status, as are: */
+    uint64_t replayed;                   /* commands sent again, logged and unanswered ones */
+    uint64_t reconnects;                 /* how often the owner came back */
+    uint64_t expired;                    /* requests that failed since it did not */
 };
 
 /*
@@ -65,9 +111,6 @@ struct volume *volume_find(struct director *d, const char *name);
 void volume_attach(struct volume *v, struct client *c);
 void volume_detach(struct volume *v, struct client *c);
 
-/* What clients are told: the route's size, the owner's flags as far as the director knows them. */
-struct nbd_export volume_export(const struct volume *v);
-
 /* Takes a checked request: it is sent, or waits for a range or behind the gate. */
 void volume_submit(struct volume *v, struct request *r);
 
@@ -80,20 +123,34 @@ void volume_fail_held(struct volume *v, uint32_t error);
 /* Makes leg L the owner as the route R says; returns the old owner leg, now the caller's. */
 struct leg *volume_change_owner(struct volume *v, struct leg *l, const struct route *r);
 
-/* All requests waiting for ROLE stop waiting for it: its leg is gone. */
+/* All requests waiting for ROLE stop waiting for it: its leg is gone for good. */
 void volume_forget_role(struct volume *v, enum leg_role role, uint32_t error);
+/* Ends with ERROR what waits for a range or for room in the log. */
+void volume_fail_blocked(struct volume *v, uint32_t error);
+/* Something became free: starts what can go now. */
+void volume_unblock(struct volume *v);
 /* Is a client's request that arrived before BEFORE_US waiting for ROLE? */
 bool volume_role_waits(const struct volume *v, enum leg_role role, uint64_t before_us);
 
 /*
- * The owner is lost, or another by the store: clients are cut off, as without a director.  In state
- * CONNECT or SERVING.
+ * The owner is another, by the store: clients are cut off, and find it when they connect again.  In
+ * state CONNECT or SERVING.
  */
 void volume_drop(struct volume *v, const char *why);
 
+/* Closes the volume if nobody uses it and nothing is left to be done for it. */
+void volume_close_if_unused(struct volume *v);
+
+/*
+ * An orderly end: clients are let go, and what was acknowledged is made durable.  False: there is
+ * still something that is not.
+ */
+void volumes_settle(struct director *d);
+bool volumes_settled(const struct director *d);
+
 /* For the legs of a volume: answers and data, owner and target alike. */
 void volume_answered(struct leg *l, struct request *r, enum leg_role role, uint32_t error);
-void volume_data(struct leg *l, struct request *r, struct slice part, bool first);
+void volume_data(struct leg *l, struct request *r, struct slice part, size_t room);
 extern const struct leg_ops volume_owner_ops;
 
 /* Is a data-changing request in flight on these bytes? */

@@ -87,8 +87,9 @@ enum {
     NBD_CMD_FLAG_FAST_ZERO = 16,
 };
 
-/* Structured replies: flags and types of chunks.  Bit 15 of a type means an error. */
+/* Structured replies: flags and types of chunks. */
 enum { NBD_CHUNK_DONE = 1 };
+enum { NBD_CHUNK_IS_ERROR = 1 << 15 }; /* a bit of the type */
 enum {
     NBD_CHUNK_NONE = 0,
     NBD_CHUNK_OFFSET_DATA = 1,

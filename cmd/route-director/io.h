@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The way of a request through a volume: gate, range, legs, log, answer.  volume_submit() and the
+ * legs' calls (volume.h) are its ends; here stands what owner.c needs of it.
+ */
+#ifndef DIRECTOR_IO_H
+#define DIRECTOR_IO_H
+
+#include "volume.h"
+
+/*
+ * Sends R to the owner's leg, wherever the owner is; what the gateway lacks is made of what it has
+ * (S22).
+ */
+void io_transmit(struct volume *v, struct request *r);
+
+/* Sends all requests that wait for the owner. */
+void io_send_again(struct volume *v);
+
+/* Fails the clients' requests that wait for the owner; the director's own go on. */
+void io_fail_waiting(struct volume *v, uint32_t error);
+
+/* Ends the director's own requests to the owner: their leg is lost. */
+void io_cancel_own(struct volume *v);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A volume's owner that goes away and comes back (I2, S2, S4, S13, S18).
+ *
+ *   HERE ▶ AWAY ▶ CONNECTING ▶ CHECKING ▶ REPLAYING ▶ FLUSHING ▶ HERE
+ *            ▲         │           │ ▶ DISTRUSTED         │
+ *            └─────────┴───────────┴──────────────────────┘ lost again
+ *
+ * Meanwhile requests wait, with their ranges; once the owner is back, and has again what it had
+ * acknowledged, those that were unanswered are sent anew.  After --retry-for they fail, and
+ * whatever comes then fails at once, until it is back: what it had acknowledged is kept for it.
+ */
+#ifndef DIRECTOR_OWNER_H
+#define DIRECTOR_OWNER_H
+
+#include "volume.h"
+
+/* The leg of a serving volume is lost: for now, the volume has no owner. */
+void owner_went_away(struct volume *v);
+
+/* The leg that owner_went_away() led to is negotiated. */
+void owner_came_back(struct volume *v);
+
+/* The volume is opened, or has changed hands: L is the owner's leg, and nothing is owed to it. */
+void owner_take(struct volume *v, struct leg *l);
+
+/* The volume ends: all is let go, and the leg closed. */
+void owner_release(struct volume *v);
+
+/*
+ * Has the owner make durable what it acknowledged, if it is here and that is not under way.  What
+ * follows from it, the log's being trimmed, is io.c's.
+ */
+void owner_flush(struct volume *v);
+
+/* A request of the director's own to the owner, or NULL.  It is sent by io_transmit(). */
+struct request *owner_request(struct volume *v, uint16_t type, uint64_t offset, uint32_t length,
+                              void (*done)(struct request *r));
+
+/*
+ * R, which changed data, was acknowledged: until a flush the owner may lose it, so it is kept.  0,
+ * or -ENOMEM: then it must not be acknowledged to the client.
+ */
+int owner_keep(struct volume *v, const struct request *r);
+
+/* What of the log is durable: forgets it, and takes a witness from it (S13). */
+void owner_trim(struct volume *v, uint64_t mark);
+
+/* Data of a READ: perhaps a witness, if all that was written is durable. */
+void owner_saw(struct volume *v, const struct request *r, const struct slice *part);
+
+/* Must a new command wait for what an ended connection may still do? */
+static inline bool owner_haunted(const struct volume *v, uint64_t offset, uint64_t length,
+                                 bool changes)
+{
+    return v->owner.haunts.n && haunts_block(&v->owner.haunts, offset, length, changes);
+}
+
+#endif
