@@ -4,8 +4,8 @@
  * given, the cuts change neither what is said nor how it ends, and a request that passes the check
  * lies within the volume, was negotiated, and is printed as it was read, as is a chunk's header.
  *
- * The first byte chooses the side (bit 0), whether structured replies are offered or wanted (bit 1),
- * and seeds the cuts.
+ * The first byte chooses the side (bit 0) and whether structured replies are offered or wanted (bit
+ * 1), and seeds the cuts.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -663,6 +663,7 @@ static void test_server_malformed_contexts(void)
         {"\0\0\0\1v\0\0\0\1\0\0\0\1", 13, "malformed option"},
         {"\0\0\0\1v\0\0\0\1\0\0\0\1xy", 15, "malformed option"},
         {"\0\0\0\1v\0\0\0\1\xff\xff\xff\xffx", 14, "malformed option"},
+        {"\0\0\0\1v\0\0\0\1\0\0\0\17base:", 18, "malformed option"},
         {"\0\0\0\1v\0\0\0\2\0\0\0\1x", 14, "malformed option"},
         {"\0\0\0\1v\xff\xff\xff\xff\0\0\0\1x", 14, "malformed option"},
         {"\0\0\0\2v\0\0\0\0\0", 10, "export name is not text"},
