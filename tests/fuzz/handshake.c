@@ -2,10 +2,12 @@
 /*
  * Both sides of the NBD handshake on any bytes, cut anywhere.  Held to: no more is eaten than was
  * given, the cuts change neither what is said nor how it ends, and a request that passes the check
- * lies within the volume and is printed as it was read.
+ * lies within the volume, was negotiated, and is printed as it was read, as is a chunk's header.
  *
- * The first byte chooses the side and seeds the cuts.
+ * The first byte chooses the side (bit 0) and whether structured replies are offered or wanted (bit
+ * 1), and seeds the cuts.
  */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "common/nbd/handshake.h"
@@ -18,6 +20,8 @@ struct talk {
     size_t eaten;
     int last;
     char text[256];
+    bool structured, allocation;
+    uint32_t id;
 };
 
 static void require(bool ok)
@@ -30,10 +34,13 @@ static void require(bool ok)
 
 static int answer(struct nbd_server *s, int step, struct buf *out)
 {
-    const struct nbd_export e = {1 << 20, NBD_TF_HAS_FLAGS, strlen(s->name) % 4 ? 1 : 512, 4096,
-                                 NBD_PAYLOAD_MAX};
+    const struct nbd_export e = {.size = 1 << 20,
+                                 .flags = NBD_TF_HAS_FLAGS,
+                                 .min_block = strlen(s->name) % 4 ? 1 : 512,
+                                 .pref_block = 4096,
+                                 .max_block = NBD_PAYLOAD_MAX};
     if (step == NBD_SERVER_EXPORT) {
-        require(strlen(s->name) <= NBD_NAME_MAX);
+        require(strlen(s->name) <= NAME_LEN_MAX);
         return strlen(s->name) % 2 ? nbd_server_refuse(s, NBD_REP_ERR_UNKNOWN, "no", out)
                                    : nbd_server_answer(s, &e, out);
     }
@@ -53,24 +60,49 @@ static int serve(struct nbd_server *s, const unsigned char *data, size_t len, si
 
 /* ---- a conversation ---- */
 
-static int feed(struct nbd_server *s, struct nbd_client *c, const unsigned char *data, size_t len,
-                size_t *used, struct buf *out)
+struct side {
+    bool server;
+    struct nbd_server s;
+    struct nbd_client c;
+};
+
+static void start(struct side *p, bool server, bool structured, struct buf *out)
 {
-    if (s)
-        return serve(s, data, len, used, out);
-    int r = nbd_client_input(c, data, len, used, out);
+    *p = (struct side){.server = server};
+    require(nbd_server_start(&p->s, out) == 0);
+    nbd_client_start(&p->c, "volume");
+    p->s.offer_structured = p->c.want_structured = structured;
+}
+
+static int feed(struct side *p, const unsigned char *data, size_t len, size_t *used,
+                struct buf *out)
+{
+    if (p->server)
+        return serve(&p->s, data, len, used, out);
+    int r = nbd_client_input(&p->c, data, len, used, out);
     require(*used <= len);
     return r;
 }
 
+static void note_end(struct talk *t, const struct side *p, bool structured)
+{
+    const struct nbd_export *e = &p->c.export;
+    t->structured = p->server ? p->s.structured : e->structured;
+    t->allocation = p->server ? nbd_server_allocation(&p->s) : e->allocation;
+    t->id = e->allocation_id;
+    require(structured || !t->structured);
+    require(t->structured || !t->allocation);
+    require(e->allocation || !e->allocation_id);
+    require(p->server || memchr(p->c.error, 0, sizeof(p->c.error)));
+    memcpy(t->text, p->c.error, sizeof(t->text));
+}
+
 /* Feeds DATA as it would come from a socket, in pieces that follow from CUTS (0: all at once). */
-static void converse(struct talk *t, bool server, const unsigned char *data, size_t size,
+static void converse(struct talk *t, unsigned how, const unsigned char *data, size_t size,
                      unsigned cuts)
 {
-    struct nbd_server s = {0};
-    struct nbd_client c;
-    nbd_client_start(&c, "volume");
-    require(nbd_server_start(&s, &t->out) == 0);
+    struct side p;
+    start(&p, how & 1, how & 2, &t->out);
     for (size_t have = 0; t->last == 0 && have < size;) {
         size_t piece = cuts ? 1 + (cuts = cuts * 1103515245 + 12345) / 65536 % 32 : size;
         have = piece < size - have ? have + piece : size;
@@ -80,24 +112,25 @@ static void converse(struct talk *t, bool server, const unsigned char *data, siz
             unsigned char *part = malloc(len ? len : 1);
             require(part != NULL);
             memcpy(part, data + t->eaten, len);
-            t->last = feed(server ? &s : NULL, &c, part, len, &used, &t->out);
+            t->last = feed(&p, part, len, &used, &t->out);
             t->eaten += used;
             free(part);
         }
     }
-    require(server || memchr(c.error, 0, sizeof(c.error)));
-    memcpy(t->text, c.error, sizeof(t->text));
+    note_end(t, &p, how & 2);
 }
 
-static void compare_talks(bool server, const unsigned char *data, size_t size, unsigned cuts)
+static void compare_talks(unsigned how, const unsigned char *data, size_t size, unsigned cuts)
 {
     struct talk whole = {0}, cut = {0};
-    converse(&whole, server, data, size, 0);
-    converse(&cut, server, data, size, cuts | 1);
+    converse(&whole, how, data, size, 0);
+    converse(&cut, how, data, size, cuts | 1);
     require(whole.last == cut.last && whole.out.len == cut.out.len);
     require(memcmp(whole.out.data, cut.out.data, whole.out.len) == 0);
     require(whole.last < 0 || whole.eaten == cut.eaten);
     require(strcmp(whole.text, cut.text) == 0);
+    require(whole.structured == cut.structured && whole.allocation == cut.allocation);
+    require(whole.id == cut.id);
     buf_release(&whole.out);
     buf_release(&cut.out);
 }
@@ -107,7 +140,13 @@ static void compare_talks(bool server, const unsigned char *data, size_t size, u
 static void check_request(const unsigned char *p)
 {
     const uint64_t size = (1 << 20) - 100;
-    const struct nbd_export e = {1 << 20, nbd_get16(p), 1 << (p[2] % 13), 4096, NBD_PAYLOAD_MAX};
+    const struct nbd_export e = {.size = 1 << 20,
+                                 .flags = nbd_get16(p),
+                                 .min_block = 1 << (p[2] % 13),
+                                 .pref_block = 4096,
+                                 .max_block = p[2] & 16 ? UINT32_MAX : 1 << 16,
+                                 .structured = p[2] & 32,
+                                 .allocation = p[2] & 64};
     struct nbd_request r, back;
     unsigned char wire[NBD_REQUEST_LEN];
     memcpy(wire, p + 3, sizeof(wire));
@@ -121,14 +160,33 @@ static void check_request(const unsigned char *p)
     require(r.offset <= size && r.length <= size - r.offset);
     require(r.offset % e.min_block == 0);
     require(!nbd_changes_data(r.type) || !(e.flags & NBD_TF_READ_ONLY));
+    require(r.type != NBD_CMD_BLOCK_STATUS || (e.structured && e.allocation && r.length));
+    require(!(r.flags & NBD_CMD_FLAG_DF) || (e.structured && r.type == NBD_CMD_READ));
+    require((r.type != NBD_CMD_READ && r.type != NBD_CMD_WRITE) || r.length <= e.max_block);
+}
+
+/* ---- chunks ---- */
+
+static void check_chunk(const unsigned char *p)
+{
+    struct nbd_chunk c;
+    unsigned char wire[NBD_CHUNK_LEN], again[NBD_CHUNK_LEN];
+    memcpy(wire, p, sizeof(wire));
+    require(nbd_chunk_parse(wire, &c) == (nbd_get32(wire) == NBD_CHUNK_MAGIC ? 0 : -EPROTO));
+    nbd_put32(wire, NBD_CHUNK_MAGIC);
+    require(nbd_chunk_parse(wire, &c) == 0);
+    nbd_chunk_format(again, &c);
+    require(memcmp(wire, again, sizeof(wire)) == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (!size)
         return 0;
-    compare_talks(data[0] & 1, data + 1, size - 1, data[0]);
+    compare_talks(data[0] & 3, data + 1, size - 1, data[0]);
     if (size >= 3 + NBD_REQUEST_LEN)
         check_request(data);
+    if (size >= NBD_CHUNK_LEN)
+        check_chunk(data);
     return 0;
 }
