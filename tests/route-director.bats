@@ -339,23 +339,6 @@ memory_kib()
 
 # ---- gateways ----
 
-@test "route-director: clients of a killed gateway are cut off, and served again when it is back" {
-  serve
-  mkfifo one.in
-  exec 4<>one.in
-  start one bash -c "exec qemu-io -f raw '$(director_uri v)' <one.in" 4>&-
-  echo 'write -P 1 0 4k' >&4
-  wait_for 10 grep -q 'wrote 4096' one.log
-  stop_gateway gw-a
-  wait_for 10 grep -q "its 1 client connections are closed" director.log
-  echo 'read -P 1 0 4k' >&4
-  wait_for 10 grep -q 'failed' one.log
-  run -1 nbdinfo "$(director_uri v)"
-  start_gateway gw-a
-  run -0 qemu-io -f raw -c 'read -P 1 0 4k' "$(director_uri v)"
-  [[ $output != *failed* ]]
-}
-
 @test "route-director: a gateway that hangs in the handshake holds nobody else up" {
   start deaf socat -u "UNIX-LISTEN:$GATESHIFT_RUN/gw-z.sock,fork" OPEN:/dev/null
   GATEWAYS+=(gw-z)

@@ -29,6 +29,7 @@ struct settings {
     size_t inflight_max;    /* requests of one connection */
     size_t inflight_bytes;  /* their payload, in either direction */
     unsigned gateway_conns; /* to one gateway, a volume */
+    bool proxied;           /* who listens on a unix socket need not be the gateway */
 };
 
 /* Until when a volume's moves are refused: writes of ended connections may still land (S2). */

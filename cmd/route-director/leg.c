@@ -444,7 +444,7 @@ static int conn_open(struct leg *l)
         return r;
     }
     l->conns[l->n_conns++] = c;
-    if (*l->addr.path)
+    if (*l->addr.path && !l->d->set.proxied)
         peer_note(&l->peer, fd, l->addr.path);
     loop_timer_set(l->d->loop, &c->deadline, loop_now_us(l->d->loop) + l->d->set.connect_us,
                    on_deadline);

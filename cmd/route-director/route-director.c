@@ -64,6 +64,7 @@ enum {
     KEY_CONNS,
     KEY_REPLAY,
     KEY_SILENCE,
+    KEY_PROXIED,
 };
 
 static const struct argp_option options[] = {
@@ -74,6 +75,8 @@ static const struct argp_option options[] = {
     {"control", KEY_CONTROL, "PATH", 0, "The control socket (default RUN/director.sock)", 0},
     {"gateway-connections", KEY_CONNS, "N", 0,
      "Connections to one gateway for a volume, at most (default 4)", 0},
+    {"gateway-timeout", KEY_SILENCE, "DURATION", 0,
+     "A gateway that owes answers and is silent for so long is connected to anew (default 30s)", 0},
     {"handshake-timeout", KEY_HANDSHAKE, "DURATION", 0,
      "A client must have asked for its volume within this time (default 10s)", 0},
     {"inflight", KEY_INFLIGHT, "N", 0, "Requests of one connection in flight (default 1024)", 0},
@@ -86,8 +89,8 @@ static const struct argp_option options[] = {
      "Assume that a gateway is done with the writes of a dead connection after this time "
      "(default 30s)",
      0},
-    {"gateway-timeout", KEY_SILENCE, "DURATION", 0,
-     "A gateway that owes answers and is silent for so long is connected to anew (default 30s)", 0},
+    {"proxied", KEY_PROXIED, NULL, 0,
+     "Unix sockets lead to proxies: the end of who listens there tells nothing of a gateway", 0},
     {"replay-log", KEY_REPLAY, "SIZE", 0,
      "Memory for a volume's writes that are acknowledged and not flushed; 0: none (default 64M)",
      0},
@@ -145,6 +148,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_REPLAY:
         o->set.replay_bytes = opts_size(st, "replay-log", arg, 0, UINT64_C(1) << 40);
+        return 0;
+    case KEY_PROXIED:
+        o->set.proxied = true;
         return 0;
     case KEY_SILENCE:
         o->set.silence_us = duration_us(st, "gateway-timeout", arg);
