@@ -36,6 +36,7 @@ struct volume {
     struct volume_wait *waiters;
     struct route route;  /* as the store has it */
     struct storejob job; /* LOOKUP and SIZE */
+    bool reread_due;     /* the store changed while a move was writing the record */
     int lock_fd;
     struct leg *owner;
     struct client *clients; /* a list */

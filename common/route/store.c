@@ -295,7 +295,7 @@ int route_store_open(const char *state, bool create, struct route_store **out)
     s->fd = -1;
     s->writer = rec_writer_new(&rec_route, NULL);
     int r = -ENOMEM;
-    if (!s->writer || asprintf(&s->path, "%s/routes.log", state) < 0)
+    if (!s->writer || asprintf(&s->path, "%s/" ROUTE_STORE_LOG, state) < 0)
         goto out;
     r = create ? fsfile_mkdirs(state) : 0;
     if (r == 0)
