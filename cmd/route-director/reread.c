@@ -2,6 +2,7 @@
 #include "reread.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "move.h"
@@ -15,6 +16,7 @@ static bool is_other(const struct volume *v, const struct route *now)
 
 int reread_apply(struct director *d, const struct storejob *j)
 {
+    static const char why[] = "the route was changed";
     const struct route *now = &j->route;
     struct volume *v = j->result > 0 ? volume_find(d, now->volume) : NULL;
     if (!v)
@@ -23,9 +25,12 @@ int reread_apply(struct director *d, const struct storejob *j)
         const struct move *m = v->move;
         if (m && (m->phase == MOVE_COMMIT || m->phase == MOVE_DOUBT))
             return -EBUSY;
+        /* A move is told what its owner's leg says. */
+        if (m && v->owner && !*v->owner->error)
+            snprintf(v->owner->error, sizeof(v->owner->error), "%s", why);
         if (m)
             move_owner_lost(v->move);
-        volume_drop(v, "the route was changed");
+        volume_drop(v, why);
     } else if (v->state == VOLUME_SERVING && (!v->move || v->move->phase == MOVE_RETIRE)) {
         /* The same owner and epoch: a kept copy was let go, say. */
         v->route.state = now->state;

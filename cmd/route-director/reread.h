@@ -7,9 +7,9 @@
 #include "storejobs.h"
 
 /*
- * J is a STOREJOB_GET that succeeded.  If its volume is open with another owner or epoch, the volume
- * is dropped: its clients find the new owner when they connect again.  0, or -EBUSY while a commit
- * is under way: then its outcome decides, and nothing was done.
+ * J is a STOREJOB_GET that succeeded.  If its volume is open with another owner or epoch, it is
+ * dropped: its clients find the new owner when they connect again.  0, or -EBUSY while a commit is
+ * under way: then its outcome decides, and nothing was done.
  */
 int reread_apply(struct director *d, const struct storejob *j);
 

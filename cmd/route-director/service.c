@@ -177,7 +177,7 @@ static void tell(const struct service *s, const char *state, int flags)
     for (const struct volume *v = s->d->volumes; v; v = v->next)
         volumes += v->state == VOLUME_SERVING;
     int n = snprintf(text, sizeof(text),
-                     "%sSTATUS=%zu clients connected, %llu turned away, %u volumes open", state,
+                     "%sSTATUS=%zu clients connected, %llu turned away, %u volumes open\n", state,
                      s->d->n_clients, (unsigned long long)s->d->refused_clients, volumes);
     if (n > 0 && (size_t)n < sizeof(text))
         (void)!send(s->fd, text, (size_t)n, MSG_NOSIGNAL | flags);
