@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "common/base/error.h"
 #include "stream.h"
 
@@ -66,6 +67,7 @@ void client_drop(struct client *c)
     if (c->state == CLIENT_OPENING)
         volume_open_cancel(c->d, &c->wait);
     c->state = CLIENT_GONE;
+    c->d->n_clients--;
     loop_timer_cancel(c->d->loop, &c->deadline);
     loop_task_cancel(c->d->loop, &c->resume);
     stream_close(&c->stream);
@@ -487,14 +489,23 @@ static void volume_opened(struct volume_wait *w, struct volume *v, const char *e
         volume_unuse(v);
 }
 
+static void refuse_volume(struct client *c, uint32_t error, const char *why)
+{
+    struct buf out = {0};
+    answered_option(c, NULL, nbd_server_refuse(&c->handshake, error, why, &out), &out);
+}
+
 static void open_volume(struct client *c)
 {
+    const char *why;
     stream_pause(&c->stream, true);
     if (parse_name(c->handshake.name) < 0) {
-        struct buf out = {0};
-        int step = nbd_server_refuse(&c->handshake, NBD_REP_ERR_UNKNOWN,
-                                     "no such volume: not a volume's name", &out);
-        answered_option(c, NULL, step, &out);
+        refuse_volume(c, NBD_REP_ERR_UNKNOWN, "no such volume: not a volume's name");
+        return;
+    }
+    why = admission_refuses(c->d->admission, c->handshake.name, c->name);
+    if (why) {
+        refuse_volume(c, NBD_REP_ERR_POLICY, why);
         return;
     }
     c->state = CLIENT_OPENING;
@@ -513,8 +524,10 @@ static void listed(struct storejob *j)
         return;
     }
     c->state = CLIENT_HANDSHAKE;
+    admission_begin_list(c->d->admission);
     for (size_t i = 0; r == 0 && i < j->names.len; i += strlen(j->names.data + i) + 1)
-        r = nbd_server_list(&c->handshake, j->names.data + i, &out);
+        if (admission_lists(c->d->admission, j->names.data + i, c->name))
+            r = nbd_server_list(&c->handshake, j->names.data + i, &out);
     if (r == 0)
         r = nbd_server_list(&c->handshake, NULL, &out);
     buf_release(&j->names);
@@ -616,6 +629,7 @@ void client_new(struct director *d, int fd, const char *name)
         return;
     }
     c->d = d;
+    d->n_clients++;
     c->name = d->client_names.names[id];
     loop_timer_set(d->loop, &c->deadline, loop_now_us(d->loop) + d->set.handshake_us, on_deadline);
     if (nbd_server_start(&c->handshake, &out) < 0) {

@@ -13,6 +13,7 @@
 #include "common/base/parse.h"
 #include "move.h"
 #include "quarantine.h"
+#include "reread.h"
 #include "stream.h"
 
 /* A request line is short; the arguments of the longest verb are few. */
@@ -157,30 +158,13 @@ static void run_status(struct control *c, char **args)
 static void reloaded(struct storejob *j)
 {
     struct control *c = j->arg;
-    struct volume *v = volume_find(c->d, j->route.volume);
     c->job_pending = false;
-    bool other =
-        j->result > 0 && v && (v->state == VOLUME_SERVING || v->state == VOLUME_CONNECT) &&
-        (strcmp(j->route.gateway, v->route.gateway) != 0 || j->route.epoch != v->route.epoch);
-    /* cppcheck-suppress nullPointerRedundantCheck ; OTHER is false without V */
-    const struct move *m = other ? v->move : NULL;
-    if (j->result < 0) {
+    if (j->result < 0)
         control_err(c, j->result, "%s", j->error);
-    } else if (m && (m->phase == MOVE_COMMIT || m->phase == MOVE_DOUBT)) {
+    else if (reread_apply(c->d, j) < 0)
         control_err(c, EBUSY, "a commit is under way");
-    } else {
-        if (other) {
-            if (m)
-                move_owner_lost(v->move);
-            volume_drop(v, "the route was changed");
-        } else if (j->result > 0 && v && v->state == VOLUME_SERVING &&
-                   (!v->move || v->move->phase == MOVE_RETIRE)) {
-            /* The same owner and epoch: a kept copy was let go, say. */
-            v->route.state = j->route.state;
-            memcpy(v->route.target, j->route.target, sizeof(v->route.target));
-        }
+    else
         control_ok(c, "%s", "");
-    }
 }
 
 static void run_reload(struct control *c, char **args)

@@ -10,9 +10,12 @@
 #include "common/base/intern.h"
 #include "common/base/loop.h"
 #include "common/base/opts.h"
+#include "ratelog.h"
 #include "request.h"
 
 struct accesslog;
+struct admission;
+struct routewatch;
 struct storejobs;
 struct volume;
 
@@ -30,6 +33,7 @@ struct settings {
     size_t inflight_bytes;  /* their payload, in either direction */
     unsigned gateway_conns; /* to one gateway, a volume */
     bool proxied;           /* who listens on a unix socket need not be the gateway */
+    size_t max_clients;     /* connections, in all */
 };
 
 /* Until when a volume's moves are refused: writes of ended connections may still land (S2). */
@@ -47,7 +51,12 @@ struct director {
     struct intern client_names;
     struct accesslog *log; /* NULL: none */
     struct storejobs *jobs;
-    struct volume *volumes; /* a list */
+    struct admission *admission;
+    struct routewatch *watch; /* NULL: none */
+    size_t n_clients;         /* connections */
+    uint64_t refused_clients; /* beyond max_clients */
+    struct ratelog crowd;     /* of lines about those */
+    struct volume *volumes;   /* a list */
     struct quarantine *quarantines;
     size_t n_quarantines, cap_quarantines;
 };

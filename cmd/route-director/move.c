@@ -468,7 +468,7 @@ void move_abort(struct move *m, struct control *c)
 }
 /* ---- who goes away ---- */
 
-bool move_owner_lost(struct move *m)
+bool move_owner_lost(struct move *m, const char *why)
 {
     switch (m->phase) {
     case MOVE_COMMIT:
@@ -477,8 +477,7 @@ bool move_owner_lost(struct move *m)
     case MOVE_OPENING:
     case MOVE_COPYING:
     case MOVE_HELD:
-        move_give_up(m, -ECONNABORTED,
-                     m->v->owner.leg ? m->v->owner.leg->error : "the owner is away");
+        move_give_up(m, -ECONNABORTED, why);
         return false;
     default:
         return false;

@@ -9,7 +9,6 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -22,6 +21,7 @@
 #include <unistd.h>
 
 #include "accesslog.h"
+#include "admission.h"
 #include "client.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
@@ -30,8 +30,12 @@
 #include "control.h"
 #include "director.h"
 #include "leg.h"
+#include "limits.h"
 #include "quarantine.h"
+#include "routewatch.h"
+#include "service.h"
 #include "storejobs.h"
+#include "volume.h"
 
 /* REST_US: between two looks at who wants in, while there is no descriptor for anybody. */
 enum { LISTEN_MAX = 16, REST_US = 100000 };
@@ -65,6 +69,7 @@ enum {
     KEY_REPLAY,
     KEY_SILENCE,
     KEY_PROXIED,
+    KEY_MAX_CLIENTS,
 };
 
 static const struct argp_option options[] = {
@@ -85,6 +90,8 @@ static const struct argp_option options[] = {
     {"leg-timeout", KEY_LEG, "DURATION", 0,
      "A move's target that is later than this with a mirrored write is dropped (default 1s)", 0},
     {"listen", 'l', "ADDRESS", 0, "Listen on unix:PATH or HOST:PORT; may be repeated", 0},
+    {"max-clients", KEY_MAX_CLIENTS, "N", 0,
+     "Client connections at a time, in all; further ones are closed (default 4096)", 0},
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Assume that a gateway is done with the writes of a dead connection after this time "
      "(default 30s)",
@@ -155,11 +162,14 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_SILENCE:
         o->set.silence_us = duration_us(st, "gateway-timeout", arg);
         return 0;
+    case KEY_MAX_CLIENTS:
+        o->set.max_clients = opts_u64(st, "max-clients", arg, 1, 1 << 20);
+        return 0;
     case ARGP_KEY_ARG:
         argp_error(st, "takes no arguments: '%s'", arg);
         return 0;
     case ARGP_KEY_END:
-        if (!o->n_listen)
+        if (!o->n_listen && !service_has_sockets())
             argp_error(st, "--listen is missing");
         return 0;
     default:
@@ -216,7 +226,6 @@ static void on_knock(struct loop_fd *io, uint32_t events)
 {
     struct door *door = (struct door *)((char *)io - offsetof(struct door, io));
     char name[64];
-    int one = 1;
     (void)events;
     int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
@@ -224,8 +233,10 @@ static void on_knock(struct loop_fd *io, uint32_t events)
             rest(door);
         return; /* or the client went away */
     }
-    if (!door->control) {
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (!door->control && !limits_take(door->d)) {
+        close(fd);
+    } else if (!door->control) {
+        limits_socket(fd);
         name_client(fd, name, sizeof(name));
         client_new(door->d, fd, name);
     } else if (may_control(fd)) {
@@ -248,6 +259,33 @@ static void open_door(struct director *d, struct door *door, const char *spec, b
     if (r < 0)
         err_die(r == -EINVAL ? EX_USAGE : EX_CANTCREAT, "cannot listen on '%s': %s", spec,
                 err_text(r));
+}
+
+/* A socket that the service manager opened, and will want again: its path stays. */
+static void adopt_door(struct director *d, struct door *door, const struct service_socket *s)
+{
+    *door = (struct door){.d = d, .spec = "passed", .control = s->control, .io.fd = -1};
+    int r = loop_add(d->loop, &door->io, s->fd, EPOLLIN, on_knock);
+    if (r < 0)
+        err_die(EX_OSERR, "cannot listen on passed descriptor %d: %s", s->fd, err_text(r));
+}
+
+/* Is the control socket among those that were passed?  Then its path is the one that counts. */
+static bool use_passed(struct opts *o, const struct service_socket *s, size_t n)
+{
+    size_t controls = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!s[i].control)
+            continue;
+        controls++;
+        if (o->set.control_path && strcmp(o->set.control_path, s[i].path) != 0)
+            err_die(EX_USAGE, "--control is '%s', the control socket that was passed is '%s'",
+                    o->set.control_path, s[i].path);
+        o->set.control_path = s[i].path;
+    }
+    if (!o->n_listen && n == controls)
+        err_die(EX_USAGE, "--listen is missing, and no socket for clients was passed");
+    return controls > 0;
 }
 
 static void close_door(struct director *d, struct door *door)
@@ -311,16 +349,56 @@ static void start(struct director *d, const struct opts *o)
         r = storejobs_new(d->loop, d->set.dirs.state, &d->jobs);
     if (r < 0)
         err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", d->set.dirs.state, err_text(r));
+    d->admission = admission_new(d->set.dirs.config);
+    if (!d->admission)
+        err_die(EX_OSERR, "%s", err_text(ENOMEM));
+    limits_open_files(&d->set);
+    r = routewatch_new(d, &d->watch);
+    if (r < 0)
+        err_warn("changes of the route store are seen by 'reload' only: %s", err_text(r));
     if (o->access_log && (r = accesslog_open(d, o->access_log, &d->log)) < 0)
         err_die(EX_CANTCREAT, "cannot open access log '%s': %s", o->access_log, err_text(r));
 }
 
+/* SETTLE_US: the longest that an orderly end waits for gateways; POLL_US: between two looks. */
+enum { SETTLE_US = 5000000, POLL_US = 5000 };
+
+struct settling {
+    struct loop_timer poll;
+    struct director *d;
+    uint64_t until_us;
+};
+
+static void settling(struct loop_timer *t)
+{
+    struct settling *s = (struct settling *)((char *)t - offsetof(struct settling, poll));
+    struct loop *loop = s->d->loop;
+    if (volumes_settled(s->d) || loop_now_us(loop) >= s->until_us)
+        loop_stop(loop);
+    else
+        loop_timer_set(loop, t, loop_now_us(loop) + POLL_US, settling);
+}
+
+/* Clients go, and what they were told that is written is made durable. */
+static void settle(struct director *d)
+{
+    struct settling s = {.d = d, .until_us = loop_now_us(d->loop) + SETTLE_US};
+    volumes_settle(d);
+    loop_timer_set(d->loop, &s.poll, loop_now_us(d->loop) + POLL_US, settling);
+    loop_run(d->loop);
+    loop_timer_cancel(d->loop, &s.poll);
+    if (!volumes_settled(d))
+        err_warn("ends with acknowledged writes that a gateway has not flushed");
+}
+
 static void stop(struct director *d)
 {
-    /* The volumes are left as they are: closing sockets is all that a gateway or client would see
-     * of an orderly end, and the locks go with the process. */
+    /* Open moves are left as they are, as a killed director would leave them; the locks go with the
+     * process. */
     accesslog_close(d->log);
     quarantine_release(d);
+    routewatch_free(d->watch);
+    admission_free(d->admission);
 }
 
 int main(int argc, char **argv)
@@ -345,13 +423,20 @@ int main(int argc, char **argv)
                              .replay_bytes = 64 << 20,
                              .inflight_max = 1024,
                              .inflight_bytes = 64 << 20,
-                             .gateway_conns = 4}};
+                             .gateway_conns = 4,
+                             .max_clients = 4096}};
     struct director d = {0};
-    struct door doors[LISTEN_MAX + 1];
+    struct service_socket passed[LISTEN_MAX + 1];
+    struct door doors[LISTEN_MAX + 1 + LISTEN_MAX + 1];
+    struct service service;
     struct signals signals;
+    size_t n_doors = 0;
     struct buf control = {0}, spec = {0};
     opts_dirs_init(&o.set.dirs);
     opts_parse(&argp, argc, argv, &o);
+    size_t n_passed = service_take_sockets(passed, LISTEN_MAX + 1);
+    bool control_passed = use_passed(&o, passed, n_passed);
+    service_init(&service);
     if (!o.set.control_path) {
         if (buf_printf(&control, "%s/director.sock", o.set.dirs.run) < 0)
             err_die(EX_OSERR, "%s", err_text(ENOMEM));
@@ -363,12 +448,20 @@ int main(int argc, char **argv)
     start(&d, &o);
     watch_signals(&d, &signals);
     for (size_t i = 0; i < o.n_listen; i++)
-        open_door(&d, &doors[i], o.listen[i], false);
-    buf_printf(&spec, "unix:%s", o.set.control_path);
-    open_door(&d, &doors[o.n_listen], spec.data, true);
+        open_door(&d, &doors[n_doors++], o.listen[i], false);
+    for (size_t i = 0; i < n_passed; i++)
+        adopt_door(&d, &doors[n_doors++], &passed[i]);
+    if (!control_passed) {
+        buf_printf(&spec, "unix:%s", o.set.control_path);
+        open_door(&d, &doors[n_doors++], spec.data, true);
+    }
+    service_ready(&service, &d);
     int r = loop_run(d.loop);
-    for (size_t i = 0; i <= o.n_listen; i++)
+    service_stopping(&service);
+    for (size_t i = 0; i < n_doors; i++)
         close_door(&d, &doors[i]);
+    if (r == 0)
+        settle(&d);
     stop(&d);
     buf_release(&control);
     buf_release(&spec);

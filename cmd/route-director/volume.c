@@ -230,7 +230,7 @@ static void owner_lost(struct leg *l)
         fail(v, l->error);
         return;
     }
-    if (v->move && move_owner_lost(v->move))
+    if (v->move && move_owner_lost(v->move, l->error))
         return;
     owner_went_away(v);
 }

@@ -77,6 +77,7 @@ struct volume {
     struct volume_wait *waiters;
     struct route route;  /* as the store has it */
     struct storejob job; /* LOOKUP and SIZE; a verdict of manual recovery */
+    bool reread_due;     /* the store changed while a move was writing the record */
     int lock_fd;
     bool unclean; /* the last director did not let go in order */
     struct owner owner;

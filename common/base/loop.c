@@ -209,6 +209,7 @@ static void run_tasks(struct loop *l)
 
 int loop_run(struct loop *l)
 {
+    l->stop = false;
     while (!l->stop) {
         int n = epoll_wait(l->epfd, l->events, BATCH, wait_ms(l));
         if (n < 0 && errno != EINTR)
