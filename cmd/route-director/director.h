@@ -11,8 +11,10 @@
 #include "common/base/loop.h"
 #include "common/base/opts.h"
 #include "request.h"
+#include "stats.h"
 
 struct accesslog;
+struct accesslog_tap;
 struct storejobs;
 struct volume;
 
@@ -42,7 +44,9 @@ struct director {
     struct chunk_pool pool;
     struct requests requests;
     struct intern client_names;
-    struct accesslog *log; /* NULL: none */
+    struct accesslog *log;     /* NULL: none */
+    struct accesslog_tap *tap; /* this loop's; NULL: none */
+    struct stats stats;
     struct storejobs *jobs;
     struct volume *volumes; /* a list */
     struct quarantine *quarantines;

@@ -13,6 +13,7 @@
 #include "director.h"
 #include "leg.h"
 #include "ranges.h"
+#include "stats.h"
 #include "storejobs.h"
 
 struct client;
@@ -49,6 +50,8 @@ struct volume {
     struct loop_task close_task;
     struct loop_timer close_late;        /* when its quarantine is over */
     uint64_t requests, errors, pause_us; /* for status */
+    uint64_t replayed, reconnects, expired;
+    struct volume_stats stats;
 };
 
 /*
