@@ -219,7 +219,7 @@ static void put_director(struct report *p, const struct director *d)
     put(p, "director_log_dropped", accesslog_dropped(d->log));
 }
 
-int stats_records(const struct director *d, const char *name, struct buf *out)
+int stats_records(struct director *d, const char *name, struct buf *out)
 {
     struct report p = {
         .w = rec_writer_new(&out_schema, NULL),
@@ -231,10 +231,13 @@ int stats_records(const struct director *d, const char *name, struct buf *out)
     if (!p.w)
         return -ENOMEM;
     p.error = rec_format_header(p.w, out);
-    for (const struct volume *v = d->volumes; v; v = v->next) {
+    for (struct volume *v = d->volumes; v; v = v->next) {
         if (v->state != VOLUME_SERVING || (name && strcmp(name, v->name) != 0))
             continue;
         put_volume(&p, v);
+        /* A gateway that has answered nothing yet is the one to hear of. */
+        if (!gateway_of(&d->stats, v) && !p.error)
+            p.error = -ENOMEM;
         any = true;
     }
     for (size_t i = 0; !name && i < d->stats.n; i++)

@@ -50,6 +50,6 @@ int stats_words(const struct volume *v, uint64_t now_us, struct buf *out);
  * Appends the metric records of the volume NAME, or of all that are served and of the gateways
  * (NULL), header first, to OUT.  0, -ENOENT (NAME is not being served) or -ENOMEM.
  */
-int stats_records(const struct director *d, const char *name, struct buf *out);
+int stats_records(struct director *d, const char *name, struct buf *out);
 
 #endif
