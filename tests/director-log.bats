@@ -56,12 +56,17 @@ answers()
   grep -cE 'ops/sec|failed' one.log || true
 }
 
+more_answers()
+{
+  (($(answers) > $1))
+}
+
 say()
 {
   local before
   before=$(answers)
   echo "$1" >&4
-  wait_for 20 eval '(($(answers) > before))'
+  wait_for 20 more_answers "$before"
 }
 
 # ---- the access log ----
@@ -184,7 +189,7 @@ say()
   # Ours read what lz4 reads.
   run --separate-stderr -0 affinity-profile access.csv.*.lz4
   [[ -z $stderr && ! -s director.log ]]
-  [[ $(stat -c %a access.csv) == $(stat -c %a "$(ls access.csv.*.lz4 | head -n 1)") ]]
+  [[ $(stat -c %a access.csv*.lz4 | sort -u) == $(stat -c %a access.csv) ]]
 }
 
 @test "route-director: SIGHUP under load, and moving aside, lose no record" {
@@ -208,21 +213,24 @@ say()
 
 @test "route-director: of the logs that were moved aside only the last ones are kept" {
   serve --access-log "$GS/access.csv" --access-log-size 16K --access-log-keep 2
-  load_volume 20000
+  load_volume 10000
+  qemu-io -f raw -c 'write 0 4k' "$(director_uri v)" >/dev/null
+  load_volume 10000
   wait_for 10 eval '[[ $(ls access.csv.* | wc -l) == 2 && $(ls access.csv.*.lz4 | wc -l) == 2 ]]'
   stop director
-  records | cut -d, -f1 >times
-  sort -n times | cmp - <(sort -n times | tail -n "$(wc -l <times)")
+  records >kept
+  (($(wc -l <kept) > 100))
+  run ! grep -q ,write, kept
   [[ ! -s director.log ]]
 }
 
 @test "route-director: killed while it moves logs aside it leaves whole files, and the next one tidies up" {
-  local round file
+  local file
   make_volume gw-a v 1M
   start_gateway gw-a
   write_gateways
   route-set v gw-a >/dev/null
-  for round in {1..8}; do
+  for _ in {1..8}; do
     start_director --access-log "$GS/access.csv" --access-log-size 32K
     ls access.csv.* >before 2>/dev/null || true
     load_volume 1000000 &

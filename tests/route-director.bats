@@ -372,8 +372,8 @@ memory_kib()
   serve
   local verb usage words
   run -0 control help
-  [[ ${#lines[@]} == 17 && ${lines[16]} == ok ]]
-  for usage in "${lines[@]::16}"; do
+  [[ ${#lines[@]} == 18 && ${lines[17]} == ok ]]
+  for usage in "${lines[@]::17}"; do
     verb=${usage%% *}
     run -1 control "$verb" a b c d e
     [[ $output == "err EINVAL usage: $usage" ]]

@@ -20,7 +20,7 @@ enum {
 struct accesslog {
     struct logwriter *writer;
     uint64_t sample;
-    char count[24];        /* what ends each line */
+    char count[24];        /* what ends a line of a sample */
     struct buf headers[2]; /* of this log, and of one with or without counts */
 };
 
@@ -54,18 +54,20 @@ static char *put_pair(char *p, unsigned v)
     return p + 2;
 }
 
+/* Digits are written where they belong, from the last one: bytes that are just written would be
+ * slow to copy. */
 static char *put_u64(char *p, uint64_t v)
 {
-    char digits[20];
-    char *d = digits + sizeof(digits);
+    unsigned n = 1;
+    for (uint64_t limit = 10; v >= limit && n < 20; limit *= 10)
+        n++;
+    char *d = p + n;
     for (; v >= 100; v /= 100)
         put_pair(d -= 2, (unsigned)(v % 100));
     if (v >= 10)
-        put_pair(d -= 2, (unsigned)v);
+        put_pair(d - 2, (unsigned)v);
     else
-        *--d = (char)('0' + v);
-    size_t n = (size_t)(digits + sizeof(digits) - d);
-    memcpy(p, d, n);
+        d[-1] = (char)('0' + v);
     return p + n;
 }
 
@@ -122,8 +124,12 @@ static char *put_record(char *p, const struct accesslog_tap *tap, const struct v
     *p++ = ',';
     p = put_u64(p, latency_us);
     *p++ = ',';
-    p = put_text(p, err_name((int)r->error));
-    return put_text(p, tap->log->count);
+    if (r->error)
+        p = put_text(p, err_name((int)r->error));
+    if (tap->log->sample)
+        p = put_text(p, tap->log->count);
+    *p++ = '\n';
+    return p;
 }
 
 /* ---- the tap ---- */
@@ -241,18 +247,21 @@ static int make_header(bool with_count, struct buf *out)
     return r;
 }
 
+static void release(struct accesslog *log)
+{
+    buf_release(&log->headers[0]);
+    buf_release(&log->headers[1]);
+    free(log);
+}
+
 int accesslog_open(const struct accesslog_opts *set, struct accesslog **out)
 {
     struct accesslog *log = calloc(1, sizeof(*log));
     if (!log)
         return -ENOMEM;
     log->sample = set->sample;
-    char *end = log->count;
-    if (log->sample) {
-        *end++ = ',';
-        end = put_u64(end, log->sample);
-    }
-    *end = '\n';
+    log->count[0] = ',';
+    *put_u64(log->count + 1, log->sample) = 0;
     int r = make_header(log->sample != 0, &log->headers[0]);
     if (r == 0)
         r = make_header(log->sample == 0, &log->headers[1]);
@@ -264,7 +273,7 @@ int accesslog_open(const struct accesslog_opts *set, struct accesslog **out)
         r = logwriter_new(&file, set->keep, &log->writer);
     }
     if (r < 0) {
-        accesslog_close(log);
+        release(log);
         return r;
     }
     *out = log;
@@ -278,11 +287,7 @@ const char *accesslog_error(int err)
 
 void accesslog_close(struct accesslog *log)
 {
-    if (!log)
-        return;
-    if (!logwriter_free(log->writer))
-        return; /* its thread goes on, and with it what it knows */
-    buf_release(&log->headers[0]);
-    buf_release(&log->headers[1]);
-    free(log);
+    /* Else its thread goes on, and with it what it knows. */
+    if (log && logwriter_free(log->writer))
+        release(log);
 }

@@ -123,7 +123,7 @@ static void status_line(struct control *c, const struct volume *v)
     struct blocks_counts n = {0};
     if (m && m->blocks)
         n = blocks_counts(m->blocks);
-    bool moving = m && m->blocks;
+    const char *target = m && m->blocks ? m->target : "-";
     struct buf latency = {0};
     stats_words(v, loop_now_us(c->d->loop), &latency);
     control_line(
@@ -133,9 +133,8 @@ static void status_line(struct control *c, const struct volume *v)
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch,
-        m ? move_phase_name(m) : "steady", moving ? m->target : "-",
-        (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
-        (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
+        m ? move_phase_name(m) : "steady", target, (unsigned long long)v->route.size_bytes,
+        BLOCK_SIZE, (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
         (unsigned long long)n.dirty, (unsigned long long)n.copying, (unsigned long long)n.haunted,
         (unsigned long long)n.synced, (unsigned long long)n.unproved, v->n_clients, v->inflight,
         v->held.n, (unsigned long long)v->requests, (unsigned long long)v->errors,

@@ -131,6 +131,13 @@ void logfile_close(struct logfile *f)
     f->fd = -1;
 }
 
+/* The same pipe, say, whose reader has the header. */
+static bool same_file(int a, int b)
+{
+    struct stat x, y;
+    return fstat(a, &x) == 0 && fstat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
 int logfile_reopen(struct logfile *f)
 {
     if (is_stdout(f))
@@ -139,6 +146,8 @@ int logfile_reopen(struct logfile *f)
     int r = logfile_open(&new, &f->set);
     if (r < 0)
         return r;
+    if (!new.regular && same_file(new.fd, f->fd))
+        new.headed = f->headed;
     memcpy(new.last_stamp, f->last_stamp, sizeof(new.last_stamp));
     new.last_number = f->last_number;
     logfile_close(f);
@@ -174,6 +183,15 @@ static size_t count_lines(const char *data, size_t len)
     return n;
 }
 
+/* Cuts the file to TO bytes if it has FROM still.  Should that fail a torn line stays. */
+static void cut_to(const struct logfile *f, uint64_t from, uint64_t to)
+{
+    struct stat st;
+    if (f->regular && fstat(f->fd, &st) == 0 && (uint64_t)st.st_size == from &&
+        ftruncate(f->fd, (off_t)to) < 0)
+        return;
+}
+
 /* Writes whole lines; of an attempt that failed only whole ones stay.  *DONE is what does. */
 static int write_lines(struct logfile *f, const char *data, size_t len, size_t *done)
 {
@@ -181,8 +199,8 @@ static int write_lines(struct logfile *f, const char *data, size_t len, size_t *
     if (r < 0) {
         const char *nl = memrchr(data, '\n', *done);
         size_t whole = nl ? (size_t)(nl + 1 - data) : 0;
-        if (whole < *done && f->regular && ftruncate(f->fd, (off_t)(f->size_bytes + whole)) < 0)
-            r = -errno;
+        if (whole < *done)
+            cut_to(f, f->size_bytes + *done, f->size_bytes + whole);
         *done = whole;
     }
     f->size_bytes += *done;
@@ -191,8 +209,14 @@ static int write_lines(struct logfile *f, const char *data, size_t len, size_t *
 
 int logfile_write(struct logfile *f, const char *data, size_t len, size_t *lost)
 {
+    struct stat st;
     size_t done = 0;
     int r = 0;
+    /* logrotate's copytruncate leaves us at the beginning. */
+    if (f->regular && fstat(f->fd, &st) == 0) {
+        f->size_bytes = (uint64_t)st.st_size;
+        f->headed &= st.st_size > 0;
+    }
     if (!f->headed) {
         r = write_lines(f, f->set.header, strlen(f->set.header), &done);
         f->headed = r == 0;

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
@@ -328,6 +329,9 @@ void logkeep_free(struct logkeep *k)
     atomic_store(&k->stop, true);
     pthread_cond_signal(&k->wake);
     pthread_mutex_unlock(&k->mutex);
-    pthread_join(k->thread, NULL);
-    release(k);
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec++;
+    if (pthread_timedjoin_np(k->thread, NULL, &until) == 0)
+        release(k);
 }

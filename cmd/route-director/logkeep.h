@@ -13,7 +13,8 @@ struct logkeep;
 int logkeep_new(const char *path, unsigned keep, struct logkeep **out);
 /* There may be something to do.  From any thread. */
 void logkeep_wake(struct logkeep *k);
-/* Stops in the middle of a file, if need be, which stays as it is.  NULL is fine. */
+/* Stops in the middle of a file, if need be, which stays as it is.  A disk that hangs is not waited
+ * for: the thread is then left, for the process is about to end.  NULL is fine. */
 void logkeep_free(struct logkeep *k);
 
 #endif

@@ -195,6 +195,38 @@ static void test_full_disk(void)
     clean();
 }
 
+/* Cut to nothing by somebody else: a header comes first again. */
+static void test_cut_by_others(void)
+{
+    struct logfile f;
+    size_t lost;
+    CHECK(logfile_open(&f, &plain) == 0);
+    CHECK(logfile_write(&f, "1,2\n", 4, &lost) == 0);
+    CHECK(truncate(path, 0) == 0);
+    CHECK(logfile_write(&f, "3,4\n", 4, &lost) == 0);
+    check_content(path, "a,b\n3,4\n");
+    logfile_close(&f);
+    clean();
+}
+
+/* A pipe needs no reader to be opened, and is told the header once. */
+static void test_pipe(void)
+{
+    struct logfile f;
+    size_t lost;
+    char text[64] = "";
+    CHECK(mkfifo(path, 0600) == 0);
+    CHECK(logfile_open(&f, &plain) == 0);
+    CHECK(logfile_write(&f, "1,2\n", 4, &lost) == 0);
+    CHECK(logfile_reopen(&f) == 0);
+    CHECK(logfile_write(&f, "3,4\n", 4, &lost) == 0);
+    CHECK(!logfile_full(&f));
+    CHECK(read(f.fd, text, sizeof(text) - 1) == 12);
+    CHECK_STR(text, "a,b\n1,2\n3,4\n");
+    logfile_close(&f);
+    clean();
+}
+
 static void put_named(const char *suffix)
 {
     char name[128];
@@ -266,6 +298,8 @@ int main(void)
     test_turn();
     test_turn_of_others();
     test_full_disk();
+    test_cut_by_others();
+    test_pipe();
     test_keep();
     clean();
     rmdir(folder);
