@@ -45,7 +45,9 @@ static size_t count_files(const char *suffix, char *name, size_t size)
     const struct dirent *e;
     size_t n = 0;
     CHECK(dir != NULL);
-    while (dir && (e = readdir(dir))) {
+    if (!dir)
+        return 0;
+    while ((e = readdir(dir))) {
         size_t len = strlen(e->d_name), end = strlen(suffix);
         if (e->d_name[0] == '.' || len < end || strcmp(e->d_name + len - end, suffix) != 0)
             continue;
