@@ -225,7 +225,8 @@ static void finish(struct volume *v, struct request *r)
         v->errors++;
     if (r->error && changes(r))
         owner_doubts(v, r);
-    accesslog_add(d->log, v, r, loop_now_us(d->loop));
+    accesslog_add(d->tap, v, r, loop_now_us(d->loop));
+    stats_add(&d->stats, v, r, loop_now_us(d->loop));
     if (r->done)
         r->done(r);
     else if (r->client)

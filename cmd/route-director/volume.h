@@ -18,6 +18,7 @@
 #include "leg.h"
 #include "ranges.h"
 #include "replay.h"
+#include "stats.h"
 #include "storejobs.h"
 #include "witness.h"
 
@@ -101,6 +102,7 @@ struct volume {
     uint64_t replayed;                   /* commands sent again, logged and unanswered ones */
     uint64_t reconnects;                 /* how often the owner came back */
     uint64_t expired;                    /* requests that failed since it did not */
+    struct volume_stats stats;
 };
 
 /*
