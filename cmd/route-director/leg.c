@@ -216,13 +216,22 @@ static bool take_hole(struct leg_conn *c, struct request *r, const unsigned char
     return true;
 }
 
+/* Clients go on behind an extent: one of no length would hold them for ever. */
+static bool extents_are_real(const unsigned char *p, size_t n)
+{
+    for (size_t i = 0; i < n; i += 8)
+        if (!nbd_get32(p + i))
+            return false;
+    return true;
+}
+
 /* Extents of the one context that was asked for; of others nothing is known. */
 static bool take_status(struct leg_conn *c, struct request *r, const unsigned char *payload,
                         size_t n)
 {
     const struct nbd_export *e = &c->leg->export;
     if (r->nbd.type != NBD_CMD_BLOCK_STATUS || !e->allocation || r->status.chunk ||
-        nbd_get32(payload) != e->allocation_id)
+        nbd_get32(payload) != e->allocation_id || !extents_are_real(payload + 4, n - 4))
         return false;
     struct chunk *k = chunk_get(&c->leg->d->pool, n);
     if (!k)
@@ -561,7 +570,7 @@ void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned ind
     expect_answer(c);
     if (!nbd_changes_data(n.type) || !(l->export.flags & NBD_TF_FUA))
         n.flags &= (uint16_t)~NBD_CMD_FLAG_FUA;
-    if (!l->export.structured)
+    if (!(l->export.flags & NBD_TF_DF))
         n.flags &= (uint16_t)~NBD_CMD_FLAG_DF;
     int err;
     if (role == ROLE_OWNER && r->wire.chunk) {
