@@ -72,7 +72,7 @@ runs_in()
   [[ $status -eq 75 ]]
   [[ $(tail -n 1 soak.log) == "soak: interrupted, seed "* ]]
   [[ ! -e $dir ]]
-  ! runs_in "$dir"
+  wait_for 5 eval '! runs_in '"$dir"
 }
 
 @test "soak: a run that is killed leaves no process" {

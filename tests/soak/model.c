@@ -294,8 +294,8 @@ static void observe(struct unit *u, const struct model_read *r, uint64_t value, 
     }
 }
 
-/* A write may show in parts of a unit, when it is executed during the read, or was in part only; FROM
- * and LEN in the unit. */
+/* A write may show in parts of a unit: when it is executed during the read, or was in part only.
+ * FROM and LEN are of the unit. */
 static bool torn(const struct model *m, const struct model_read *r, uint64_t unit, size_t from,
                  const unsigned char *data, size_t len)
 {

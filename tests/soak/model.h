@@ -8,7 +8,7 @@
  * may be there:
  *   flying     asked and not answered: may be there or not
  *   acked      answered with success: overrides all that had ended before it was asked
- *   doubtful   answered with an error, or never (its connection ended): may be there or not, and may
+ *   doubtful   answered with an error, or never (its connection ended): may be there or not, or
  *              come later still, until a write that was asked after it had ended is answered.  So
  *              is a TRIM, as a write of zeros.
  * Two acked writes that overlapped in time may be in either order, but one read that shows one
@@ -79,7 +79,7 @@ void model_crash(struct model *m);
 void model_read_asked(struct model *m, struct model_read *r);
 void model_read_over(struct model *m, struct model_read *r);
 
-/* May R have returned these bytes?  False fills F.  What was seen narrows what may be seen later. */
+/* May R have returned these bytes?  False fills F.  What is seen narrows what may be seen later. */
 bool model_check(struct model *m, const struct model_read *r, uint64_t offset, const void *data,
                  size_t len, struct finding *f);
 /* May R have been told that these bytes read as zeros? */

@@ -175,7 +175,7 @@ static void check_alive(struct world *w, struct proc *p)
     if (!p->pid || waitpid(p->pid, &status, WNOHANG) != p->pid)
         return;
     p->pid = 0;
-    /* nbdkit up to 1.32 may fail an assertion when a client goes away in the middle of an answer. */
+    /* nbdkit 1.32 may fail an assertion when a client goes away in the middle of an answer. */
     if (p != &w->director && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT) {
         p->aborted = true;
         p->state = PROC_DOWN;

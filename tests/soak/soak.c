@@ -3,9 +3,9 @@
  * soak: random requests of many clients through the director to gateways that fail, checked
  * against a model of what each read may return.
  *
- * One process and one thread: clients (libnbd's asynchronous calls), the faults, and the parents of
- * gateways and director.  Everything random comes from one seed, which is printed: the same seed asks
- * the same and lets the same fail at the same times, as far as scheduling allows.
+ * One process and one thread: clients (libnbd's asynchronous calls), the faults, and the parent of
+ * gateways and director.  Everything random comes from one seed, which is printed: the same seed
+ * asks the same and lets the same fail at the same times, as far as scheduling allows.
  */
 #include <errno.h>
 #include <ftw.h>
