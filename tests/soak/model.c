@@ -101,6 +101,11 @@ void model_pattern(const struct model *m, uint64_t first, uint64_t n, uint64_t o
 
 /* ---- entries ---- */
 
+static struct entry *end_of(const struct unit *u)
+{
+    return u->n ? u->e + u->n : u->e;
+}
+
 static bool durable(const struct model *m, const struct entry *e)
 {
     return e->state == ACKED && (e->fua || e->ended < m->flushed);
@@ -178,7 +183,7 @@ void model_acked(struct model *m, uint64_t first, uint64_t n, uint64_t op, bool 
         w->state = ACKED;
         w->fua = fua;
         w->ended = now;
-        for (struct entry *e = u->e; e < u->e + u->n; e++)
+        for (struct entry *e = u->e; e != end_of(u); e++)
             if (e->ended < w->asked)
                 kill_entry(e, now);
     }
@@ -192,7 +197,7 @@ void model_doubtful(struct model *m, uint64_t first, uint64_t n, uint64_t op, bo
         struct entry *w = find(u, op);
         w->state = DOUBTFUL;
         w->ended = over ? now : NEVER;
-        for (struct entry *e = u->e; e < u->e + u->n; e++)
+        for (struct entry *e = u->e; e != end_of(u); e++)
             if (e->hider == op) {
                 e->hider = 0;
                 e->death = NEVER;
@@ -224,7 +229,7 @@ void model_crash(struct model *m)
     for (uint64_t i = 0; i < m->units; i++) {
         struct unit *u = &m->unit[i];
         prune(m, u);
-        for (struct entry *e = u->e; e < u->e + u->n; e++) {
+        for (struct entry *e = u->e; e != end_of(u); e++) {
             if (e->state == ACKED && !durable(m, e)) {
                 e->state = DOUBTFUL;
                 e->ended = now;
@@ -271,7 +276,7 @@ static void observe(struct unit *u, const struct model_read *r, uint64_t value, 
 {
     const struct entry *seen = NULL;
     bool settled = true, single = true;
-    for (struct entry *e = u->e; e < u->e + u->n; e++) {
+    for (struct entry *e = u->e; e != end_of(u); e++) {
         if (e->value != value || !allowed(e, r))
             continue;
         /* Zeros may be those of several writes, also of one that was overridden meanwhile. */
@@ -282,7 +287,7 @@ static void observe(struct unit *u, const struct model_read *r, uint64_t value, 
     if (!seen)
         return;
     bool flying = single && seen->state == FLYING;
-    for (struct entry *e = u->e; e < u->e + u->n; e++) {
+    for (struct entry *e = u->e; e != end_of(u); e++) {
         if (e->state != ACKED || e->value == value || e->death != NEVER)
             continue;
         if (settled && e->ended < r->asked) {
@@ -302,7 +307,7 @@ static bool torn(const struct model *m, const struct model_read *r, uint64_t uni
     const struct unit *u = &m->unit[unit];
     bool overlapped = false, ok[UNIT_BYTES] = {false};
     uint64_t w[UNIT_WORDS];
-    for (const struct entry *e = u->e; e < u->e + u->n; e++) {
+    for (const struct entry *e = u->e; e != end_of(u); e++) {
         if (!allowed(e, r))
             continue;
         overlapped = overlapped || e->state == DOUBTFUL || e->ended > r->asked;
@@ -363,7 +368,7 @@ static bool check_part(struct model *m, const struct model_read *r, uint64_t uni
     static const unsigned char zeros[UNIT_BYTES];
     if (!u->n && memcmp(data, zeros, len) == 0)
         return true;
-    for (const struct entry *e = u->e; e < u->e + u->n; e++) {
+    for (const struct entry *e = u->e; e != end_of(u); e++) {
         if (!allowed(e, r))
             continue;
         fill(m, unit, e->value, w);
@@ -374,7 +379,7 @@ static bool check_part(struct model *m, const struct model_read *r, uint64_t uni
         return true;
     bool known = memcmp(data, zeros, len) == 0;
     uint64_t value = 0;
-    for (const struct entry *e = u->e; e < u->e + u->n && !known; e++) {
+    for (const struct entry *e = u->e; e != end_of(u) && !known; e++) {
         value = e->value;
         fill(m, unit, value, w);
         known = memcmp((char *)w + from, data, len) == 0;
@@ -461,7 +466,7 @@ void model_explain(const struct model *m, const struct model_read *r, uint64_t u
         return;
     }
     const struct unit *u = &m->unit[unit];
-    for (const struct entry *e = u->e; e < u->e + u->n; e++)
+    for (const struct entry *e = u->e; e != end_of(u); e++)
         fprintf(to, "  %s: write %" PRIu64 "%s, %s%s\n", allowed(e, r) ? "allowed" : "over   ",
                 e->op, e->value ? "" : " (zeros)", names[e->state],
                 e->state == DOUBTFUL && e->ended == NEVER ? ", may come still"
