@@ -13,9 +13,10 @@
 
 /*
  * DEPTH_MAX: requests of one connection under way.  PAYLOAD_MAX: bytes of all of them, which bounds
- * the memory.  RETRY_US: between two attempts to connect.
+ * the memory.  RETRY_US: between two attempts to connect.  QUIET_US: without new requests after an
+ * error, or a gateway that stays away were asked for errors as fast as the processor can.
  */
-enum { DEPTH_MAX = 32, PAYLOAD_MAX = 96 << 20, RETRY_US = 100000 };
+enum { DEPTH_MAX = 32, PAYLOAD_MAX = 96 << 20, RETRY_US = 100000, QUIET_US = 100000 };
 enum { HOT_UNITS = 256, MIB = 1 << 20, READ_ALL_BYTES = MIB };
 
 enum op_kind { OP_READ, OP_WRITE, OP_ZERO, OP_TRIM, OP_FLUSH, OP_CACHE, OP_STATUS, OP_KINDS };
@@ -47,7 +48,7 @@ struct conn {
     struct op ops[DEPTH_MAX];
     unsigned n_flying, depth;
     unsigned burst; /* requests until the next change of habits */
-    uint64_t retry_us, down_us, stalled_us;
+    uint64_t retry_us, down_us, stalled_us, quiet_us;
     uint64_t read_next; /* of a read of all: the next byte */
     bool flush_next;
 };
@@ -158,7 +159,10 @@ static void failed(struct op *o, int error)
                  kind_names[o->kind], o->length, o->offset, err_name(error));
         soak_fail(c->w, c->v, &f, NULL, "connection %u: an error where none was due", c->id);
     }
-    c->w->count.errors += !not_fast(o, error);
+    if (!not_fast(o, error)) {
+        c->w->count.errors++;
+        c->quiet_us = c->w->now_us + QUIET_US;
+    }
     if (changes_data(o->kind))
         model_doubtful(c->v->model, o->first, o->n, o->number, true);
 }
@@ -456,7 +460,7 @@ static bool change_habits(struct conn *c)
 static bool room_for_more(const struct conn *c)
 {
     return c->state == CONN_READY && c->n_flying < c->depth && !nbd_aio_is_dead(c->h) &&
-           c->w->payload_bytes < PAYLOAD_MAX;
+           c->w->payload_bytes < PAYLOAD_MAX && c->w->now_us >= c->quiet_us;
 }
 
 static void ask_at_random(struct conn *c)

@@ -52,7 +52,9 @@ static void do_kill(struct world *w, struct volume *v)
 
 static void do_twice(struct world *w, struct volume *v)
 {
-    v->gateway.kills_pending = 1;
+    v->gateway.again = true;
+    v->gateway.again_after_us = rng_below(&w->fault_rng, SECOND_US / 10);
+    v->gateway.again_down_us = rng_below(&w->fault_rng, 3 * SECOND_US);
     gateway_dies(w, v, within(w, 1));
 }
 
@@ -85,17 +87,28 @@ static void do_crash(struct world *w, struct volume *v)
 static const struct {
     const char *name;
     void (*run)(struct world *w, struct volume *v); /* NULL: the clients do it by themselves */
-    bool director;                                  /* needs one */
+    bool gateway, director;                         /* whom it strikes */
 } kinds[FAULT_KINDS] = {
-    [FAULT_KILL] = {"kill", do_kill, false},
-    [FAULT_TWICE] = {"twice", do_twice, false},
-    [FAULT_STOP] = {"stop", do_stop, false},
-    [FAULT_AWAY] = {"away", do_away, true},
-    [FAULT_DIRECTOR] = {"director", do_director, true},
-    [FAULT_CRASH] = {"crash", do_crash, true},
-    [FAULT_CLIENT] = {"client", NULL, false},
-    [FAULT_STALL] = {"stall", NULL, false},
+    [FAULT_KILL] = {"kill", do_kill, true, false},
+    [FAULT_TWICE] = {"twice", do_twice, true, false},
+    [FAULT_STOP] = {"stop", do_stop, true, false},
+    [FAULT_AWAY] = {"away", do_away, true, false},
+    [FAULT_DIRECTOR] = {"director", do_director, false, true},
+    [FAULT_CRASH] = {"crash", do_crash, true, true},
+    [FAULT_CLIENT] = {"client", NULL, false, false},
+    [FAULT_STALL] = {"stall", NULL, false, false},
 };
+
+/* May it strike now?  A gateway that has not recovered is spared, or outages would add up to more
+ * than --retry-for. */
+static bool may_strike(const struct world *w, const struct volume *v, size_t f)
+{
+    if (!(w->set.faults & 1u << f) || !kinds[f].run)
+        return false;
+    if (kinds[f].gateway && (fresh(v, &v->gateway) || v->gateway.again))
+        return false;
+    return !kinds[f].director || w->director.state == PROC_UP;
+}
 
 const char *fault_name(enum fault f)
 {
@@ -136,14 +149,14 @@ void faults_setup(struct world *w)
     plan_next(w);
 }
 
-/* The kinds are tried from a random one on, so that each draws as much from the generator. */
+/* The kinds are tried from a random one on. */
 static void begin(struct world *w)
 {
     struct volume *v = &w->volumes[rng_below(&w->fault_rng, w->n_volumes)];
     size_t first = (size_t)rng_below(&w->fault_rng, FAULT_KINDS);
     for (size_t i = 0; i < FAULT_KINDS; i++) {
         size_t f = (first + i) % FAULT_KINDS;
-        if (!(w->set.faults & 1u << f) || !kinds[f].run || (kinds[f].director && w->set.direct))
+        if (!may_strike(w, v, f))
             continue;
         w->count.faults[f]++;
         kinds[f].run(w, v);
@@ -151,21 +164,25 @@ static void begin(struct world *w)
     }
 }
 
+/* What follows from what happened before. */
+static void follow_up(struct world *w, struct volume *v)
+{
+    struct proc *p = &v->gateway;
+    if (p->aborted) {
+        p->aborted = false;
+        w->count.aborts++;
+        gateway_dies(w, v, w->now_us + SECOND_US / 10);
+    }
+    if (p->again && p->state == PROC_UP && w->now_us >= p->started_us + p->again_after_us) {
+        p->again = false;
+        gateway_dies(w, v, w->now_us + p->again_down_us);
+    }
+}
+
 void faults_tick(struct world *w, bool new)
 {
-    for (unsigned i = 0; i < w->n_volumes; i++) {
-        struct volume *v = &w->volumes[i];
-        if (v->gateway.aborted) {
-            v->gateway.aborted = false;
-            w->count.aborts++;
-            gateway_dies(w, v, w->now_us + SECOND_US / 10);
-        }
-        if (v->gateway.state == PROC_UP && v->gateway.kills_pending &&
-            w->now_us >= v->gateway.started_us + rng_below(&w->fault_rng, 100000)) {
-            v->gateway.kills_pending--;
-            gateway_dies(w, v, within(w, 3));
-        }
-    }
+    for (unsigned i = 0; i < w->n_volumes; i++)
+        follow_up(w, &w->volumes[i]);
     if (!new || w->now_us < w->next_fault_us)
         return;
     begin(w);

@@ -219,7 +219,7 @@ bool procs_all_up(const struct world *w)
     bool up = !w->director.argv[0] || w->director.state == PROC_UP;
     for (unsigned i = 0; i < w->n_volumes; i++)
         up = up && w->volumes[i].gateway.state == PROC_UP && !w->volumes[i].gateway.stopped &&
-             !w->volumes[i].gateway.kills_pending;
+             !w->volumes[i].gateway.again;
     return up;
 }
 

@@ -37,11 +37,13 @@ struct proc {
     pid_t pid; /* 0: none */
     enum proc_state state;
     bool stopped;
-    bool aborted;           /* a gateway that ended by itself: not dealt with yet */
-    uint64_t start_us;      /* DOWN: when it is to be started */
-    uint64_t started_us;    /* when it began to listen last */
-    uint64_t cont_us;       /* stopped: until then */
-    unsigned kills_pending; /* as soon as it listens, kill it again */
+    bool aborted;        /* a gateway that ended by itself: not dealt with yet */
+    uint64_t start_us;   /* DOWN: when it is to be started */
+    uint64_t started_us; /* when it began to listen last */
+    uint64_t cont_us;    /* stopped: until then */
+    /* To be killed again, so long after it began to listen, for so long. */
+    bool again;
+    uint64_t again_after_us, again_down_us;
 };
 
 /* A write of a closed connection, that somebody may execute still. */
