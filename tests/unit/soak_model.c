@@ -36,7 +36,10 @@ static bool reads(struct model *m, uint64_t value)
 
 static struct model *fresh(bool keep)
 {
-    return model_new(3, VOLUME_BYTES, MARGIN, keep);
+    struct model *m = model_new(3, VOLUME_BYTES, MARGIN, keep);
+    if (!m)
+        abort();
+    return m;
 }
 
 static void test_writes(void)
