@@ -22,7 +22,7 @@ notices()
 at='unit [0-9]+ \(byte [0-9]+\): .+'
 
 @test "soak: while gateways hang, clients vanish and the director is killed, each answer is right" {
-  soak --seconds 12 --fault-every 1s --faults stop,director,crash,client,stall
+  soak --seconds 12 --fault-every 1s --faults kill,twice,stop,director,crash,client,stall
 }
 
 @test "soak: the checker notices a lost write" {
