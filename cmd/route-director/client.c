@@ -8,11 +8,13 @@
 
 #include "common/base/error.h"
 #include "stream.h"
+#include "worker.h"
 
 enum client_state {
     CLIENT_HANDSHAKE,
     CLIENT_OPENING, /* waits for the volume it asked for */
     CLIENT_LISTING, /* waits for the store's list */
+    CLIENT_MOVING,  /* goes to the worker of the volume it asked for */
     CLIENT_SERVED,
     CLIENT_CLOSING, /* nothing more is read; goes when all is answered and sent */
     CLIENT_GONE,
@@ -37,6 +39,8 @@ struct client {
     size_t small_used;
     struct client *next, **link; /* in the volume's list */
     struct loop_task resume, gone;
+    struct loop_task leave; /* MOVING: at the end of the round … */
+    struct loop_msg arrive; /* … and then on its way */
 };
 
 static void take_requests(struct client *c);
@@ -65,6 +69,7 @@ void client_drop(struct client *c)
     c->state = CLIENT_GONE;
     loop_timer_cancel(c->d->loop, &c->deadline);
     loop_task_cancel(c->d->loop, &c->resume);
+    loop_task_cancel(c->d->loop, &c->leave);
     stream_close(&c->stream);
     outq_release(&c->deferred, &c->d->pool);
     chunk_put(&c->d->pool, c->small);
@@ -381,6 +386,9 @@ static void volume_opened(struct volume_wait *w, struct volume *v, const char *e
         volume_unuse(v);
 }
 
+static void change_worker(struct client *c);
+static void on_deadline(struct loop_timer *t);
+
 static void open_volume(struct client *c)
 {
     stream_pause(&c->stream, true);
@@ -391,9 +399,46 @@ static void open_volume(struct client *c)
         answered_option(c, NULL, step, &out);
         return;
     }
+    if (worker_of(c->d, c->handshake.name) != c->d) {
+        change_worker(c);
+        return;
+    }
     c->state = CLIENT_OPENING;
     c->wait.done = volume_opened;
     volume_open(c->d, c->handshake.name, &c->wait);
+}
+
+/* In the new worker's thread: as if it had been there from the start. */
+static void arrive(struct loop_msg *m)
+{
+    struct client *c = (struct client *)((char *)m - offsetof(struct client, arrive));
+    c->d = worker_of(c->d, c->handshake.name);
+    int r = stream_attach(&c->stream, c->d->loop, &c->d->pool);
+    long id = intern_add(&c->d->client_names, c->name);
+    if (r == 0)
+        r = loop_timer_set(c->d->loop, &c->deadline, c->deadline.due_us, on_deadline);
+    if (r < 0 || id < 0) {
+        refuse(c, err_text(r < 0 ? r : (int)id));
+        return;
+    }
+    c->name = c->d->client_names.names[id];
+    open_volume(c);
+}
+
+static void leave_worker(struct loop_task *t)
+{
+    struct client *c = (struct client *)((char *)t - offsetof(struct client, leave));
+    loop_timer_cancel(c->d->loop, &c->deadline);
+    stream_detach(&c->stream);
+    loop_post(worker_of(c->d, c->handshake.name)->loop, &c->arrive, arrive);
+}
+
+/* Not at once: the stream's functions are on the stack, and the events of this round know it. */
+static void change_worker(struct client *c)
+{
+    c->state = CLIENT_MOVING;
+    loop_task_cancel(c->d->loop, &c->resume);
+    loop_task_add(c->d->loop, &c->leave, leave_worker);
 }
 
 static void listed(struct storejob *j)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What every part of the director shares: the loop, the pools, the settings. */
+/*
+ * What every part of the director in one thread shares: the loop, the pools, the settings.  Each
+ * worker thread has one of its own (worker.h).
+ */
 #ifndef DIRECTOR_DIRECTOR_H
 #define DIRECTOR_DIRECTOR_H
 
@@ -15,6 +18,7 @@
 struct accesslog;
 struct storejobs;
 struct volume;
+struct workers;
 
 struct settings {
     struct opts_dirs dirs;
@@ -38,6 +42,8 @@ struct quarantine {
 
 struct director {
     struct settings set;
+    const struct workers *workers; /* all of them */
+    unsigned worker;               /* which of them this is; 0: the main thread's */
     struct loop *loop;
     struct chunk_pool pool;
     struct requests requests;

@@ -2,54 +2,35 @@
 /*
  * route-director: the NBD proxy on the clients' path, which knows who owns each volume.
  *
- * A single-threaded event loop (epoll) terminates the fixed newstyle handshake towards clients,
- * looks the volume's owner up in the route store, negotiates with it and forwards requests and
- * replies; a second leg, driven over the control socket, moves a volume without the clients
- * noticing (gateshift-safety(7)).
+ * An event loop (epoll) terminates the fixed newstyle handshake towards clients, looks the volume's
+ * owner up in the route store, negotiates with it and forwards requests and replies; a second leg,
+ * driven over the control socket, moves a volume without the clients noticing
+ * (gateshift-safety(7)).  With --threads there are several loops, and each volume has its own
+ * (worker.h).
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "accesslog.h"
-#include "client.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
 #include "common/base/opts.h"
-#include "common/nbd/uri.h"
-#include "control.h"
 #include "director.h"
+#include "doors.h"
 #include "leg.h"
-#include "quarantine.h"
-#include "storejobs.h"
+#include "worker.h"
 
-/* REST_US: between two looks at who wants in, while there is no descriptor for anybody. */
-enum { LISTEN_MAX = 16, REST_US = 100000 };
+enum { LISTEN_MAX = 16 };
 
 struct opts {
     struct settings set;
+    unsigned threads;
     const char *access_log;
     const char *listen[LISTEN_MAX];
     size_t n_listen;
-};
-
-/* A listening socket. */
-struct door {
-    struct loop_fd io;
-    struct loop_timer rest; /* while no descriptor is free */
-    struct director *d;
-    const char *spec;
-    bool control;
 };
 
 enum {
@@ -62,6 +43,7 @@ enum {
     KEY_INFLIGHT,
     KEY_INFLIGHT_BYTES,
     KEY_CONNS,
+    KEY_THREADS,
 };
 
 static const struct argp_option options[] = {
@@ -86,6 +68,7 @@ static const struct argp_option options[] = {
      0},
     {"retry-for", KEY_RETRY, "DURATION", 0,
      "Held requests wait so long while a commit is in doubt, then fail (default 60s)", 0},
+    {"threads", KEY_THREADS, "N", 0, "Spread the volumes over N threads (default 1)", 0},
     {0},
 };
 
@@ -136,109 +119,21 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_CONNS:
         o->set.gateway_conns = (unsigned)opts_u64(st, "gateway-connections", arg, 1, LEG_CONNS_MAX);
         return 0;
+    case KEY_THREADS:
+        o->threads = (unsigned)opts_u64(st, "threads", arg, 1, WORKERS_MAX);
+        return 0;
     case ARGP_KEY_ARG:
         argp_error(st, "takes no arguments: '%s'", arg);
         return 0;
     case ARGP_KEY_END:
         if (!o->n_listen)
             argp_error(st, "--listen is missing");
+        if (o->access_log && o->threads > 1)
+            argp_error(st, "--access-log cannot be used with several --threads");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
-}
-
-/* ---- doors ---- */
-
-/* "uid:N" behind a unix socket, else the address. */
-static void name_client(int fd, char *name, size_t size)
-{
-    struct sockaddr_storage a = {0};
-    socklen_t len = sizeof(a);
-    struct ucred cred = {0};
-    socklen_t clen = sizeof(cred);
-    char text[INET6_ADDRSTRLEN] = "unknown";
-    getpeername(fd, (struct sockaddr *)&a, &len);
-    if (a.ss_family == AF_INET) {
-        inet_ntop(AF_INET, &((struct sockaddr_in *)&a)->sin_addr, text, sizeof(text));
-    } else if (a.ss_family == AF_INET6) {
-        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&a)->sin6_addr, text, sizeof(text));
-    } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &clen) == 0) {
-        snprintf(name, size, "uid:%u", (unsigned)cred.uid);
-        return;
-    }
-    snprintf(name, size, "%s", text);
-}
-
-/* Only root and the director's own user may steer it. */
-static bool may_control(int fd)
-{
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-           (cred.uid == 0 || cred.uid == geteuid());
-}
-
-static void rested(struct loop_timer *t)
-{
-    struct door *door = (struct door *)((char *)t - offsetof(struct door, rest));
-    loop_events(door->d->loop, &door->io, EPOLLIN);
-}
-
-/* Nobody can be let in now; who waits would wake the loop again and again. */
-static void rest(struct door *door)
-{
-    struct loop *loop = door->d->loop;
-    if (loop_timer_set(loop, &door->rest, loop_now_us(loop) + REST_US, rested) == 0)
-        loop_events(loop, &door->io, 0);
-}
-
-static void on_knock(struct loop_fd *io, uint32_t events)
-{
-    struct door *door = (struct door *)((char *)io - offsetof(struct door, io));
-    char name[64];
-    int one = 1;
-    (void)events;
-    int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-            rest(door);
-        return; /* or the client went away */
-    }
-    if (!door->control) {
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-        name_client(fd, name, sizeof(name));
-        client_new(door->d, fd, name);
-    } else if (may_control(fd)) {
-        control_new(door->d, fd);
-    } else {
-        err_warn("control connection of another user refused");
-        close(fd);
-    }
-}
-
-static void open_door(struct director *d, struct door *door, const char *spec, bool control)
-{
-    /* Clients may be anybody who reaches the socket; steering is the owner's. */
-    mode_t mask = control ? umask(0177) : 0;
-    int fd = nbd_listen(spec);
-    if (control)
-        umask(mask);
-    *door = (struct door){.d = d, .spec = spec, .control = control, .io.fd = -1};
-    int r = fd < 0 ? fd : loop_add(d->loop, &door->io, fd, EPOLLIN, on_knock);
-    if (r < 0)
-        err_die(r == -EINVAL ? EX_USAGE : EX_CANTCREAT, "cannot listen on '%s': %s", spec,
-                err_text(r));
-}
-
-static void close_door(struct director *d, struct door *door)
-{
-    int fd = door->io.fd;
-    loop_timer_cancel(d->loop, &door->rest);
-    loop_del(d->loop, &door->io);
-    close(fd);
-    if (strncmp(door->spec, "unix:", 5) == 0)
-        unlink(door->spec + 5);
 }
 
 /* ---- signals ---- */
@@ -281,27 +176,38 @@ static void watch_signals(struct director *d, struct signals *s)
 
 /* ---- main ---- */
 
-static void start(struct director *d, const struct opts *o)
+static void start(struct workers *w, const struct opts *o)
 {
-    d->set = o->set;
-    d->loop = loop_new();
-    if (!d->loop)
-        err_die(EX_OSERR, "cannot start: %s", err_text(errno));
-    int r = fsfile_mkdirs(d->set.dirs.state);
-    if (r == 0)
-        r = storejobs_new(d->loop, d->set.dirs.state, &d->jobs);
+    int r = fsfile_mkdirs(o->set.dirs.state);
     if (r < 0)
-        err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", d->set.dirs.state, err_text(r));
+        err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", o->set.dirs.state, err_text(r));
+    r = workers_new(w, &o->set, o->threads);
+    if (r < 0)
+        err_die(EX_OSERR, "cannot start: %s", err_text(r));
+    struct director *d = workers_director(w, 0);
     if (o->access_log && (r = accesslog_open(d, o->access_log, &d->log)) < 0)
         err_die(EX_CANTCREAT, "cannot open access log '%s': %s", o->access_log, err_text(r));
 }
 
-static void stop(struct director *d)
+static void stop(struct workers *w)
 {
     /* The volumes are left as they are: closing sockets is all that a gateway or client would see
      * of an orderly end, and the locks go with the process. */
-    accesslog_close(d->log);
-    quarantine_release(d);
+    accesslog_close(workers_director(w, 0)->log);
+    workers_release(w);
+}
+
+static struct doors *open_doors(struct director *d, const struct opts *o)
+{
+    struct buf spec = {0};
+    struct doors *doors = doors_new(d);
+    if (!doors || buf_printf(&spec, "unix:%s", o->set.control_path) < 0)
+        err_die(EX_OSERR, "cannot start: %s", err_text(ENOMEM));
+    for (size_t i = 0; i < o->n_listen; i++)
+        doors_open(doors, o->listen[i], DOOR_CLIENTS);
+    doors_open(doors, spec.data, DOOR_CONTROL);
+    buf_release(&spec);
+    return doors;
 }
 
 int main(int argc, char **argv)
@@ -324,11 +230,11 @@ int main(int argc, char **argv)
                              .retry_us = 60000000,
                              .inflight_max = 1024,
                              .inflight_bytes = 64 << 20,
-                             .gateway_conns = 4}};
-    struct director d = {0};
-    struct door doors[LISTEN_MAX + 1];
+                             .gateway_conns = 4},
+                     .threads = 1};
+    struct workers workers;
     struct signals signals;
-    struct buf control = {0}, spec = {0};
+    struct buf control = {0};
     opts_dirs_init(&o.set.dirs);
     opts_parse(&argp, argc, argv, &o);
     if (!o.set.control_path) {
@@ -339,20 +245,16 @@ int main(int argc, char **argv)
         if (r < 0)
             err_die(EX_CANTCREAT, "cannot create '%s': %s", o.set.dirs.run, err_text(r));
     }
-    start(&d, &o);
-    watch_signals(&d, &signals);
-    for (size_t i = 0; i < o.n_listen; i++)
-        open_door(&d, &doors[i], o.listen[i], false);
-    buf_printf(&spec, "unix:%s", o.set.control_path);
-    open_door(&d, &doors[o.n_listen], spec.data, true);
-    int r = loop_run(d.loop);
-    for (size_t i = 0; i <= o.n_listen; i++)
-        close_door(&d, &doors[i]);
-    stop(&d);
+    start(&workers, &o);
+    watch_signals(workers_director(&workers, 0), &signals);
+    struct doors *doors = open_doors(workers_director(&workers, 0), &o);
+    int r = workers_run(&workers);
+    doors_free(doors);
+    stop(&workers);
     buf_release(&control);
-    buf_release(&spec);
     /*
-     * Not by return: what open volumes and clients hold hangs on D, which a leak checker then sees.
+     * Not by return: what open volumes and clients hold hangs on WORKERS, which a leak checker then
+     * sees.
      */
     exit(r < 0 ? EX_OSERR : 0);
 }
