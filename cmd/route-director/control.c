@@ -425,7 +425,7 @@ static void on_ask(struct loop_msg *m)
     struct control *c = (struct control *)((char *)m - offsetof(struct control, ask));
     char line[CONTROL_LINE_MAX];
     char *words[CONTROL_ARGS_MAX + 1];
-    /* A copy: when the verb is answered the line is the front's again, who may be another thread. */
+    /* A copy: once the verb is answered the line is the front's again, maybe in another thread. */
     snprintf(line, sizeof(line), "%s", c->line);
     control_split(line, words);
     buf_clear(&c->reply);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The verbs of the control protocol (route-director(8)).  What a control connection is in one worker
- * is a struct control, its agent there: it runs the connection's verbs on that worker's volumes, and
- * as their driver it is the connection's identity.  The connection itself, with the socket and the
- * lines, is its front (controlfront.h), in worker 0.
+ * The verbs of the control protocol (route-director(8)).  What a control connection is in one
+ * worker is a struct control, its agent there: it runs the connection's verbs on that worker's
+ * volumes, and as their driver it is the connection's identity.  The connection itself, with the
+ * socket and the lines, is its front (controlfront.h), in worker 0.
  */
 #ifndef DIRECTOR_CONTROL_H
 #define DIRECTOR_CONTROL_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An event loop for one thread: descriptors (epoll, level-triggered), timers, tasks that run at the
- * end of a round, and messages from other threads.  The structures are embedded in their owners and must stay where they are
- * while they are known to the loop.
+ * An event loop for one thread: descriptors (epoll, level-triggered), timers, tasks that run at
+ * the end of a round, and messages from other threads.  The structures are embedded in their
+ * owners and must stay where they are while they are known to the loop.
  */
 #ifndef GS_BASE_LOOP_H
 #define GS_BASE_LOOP_H
