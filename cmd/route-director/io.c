@@ -223,7 +223,7 @@ static void finish(struct volume *v, struct request *r)
     struct director *d = v->d;
     if (r->error && !r->done)
         v->errors++;
-    if (r->error && changes(r))
+    if (r->error && changes(r) && !r->done)
         owner_doubts(v, r);
     accesslog_add(d->tap, v, r, loop_now_us(d->loop));
     stats_add(&d->stats, v, r, loop_now_us(d->loop));
@@ -286,13 +286,13 @@ static bool flush_behind(struct volume *v, struct request *r)
 /*
  * A flush that failed may be followed by one that succeeds although what the first should have
  * written is lost (S4): the connection is given up, so that all is replayed before the next.
- * Errors that say "not so, never" are the client's, and all are where there is no log.
+ * Errors that say "not so, never" are the client's, and all are where nothing is logged.
  */
 static bool flush_failed(struct volume *v, uint32_t error)
 {
     char why[64];
-    if (!v->d->set.replay_bytes || error == NBD_EINVAL || error == NBD_EPERM ||
-        error == NBD_ENOTSUP)
+    v->owner.doubts++;
+    if (!v->owner.log.n || error == NBD_EINVAL || error == NBD_EPERM || error == NBD_ENOTSUP)
         return false;
     snprintf(why, sizeof(why), "could not flush (%s)", err_name((int)error));
     leg_give_up(v->owner.leg, -EIO, why);

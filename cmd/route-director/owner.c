@@ -250,7 +250,17 @@ static void haunts_due(struct loop_timer *t)
 static void watch_haunts(struct volume *v)
 {
     struct owner *o = &v->owner;
-    uint64_t next = haunts_expire(&o->haunts, now_us(v));
+    uint64_t next = 0;
+    /* A gateway that is away may be frozen: no time passes for what it was sent. */
+    if (o->place == OWNER_AWAY || o->place == OWNER_CONNECTING) {
+        loop_timer_cancel(v->d->loop, &o->exorcism);
+        volume_close_if_unused(v);
+        return;
+    }
+    if (o->haunts.n) {
+        next = haunts_expire(&o->haunts, now_us(v));
+        o->doubts++; /* what landed there is as durable as anything else that was not flushed */
+    }
     if (next)
         loop_timer_set(v->d->loop, &o->exorcism, next, haunts_due);
     else
@@ -302,7 +312,8 @@ static void expire(struct loop_timer *t)
     struct volume *v = volume_of(o);
     uint64_t before = v->errors;
     o->expired = true;
-    v->users++; /* the last client may go when it hears of it */
+    o->silences = 0; /* what it was silent about is over */
+    v->users++;      /* the last client may go when it hears of it */
     io_fail_waiting(v, NBD_EIO);
     volume_fail_blocked(v, NBD_EIO);
     volume_fail_held(v, NBD_EIO);
@@ -336,6 +347,8 @@ static void fail_old(struct volume *v)
     uint64_t before = v->errors;
     if (now > v->d->set.retry_us)
         io_fail_lost(v, now - v->d->set.retry_us, NBD_EIO);
+    if (v->errors != before)
+        v->owner.silences = 0; /* what it was silent about is over */
     v->expired += v->errors - before;
 }
 
@@ -354,7 +367,8 @@ void owner_went_away(struct volume *v)
     struct leg *l = o->leg;
     if (o->place == OWNER_HERE) {
         o->since_us = now_us(v);
-        o->tries = 0;
+        if (o->since_us - o->back_us > LAST_US)
+            o->tries = 0; /* else the pauses go on growing */
         *v->error = 0;
         loop_timer_set(v->d->loop, &o->late, o->since_us + v->d->set.retry_us, expire);
     }
@@ -415,6 +429,7 @@ static void back(struct volume *v)
     loop_timer_cancel(loop, &o->late);
     o->place = OWNER_HERE;
     o->expired = false;
+    o->back_us = now_us(v);
     v->reconnects++;
     v->users++;
     io_send_again(v);
@@ -517,7 +532,7 @@ static void record_verdict(struct volume *v);
 
 static void verdict_late(struct loop_timer *t)
 {
-    record_verdict(volume_of((struct owner *)((char *)t - offsetof(struct owner, again))));
+    record_verdict(volume_of((struct owner *)((char *)t - offsetof(struct owner, verdict))));
 }
 
 /* Until it is recorded the volume stays open, or the next client would be given the other data. */
@@ -526,7 +541,7 @@ static void verdict_recorded(struct storejob *j)
     struct volume *v = j->arg;
     if (j->result < 0 && j->result != -ESTALE) {
         err_warn("volume '%s': route state: %s", v->name, j->error);
-        loop_timer_set(v->d->loop, &v->owner.again, now_us(v) + LAST_US, verdict_late);
+        loop_timer_set(v->d->loop, &v->owner.verdict, now_us(v) + LAST_US, verdict_late);
         return;
     }
     if (j->result == 0)
@@ -586,24 +601,25 @@ static void checked(struct request *r)
         chunk_put(&v->d->pool, part.chunk);
     }
     o->asked--;
-    if (r->error || n != sizeof(block)) {
-        leg_give_up(o->leg, -EIO, "cannot read a block that it should have");
-        return;
+    /* One that can't be read says nothing of the copy. */
+    if (!r->error && n == sizeof(block)) {
+        o->readable = true;
+        o->other |= !witness_holds(&o->witness, (unsigned)(uintptr_t)r->arg, block);
     }
-    if (!witness_holds(&o->witness, (unsigned)(uintptr_t)r->arg, block))
-        o->other = true;
     if (o->asked)
         return;
     if (o->other)
         distrust(v);
-    else
+    else if (o->readable)
         start_replay(v);
+    else
+        leg_give_up(o->leg, -EIO, "cannot read any of the blocks that it should have");
 }
 
 static void check(struct volume *v)
 {
     struct owner *o = &v->owner;
-    o->place = OWNER_CHECKING;
+    o->other = o->readable = false;
     for (unsigned i = 0; i < WITNESS_MAX; i++) {
         uint64_t offset = o->witness.blocks[i].offset;
         if (offset == UINT64_MAX)
@@ -646,6 +662,7 @@ void owner_came_back(struct volume *v)
         return;
     }
     o->has = o->leg->export;
+    o->place = OWNER_CHECKING;
     /* It runs: only from now on can time tell that it is done with what it was sent before. */
     haunts_renew(&o->haunts, now_us(v) + v->d->set.quarantine_us);
     watch_haunts(v);
@@ -677,6 +694,10 @@ void owner_release(struct volume *v)
     loop_timer_cancel(v->d->loop, &o->again);
     loop_timer_cancel(v->d->loop, &o->late);
     loop_timer_cancel(v->d->loop, &o->exorcism);
+    if (o->verdict.place) {
+        loop_timer_cancel(v->d->loop, &o->verdict);
+        v->users--; /* the verdict's */
+    }
     while (o->ghosts)
         forget_ghost(o->ghosts);
     haunts_release(&o->haunts);

@@ -263,10 +263,8 @@ static void on_signal(struct loop_fd *io, uint32_t events)
         loop_stop(s->d->loop);
         return;
     }
-    if (s->d->log) {
-        workers_flush_log(s->d->workers);
-        accesslog_reopen(s->d->log);
-    }
+    if (s->d->log)
+        workers_reopen_log(s->d->workers);
 }
 
 static void watch_signals(struct director *d, struct signals *s)
@@ -359,8 +357,8 @@ int main(int argc, char **argv)
     struct buf control = {0};
     opts_dirs_init(&o.set.dirs);
     opts_parse(&argp, argc, argv, &o);
-    size_t n_passed = service_take_sockets(passed, LISTEN_MAX + 1);
-    bool control_passed = use_passed(&o, passed, n_passed);
+    size_t n_passed = o.ask ? 0 : service_take_sockets(passed, LISTEN_MAX + 1);
+    bool control_passed = !o.ask && use_passed(&o, passed, n_passed);
     service_init(&service);
     if (!o.set.control_path) {
         if (buf_printf(&control, "%s/director.sock", o.set.dirs.run) < 0)

@@ -54,11 +54,13 @@ struct owner {
     uint64_t since_us;     /* … since when */
     bool expired;          /* for longer than --retry-for: requests fail */
     unsigned tries;
-    struct loop_timer again, late;
+    uint64_t back_us; /* when it last came back */
+    struct loop_timer again, late, verdict;
     uint64_t next;           /* the entry to be replayed next */
     size_t asked;            /* of checking and replaying: not answered yet */
     struct ranges replaying; /* overlapping entries one after the other */
     bool other;              /* a check found other data */
+    bool readable;           /* … or at least a block that could be read */
     struct replay log;       /* acknowledged, not flushed */
     bool flushing;           /* a flush of the director's own is under way */
     struct request *flushes; /* all that are, in the order in which they were sent */

@@ -22,9 +22,8 @@ struct worker {
     bool running;
     int result; /* of its loop */
     struct loop_msg stop;
-    struct loop_msg failed;    /* to worker 0 */
-    struct loop_msg flush_log; /* one at a time: … */
-    atomic_bool flushing_log;
+    struct loop_msg failed; /* to worker 0 */
+    struct loop_msg flush_log, log_flushed;
 };
 
 /* ---- making ---- */
@@ -127,18 +126,32 @@ int workers_run(struct workers *w)
     return r;
 }
 
+/* Worker W has handed over; back in worker 0. */
+static void log_flushed(struct loop_msg *m)
+{
+    struct worker *w = (struct worker *)((char *)m - offsetof(struct worker, log_flushed));
+    struct workers *all = w->d.workers;
+    if (--all->reopen_from == 0)
+        accesslog_reopen(w->d.log);
+}
+
 static void flush_log(struct loop_msg *m)
 {
     struct worker *w = (struct worker *)((char *)m - offsetof(struct worker, flush_log));
-    atomic_store(&w->flushing_log, false);
     accesslog_tap_flush(w->d.tap);
+    loop_post(w->d.workers->all[0]->d.loop, &w->log_flushed, log_flushed);
 }
 
-void workers_flush_log(struct workers *w)
+void workers_reopen_log(struct workers *w)
 {
-    for (unsigned i = 0; i < w->n; i++)
-        if (!atomic_exchange(&w->all[i]->flushing_log, true))
-            loop_post(w->all[i]->d.loop, &w->all[i]->flush_log, flush_log);
+    if (w->reopen_from)
+        return; /* under way: the new file is as good for this call */
+    w->reopen_from = w->n - 1;
+    accesslog_tap_flush(w->all[0]->d.tap);
+    for (unsigned i = 1; i < w->n; i++)
+        loop_post(w->all[i]->d.loop, &w->all[i]->flush_log, flush_log);
+    if (w->n == 1)
+        accesslog_reopen(w->all[0]->d.log);
 }
 
 void workers_settle(struct workers *w)

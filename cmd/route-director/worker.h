@@ -23,6 +23,7 @@ struct workers {
     atomic_size_t n_clients; /* connections, in all */
     /* Worker 0's: */
     uint64_t refused_clients; /* beyond max_clients */
+    unsigned reopen_from;     /* the log is being reopened: workers that have to hand over still */
     struct ratelog crowd;     /* of lines about those */
 };
 
@@ -41,8 +42,9 @@ struct director *worker_of(const struct director *d, const char *name);
 /* Runs them all, worker 0 here, until its loop is stopped; then all have ended.  0 or -errno. */
 int workers_run(struct workers *w);
 
-/* Has each worker hand over what it holds of the access log. */
-void workers_flush_log(struct workers *w);
+/* The access log goes on in a new file, once each worker has handed over what it has for this one.
+ */
+void workers_reopen_log(struct workers *w);
 
 /* After workers_run(): what clients were told that is written is made durable. */
 void workers_settle(struct workers *w);
