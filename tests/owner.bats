@@ -28,23 +28,33 @@ setup_with()
   start_director "${@:2}"
 }
 
-# client_start: a qemu-io that stays connected; ask COMMAND: tells it, answered N: it has answered
-# so many of them.
+# client_start: a qemu-io that stays connected and flushes only when told.  tell COMMAND: gives it a
+# command; ask COMMAND: and waits until it is done.
 client_start()
 {
   mkfifo client.in
   exec 4<>client.in
-  start client bash -c "exec qemu-io -f raw '$(director_uri v)' <client.in" 4>&-
+  TOLD=0
+  start client bash -c "exec qemu-io -t writeback -f raw '$(director_uri v)' <client.in" 4>&-
+  wait_for 10 prompted
+}
+
+prompted()
+{
+  (($(grep -o 'qemu-io> ' client.log | wc -l) > TOLD))
+}
+
+tell()
+{
+  wait_for 15 prompted
+  echo "$*" >&4
+  TOLD=$((TOLD + 1))
 }
 
 ask()
 {
-  echo "$*" >&4
-}
-
-answered()
-{
-  (($(grep -cE '(wrote|read) [0-9]|failed|error' client.log) >= $1))
+  tell "$@"
+  wait_for 15 prompted
 }
 
 no_failure()
@@ -71,14 +81,12 @@ file_lacks()
   ask write -P 1 0 4k
   ask write -P 2 100 64k
   ask write -z 32k 4k
-  wait_for 10 answered 3
   stop_gateway gw-a
   file_lacks 1 0 100
   cached_gateway gw-a
   ask read -P 1 0 100
   ask read -P 2 100 20000
   ask read -P 0 32k 4k
-  wait_for 10 answered 6
   no_failure
   wait_for 5 file_holds 2 40000 20000 # and was flushed by the director
   status_is reconnects 1
@@ -88,7 +96,6 @@ file_lacks()
   setup_with start_gateway gw-a
   client_start
   ask write -P 1 0 4k
-  wait_for 10 answered 1
   stop_gateway gw-a
   ask aio_write -P 2 4k 4k
   ask aio_write -P 3 8k 4k
@@ -108,7 +115,7 @@ file_lacks()
   for i in {1..8}; do
     ask write -P "$i" "$((i * 64))k" 64k
   done
-  wait_for 10 answered 8
+  wait_for 15 prompted
   stop_gateway gw-a
   start_gateway gw-a --filter=cache --filter=delay cache=writeback wdelay=200ms
   wait_for 5 grep -q 'connect' director.log
@@ -118,37 +125,38 @@ file_lacks()
   for i in {1..8}; do
     ask read -P "$i" "$((i * 64))k" 64k
   done
-  wait_for 15 answered 16
+  wait_for 15 prompted
   no_failure
 }
 
 @test "I2: a long read that was cut in its middle is completed" {
-  make_volume gw-a v 32M
-  head -c 32M /dev/urandom >gw-a/v
-  start_gateway gw-a
+  make_volume gw-a v 8M
+  head -c 8M /dev/urandom >gw-a/v
+  start_gateway gw-a --filter=rate rate=40M
   write_gateways
-  route-set v gw-a --size 32M >/dev/null
+  route-set v gw-a --size 8M >/dev/null
   start_director
-  start reader nbdcopy --connections=1 --request-size=33554432 "$(director_uri v)" out
-  wait_for 10 eval '[[ $(stat -c %s out) -ge 0 ]]'
+  hex "$(go v)" "$(request 0 0 0 $((8 << 20)))" >read.in
+  : >read.out
+  start reader socat OPEN:read.in,rdonly,ignoreeof!!OPEN:read.out,wronly \
+    "UNIX-CONNECT:$GATESHIFT_RUN/nbd.sock"
+  wait_for 10 eval '(($(stat -c %s read.out) > 1000000))'
   stop_gateway gw-a
   start_gateway gw-a
-  wait "${PIDS[reader]}"
-  cmp out gw-a/v
+  wait_for 10 eval '(($(stat -c %s read.out) >= HANDSHAKE_BYTES + 16 + (8 << 20)))'
+  tail -c $((8 << 20)) read.out | cmp - gw-a/v
 }
 
 @test "I2: a gateway that is stopped delays its clients, and loses nothing" {
   setup_with cached_gateway gw-a -- --gateway-timeout 300ms --connect-timeout 300ms --quarantine 500ms
   client_start
   ask write -P 1 0 4k
-  wait_for 10 answered 1
   kill -STOP "${PIDS[gw-a]}"
-  ask write -P 2 4k 4k
+  tell write -P 2 4k 4k
   wait_for 5 grep -q 'has not answered for' director.log
   kill -CONT "${PIDS[gw-a]}"
   ask read -P 1 0 4k
   ask read -P 2 4k 4k
-  wait_for 10 answered 4
   no_failure
 }
 
@@ -156,7 +164,6 @@ file_lacks()
   setup_with cached_gateway gw-a
   client_start
   ask write -P 1 0 4k
-  wait_for 10 answered 1
   file_lacks 1 0 4k
   stop director
   file_holds 1 0 4k
@@ -164,7 +171,7 @@ file_lacks()
 
 @test "I2: the last client's unflushed writes are flushed before the volume is closed" {
   setup_with cached_gateway gw-a
-  raw_end "$(go v)" "$(request 1 0 0 512)" "$(printf '07%.0s' {1..512})" "$(request 2 0 0 0)"
+  [[ $(replies 1 "$(request 1 0 0 512)" "$(printf '07%.0s' {1..512})") == "$(error 0)" ]]
   wait_for 10 file_holds 7 0 512
   wait_for 5 unserved v
 }
@@ -269,7 +276,6 @@ proxy_kill()
   ask write -P 3 6k 1k
   ask discard 32k 4k
   ask write -P 4 33k 1k
-  wait_for 10 answered 4
   stop_gateway gw-a
   cached_gateway gw-a
   ask read -P 1 0 4k
@@ -277,7 +283,6 @@ proxy_kill()
   ask read -P 3 6k 1k
   ask read -P 2 7k 1k
   ask read -P 4 33k 1k
-  wait_for 10 answered 9
   no_failure
 }
 
@@ -304,7 +309,6 @@ journal_gateway()
   ask write -P 1 0 4k
   ask flush
   ask read -P 1 0 4k
-  wait_for 10 answered 2
   no_failure
   [[ ! -e bad ]]
   file_holds 1 0 4k
@@ -318,11 +322,9 @@ journal_gateway()
   touch slow
   ask write -P 1 0 4k
   ask aio_write -P 1 4k 4k
-  wait_for 5 answered 1
-  start second qemu-io -f raw -c flush "$(director_uri v)"
+  start second eval '[[ $(replies 1 "$(request 3 0 0 0)") == "$(error 0)" ]]'
   wait_for 5 test -e flushing
   ask write -P 2 8k 4k # answered while the flush is under way
-  wait_for 5 answered 2
   rm slow
   wait "${PIDS[second]}"
   stop_gateway gw-a
@@ -331,7 +333,6 @@ journal_gateway()
   journal_gateway "cd '$GS/gw-a'; cp cache v"
   ask read -P 1 0 4k
   ask read -P 2 8k 4k
-  wait_for 10 answered 4
   no_failure
 }
 
@@ -363,11 +364,9 @@ memory_gateway()
   ask write -P 1 0 64k
   ask flush
   ask write -P 2 128k 4k
-  wait_for 10 answered 2
   stop_gateway gw-a
   memory_gateway
   ask read 0 4k
-  wait_for 10 answered 3
   grep -q 'read failed: Input/output error' client.log
   wait_for 5 owner_is gw-a 1 manual-recovery
   grep -q "came back with other data" director.log
@@ -383,12 +382,10 @@ memory_gateway()
   setup_with start_gateway gw-a
   client_start
   ask read 0 64k
-  wait_for 10 answered 1
   stop_gateway gw-a
   head -c 1M /dev/urandom >gw-a/v
   start_gateway gw-a
   ask read 64k 4k
-  wait_for 10 answered 2
   grep -q 'read failed: Input/output error' client.log
   wait_for 5 owner_is gw-a 1 manual-recovery
 }
@@ -397,7 +394,6 @@ memory_gateway()
   setup_with start_gateway gw-a -- --retry-for 60s
   client_start
   ask write -P 1 0 4k
-  wait_for 10 answered 1
   stop_gateway gw-a
   truncate -s 2M gw-a/v
   start_gateway gw-a
@@ -406,7 +402,6 @@ memory_gateway()
   truncate -s 1M gw-a/v
   start_gateway gw-a
   ask read -P 1 0 4k
-  wait_for 10 answered 2
   no_failure
 }
 
@@ -416,16 +411,13 @@ memory_gateway()
   setup_with cached_gateway gw-a -- --retry-for 500ms
   client_start
   ask write -P 1 0 4k
-  wait_for 10 answered 1
   stop_gateway gw-a
   ask write -P 2 0 4k
-  wait_for 10 answered 2
   grep -q 'write failed: Input/output error' client.log
-  ask quit
+  tell quit
   wait "${PIDS[client]}" || true
   # Another client, and its flush, fail until it is replayed.
-  run -0 qemu-io -f raw -c flush "$(director_uri v)"
-  [[ $output == *"Input/output error"* ]]
+  [[ $(replies 1 "$(request 3 0 0 0)") == "$(error 5)" ]]
   cached_gateway gw-a
   wait_for 10 file_holds 1 0 4k
   run -0 qemu-io -f raw -c flush -c 'read -P 1 0 4k' "$(director_uri v)"
@@ -436,7 +428,6 @@ memory_gateway()
   setup_with cached_gateway gw-a
   client_start
   ask write -P 1 0 4k
-  wait_for 10 answered 1
   kill_hard director
   file_lacks 1 0 4k
   start_director
@@ -448,17 +439,16 @@ memory_gateway()
   setup_with start_gateway gw-a
   mkfifo client.in
   exec 4<>client.in
+  TOLD=0
   start client bash -c "exec qemu-io --image-opts \
     driver=nbd,reconnect-delay=30,export=v,server.type=unix,server.path=$GATESHIFT_RUN/nbd.sock <client.in" 4>&-
   ask write -P 1 0 4k
-  wait_for 10 answered 1
   kill_hard director
-  ask write -P 2 4k 4k
+  tell write -P 2 4k 4k
   rm -f "$GATESHIFT_RUN"/{nbd,director}.sock
   start_director
   ask read -P 1 0 4k
   ask read -P 2 4k 4k
-  wait_for 20 answered 4
   no_failure
 }
 
@@ -483,7 +473,6 @@ memory_gateway()
   setup_with start_gateway gw-a
   client_start
   ask write -P 1 0 4k
-  wait_for 10 answered 1
   start other route-director --listen "unix:$GS/other.sock" --control "$GS/other-control.sock"
   wait_for 10 accepts "$GS/other.sock"
   run -1 nbdinfo --size "nbd+unix:///v?socket=$GS/other.sock"
@@ -496,14 +485,13 @@ memory_gateway()
   setup_with start_gateway gw-a
   client_start
   ask write -P 1 0 4k
-  wait_for 10 answered 1
   stop_gateway gw-a
   start_gateway gw-a --filter=nozero
-  ask write -z 0 4k
-  wait_for 5 grep -q 'came back with other flags' director.log
+  tell write -z 0 4k
+  wait_for 5 grep -q 'came back with less than it had' director.log
   stop_gateway gw-a
   start_gateway gw-a
-  wait_for 10 answered 2
+  wait_for 15 prompted
   no_failure
   file_holds 0 0 4k
 }

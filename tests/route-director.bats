@@ -125,34 +125,6 @@ unserved()
   [[ $(control status v) == *" clients=1 "* ]]
 }
 
-@test "route-director: the access log holds a valid record of each request" {
-  serve --access-log "$GS/access.csv"
-  qemu-io -f raw -c 'write 0 64k' -c 'read 4k 8k' -c 'write -z 128k 64k' -c flush \
-    "$(director_uri v)" >/dev/null
-  stop director
-  [[ $(head -n 1 access.csv) == time,volume,gateway,client,op,offset,length,latency_us,error ]]
-  grep -Eq "^[0-9.]+,v,gw-a,uid:$(id -u),write,0,65536,[0-9]+,\$" access.csv
-  grep -Eq "^[0-9.]+,v,gw-a,uid:$(id -u),read,4096,8192,[0-9]+,\$" access.csv
-  grep -Eq "^[0-9.]+,v,gw-a,uid:$(id -u),zero,131072,65536,[0-9]+,\$" access.csv
-  grep -Eq "^[0-9.]+,v,gw-a,uid:$(id -u),flush,0,0,[0-9]+,\$" access.csv
-  run --separate-stderr -0 affinity-profile access.csv
-  [[ $output == time,volume,gateway,das,* && -z $stderr ]]
-}
-
-@test "route-director: SIGHUP goes on in a new access log after a rename" {
-  serve --access-log "$GS/access.csv"
-  qemu-io -f raw -c 'write 0 4k' "$(director_uri v)" >/dev/null
-  mv access.csv old.csv
-  kill -HUP "${PIDS[director]}"
-  wait_for 5 test -e access.csv
-  qemu-io -f raw -c 'write 8k 4k' "$(director_uri v)" >/dev/null
-  stop director
-  grep -q ',write,0,4096,' old.csv
-  run ! grep -q ',write,8192,' old.csv
-  [[ $(head -n 1 access.csv) == time,volume,* ]]
-  grep -q ',write,8192,4096,' access.csv
-}
-
 # ---- bytes that no client sends ----
 
 @test "route-director: who does not speak NBD is closed with one line" {
@@ -383,8 +355,8 @@ memory_kib()
   serve
   local verb usage words
   run -0 control help
-  [[ ${#lines[@]} == 17 && ${lines[16]} == ok ]]
-  for usage in "${lines[@]::16}"; do
+  [[ ${#lines[@]} == 18 && ${lines[17]} == ok ]]
+  for usage in "${lines[@]::17}"; do
     verb=${usage%% *}
     run -1 control "$verb" a b c d e
     [[ $output == "err EINVAL usage: $usage" ]]

@@ -36,7 +36,7 @@ struct control {
 struct verb {
     const char *name;
     const char *usage;
-    int args; /* without the verb; status: one, or none */
+    int args; /* without the verb; -1: one, or none */
     void (*run)(struct control *c, char **args);
 };
 
@@ -124,20 +124,25 @@ static void status_line(struct control *c, const struct volume *v)
     struct blocks_counts n = {0};
     if (m && m->blocks)
         n = blocks_counts(m->blocks);
-    bool moving = m && m->blocks;
+    const char *target = m && m->blocks ? m->target : "-";
+    struct buf latency = {0};
+    stats_words(v, loop_now_us(c->d->loop), &latency);
     control_line(
         c,
         "volume=%s owner=%s epoch=%llu phase=%s target=%s size=%llu block=%d blocks=%llu "
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
-        "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu",
+        "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
+        "replayed=%llu reconnects=%llu expired=%llu%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch,
-        m ? move_phase_name(m) : "steady", moving ? m->target : "-",
-        (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
-        (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
+        m ? move_phase_name(m) : "steady", target, (unsigned long long)v->route.size_bytes,
+        BLOCK_SIZE, (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
         (unsigned long long)n.dirty, (unsigned long long)n.copying, (unsigned long long)n.haunted,
         (unsigned long long)n.synced, (unsigned long long)n.unproved, v->n_clients, v->inflight,
         v->held.n, (unsigned long long)v->requests, (unsigned long long)v->errors,
-        (unsigned long long)v->pause_us, (unsigned long long)accesslog_dropped(c->d->log));
+        (unsigned long long)v->pause_us, (unsigned long long)accesslog_dropped(c->d->log),
+        (unsigned long long)v->replayed, (unsigned long long)v->reconnects,
+        (unsigned long long)v->expired, latency.data ? latency.data : "");
+    buf_release(&latency);
 }
 
 static void run_status(struct control *c, char **args)
@@ -151,6 +156,21 @@ static void run_status(struct control *c, char **args)
     }
     if (args[0] && !any)
         control_err(c, ENOENT, "volume '%s' is not being served", args[0]);
+    else
+        control_ok(c, "%s", "");
+}
+
+static void run_stats(struct control *c, char **args)
+{
+    struct buf lines = {0};
+    int r = stats_records(c->d, args[0], &lines);
+    if (r == 0 && !c->closed)
+        r = stream_send_copy(&c->stream, lines.data, lines.len);
+    buf_release(&lines);
+    if (r == -ENOENT)
+        control_err(c, ENOENT, "volume '%s' is not being served", args[0]);
+    else if (r < 0)
+        control_err(c, -r, "%s", err_text(r));
     else
         control_ok(c, "%s", "");
 }
@@ -341,6 +361,7 @@ static const struct verb verbs[] = {
     {"release", "release VOLUME CLAIM", 2, run_release},
     {"reload", "reload VOLUME", 1, run_reload},
     {"retire", "retire VOLUME", 1, run_retire},
+    {"stats", "stats [VOLUME]", -1, run_stats},
     {"status", "status [VOLUME]", -1, run_status},
     {"switch", "switch VOLUME EPOCH", 2, run_switch},
     {"synced", "synced VOLUME CLAIM", 2, run_synced},

@@ -12,10 +12,12 @@
 #include "common/base/opts.h"
 #include "ratelog.h"
 #include "request.h"
+#include "stats.h"
 
 struct accesslog;
 struct admission;
 struct routewatch;
+struct accesslog_tap;
 struct storejobs;
 struct volume;
 
@@ -49,7 +51,9 @@ struct director {
     struct chunk_pool pool;
     struct requests requests;
     struct intern client_names;
-    struct accesslog *log; /* NULL: none */
+    struct accesslog *log;     /* NULL: none */
+    struct accesslog_tap *tap; /* this loop's; NULL: none */
+    struct stats stats;
     struct storejobs *jobs;
     struct admission *admission;
     struct routewatch *watch; /* NULL: none */

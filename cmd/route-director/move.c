@@ -205,7 +205,6 @@ static void begun(struct move *m)
     }
     m->phase = MOVE_COPYING;
     move_start_tick(m);
-    leg_widen(m->leg, m->v->n_clients);
     control_ok(move_take_waiter(m), "%d %llu new", BLOCK_SIZE,
                (unsigned long long)m->v->route.size_bytes);
 }

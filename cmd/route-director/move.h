@@ -97,9 +97,6 @@ void move_drained(struct move *m);
  * it (a commit is under way).
  */
 bool move_owner_lost(struct move *m, const char *why);
-/* Clients come: the target may get more connections. */
-void move_widen(struct move *m);
-
 /* "steady", "replicate", "mirror", "hold", "commit", "doubt", "retire", "failed". */
 const char *move_phase_name(const struct move *m);
 

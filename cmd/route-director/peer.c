@@ -62,6 +62,18 @@ void peer_note(struct peer *p, int fd, const char *path)
         peer_release(p);
 }
 
+void peer_check(struct peer *p)
+{
+    char path[64];
+    struct buf text = {0};
+    if (p->pidfd < 0)
+        return;
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", p->pid, p->pid);
+    if (fsfile_read(path, 1 << 20, &text) < 0 || text.len)
+        peer_release(p);
+    buf_release(&text);
+}
+
 int peer_take(struct peer *p)
 {
     int fd = p->pidfd;

@@ -22,6 +22,7 @@
 
 #include "accesslog.h"
 #include "admission.h"
+#include "ask.h"
 #include "client.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
@@ -42,7 +43,9 @@ enum { LISTEN_MAX = 16, REST_US = 100000 };
 
 struct opts {
     struct settings set;
-    const char *access_log;
+    struct accesslog_opts log;
+    const char *ask; /* a verb for the director that runs; NULL: be one */
+    const char *volume;
     const char *listen[LISTEN_MAX];
     size_t n_listen;
 };
@@ -70,11 +73,21 @@ enum {
     KEY_SILENCE,
     KEY_PROXIED,
     KEY_MAX_CLIENTS,
+    KEY_LOG_SIZE,
+    KEY_LOG_KEEP,
+    KEY_SAMPLE,
+    KEY_STATS,
+    KEY_STATUS,
 };
 
 static const struct argp_option options[] = {
     {"access-log", 'a', "FILE", 0, "Append an access record for each request to FILE ('-': stdout)",
      0},
+    {"access-log-keep", KEY_LOG_KEEP, "N", 0, "Keep the last N files moved aside (default all)", 0},
+    {"access-log-size", KEY_LOG_SIZE, "SIZE", 0,
+     "Move FILE aside when it has this size, and pack it with lz4 (default never)", 0},
+    {"access-sample", KEY_SAMPLE, "1/N", 0,
+     "Write one record of N, by chance, with N as its count (default all)", 0},
     {"connect-timeout", KEY_CONNECT, "DURATION", 0,
      "A gateway must have answered the handshake within this time (default 5s)", 0},
     {"control", KEY_CONTROL, "PATH", 0, "The control socket (default RUN/director.sock)", 0},
@@ -103,12 +116,37 @@ static const struct argp_option options[] = {
      0},
     {"retry-for", KEY_RETRY, "DURATION", 0,
      "Requests wait so long for a gateway that went away, then fail (default 60s)", 0},
+    {"stats", KEY_STATS, 0, 0, "Print the metrics of the director that runs, as records", 0},
+    {"status", KEY_STATUS, 0, 0, "Print what the director that runs is doing, a line a volume", 0},
     {0},
 };
 
 static uint64_t duration_us(struct argp_state *st, const char *name, const char *arg)
 {
     return (uint64_t)(opts_duration(st, name, arg, 0.001, 86400) * 1e6);
+}
+
+static uint64_t sample(struct argp_state *st, const char *arg)
+{
+    if (strncmp(arg, "1/", 2) != 0)
+        argp_error(st, "access-sample: not 1/N: '%s'", arg);
+    return opts_u64(st, "access-sample", arg + 2, 1, 1000000);
+}
+
+static void check(const struct opts *o, struct argp_state *st)
+{
+    bool file = o->log.path && strcmp(o->log.path, "-") != 0;
+    if (o->volume && (!o->ask || parse_name(o->volume) < 0))
+        argp_error(st, o->ask ? "not a volume's name: '%s'" : "takes no arguments: '%s'",
+                   o->volume);
+    if (!o->n_listen && !o->ask && !service_has_sockets())
+        argp_error(st, "--listen is missing");
+    if (o->log.size_bytes && !file)
+        argp_error(st, "--access-log-size needs --access-log=FILE");
+    if (o->log.keep && !o->log.size_bytes)
+        argp_error(st, "--access-log-keep needs --access-log-size");
+    if (o->log.sample && !o->log.path)
+        argp_error(st, "--access-sample needs --access-log");
 }
 
 static error_t parse_opt(int key, char *arg, struct argp_state *st)
@@ -119,7 +157,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         st->child_inputs[0] = &o->set.dirs;
         return 0;
     case 'a':
-        o->access_log = arg;
+        o->log.path = arg;
         return 0;
     case 'l':
         if (o->n_listen == LISTEN_MAX)
@@ -165,12 +203,28 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_MAX_CLIENTS:
         o->set.max_clients = opts_u64(st, "max-clients", arg, 1, 1 << 20);
         return 0;
+    case KEY_LOG_SIZE:
+        o->log.size_bytes = opts_size(st, "access-log-size", arg, 4096, 1ull << 40);
+        return 0;
+    case KEY_LOG_KEEP:
+        o->log.keep = (unsigned)opts_u64(st, "access-log-keep", arg, 1, 1000000);
+        return 0;
+    case KEY_SAMPLE:
+        o->log.sample = sample(st, arg);
+        return 0;
+    case KEY_STATS:
+        o->ask = "stats";
+        return 0;
+    case KEY_STATUS:
+        o->ask = "status";
+        return 0;
     case ARGP_KEY_ARG:
-        argp_error(st, "takes no arguments: '%s'", arg);
+        if (o->volume)
+            argp_error(st, "too many arguments: '%s'", arg);
+        o->volume = arg;
         return 0;
     case ARGP_KEY_END:
-        if (!o->n_listen && !service_has_sockets())
-            argp_error(st, "--listen is missing");
+        check(o, st);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -316,9 +370,10 @@ static void on_signal(struct loop_fd *io, uint32_t events)
         loop_stop(s->d->loop);
         return;
     }
-    int r = s->d->log ? accesslog_reopen(s->d->log) : 0;
-    if (r < 0)
-        err_warn("cannot reopen the access log: %s", err_text(r));
+    if (s->d->log) {
+        accesslog_tap_flush(s->d->tap);
+        accesslog_reopen(s->d->log);
+    }
 }
 
 static void watch_signals(struct director *d, struct signals *s)
@@ -356,8 +411,9 @@ static void start(struct director *d, const struct opts *o)
     r = routewatch_new(d, &d->watch);
     if (r < 0)
         err_warn("changes of the route store are seen by 'reload' only: %s", err_text(r));
-    if (o->access_log && (r = accesslog_open(d, o->access_log, &d->log)) < 0)
-        err_die(EX_CANTCREAT, "cannot open access log '%s': %s", o->access_log, err_text(r));
+    if (o->log.path && ((r = accesslog_open(&o->log, &d->log)) < 0 ||
+                        (r = accesslog_tap_new(d->log, d->loop, &d->tap)) < 0))
+        err_die(EX_CANTCREAT, "cannot open access log '%s': %s", o->log.path, accesslog_error(r));
 }
 
 /* SETTLE_US: the longest that an orderly end waits for gateways; POLL_US: between two looks. */
@@ -395,7 +451,9 @@ static void stop(struct director *d)
 {
     /* Open moves are left as they are, as a killed director would leave them; the locks go with the
      * process. */
+    accesslog_tap_free(d->tap);
     accesslog_close(d->log);
+    stats_release(&d->stats);
     quarantine_release(d);
     routewatch_free(d->watch);
     admission_free(d->admission);
@@ -406,7 +464,7 @@ int main(int argc, char **argv)
     const struct argp argp = {
         options,
         parse_opt,
-        NULL,
+        "--listen=ADDRESS\n--status [VOLUME]\n--stats [VOLUME]",
         "Stand between NBD clients and gateways: serve each volume from the gateway that owns it, "
         "and move it without the clients noticing.\vgateways.csv and volumes.csv are read from "
         "the configuration folder, routes from the state folder (route-set).",
@@ -441,10 +499,12 @@ int main(int argc, char **argv)
         if (buf_printf(&control, "%s/director.sock", o.set.dirs.run) < 0)
             err_die(EX_OSERR, "%s", err_text(ENOMEM));
         o.set.control_path = control.data;
-        int r = fsfile_mkdirs(o.set.dirs.run);
+        int r = o.ask ? 0 : fsfile_mkdirs(o.set.dirs.run);
         if (r < 0)
             err_die(EX_CANTCREAT, "cannot create '%s': %s", o.set.dirs.run, err_text(r));
     }
+    if (o.ask)
+        exit(ask_director(o.set.control_path, o.ask, o.volume));
     start(&d, &o);
     watch_signals(&d, &signals);
     for (size_t i = 0; i < o.n_listen; i++)
