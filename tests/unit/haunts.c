@@ -7,11 +7,19 @@
 
 static const char ghost_a, ghost_b;
 
+static int add(struct haunts *h, uint64_t offset, uint64_t length, uint64_t until_us,
+               const void *ghost)
+{
+    const struct haunt t = {
+        .start = offset, .end = offset + length, .until_us = until_us, .ghost = ghost};
+    return haunts_add(h, &t);
+}
+
 static void test_edges(void)
 {
     struct haunts h = {0};
     CHECK(!haunts_block(&h, 0, UINT64_MAX, true));
-    CHECK(haunts_add(&h, 4096, 4096, 100, &ghost_a) == 0);
+    CHECK(add(&h, 4096, 4096, 100, &ghost_a) == 0);
     CHECK(!haunts_block(&h, 0, 4096, true));
     CHECK(!haunts_block(&h, 8192, 1, true));
     CHECK(haunts_block(&h, 4095, 2, true));
@@ -26,8 +34,8 @@ static void test_edges(void)
 static void test_reads_wait_for_failed_ones_only(void)
 {
     struct haunts h = {0};
-    CHECK(haunts_add(&h, 0, 4096, 100, &ghost_a) == 0);
-    CHECK(haunts_add(&h, 65536, 4096, 100, &ghost_a) == 0);
+    CHECK(add(&h, 0, 4096, 100, &ghost_a) == 0);
+    CHECK(add(&h, 65536, 4096, 100, &ghost_a) == 0);
     CHECK(!haunts_block(&h, 0, 4096, false));
     haunts_fail(&h, 0, 4096);
     CHECK(haunts_block(&h, 0, 4096, false));
@@ -39,12 +47,26 @@ static void test_reads_wait_for_failed_ones_only(void)
     haunts_release(&h);
 }
 
+/* A command that is carried out in steps failed: what was noted are the steps. */
+static void test_steps_of_a_failed_one(void)
+{
+    struct haunts h = {0};
+    for (uint64_t i = 0; i < 4; i++)
+        CHECK(add(&h, i * 4096, 4096, 100, &ghost_a) == 0);
+    haunts_fail(&h, 4096, 8192);
+    CHECK(!haunts_block(&h, 0, 4096, false));
+    CHECK(haunts_block(&h, 4096, 1, false));
+    CHECK(haunts_block(&h, 12287, 1, false));
+    CHECK(!haunts_block(&h, 12288, 4096, false));
+    haunts_release(&h);
+}
+
 /* A write that was sent twice, on connections that both ended, haunts twice. */
 static void test_two_connections(void)
 {
     struct haunts h = {0};
-    CHECK(haunts_add(&h, 0, 4096, 100, &ghost_a) == 0);
-    CHECK(haunts_add(&h, 0, 4096, 200, &ghost_b) == 0);
+    CHECK(add(&h, 0, 4096, 100, &ghost_a) == 0);
+    CHECK(add(&h, 0, 4096, 200, &ghost_b) == 0);
     haunts_fail(&h, 0, 4096);
     haunts_lay(&h, &ghost_a);
     CHECK(haunts_block(&h, 0, 1, false));
@@ -58,10 +80,10 @@ static void test_ghosts(void)
 {
     struct haunts h = {0};
     for (uint64_t i = 0; i < 30; i++)
-        CHECK(haunts_add(&h, i * 512, 512, 100,
-                         i % 3 == 0   ? NULL
-                         : i % 3 == 1 ? &ghost_a
-                                      : &ghost_b) == 0);
+        CHECK(add(&h, i * 512, 512, 100,
+                  i % 3 == 0   ? NULL
+                  : i % 3 == 1 ? &ghost_a
+                               : &ghost_b) == 0);
     haunts_lay(&h, &ghost_a);
     CHECK_EQ_U64(h.n, 20);
     for (uint64_t i = 0; i < 30; i++)
@@ -81,9 +103,9 @@ static void test_expiry(void)
     struct haunts h = {0};
     CHECK_EQ_U64(haunts_expire(&h, 5), 0);
     CHECK_EQ_U64(haunts_last_us(&h), 0);
-    CHECK(haunts_add(&h, 0, 512, 300, NULL) == 0);
-    CHECK(haunts_add(&h, 512, 512, 100, NULL) == 0);
-    CHECK(haunts_add(&h, 1024, 512, 200, &ghost_a) == 0);
+    CHECK(add(&h, 0, 512, 300, NULL) == 0);
+    CHECK(add(&h, 512, 512, 100, NULL) == 0);
+    CHECK(add(&h, 1024, 512, 200, &ghost_a) == 0);
     CHECK_EQ_U64(haunts_last_us(&h), 300);
     CHECK_EQ_U64(haunts_expire(&h, 99), 100);
     CHECK_EQ_U64(haunts_expire(&h, 100), 200);
@@ -94,6 +116,48 @@ static void test_expiry(void)
     CHECK_EQ_U64(haunts_last_us(&h), 300);
     CHECK_EQ_U64(haunts_expire(&h, 1000), 0);
     CHECK_EQ_U64(haunts_last_us(&h), 0);
+    haunts_release(&h);
+}
+
+/* While the gateway was frozen time told nothing. */
+static void test_renew(void)
+{
+    struct haunts h = {0};
+    haunts_renew(&h, 500);
+    CHECK_EQ_U64(haunts_last_us(&h), 0);
+    CHECK(add(&h, 0, 512, 100, NULL) == 0);
+    CHECK(add(&h, 512, 512, 200, &ghost_a) == 0);
+    haunts_renew(&h, 500);
+    CHECK_EQ_U64(haunts_expire(&h, 499), 500);
+    CHECK(haunts_block(&h, 0, 1024, true));
+    CHECK_EQ_U64(h.n, 2);
+    haunts_lay(&h, &ghost_a);
+    CHECK_EQ_U64(h.n, 1);
+    CHECK_EQ_U64(haunts_expire(&h, 500), 0);
+    CHECK_EQ_U64(h.n, 0);
+    haunts_release(&h);
+}
+
+static void test_replayed(void)
+{
+    struct haunts h = {0};
+    const struct haunt again = {
+        .start = 0, .end = 512, .until_us = 100, .ghost = &ghost_a, .replay = true};
+    CHECK(!haunts_replay(&h));
+    CHECK(add(&h, 0, 512, 200, &ghost_b) == 0);
+    CHECK(!haunts_replay(&h));
+    CHECK(haunts_add(&h, &again) == 0);
+    CHECK(haunts_replay(&h));
+    haunts_fail(&h, 0, 512);
+    haunts_renew(&h, 300);
+    CHECK(haunts_replay(&h));
+    haunts_lay(&h, &ghost_b);
+    CHECK(haunts_replay(&h));
+    haunts_lay(&h, &ghost_a);
+    CHECK(!haunts_replay(&h));
+    CHECK(haunts_add(&h, &again) == 0);
+    haunts_expire(&h, 100);
+    CHECK(!haunts_replay(&h));
     haunts_release(&h);
 }
 
@@ -129,27 +193,28 @@ static void model_ends(struct model *m, const void *ghost, uint64_t now_us)
         m->list[i].over |= (ghost && m->list[i].ghost == ghost) || m->list[i].until_us <= now_us;
 }
 
-/* One of a few places, so that the same range is noted more than once, but none in two ways. */
 static void note_one(struct haunts *h, struct model *m, struct rng *rng, uint64_t now_us,
                      const char *ghosts)
 {
     uint64_t which = rng_below(rng, GHOSTS + 1);
-    struct noted t = {.offset = rng_below(rng, 10) * 30,
-                      .length = 45,
+    struct noted t = {.offset = rng_below(rng, SPACE),
+                      .length = 1 + rng_below(rng, 45),
                       .until_us = now_us + 1 + rng_below(rng, 50),
                       .ghost = which ? ghosts + which - 1 : NULL};
     if (m->n == LIST_MAX)
         return;
     m->list[m->n++] = t;
-    CHECK(haunts_add(h, t.offset, t.length, t.until_us, t.ghost) == 0);
+    CHECK(add(h, t.offset, t.length, t.until_us, t.ghost) == 0);
 }
 
 static void fail_one(struct haunts *h, struct model *m, struct rng *rng)
 {
     const struct noted *one = &m->list[rng_below(rng, m->n)];
+    uint64_t end = one->offset + one->length;
     haunts_fail(h, one->offset, one->length);
     for (size_t i = 0; i < m->n; i++)
-        m->list[i].failed |= m->list[i].offset == one->offset && !m->list[i].over;
+        m->list[i].failed |= !m->list[i].over && m->list[i].offset < end &&
+                             one->offset < m->list[i].offset + m->list[i].length;
 }
 
 static uint64_t model_next(const struct model *m)
@@ -206,9 +271,12 @@ int main(void)
     test_begin("haunts");
     test_edges();
     test_reads_wait_for_failed_ones_only();
+    test_steps_of_a_failed_one();
     test_two_connections();
     test_ghosts();
     test_expiry();
+    test_renew();
+    test_replayed();
     test_model(1);
     test_model(2);
     return test_done();

@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -59,8 +60,8 @@ static void wait_until_told(int fd)
         die("a child did not begin");
 }
 
-/* A process that listens at PATH until it is killed. */
-static pid_t start_listener(const char *path)
+/* A process that listens at PATH until it is killed, with or without a child of its own. */
+static pid_t start_family(const char *path, bool child)
 {
     int told[2];
     if (pipe(told) < 0)
@@ -69,10 +70,12 @@ static pid_t start_listener(const char *path)
     if (pid < 0)
         die("fork");
     if (pid == 0) {
-        alarm(120);
         listen_at(path);
-        if (write(told[1], "", 1) != 1)
+        pid_t own = child ? fork() : -1;
+        alarm(120);
+        if (own && write(told[1], "", 1) != 1)
             _exit(1);
+        prctl(PR_SET_PDEATHSIG, own ? 0 : SIGKILL);
         for (;;)
             pause();
     }
@@ -80,6 +83,11 @@ static pid_t start_listener(const char *path)
     close(told[0]);
     close(told[1]);
     return pid;
+}
+
+static pid_t start_listener(const char *path)
+{
+    return start_family(path, false);
 }
 
 static void end_listener(pid_t pid)
@@ -229,6 +237,29 @@ static void test_forked_and_exited(const char *path)
     close(told[1]);
 }
 
+/* A server that left the connection to a child: its end is not the child's. */
+static void test_children(const char *path)
+{
+    struct peer p = {.pidfd = -1};
+    peer_check(&p);
+    CHECK(p.pidfd == -1);
+    pid_t alone = start_family(path, false);
+    note(&p, path);
+    peer_check(&p);
+    CHECK(p.pidfd >= 0);
+    peer_release(&p);
+    end_listener(alone);
+    p = (struct peer){.pidfd = -1};
+    pid_t parent = start_family(path, true);
+    note(&p, path);
+    CHECK(p.pidfd >= 0);
+    peer_check(&p);
+    CHECK(p.pidfd == -1);
+    note(&p, path);
+    CHECK(p.pidfd == -1);
+    end_listener(parent);
+}
+
 /* Who began after the socket was made cannot have made it: it has but inherited a number. */
 static void test_younger_than_its_socket(const char *path)
 {
@@ -313,6 +344,7 @@ int main(void)
     test_unknown_after_known(path);
     test_two_on_one_path(path);
     test_forked_and_exited(path);
+    test_children(path);
     test_younger_than_its_socket(path);
     test_init(path);
     unlink(path);

@@ -25,10 +25,10 @@ static int add(struct replay *l, uint16_t type, uint64_t offset, struct slice w)
     return replay_add(l, &n, w);
 }
 
-/* What the log counts beside its ring. */
+/* What the log counts beside its entries. */
 static size_t chunk_bytes(const struct replay *l)
 {
-    return l->bytes - l->cap * sizeof(*l->items);
+    return replay_bytes(l) - l->n * sizeof(*l->items);
 }
 
 static void test_order(void)
@@ -142,7 +142,7 @@ static void test_release(void)
     CHECK_EQ_U64(c->refs, 1);
     CHECK_EQ_U64(c->logged, 0);
     CHECK_EQ_U64(l.n, 0);
-    CHECK_EQ_U64(l.bytes, 0);
+    CHECK_EQ_U64(replay_bytes(&l), 0);
     /* A flush of before must not trim what is added now: no number is given twice. */
     CHECK_EQ_U64(replay_mark(&l), 100);
     CHECK(add(&l, NBD_CMD_WRITE, 3, wire(c, 0)) == 0);
@@ -153,6 +153,25 @@ static void test_release(void)
     replay_release(&l, &pool);
     chunk_put(&pool, c);
     chunk_pool_release(&pool);
+}
+
+/* A log is full by what it holds, not by what it held once: an empty one must never be. */
+static void test_burst(void)
+{
+    enum { BURST = 100000 };
+    struct chunk_pool pool = {0};
+    struct replay l = {0};
+    CHECK_EQ_U64(replay_bytes(&l), 0);
+    for (uint64_t i = 0; i < BURST; i++)
+        CHECK(add(&l, NBD_CMD_TRIM, i, (struct slice){0}) == 0);
+    CHECK(replay_bytes(&l) >= BURST * sizeof(struct nbd_request));
+    replay_trim(&l, &pool, BURST);
+    CHECK_EQ_U64(replay_bytes(&l), 0);
+    CHECK(l.cap < BURST / 10);
+    CHECK(add(&l, NBD_CMD_TRIM, 5, (struct slice){0}) == 0);
+    CHECK_EQ_U64(replay_at(&l, BURST)->nbd.offset, 5);
+    CHECK_EQ_U64(replay_mark(&l), BURST + 1);
+    replay_release(&l, &pool);
 }
 
 /* ---- against all that was ever added ---- */
@@ -233,6 +252,7 @@ int main(void)
     test_marks();
     test_shared_chunks_are_counted_once();
     test_release();
+    test_burst();
     test_model(1);
     test_model(2);
     return test_done();
