@@ -6,6 +6,7 @@
 #           check-san   the same, built with ASan, LSan and UBSan (clang)
 #           lint        static checks, zero warnings
 #           fuzz        every fuzz target for FUZZ_SECONDS each (clang)
+#           soak        random requests and failing gateways for SOAK_SECONDS, checked by a model
 #           bench       speed, as ratios against peers
 #           demo        a predicted, invisible migration on this machine
 #           install     into DESTDIR and PREFIX; uninstall takes it back
@@ -17,6 +18,7 @@
 #           PREFIX, DESTDIR     where install goes (/usr/local, empty)
 #           T="tests/x.bats …"  which bats files (all)
 #           FUZZ_SECONDS        a fuzz target's time (60)
+#           SOAK_SECONDS, SOAK  how long (600), and further options, as "--seed 7" (see --help)
 #
 # A command is a folder cmd/NAME with NAME.c and further *.c; it is found by itself.  So are unit
 # tests (tests/unit/*.c) and fuzz targets (tests/fuzz/*.c).  Libraries that only one command needs
@@ -26,6 +28,7 @@ VERSION := 0.1.0
 BUILD   ?= build
 PREFIX  ?= /usr/local
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
 CFLAGS  ?= -O2 -g
 WERROR  ?=
 T       ?= $(wildcard tests/*.bats)
@@ -95,6 +98,8 @@ $(foreach t,$(notdir $(unit_tests)),$(eval $(call program,unit/$(t),$(BUILD)/tes
 $(foreach t,$(notdir $(fuzzers)),$(eval $(call program,fuzz/$(t),$(BUILD)/tests/fuzz/$(t).o \
     $(call linked,tests/fuzz/$(t).c),$(call libs_of,$(call links_of,tests/fuzz/$(t).c)),\
     -fsanitize=fuzzer)))
+soak := $(BUILD)/soak/soak
+$(eval $(call program,soak/soak,$(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/soak/*.c)),$(libs)))
 
 # ---- testing ----
 
@@ -102,13 +107,13 @@ $(foreach t,$(notdir $(fuzzers)),$(eval $(call program,fuzz/$(t),$(BUILD)/tests/
 tree_env := BUILD=$(abspath $(BUILD)) GATESHIFT_SHARE=$(CURDIR)/share
 
 # Everything that can be compiled, run by nobody: for lint.
-programs: all $(unit_tests)
+programs: all $(unit_tests) $(soak)
 fuzzers: $(fuzzers)
 
 unit: $(unit_tests)
 	$(tree_env) tests/run --unit
 
-check: all $(unit_tests)
+check: all $(unit_tests) $(soak)
 	$(tree_env) tests/run $(T)
 
 # A finding ends a program with 99, which no test expects.
@@ -129,6 +134,9 @@ run-fuzz: $(fuzzers)
 	    echo "$$f: $(FUZZ_SECONDS) s"; \
 	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 $$f.corpus \
 	        $$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) || exit 1; done
+
+soak: all $(soak)
+	PATH="$(abspath $(BUILD))/bin:$$PATH" $(soak) --seconds $(SOAK_SECONDS) $(SOAK)
 
 lint:
 	BUILD=$(BUILD) tests/lint/run
@@ -172,6 +180,6 @@ dist:
 clean:
 	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-fuzz $(BUILD)-lint-*
 
-.PHONY: all programs fuzzers unit check check-san fuzz run-fuzz lint bench demo install uninstall dist clean FORCE
+.PHONY: all programs fuzzers unit check check-san fuzz run-fuzz soak lint bench demo install uninstall dist clean FORCE
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
