@@ -4,6 +4,7 @@
 # targets:  all         every command, into build/bin
 #           check       the tests: unit tests, then bats (knob T); ends in "N passed, N failed"
 #           check-san   the same, built with ASan, LSan and UBSan (clang)
+#           check-tsan  those of threads, built with TSan (clang)
 #           lint        static checks, zero warnings
 #           fuzz        every fuzz target for FUZZ_SECONDS each (clang)
 #           soak        random requests and failing gateways for SOAK_SECONDS, checked by a model
@@ -124,6 +125,13 @@ san     := CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,un
 check-san:
 	$(san_env) $(MAKE) BUILD=$(BUILD)-san $(san) check
 
+tsan := CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=thread"
+check-tsan:
+	TSAN_OPTIONS=exitcode=99:halt_on_error=1 $(MAKE) BUILD=$(BUILD)-tsan $(tsan) check-threads
+
+check-threads: all $(BUILD)/unit/loop
+	$(tree_env) tests/run tests/director-threads.bats
+
 fuzz:
 	$(MAKE) BUILD=$(BUILD)-fuzz CC=clang CFLAGS="-O1 -g -fsanitize=address,undefined,fuzzer-no-link \
 	    -fno-sanitize-recover=undefined" run-fuzz
@@ -178,8 +186,8 @@ dist:
 	git archive --prefix=gateshift-$(VERSION)/ -o $(tarball) HEAD || { rm -f $(tarball); exit 1; }
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-fuzz $(BUILD)-lint-*
+	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-fuzz $(BUILD)-lint-*
 
-.PHONY: all programs fuzzers unit check check-san fuzz run-fuzz soak lint bench demo install uninstall dist clean FORCE
+.PHONY: all programs fuzzers unit check check-san check-tsan check-threads fuzz run-fuzz soak lint bench demo install uninstall dist clean FORCE
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What every part of the director shares: the loop, the pools, the settings. */
+/*
+ * What every part of the director in one thread shares: the loop, the pools, the settings.  Each
+ * worker thread has one of its own (worker.h).
+ */
 #ifndef DIRECTOR_DIRECTOR_H
 #define DIRECTOR_DIRECTOR_H
 
@@ -10,7 +13,6 @@
 #include "common/base/intern.h"
 #include "common/base/loop.h"
 #include "common/base/opts.h"
-#include "ratelog.h"
 #include "request.h"
 #include "stats.h"
 
@@ -20,6 +22,7 @@ struct routewatch;
 struct accesslog_tap;
 struct storejobs;
 struct volume;
+struct workers;
 
 struct settings {
     struct opts_dirs dirs;
@@ -47,6 +50,8 @@ struct quarantine {
 
 struct director {
     struct settings set;
+    struct workers *workers; /* all of them */
+    unsigned worker;         /* which of them this is; 0: the main thread's */
     struct loop *loop;
     struct chunk_pool pool;
     struct requests requests;
@@ -57,9 +62,6 @@ struct director {
     struct storejobs *jobs;
     struct admission *admission;
     struct routewatch *watch; /* NULL: none */
-    size_t n_clients;         /* connections */
-    uint64_t refused_clients; /* beyond max_clients */
-    struct ratelog crowd;     /* of lines about those */
     struct volume *volumes;   /* a list */
     struct quarantine *quarantines;
     size_t n_quarantines, cap_quarantines;

@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "worker.h"
 
 /*
  * A TCP peer that answers nothing is given up after IDLE_S + PROBES * PROBE_S, two minutes: longer
@@ -36,12 +37,13 @@ void limits_open_files(const struct settings *set)
 
 bool limits_take(struct director *d)
 {
-    if (d->n_clients < d->set.max_clients)
+    struct workers *w = d->workers;
+    size_t n = atomic_load(&w->n_clients);
+    if (n < d->set.max_clients)
         return true;
-    d->refused_clients++;
-    if (ratelog_due(&d->crowd, clock_mono_us()))
-        err_warn("a client was turned away: %zu are connected (--max-clients)%s", d->n_clients,
-                 d->crowd.note);
+    w->refused_clients++;
+    if (ratelog_due(&w->crowd, clock_mono_us()))
+        err_warn("a client was turned away: %zu are connected (--max-clients)%s", n, w->crowd.note);
     return false;
 }
 

@@ -10,7 +10,7 @@
 /* As many open files as the system lets us; a warning if the clients' limit does not fit in. */
 void limits_open_files(const struct settings *set);
 
-/* May one more client connect?  If not, the log may have a line (one a second). */
+/* May one more client connect, to worker 0's D?  If not, the log may have a line (one a second). */
 bool limits_take(struct director *d);
 
 /* Options of a client's socket FD: no delay, and a peer that is gone is noticed (tcp(7)). */

@@ -2,44 +2,32 @@
 /*
  * route-director: the NBD proxy on the clients' path, which knows who owns each volume.
  *
- * A single-threaded event loop (epoll) terminates the fixed newstyle handshake towards clients,
- * looks the volume's owner up in the route store, negotiates with it and forwards requests and
+ * Event loops (epoll), each in a thread of its own with its own volumes, terminate the fixed newstyle handshake towards clients,
+ * look the volume's owner up in the route store, negotiate with it and forward requests and
  * replies; a second leg, driven over the control socket, moves a volume without the clients
  * noticing (gateshift-safety(7)).
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <signal.h>
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "accesslog.h"
-#include "admission.h"
 #include "ask.h"
-#include "client.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
 #include "common/base/opts.h"
-#include "common/nbd/uri.h"
-#include "control.h"
 #include "director.h"
+#include "doors.h"
 #include "leg.h"
 #include "limits.h"
-#include "quarantine.h"
-#include "routewatch.h"
 #include "service.h"
-#include "storejobs.h"
-#include "volume.h"
+#include "worker.h"
 
-/* REST_US: between two looks at who wants in, while there is no descriptor for anybody. */
-enum { LISTEN_MAX = 16, REST_US = 100000 };
+enum { LISTEN_MAX = 16 };
 
 struct opts {
     struct settings set;
@@ -48,6 +36,7 @@ struct opts {
     const char *volume;
     const char *listen[LISTEN_MAX];
     size_t n_listen;
+    unsigned threads;
 };
 
 /* A listening socket. */
@@ -72,6 +61,7 @@ enum {
     KEY_REPLAY,
     KEY_SILENCE,
     KEY_PROXIED,
+    KEY_THREADS,
     KEY_MAX_CLIENTS,
     KEY_LOG_SIZE,
     KEY_LOG_KEEP,
@@ -118,6 +108,7 @@ static const struct argp_option options[] = {
      "Requests wait so long for a gateway that went away, then fail (default 60s)", 0},
     {"stats", KEY_STATS, 0, 0, "Print the metrics of the director that runs, as records", 0},
     {"status", KEY_STATUS, 0, 0, "Print what the director that runs is doing, a line a volume", 0},
+    {"threads", KEY_THREADS, "N", 0, "Spread the volumes over N threads (default 1)", 0},
     {0},
 };
 
@@ -218,6 +209,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_STATUS:
         o->ask = "status";
         return 0;
+    case KEY_THREADS:
+        o->threads = (unsigned)opts_u64(st, "threads", arg, 1, WORKERS_MAX);
+        return 0;
     case ARGP_KEY_ARG:
         if (o->volume)
             argp_error(st, "too many arguments: '%s'", arg);
@@ -231,98 +225,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     }
 }
 
-/* ---- doors ---- */
-
-/* "uid:N" behind a unix socket, else the address. */
-static void name_client(int fd, char *name, size_t size)
-{
-    struct sockaddr_storage a = {0};
-    socklen_t len = sizeof(a);
-    struct ucred cred = {0};
-    socklen_t clen = sizeof(cred);
-    char text[INET6_ADDRSTRLEN] = "unknown";
-    getpeername(fd, (struct sockaddr *)&a, &len);
-    if (a.ss_family == AF_INET) {
-        inet_ntop(AF_INET, &((struct sockaddr_in *)&a)->sin_addr, text, sizeof(text));
-    } else if (a.ss_family == AF_INET6) {
-        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&a)->sin6_addr, text, sizeof(text));
-    } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &clen) == 0) {
-        snprintf(name, size, "uid:%u", (unsigned)cred.uid);
-        return;
-    }
-    snprintf(name, size, "%s", text);
-}
-
-/* Only root and the director's own user may steer it. */
-static bool may_control(int fd)
-{
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-           (cred.uid == 0 || cred.uid == geteuid());
-}
-
-static void rested(struct loop_timer *t)
-{
-    struct door *door = (struct door *)((char *)t - offsetof(struct door, rest));
-    loop_events(door->d->loop, &door->io, EPOLLIN);
-}
-
-/* Nobody can be let in now; who waits would wake the loop again and again. */
-static void rest(struct door *door)
-{
-    struct loop *loop = door->d->loop;
-    if (loop_timer_set(loop, &door->rest, loop_now_us(loop) + REST_US, rested) == 0)
-        loop_events(loop, &door->io, 0);
-}
-
-static void on_knock(struct loop_fd *io, uint32_t events)
-{
-    struct door *door = (struct door *)((char *)io - offsetof(struct door, io));
-    char name[64];
-    (void)events;
-    int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-            rest(door);
-        return; /* or the client went away */
-    }
-    if (!door->control && !limits_take(door->d)) {
-        close(fd);
-    } else if (!door->control) {
-        limits_socket(fd);
-        name_client(fd, name, sizeof(name));
-        client_new(door->d, fd, name);
-    } else if (may_control(fd)) {
-        control_new(door->d, fd);
-    } else {
-        err_warn("control connection of another user refused");
-        close(fd);
-    }
-}
-
-static void open_door(struct director *d, struct door *door, const char *spec, bool control)
-{
-    /* Clients may be anybody who reaches the socket; steering is the owner's. */
-    mode_t mask = control ? umask(0177) : 0;
-    int fd = nbd_listen(spec);
-    if (control)
-        umask(mask);
-    *door = (struct door){.d = d, .spec = spec, .control = control, .io.fd = -1};
-    int r = fd < 0 ? fd : loop_add(d->loop, &door->io, fd, EPOLLIN, on_knock);
-    if (r < 0)
-        err_die(r == -EINVAL ? EX_USAGE : EX_CANTCREAT, "cannot listen on '%s': %s", spec,
-                err_text(r));
-}
-
-/* A socket that the service manager opened, and will want again: its path stays. */
-static void adopt_door(struct director *d, struct door *door, const struct service_socket *s)
-{
-    *door = (struct door){.d = d, .spec = "passed", .control = s->control, .io.fd = -1};
-    int r = loop_add(d->loop, &door->io, s->fd, EPOLLIN, on_knock);
-    if (r < 0)
-        err_die(EX_OSERR, "cannot listen on passed descriptor %d: %s", s->fd, err_text(r));
-}
+/* ---- sockets ---- */
 
 /* Is the control socket among those that were passed?  Then its path is the one that counts. */
 static bool use_passed(struct opts *o, const struct service_socket *s, size_t n)
@@ -340,16 +243,6 @@ static bool use_passed(struct opts *o, const struct service_socket *s, size_t n)
     if (!o->n_listen && n == controls)
         err_die(EX_USAGE, "--listen is missing, and no socket for clients was passed");
     return controls > 0;
-}
-
-static void close_door(struct director *d, struct door *door)
-{
-    int fd = door->io.fd;
-    loop_timer_cancel(d->loop, &door->rest);
-    loop_del(d->loop, &door->io);
-    close(fd);
-    if (strncmp(door->spec, "unix:", 5) == 0)
-        unlink(door->spec + 5);
 }
 
 /* ---- signals ---- */
@@ -371,7 +264,7 @@ static void on_signal(struct loop_fd *io, uint32_t events)
         return;
     }
     if (s->d->log) {
-        accesslog_tap_flush(s->d->tap);
+        workers_flush_log(s->d->workers);
         accesslog_reopen(s->d->log);
     }
 }
@@ -393,70 +286,45 @@ static void watch_signals(struct director *d, struct signals *s)
 
 /* ---- main ---- */
 
-static void start(struct director *d, const struct opts *o)
+static void start(struct workers *w, const struct opts *o)
 {
-    d->set = o->set;
-    d->loop = loop_new();
-    if (!d->loop)
-        err_die(EX_OSERR, "cannot start: %s", err_text(errno));
-    int r = fsfile_mkdirs(d->set.dirs.state);
-    if (r == 0)
-        r = storejobs_new(d->loop, d->set.dirs.state, &d->jobs);
+    struct accesslog *log = NULL;
+    int r = fsfile_mkdirs(o->set.dirs.state);
     if (r < 0)
-        err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", d->set.dirs.state, err_text(r));
-    d->admission = admission_new(d->set.dirs.config);
-    if (!d->admission)
-        err_die(EX_OSERR, "%s", err_text(ENOMEM));
-    limits_open_files(&d->set);
-    r = routewatch_new(d, &d->watch);
-    if (r < 0)
-        err_warn("changes of the route store are seen by 'reload' only: %s", err_text(r));
-    if (o->log.path && ((r = accesslog_open(&o->log, &d->log)) < 0 ||
-                        (r = accesslog_tap_new(d->log, d->loop, &d->tap)) < 0))
+        err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", o->set.dirs.state, err_text(r));
+    if (o->log.path && (r = accesslog_open(&o->log, &log)) < 0)
         err_die(EX_CANTCREAT, "cannot open access log '%s': %s", o->log.path, accesslog_error(r));
+    r = workers_new(w, &o->set, o->threads, log);
+    if (r < 0)
+        err_die(EX_OSERR, "cannot start: %s", err_text(r));
+    limits_open_files(&o->set);
 }
 
-/* SETTLE_US: the longest that an orderly end waits for gateways; POLL_US: between two looks. */
-enum { SETTLE_US = 5000000, POLL_US = 5000 };
-
-struct settling {
-    struct loop_timer poll;
-    struct director *d;
-    uint64_t until_us;
-};
-
-static void settling(struct loop_timer *t)
-{
-    struct settling *s = (struct settling *)((char *)t - offsetof(struct settling, poll));
-    struct loop *loop = s->d->loop;
-    if (volumes_settled(s->d) || loop_now_us(loop) >= s->until_us)
-        loop_stop(loop);
-    else
-        loop_timer_set(loop, t, loop_now_us(loop) + POLL_US, settling);
-}
-
-/* Clients go, and what they were told that is written is made durable. */
-static void settle(struct director *d)
-{
-    struct settling s = {.d = d, .until_us = loop_now_us(d->loop) + SETTLE_US};
-    volumes_settle(d);
-    loop_timer_set(d->loop, &s.poll, loop_now_us(d->loop) + POLL_US, settling);
-    loop_run(d->loop);
-    loop_timer_cancel(d->loop, &s.poll);
-    if (!volumes_settled(d))
-        err_warn("ends with acknowledged writes that a gateway has not flushed");
-}
-
-static void stop(struct director *d)
+static void stop(struct workers *w)
 {
     /* Open moves are left as they are, as a killed director would leave them; the locks go with the
      * process. */
-    accesslog_tap_free(d->tap);
-    accesslog_close(d->log);
-    stats_release(&d->stats);
-    quarantine_release(d);
-    routewatch_free(d->watch);
-    admission_free(d->admission);
+    struct accesslog *log = workers_director(w, 0)->log;
+    workers_release(w);
+    accesslog_close(log);
+}
+
+static struct doors *open_doors(struct director *d, const struct opts *o,
+                                const struct service_socket *passed, size_t n_passed,
+                                bool control_passed)
+{
+    struct buf spec = {0};
+    struct doors *doors = doors_new(d);
+    if (!doors || buf_printf(&spec, "unix:%s", o->set.control_path) < 0)
+        err_die(EX_OSERR, "cannot start: %s", err_text(ENOMEM));
+    for (size_t i = 0; i < o->n_listen; i++)
+        doors_open(doors, o->listen[i], DOOR_CLIENTS);
+    for (size_t i = 0; i < n_passed; i++)
+        doors_adopt(doors, passed[i].fd, passed[i].control ? DOOR_CONTROL : DOOR_CLIENTS);
+    if (!control_passed)
+        doors_open(doors, spec.data, DOOR_CONTROL);
+    buf_release(&spec);
+    return doors;
 }
 
 int main(int argc, char **argv)
@@ -482,14 +350,13 @@ int main(int argc, char **argv)
                              .inflight_max = 1024,
                              .inflight_bytes = 64 << 20,
                              .gateway_conns = 4,
-                             .max_clients = 4096}};
-    struct director d = {0};
+                             .max_clients = 4096},
+                     .threads = 1};
+    struct workers workers;
     struct service_socket passed[LISTEN_MAX + 1];
-    struct door doors[LISTEN_MAX + 1 + LISTEN_MAX + 1];
     struct service service;
     struct signals signals;
-    size_t n_doors = 0;
-    struct buf control = {0}, spec = {0};
+    struct buf control = {0};
     opts_dirs_init(&o.set.dirs);
     opts_parse(&argp, argc, argv, &o);
     size_t n_passed = service_take_sockets(passed, LISTEN_MAX + 1);
@@ -505,28 +372,21 @@ int main(int argc, char **argv)
     }
     if (o.ask)
         exit(ask_director(o.set.control_path, o.ask, o.volume));
-    start(&d, &o);
-    watch_signals(&d, &signals);
-    for (size_t i = 0; i < o.n_listen; i++)
-        open_door(&d, &doors[n_doors++], o.listen[i], false);
-    for (size_t i = 0; i < n_passed; i++)
-        adopt_door(&d, &doors[n_doors++], &passed[i]);
-    if (!control_passed) {
-        buf_printf(&spec, "unix:%s", o.set.control_path);
-        open_door(&d, &doors[n_doors++], spec.data, true);
-    }
-    service_ready(&service, &d);
-    int r = loop_run(d.loop);
+    start(&workers, &o);
+    struct director *d = workers_director(&workers, 0);
+    watch_signals(d, &signals);
+    struct doors *doors = open_doors(d, &o, passed, n_passed, control_passed);
+    service_ready(&service, d);
+    int r = workers_run(&workers);
     service_stopping(&service);
-    for (size_t i = 0; i < n_doors; i++)
-        close_door(&d, &doors[i]);
+    doors_free(doors);
     if (r == 0)
-        settle(&d);
-    stop(&d);
+        workers_settle(&workers);
+    stop(&workers);
     buf_release(&control);
-    buf_release(&spec);
     /*
-     * Not by return: what open volumes and clients hold hangs on D, which a leak checker then sees.
+     * Not by return: what open volumes and clients hold hangs on WORKERS, which a leak checker then
+     * sees.
      */
     exit(r < 0 ? EX_OSERR : 0);
 }

@@ -14,6 +14,7 @@
 #include "common/base/error.h"
 #include "common/base/parse.h"
 #include "volume.h"
+#include "worker.h"
 
 /*
  * FIRST_FD: where the protocol has the sockets begin.  STATUS_US: how often the status line is
@@ -173,12 +174,9 @@ void service_init(struct service *s)
 static void tell(const struct service *s, const char *state, int flags)
 {
     char text[256];
-    unsigned volumes = 0;
-    for (const struct volume *v = s->d->volumes; v; v = v->next)
-        volumes += v->state == VOLUME_SERVING;
-    int n = snprintf(text, sizeof(text),
-                     "%sSTATUS=%zu clients connected, %llu turned away, %u volumes open\n", state,
-                     s->d->n_clients, (unsigned long long)s->d->refused_clients, volumes);
+    int n = snprintf(text, sizeof(text), "%sSTATUS=%zu clients connected, %llu turned away\n",
+                     state, atomic_load(&s->d->workers->n_clients),
+                     (unsigned long long)s->d->workers->refused_clients);
     if (n > 0 && (size_t)n < sizeof(text))
         (void)!send(s->fd, text, (size_t)n, MSG_NOSIGNAL | flags);
 }

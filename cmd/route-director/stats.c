@@ -147,15 +147,14 @@ static void put(struct report *p, const char *metric, uint64_t value)
     p->error = rec_format(p->w, p->out);
 }
 
-static void put_latency(struct report *p, const struct hist_window *latency)
+static void put_latency(struct report *p, const struct hist latency[STATS_OPS])
 {
     char metric[64];
     for (size_t i = 0; i < STATS_OPS; i++) {
-        struct hist h = {0};
-        hist_window_sum(&latency[ops[i].op], p->now_us, &h);
-        for (size_t k = 0; h.n && k < N_PERCENTS; k++) {
+        const struct hist *h = &latency[ops[i].op];
+        for (size_t k = 0; h->n && k < N_PERCENTS; k++) {
             snprintf(metric, sizeof(metric), "director_%s_us_p%u", ops[i].name, percents[k]);
-            put(p, metric, hist_percentile(&h, percents[k]));
+            put(p, metric, hist_percentile(h, percents[k]));
         }
     }
 }
@@ -189,27 +188,72 @@ static void put_counts(struct report *p, const struct counts *c)
 
 static void put_volume(struct report *p, const struct volume *v)
 {
+    struct hist latency[STATS_OPS] = {{0}};
     struct counts c = {0};
     p->gateway = v->route.gateway;
     p->volume = v->name;
-    put_latency(p, v->stats.latency);
+    for (size_t i = 0; i < STATS_OPS; i++)
+        hist_window_sum(&v->stats.latency[i], p->now_us, &latency[i]);
+    put_latency(p, latency);
     add_volume(&c, v);
     put_counts(p, &c);
 }
 
-/* What has been counted stays; what is going on is that of the volumes it owns now. */
-static void put_gateway(struct report *p, const struct director *d, const struct gateway_stats *g)
+/* ---- gateways, over all loops ---- */
+
+struct gateway_sum {
+    struct hist latency[STATS_OPS];
+    struct counts counts;
+};
+
+void stats_sum_release(struct stats_sum *sum)
 {
-    struct counts c = {0};
-    p->gateway = g->name;
-    p->volume = "";
+    free(sum->gateways);
+    intern_release(&sum->names);
+    *sum = (struct stats_sum){.n = 0};
+}
+
+/* NULL: out of memory. */
+static struct gateway_sum *sum_of(struct stats_sum *sum, const char *name)
+{
+    long id = intern_add(&sum->names, name);
+    if (id < 0)
+        return NULL;
+    if ((size_t)id == sum->n) {
+        if (vec_room(&sum->gateways, sum->n, &sum->cap, sizeof(*sum->gateways)) < 0)
+            return NULL;
+        sum->gateways[sum->n++] = (struct gateway_sum){.counts = {0}};
+    }
+    return (size_t)id < sum->n ? &sum->gateways[id] : NULL;
+}
+
+/* What has been counted stays; what is going on is that of the volumes it owns now. */
+static int add_gateway(struct stats_sum *sum, const struct director *d,
+                       const struct gateway_stats *g)
+{
+    struct gateway_sum *t = sum_of(sum, g->name);
+    if (!t)
+        return -ENOMEM;
+    uint64_t requests = t->counts.requests + g->requests;
+    uint64_t errors = t->counts.errors + g->errors;
     for (const struct volume *v = d->volumes; v; v = v->next)
-        if (v->state == VOLUME_SERVING && strcmp(v->route.gateway, p->gateway) == 0)
-            add_volume(&c, v);
-    c.requests = g->requests;
-    c.errors = g->errors;
-    put_latency(p, g->latency);
-    put_counts(p, &c);
+        if (v->state == VOLUME_SERVING && strcmp(v->route.gateway, g->name) == 0)
+            add_volume(&t->counts, v);
+    t->counts.requests = requests;
+    t->counts.errors = errors;
+    for (size_t i = 0; i < STATS_OPS; i++)
+        hist_window_sum(&g->latency[i], loop_now_us(d->loop), &t->latency[i]);
+    return 0;
+}
+
+static void put_sum(struct report *p, const struct stats_sum *sum)
+{
+    p->volume = "";
+    for (size_t i = 0; i < sum->n; i++) {
+        p->gateway = sum->names.names[i];
+        put_latency(p, sum->gateways[i].latency);
+        put_counts(p, &sum->gateways[i].counts);
+    }
 }
 
 static void put_director(struct report *p, const struct director *d)
@@ -219,7 +263,8 @@ static void put_director(struct report *p, const struct director *d)
     put(p, "director_log_dropped", accesslog_dropped(d->log));
 }
 
-int stats_records(struct director *d, const char *name, struct buf *out)
+int stats_records(struct director *d, const char *name, struct stats_sum *sum, bool last,
+                  struct buf *out)
 {
     struct report p = {
         .w = rec_writer_new(&out_schema, NULL),
@@ -240,10 +285,12 @@ int stats_records(struct director *d, const char *name, struct buf *out)
             p.error = -ENOMEM;
         any = true;
     }
-    for (size_t i = 0; !name && i < d->stats.n; i++)
-        put_gateway(&p, d, d->stats.gateways[i]);
-    if (!name)
+    for (size_t i = 0; !name && !p.error && i < d->stats.n; i++)
+        p.error = add_gateway(sum, d, d->stats.gateways[i]);
+    if (!name && last) {
+        put_sum(&p, sum);
         put_director(&p, d);
+    }
     rec_writer_free(p.w);
     if (p.error)
         return p.error;

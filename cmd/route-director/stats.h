@@ -3,6 +3,7 @@
 #ifndef DIRECTOR_STATS_H
 #define DIRECTOR_STATS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "common/base/buf.h"
@@ -46,10 +47,21 @@ void stats_add(struct stats *s, struct volume *v, const struct request *r, uint6
  */
 int stats_words(const struct volume *v, uint64_t now_us, struct buf *out);
 
+/* What several loops have counted of the same gateways; zero-initialise. */
+struct stats_sum {
+    struct intern names;
+    struct gateway_sum *gateways; /* by the name's number */
+    size_t n, cap;
+};
+
+void stats_sum_release(struct stats_sum *sum);
+
 /*
- * Appends the metric records of the volume NAME, or of all that are served and of the gateways
- * (NULL), header first, to OUT.  0, -ENOENT (NAME is not being served) or -ENOMEM.
+ * Appends the metric records of D's volume NAME, or of all that it serves (NULL), header first, to
+ * OUT.  Without a NAME what D has counted of gateways is added to SUM, and if D is the LAST of the
+ * loops SUM's records follow.  0, -ENOENT (NAME is not being served) or -ENOMEM.
  */
-int stats_records(struct director *d, const char *name, struct buf *out);
+int stats_records(struct director *d, const char *name, struct stats_sum *sum, bool last,
+                  struct buf *out);
 
 #endif

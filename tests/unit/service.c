@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What a service takes from its environment, and lines that come too often. */
 #include "cmd/route-director/service.h"
+#include "cmd/route-director/worker.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -79,7 +80,8 @@ static const char *told(int fd)
 
 static void test_notify(void)
 {
-    struct director d = {.loop = loop_new()};
+    struct workers w = {.n = 1};
+    struct director d = {.loop = loop_new(), .workers = &w};
     struct sockaddr_un a = {.sun_family = AF_UNIX};
     socklen_t len = sizeof(a);
     struct service s;
@@ -94,11 +96,11 @@ static void test_notify(void)
     service_init(&s);
     CHECK(s.fd >= 0 && !getenv("NOTIFY_SOCKET"));
     service_ready(&s, &d);
-    d.n_clients = 3;
-    d.refused_clients = 4;
-    CHECK_STR(told(fd), "READY=1\nSTATUS=0 clients connected, 0 turned away, 0 volumes open\n");
+    atomic_store(&w.n_clients, 3);
+    w.refused_clients = 4;
+    CHECK_STR(told(fd), "READY=1\nSTATUS=0 clients connected, 0 turned away\n");
     service_stopping(&s);
-    CHECK_STR(told(fd), "STOPPING=1\nSTATUS=3 clients connected, 4 turned away, 0 volumes open\n");
+    CHECK_STR(told(fd), "STOPPING=1\nSTATUS=3 clients connected, 4 turned away\n");
     CHECK(s.fd == -1);
     service_stopping(&s);
     CHECK_STR(told(fd), "");
