@@ -94,3 +94,75 @@ error()
 {
   echo "67446698$(be32 "$1")$COOKIE"
 }
+
+# ---- options and chunks ----
+
+# text WORDS: as hex.
+text()
+{
+  printf %s "$*" | od -An -tx1 -v | tr -d ' \n'
+}
+
+# option NUMBER [DATA]: as hex, as all here.
+option()
+{
+  echo "$OPTION$(be32 "$1")$(be32 $((${#2} / 2)))${2-}"
+}
+
+# about_export NUMBER NAME [INFORMATION...]: GO or INFO, asking for these kinds of information.
+about_export()
+{
+  local number=$1 name kind data
+  name=$(text "$2")
+  shift 2
+  data=$(be32 $((${#name} / 2)))$name$(printf %04x $#)
+  for kind; do
+    data+=$(printf %04x "$kind")
+  done
+  option "$number" "$data"
+}
+
+# contexts NUMBER NAME [QUERY...]: LIST_ or SET_META_CONTEXT.
+contexts()
+{
+  local number=$1 name query data
+  name=$(text "$2")
+  shift 2
+  data=$(be32 $((${#name} / 2)))$name$(be32 $#)
+  for query; do
+    query=$(text "$query")
+    data+=$(be32 $((${#query} / 2)))$query
+  done
+  option "$number" "$data"
+}
+
+# option_reply OPTION TYPE [DATA], and with TEXT as data: option_error OPTION ERROR TEXT.
+option_reply()
+{
+  echo "0003e889045565a9$(be32 "$1")$(be32 "$2")$(be32 $((${#3} / 2)))${3-}"
+}
+
+option_error()
+{
+  option_reply "$1" $((0x80000000 | $2)) "$(text "$3")"
+}
+
+# chunk FLAGS TYPE [PAYLOAD]: of a structured reply.
+chunk()
+{
+  echo "668e33ef$(printf '%04x%04x' "$1" "$2")$COOKIE$(be32 $((${#3} / 2)))${3-}"
+}
+
+# chunk_error ERRNO: a whole answer.
+chunk_error()
+{
+  chunk 1 32769 "$(be32 "$1")0000"
+}
+
+# conversation HEX...: what the director says behind its greeting until it closes the connection.
+conversation()
+{
+  local all
+  all=$(raw 1000000000 "$@")
+  echo "${all:36}"
+}
