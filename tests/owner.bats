@@ -266,6 +266,38 @@ proxy_kill()
   refuses EAGAIN begin v 1 gw-b
 }
 
+@test "S2: after a director was killed, newer writes wait where its own may still land" {
+  stall_setup --quarantine 3s
+  client_start
+  touch stall
+  ask aio_write -P 1 0 4k
+  wait_for 5 test -e stalled
+  kill_hard director
+  rm -f "$GATESHIFT_RUN"/{nbd,director}.sock
+  start_director --quarantine 3s
+  start late qemu-io -f raw -c 'write -P 2 0 4k' "$(director_uri v)"
+  run -0 qemu-io -f raw -c 'write -P 3 512k 4k' "$(director_uri v)" # elsewhere nothing waits
+  file_holds 3 512k 4k
+  file_lacks 2 0 4k
+  wait_for 10 file_holds 1 0 4k # the dead director's write lands …
+  wait "${PIDS[late]}"
+  file_holds 2 0 4k # … and is overwritten, not the other way round
+}
+
+@test "S2: a director that ended in order, or was killed with nothing in flight, delays nobody" {
+  setup_with start_gateway gw-a -- --quarantine 60s
+  qemu-io -f raw -c 'write -P 1 0 4k' "$(director_uri v)" >/dev/null
+  wait_for 5 unserved v
+  [[ ! -e $GATESHIFT_RUN/intents/v ]]
+  client_start
+  ask write -P 2 0 4k
+  kill_hard director
+  rm -f "$GATESHIFT_RUN"/{nbd,director}.sock
+  start_director --quarantine 60s
+  timeout 10 qemu-io -f raw -c 'write -P 3 0 4k' "$(director_uri v)"
+  file_holds 3 0 4k
+}
+
 # ---- S4: order, and what a flush covers ----
 
 @test "S4: FUA and what it overwrites are replayed in their order" {

@@ -21,10 +21,10 @@
 #include "common/base/hash.h"
 
 /*
- * Bytes of an extent.  Volumes that would have more than INTENTS_EXTENTS_MAX (over 256 GiB) have
+ * Bytes of an extent.  Volumes that would have more than INTENTS_EXTENTS_MAX (over 16 GiB) have
  * larger ones, doubled until they fit: the file stays below 1 MiB and a page.
  */
-enum { INTENTS_EXTENT = 1 << 20, INTENTS_EXTENTS_MAX = 1 << 18 };
+enum { INTENTS_EXTENT = 64 << 10, INTENTS_EXTENTS_MAX = 1 << 18 };
 
 struct intents; /* opaque */
 

@@ -9,6 +9,7 @@
 #include "accesslog.h"
 #include "client.h"
 #include "common/base/error.h"
+#include "intents.h"
 #include "move.h"
 #include "owner.h"
 
@@ -108,6 +109,10 @@ static void zero_step(struct volume *v, struct request *r)
 void io_transmit(struct volume *v, struct request *r)
 {
     r->conn[0] = NULL;
+    if (changes(r) && !r->intended) {
+        intents_begin(v->owner.intents, r->nbd.offset, r->nbd.length);
+        r->intended = true;
+    }
     r->stamp = v->owner.arrivals;
     if (r->nbd.type == NBD_CMD_FLUSH)
         owner_flush_leaves(v, r);
@@ -255,6 +260,10 @@ static void complete(struct volume *v, struct request *r)
 static void end_of_role(struct request *r, enum leg_role role, uint32_t error)
 {
     r->waiting &= (uint8_t)~role;
+    if (role == ROLE_OWNER && r->intended) {
+        intents_end(r->volume->owner.intents, r->nbd.offset, r->nbd.length);
+        r->intended = false;
+    }
     if (role == ROLE_OWNER || r->done)
         r->error = error;
     if (error)

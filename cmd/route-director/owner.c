@@ -2,6 +2,7 @@
 #include "owner.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/fsfile.h"
+#include "intents.h"
 #include "io.h"
 #include "peer.h"
 
@@ -267,6 +270,8 @@ static void watch_haunts(struct volume *v)
         loop_timer_cancel(v->d->loop, &o->exorcism);
     while (!next && o->ghosts)
         forget_ghost(o->ghosts);
+    if (!o->haunts.n && o->intents)
+        intents_lay(o->intents);
     if (o->place == OWNER_WAITED)
         start_replay(v);
     volume_unblock(v);
@@ -298,6 +303,7 @@ static void haunt(struct volume *v, struct leg *l)
                                 .replay = r->done && o->place == OWNER_REPLAYING};
         if (haunts_add(&o->haunts, &h) < 0)
             abort(); /* going on without the note could lose a write */
+        intents_haunt(o->intents, r->nbd.offset, r->nbd.length);
     }
     watch_haunts(v);
 }
@@ -667,6 +673,48 @@ void owner_came_back(struct volume *v)
     haunts_renew(&o->haunts, now_us(v) + v->d->set.quarantine_us);
     watch_haunts(v);
     check(v);
+}
+
+/* ---- after a director that was killed ---- */
+
+static void left_behind(void *arg, uint64_t offset, uint64_t length)
+{
+    struct volume *v = arg;
+    const struct haunt h = {
+        .start = offset, .end = offset + length, .until_us = now_us(v) + v->d->set.quarantine_us};
+    if (haunts_add(&v->owner.haunts, &h) < 0)
+        abort(); /* going on without the note could lose a write */
+}
+
+/* In the folder of the sockets, which is memory; where there is none beside the volume's lock. */
+static int intents_path(const struct volume *v, char path[PATH_MAX])
+{
+    const struct opts_dirs *dirs = &v->d->set.dirs;
+    int n = snprintf(path, PATH_MAX, "%s/intents", dirs->run);
+    if (n > 0 && n < PATH_MAX && fsfile_mkdirs(path) == 0 && access(path, W_OK) == 0)
+        n = snprintf(path, PATH_MAX, "%s/intents/%s", dirs->run, v->name);
+    else
+        n = snprintf(path, PATH_MAX, "%s/serving/.%s.intents", dirs->state, v->name);
+    return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+int owner_open_intents(struct volume *v)
+{
+    char path[PATH_MAX];
+    struct intents_setup s = {.path = path,
+                              .size = v->route.size_bytes,
+                              .unclean = v->unclean,
+                              .quarantine_us = UINT64_MAX,
+                              .left = left_behind,
+                              .arg = v};
+    int r = intents_path(v, path);
+    if (r == 0)
+        r = intents_host(&s.host);
+    if (r == 0)
+        r = intents_open(&s, &v->owner.intents);
+    if (r == 0)
+        watch_haunts(v);
+    return r;
 }
 
 /* ---- life ---- */

@@ -24,6 +24,12 @@ void owner_came_back(struct volume *v);
 /* The volume is opened, or has changed hands: L is the owner's leg, and nothing is owed to it. */
 void owner_take(struct volume *v, struct leg *l);
 
+/*
+ * Opens the volume's intents, once its size is known: where a director that was killed had changes
+ * in flight is haunted (S2).  0 or -errno.
+ */
+int owner_open_intents(struct volume *v);
+
 /* The volume ends: all is let go, and the leg closed. */
 void owner_release(struct volume *v);
 

@@ -10,6 +10,7 @@
 #include "client.h"
 #include "common/base/error.h"
 #include "common/fleet/fleet.h"
+#include "intents.h"
 #include "io.h"
 #include "move.h"
 #include "owner.h"
@@ -62,6 +63,8 @@ static bool is_wanted(struct volume *v)
 static void let_go(struct volume *v)
 {
     bool served = v->state == VOLUME_SERVING && v->owner.place != OWNER_DISTRUSTED;
+    intents_close(v->owner.intents);
+    v->owner.intents = NULL;
     if (v->lock_fd < 0)
         return;
     if (served || !v->unclean)
@@ -78,9 +81,9 @@ static void close_volume(struct loop_task *t)
         return;
     loop_timer_cancel(v->d->loop, &v->close_late);
     unlink_volume(v);
+    volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
     let_go(v);
     owner_release(v);
-    volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
     loop_task_cancel(v->d->loop, &v->close_task);
     ranges_release(&v->ranges);
     free(v);
@@ -154,6 +157,13 @@ static struct nbd_export offer(const struct volume *v)
 
 static void serve(struct volume *v)
 {
+    int r = owner_open_intents(v);
+    if (r < 0) {
+        char why[128];
+        snprintf(why, sizeof(why), "cannot note where writes are in flight: %s", err_text(r));
+        fail(v, why);
+        return;
+    }
     v->offered = offer(v);
     v->state = VOLUME_SERVING;
     tell_waiters(v);
@@ -434,6 +444,8 @@ void volume_drop(struct volume *v, const char *why)
     volume_fail_held(v, NBD_ESHUTDOWN);
     volume_fail_blocked(v, NBD_ESHUTDOWN);
     volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
+    intents_close(v->owner.intents);
+    v->owner.intents = NULL;
     close(v->lock_fd);
     v->lock_fd = -1;
     volume_unuse(v);

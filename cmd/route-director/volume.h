@@ -65,6 +65,7 @@ struct owner {
     bool flushing;           /* a flush of the director's own is under way */
     struct request *flushes; /* all that are, in the order in which they were sent */
     unsigned silences;       /* how often in a row it was given up for its silence */
+    struct intents *intents; /* where changes are in flight, for who comes after a kill */
     struct haunts haunts;    /* where writes of ended connections may land */
     struct ghost *ghosts;    /* who may still do that */
     struct loop_timer exorcism;

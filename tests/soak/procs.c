@@ -309,12 +309,14 @@ static void set_route(struct world *w, const struct volume *v)
 static void setup_director(struct world *w)
 {
     struct proc *p = &w->director;
-    char listen[128], retry[32];
+    char listen[128], retry[32], quarantine[32];
     snprintf(p->name, sizeof(p->name), "director");
     snprintf(p->socket, sizeof(p->socket), "%s/nbd.sock", w->dir);
     snprintf(listen, sizeof(listen), "unix:%s", p->socket);
     snprintf(retry, sizeof(retry), "%g", w->set.retry_for_s);
-    const char *const argv[] = {"route-director", "--listen", listen, "--retry-for", retry};
+    snprintf(quarantine, sizeof(quarantine), "%gs", w->set.ghost_s);
+    const char *const argv[] = {"route-director", "--listen", listen, "--retry-for", retry,
+                                "--quarantine",   quarantine};
     size_t n = 0, room = sizeof(p->argv) / sizeof(*p->argv) - 1;
     for (; n < sizeof(argv) / sizeof(*argv); n++)
         p->argv[n] = strdup(argv[n]);
