@@ -545,3 +545,40 @@ memory_gateway()
   timeout 60 nbdcopy --connections=1 in "$(director_uri v)"
   cmp in gw-a/v
 }
+
+@test "owner: a gateway that is named is looked up; a name that is not found is said so" {
+  local port tries
+  make_volume gw-a v 1M
+  for ((tries = 0; tries < 20; tries++)); do
+    port=$((20000 + RANDOM))
+    start gw-a nbdkit -f -i 127.0.0.1 -p "$port" file dir="$GS/gw-a"
+    if wait_for 3 nbdinfo --size "nbd://127.0.0.1:$port/v"; then break; fi
+  done
+  printf 'gateway,uri,site,capacity_bytes,iops_limit,state,hook\n%s\n%s\n' \
+    "gw-a,nbd://localhost:$port,,,,active," "gw-b,nbd://no-such-host.invalid:10809,,,,active," \
+    >"$GATESHIFT_CONFIG/gateways.csv"
+  route-set v gw-a --size 1M >/dev/null
+  route-set w gw-b --size 1M >/dev/null
+  start_director --connect-timeout 2s
+  start other nbdinfo --size "$(director_uri w)"
+  run -0 nbdinfo --size "$(director_uri v)"
+  [[ $output == 1048576 ]]
+  wait_for 10 grep -q "volume 'w': gw-b: .*no-such-host.invalid" director.log
+}
+
+@test "owner: status tells where the gateway is, and what it may lose" {
+  setup_with cached_gateway gw-a
+  client_start
+  ask write -P 1 0 4k
+  status_is gateway here
+  status_is away_ms 0
+  status_is durable by-flush
+  (($(status_of unflushed) > 4096))
+  stop_gateway gw-a
+  wait_for 5 eval '(($(status_of away_ms) > 100))'
+  [[ $(status_of gateway) == away || $(status_of gateway) == connecting ]]
+  cached_gateway gw-a
+  wait_for 5 status_is gateway here
+  wait_for 5 status_is unflushed 0
+  (($(status_of replayed) >= 1))
+}

@@ -12,6 +12,7 @@
 #include "common/base/error.h"
 #include "common/base/parse.h"
 #include "move.h"
+#include "owner.h"
 #include "quarantine.h"
 #include "reread.h"
 #include "stats.h"
@@ -171,7 +172,8 @@ static void status_line(struct control *c, const struct volume *v)
         "volume=%s owner=%s epoch=%llu phase=%s target=%s size=%llu block=%d blocks=%llu "
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
-        "replayed=%llu reconnects=%llu expired=%llu%s",
+        "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
+        "durable=%s%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch,
         m ? move_phase_name(m) : "steady", target, (unsigned long long)v->route.size_bytes,
         BLOCK_SIZE, (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -180,7 +182,10 @@ static void status_line(struct control *c, const struct volume *v)
         v->held.n, (unsigned long long)v->requests, (unsigned long long)v->errors,
         (unsigned long long)v->pause_us, (unsigned long long)accesslog_dropped(c->d->log),
         (unsigned long long)v->replayed, (unsigned long long)v->reconnects,
-        (unsigned long long)v->expired, latency.data ? latency.data : "");
+        (unsigned long long)v->expired, owner_place_name(v),
+        (unsigned long long)(owner_away_us(v) / 1000), replay_bytes(&v->owner.log),
+        v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush",
+        latency.data ? latency.data : "");
     buf_release(&latency);
 }
 

@@ -509,6 +509,38 @@ static void open_further(struct leg *l)
 
 /* ---- the leg ---- */
 
+static void found(void *arg, int err, const struct nbd_addr *addr)
+{
+    struct leg *l = arg;
+    l->lookup = NULL;
+    loop_timer_cancel(l->d->loop, &l->patience);
+    if (l->lost)
+        return;
+    l->addr = *addr;
+    if (err == 0)
+        err = conn_open(l);
+    if (err < 0)
+        lose(l, err, "%s: cannot connect to '%s': %s", l->gateway, addr->host, err_text(err));
+}
+
+static void lookup_late(struct loop_timer *t)
+{
+    struct leg *l = (struct leg *)((char *)t - offsetof(struct leg, patience));
+    lose(l, -ETIMEDOUT, "%s: the address of '%s' is not found in time", l->gateway, l->addr.host);
+}
+
+/* Connects, once it is known where to. */
+static int start(struct leg *l)
+{
+    if (!nbd_addr_is_name(&l->addr))
+        return conn_open(l);
+    l->lookup = lookup_start(l->d->loop, &l->addr, found, l);
+    if (!l->lookup)
+        return -errno;
+    return loop_timer_set(l->d->loop, &l->patience, loop_now_us(l->d->loop) + l->d->set.connect_us,
+                          lookup_late);
+}
+
 struct leg *leg_open(struct director *d, const char *gateway, const char *uri, const char *volume,
                      const struct leg_ops *ops, void *owner)
 {
@@ -524,7 +556,7 @@ struct leg *leg_open(struct director *d, const char *gateway, const char *uri, c
     snprintf(l->volume, sizeof(l->volume), "%s", volume);
     int r = nbd_addr_parse(uri, &l->addr);
     if (r == 0)
-        r = conn_open(l);
+        r = start(l);
     if (r < 0)
         lose(l, r, "%s: cannot connect to '%s': %s", gateway, uri, err_text(r));
     return l;
@@ -545,6 +577,10 @@ void leg_free(struct leg *l)
     l->lost = true;
     loop_task_cancel(l->d->loop, &l->tell);
     loop_timer_cancel(l->d->loop, &l->silence);
+    loop_timer_cancel(l->d->loop, &l->patience);
+    if (l->lookup)
+        lookup_forget(l->lookup);
+    l->lookup = NULL;
     peer_release(&l->peer);
     for (unsigned i = 0; i < l->n_conns; i++) {
         loop_timer_cancel(l->d->loop, &l->conns[i]->deadline);

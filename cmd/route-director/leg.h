@@ -16,6 +16,7 @@
 #include "common/nbd/handshake.h"
 #include "common/nbd/uri.h"
 #include "director.h"
+#include "lookup.h"
 #include "peer.h"
 #include "stream.h"
 
@@ -61,8 +62,10 @@ struct leg {
     bool ready, lost;
     bool silent; /* lost for its silence */
     uint64_t silence_us;
-    struct peer peer;          /* who listens, on a unix socket */
-    struct loop_timer silence; /* set while anything is pending */
+    struct lookup *lookup;      /* of its name, under way */
+    struct loop_timer patience; /* with that */
+    struct peer peer;           /* who listens, on a unix socket */
+    struct loop_timer silence;  /* set while anything is pending */
     int err;
     char error[512];
     struct loop_task tell; /* calls ops->lost outside of whatever noticed it */

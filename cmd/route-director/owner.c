@@ -717,6 +717,28 @@ int owner_open_intents(struct volume *v)
     return r;
 }
 
+/* ---- for status ---- */
+
+const char *owner_place_name(const struct volume *v)
+{
+    static const char *const names[] = {
+        [OWNER_HERE] = "here",
+        [OWNER_AWAY] = "away",
+        [OWNER_CONNECTING] = "connecting",
+        [OWNER_CHECKING] = "checking",
+        [OWNER_WAITED] = "waiting",
+        [OWNER_REPLAYING] = "replaying",
+        [OWNER_FLUSHING] = "flushing",
+        [OWNER_DISTRUSTED] = "distrusted",
+    };
+    return names[v->owner.place];
+}
+
+uint64_t owner_away_us(const struct volume *v)
+{
+    return v->owner.place == OWNER_HERE ? 0 : now_us(v) - v->owner.since_us;
+}
+
 /* ---- life ---- */
 
 void owner_take(struct volume *v, struct leg *l)

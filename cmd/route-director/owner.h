@@ -30,6 +30,12 @@ void owner_take(struct volume *v, struct leg *l);
  */
 int owner_open_intents(struct volume *v);
 
+/* "here", "away", "connecting", "checking", "waiting", "replaying", "flushing", "distrusted". */
+const char *owner_place_name(const struct volume *v);
+
+/* For how long it has been away; 0: it is here. */
+uint64_t owner_away_us(const struct volume *v);
+
 /* The volume ends: all is let go, and the leg closed. */
 void owner_release(struct volume *v);
 

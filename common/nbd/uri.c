@@ -136,8 +136,6 @@ int nbd_addr_parse(const char *uri, struct nbd_addr *a)
     return r;
 }
 
-/* ---- printing ---- */
-
 /* ---- sockets ---- */
 
 enum { SOCKET_FLAGS = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK };
@@ -168,6 +166,29 @@ static int resolve(const char *host, const char *port, int flags, struct addrinf
     struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | flags};
     int code = getaddrinfo(host, port, &hints, out);
+    return code ? gai_errno(code) : 0;
+}
+
+bool nbd_addr_is_name(const struct nbd_addr *a)
+{
+    struct addrinfo *list;
+    if (!a->host[0])
+        return false;
+    if (resolve(a->host, a->port, AI_NUMERICHOST, &list) < 0)
+        return true;
+    freeaddrinfo(list);
+    return false;
+}
+
+int nbd_addr_resolve(struct nbd_addr *a)
+{
+    struct addrinfo *list;
+    int r = resolve(a->host, a->port, 0, &list);
+    if (r < 0)
+        return r;
+    int code = getnameinfo(list->ai_addr, list->ai_addrlen, a->host, sizeof(a->host), NULL, 0,
+                           NI_NUMERICHOST);
+    freeaddrinfo(list);
     return code ? gai_errno(code) : 0;
 }
 

@@ -3,6 +3,8 @@
 #ifndef GS_NBD_URI_H
 #define GS_NBD_URI_H
 
+#include <stdbool.h>
+
 /* Where to connect.  Zero-initialised it is nothing. */
 struct nbd_addr {
     char host[256]; /* empty for a unix socket */
@@ -16,10 +18,16 @@ struct nbd_addr {
  */
 int nbd_addr_parse(const char *uri, struct nbd_addr *a);
 
+/* Does A name a host, so that nbd_addr_resolve() is due before it can be connected to at once? */
+bool nbd_addr_is_name(const struct nbd_addr *a);
+
+/* Replaces the host's name by its first address; may block for long.  0 or -errno. */
+int nbd_addr_resolve(struct nbd_addr *a);
+
 /*
  * Starts a non-blocking, close-on-exec stream connection.  Returns the descriptor (connected, or
  * connecting: wait for writability and read SO_ERROR), or -errno.  Host names other than addresses
- * are resolved here and may block: configuration should hold addresses.
+ * are resolved here and may block.
  */
 int nbd_addr_connect(const struct nbd_addr *a);
 
