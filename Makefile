@@ -4,8 +4,10 @@
 # targets:  all         every command, into build/bin
 #           check       the tests: unit tests, then bats (knob T); ends in "N passed, N failed"
 #           check-san   the same, built with ASan, LSan and UBSan (clang)
+#           check-tsan  those of threads, built with TSan (clang)
 #           lint        static checks, zero warnings
 #           fuzz        every fuzz target for FUZZ_SECONDS each (clang)
+#           soak        random requests and failing gateways for SOAK_SECONDS, checked by a model
 #           bench       speed, as ratios against peers
 #           demo        a predicted, invisible migration on this machine
 #           install     into DESTDIR and PREFIX; uninstall takes it back
@@ -17,6 +19,7 @@
 #           PREFIX, DESTDIR     where install goes (/usr/local, empty)
 #           T="tests/x.bats …"  which bats files (all)
 #           FUZZ_SECONDS        a fuzz target's time (60)
+#           SOAK_SECONDS, SOAK  how long (600), and further options, as "--seed 7" (see --help)
 #
 # A command is a folder cmd/NAME with NAME.c and further *.c; it is found by itself.  So are unit
 # tests (tests/unit/*.c) and fuzz targets (tests/fuzz/*.c).  Libraries that only one command needs
@@ -26,6 +29,7 @@ VERSION := 0.1.0
 BUILD   ?= build
 PREFIX  ?= /usr/local
 FUZZ_SECONDS ?= 60
+SOAK_SECONDS ?= 600
 CFLAGS  ?= -O2 -g
 WERROR  ?=
 T       ?= $(wildcard tests/*.bats)
@@ -95,6 +99,8 @@ $(foreach t,$(notdir $(unit_tests)),$(eval $(call program,unit/$(t),$(BUILD)/tes
 $(foreach t,$(notdir $(fuzzers)),$(eval $(call program,fuzz/$(t),$(BUILD)/tests/fuzz/$(t).o \
     $(call linked,tests/fuzz/$(t).c),$(call libs_of,$(call links_of,tests/fuzz/$(t).c)),\
     -fsanitize=fuzzer)))
+soak := $(BUILD)/soak/soak
+$(eval $(call program,soak/soak,$(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/soak/*.c)),$(libs)))
 
 # ---- testing ----
 
@@ -102,13 +108,13 @@ $(foreach t,$(notdir $(fuzzers)),$(eval $(call program,fuzz/$(t),$(BUILD)/tests/
 tree_env := BUILD=$(abspath $(BUILD)) GATESHIFT_SHARE=$(CURDIR)/share
 
 # Everything that can be compiled, run by nobody: for lint.
-programs: all $(unit_tests)
+programs: all $(unit_tests) $(soak)
 fuzzers: $(fuzzers)
 
 unit: $(unit_tests)
 	$(tree_env) tests/run --unit
 
-check: all $(unit_tests)
+check: all $(unit_tests) $(soak)
 	$(tree_env) tests/run $(T)
 
 # A finding ends a program with 99, which no test expects.
@@ -118,6 +124,13 @@ san     := CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,un
            -fno-sanitize-recover=undefined"
 check-san:
 	$(san_env) $(MAKE) BUILD=$(BUILD)-san $(san) check
+
+tsan := CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=thread"
+check-tsan:
+	TSAN_OPTIONS=exitcode=99:halt_on_error=1 $(MAKE) BUILD=$(BUILD)-tsan $(tsan) check-threads
+
+check-threads: all $(BUILD)/unit/loop
+	$(tree_env) tests/run tests/director-threads.bats
 
 fuzz:
 	$(MAKE) BUILD=$(BUILD)-fuzz CC=clang CFLAGS="-O1 -g -fsanitize=address,undefined,fuzzer-no-link \
@@ -129,6 +142,9 @@ run-fuzz: $(fuzzers)
 	    echo "$$f: $(FUZZ_SECONDS) s"; \
 	    $$f -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 $$f.corpus \
 	        $$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) || exit 1; done
+
+soak: all $(soak)
+	PATH="$(abspath $(BUILD))/bin:$$PATH" $(soak) --seconds $(SOAK_SECONDS) $(SOAK)
 
 lint:
 	BUILD=$(BUILD) tests/lint/run
@@ -170,8 +186,8 @@ dist:
 	git archive --prefix=gateshift-$(VERSION)/ -o $(tarball) HEAD || { rm -f $(tarball); exit 1; }
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-fuzz $(BUILD)-lint-*
+	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-fuzz $(BUILD)-lint-*
 
-.PHONY: all programs fuzzers unit check check-san fuzz run-fuzz lint bench demo install uninstall dist clean FORCE
+.PHONY: all programs fuzzers unit check check-san check-tsan check-threads fuzz run-fuzz soak lint bench demo install uninstall dist clean FORCE
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -16,6 +16,7 @@ export GATESHIFT_HOOKS=$SRC/share/hooks
 export PATH=$BUILD/bin:$PATH
 # Reports of sanitizers must be told from the statuses that a command ends with.
 export ASAN_OPTIONS=${ASAN_OPTIONS:-exitcode=99} UBSAN_OPTIONS=${UBSAN_OPTIONS:-exitcode=99}
+export TSAN_OPTIONS=${TSAN_OPTIONS:-exitcode=99}
 
 # Process ids by name ("director" or a gateway's) of what runs now; the gateways started so far.
 declare -gA PIDS=()
@@ -148,11 +149,14 @@ accepts()
   socat -u OPEN:/dev/null "UNIX-CONNECT:$1"
 }
 
-# start_director [ARGUMENT...]: waits until its NBD and its control socket answer.
+# start_director [ARGUMENT...]: waits until its NBD and its control socket answer.  Words in
+# $DIRECTOR_ARGS come before the arguments: with "--threads 3" all tests can be run so.
 start_director()
 {
+  local words
+  read -ra words <<<"${DIRECTOR_ARGS-}"
   start director route-director --listen "unix:$GATESHIFT_RUN/nbd.sock" \
-    --control "$GATESHIFT_RUN/director.sock" "$@"
+    --control "$GATESHIFT_RUN/director.sock" "${words[@]}" "$@"
   wait_for 10 accepts "$GATESHIFT_RUN/nbd.sock"
   wait_for 10 control help
 }

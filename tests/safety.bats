@@ -516,7 +516,7 @@ target_setup()
 
 @test "S9: a target without multi-conn is refused by begin" {
   target_setup --filter=multi-conn multi-conn-mode=disable
-  begin_refused "lacks a command or flag that clients were offered"
+  begin_refused "does not advertise multi-conn"
 }
 
 @test "S9: a source without multi-conn is refused by begin" {
@@ -530,9 +530,23 @@ target_setup()
   begin_refused "does not advertise multi-conn"
 }
 
-@test "S22: a target without what clients were offered is refused by begin" {
+@test "S22: what clients were offered holds on a target that lacks it" {
   target_setup --filter=nozero
-  begin_refused "lacks a command or flag that clients were offered"
+  head -c 1M /dev/urandom >gw-a/v
+  mkfifo client.in
+  exec 4<>client.in
+  start client bash -c "exec qemu-io -f raw '$(director_uri v)' <client.in" 4>&-
+  echo 'write -z 0 64k' >&4
+  wait_for 10 grep -q 'wrote 65536' client.log
+  converge
+  drive hold v 5000
+  drive flush v
+  drive switch v 1
+  echo 'write -z 128k 256k' >&4
+  wait_for 10 grep -q 'wrote 262144' client.log
+  holds gw-b 0 0 64k
+  holds gw-b 0 128k 256k
+  run -1 grep failed client.log
 }
 
 @test "S22: a target with a larger minimum block size is refused by begin" {
@@ -551,7 +565,7 @@ target_setup()
   write_gateways
   route-set v gw-a --size 1M >/dev/null
   start_director
-  begin_refused "lacks a command or flag that clients were offered"
+  begin_refused "cannot flush"
 }
 
 @test "S23: a target that hangs in the handshake is given up" {
@@ -623,8 +637,11 @@ target_setup()
   stop_gateway gw-a
   wait_for 5 grep -q "gw-a: the gateway closed the connection" director.log
   run ! drive claim v copy 1
-  run -1 nbdinfo "$(director_uri v)"
+  start client qemu-io -f raw -c 'write -P 7 0 4k' "$(director_uri v)"
+  wait_for 5 status_is inflight 1
   start_gateway gw-a
+  wait "${PIDS[client]}"
+  holds gw-a 7 0 4k
   nbdinfo --size "$(director_uri v)"
   wait_for 5 owner_is gw-a 1 steady
 }

@@ -161,9 +161,10 @@ static int journal_path(const char *state, const char *id, struct buf *path)
 /* Opens and locks PATH. */
 static int open_locked(const char *path, bool create)
 {
-    int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC | (create ? O_CREAT : 0), 0644);
+    const int flags = O_RDWR | O_APPEND | O_CLOEXEC;
+    int fd = create ? fsfile_open(path, flags) : open(path, flags);
     if (fd < 0)
-        return -errno;
+        return create ? fd : -errno;
     int r = 0;
     if (flock(fd, LOCK_EX | LOCK_NB) < 0)
         r = errno == EWOULDBLOCK ? -EAGAIN : -errno;
@@ -430,9 +431,9 @@ static int put_in_history(const char *state, const struct event *e, bool once)
 {
     struct buf path = {0};
     int r = buf_printf(&path, "%s/history.csv", state);
-    int fd = r < 0 ? -1 : open(path.data, O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    int fd = r < 0 ? -1 : fsfile_open(path.data, O_RDWR | O_APPEND);
     if (r == 0 && fd < 0)
-        r = -errno;
+        r = fd;
     if (r == 0)
         r = append_locked(path.data, fd, e, once);
     if (fd >= 0)

@@ -2,33 +2,35 @@
 #include "accesslog.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/base/fsfile.h"
+#include "common/base/rng.h"
 #include "common/record/schema.h"
+#include "logwriter.h"
 #include "volume.h"
 
 enum {
-    WRITE_AT = 64 << 10,     /* write when so much has gathered … */
-    WRITE_EVERY_US = 500000, /* … or after this time */
-    KEEP_MAX = 4 << 20,      /* what a slow reader may leave before records are dropped */
+    FLUSH_EVERY_US = 500000, /* a record waits so long in its tap, at most */
     RECORD_MAX = 3 * NAME_LEN_MAX + 256,
 };
 
 struct accesslog {
-    struct director *d;
-    const char *path;
-    int fd;
-    struct buf buf;
-    uint64_t dropped;
-    uint64_t epoch_us; /* Unix time of the monotonic clock's zero */
+    struct logwriter *writer;
+    uint64_t sample;
+    char count[24];        /* what ends a line of a sample */
+    struct buf headers[2]; /* of this log, and of one with or without counts */
+};
+
+struct accesslog_tap {
+    struct accesslog *log;
+    struct loop *loop;
+    struct logpiece *piece; /* NULL: none yet */
     struct loop_timer timer;
+    struct rng rng;
+    uint64_t epoch_us; /* Unix time of the monotonic clock's zero */
 };
 
 /* ---- formatting ---- */
@@ -40,16 +42,33 @@ static char *put_text(char *p, const char *s)
     return p + n;
 }
 
+/* V as two digits. */
+static char *put_pair(char *p, unsigned v)
+{
+    static const char pairs[] = "0001020304050607080910111213141516171819"
+                                "2021222324252627282930313233343536373839"
+                                "4041424344454647484950515253545556575859"
+                                "6061626364656667686970717273747576777879"
+                                "8081828384858687888990919293949596979899";
+    memcpy(p, pairs + 2 * v, 2);
+    return p + 2;
+}
+
+/* Digits are written where they belong, from the last one: bytes that are just written would be
+ * slow to copy. */
 static char *put_u64(char *p, uint64_t v)
 {
-    char digits[20];
-    int n = 0;
-    do
-        digits[n++] = (char)('0' + v % 10);
-    while (v /= 10);
-    while (n)
-        *p++ = digits[--n];
-    return p;
+    unsigned n = 1;
+    for (uint64_t limit = 10; v >= limit && n < 20; limit *= 10)
+        n++;
+    char *d = p + n;
+    for (; v >= 100; v /= 100)
+        put_pair(d -= 2, (unsigned)(v % 100));
+    if (v >= 10)
+        put_pair(d - 2, (unsigned)v);
+    else
+        d[-1] = (char)('0' + v);
+    return p + n;
 }
 
 /* Microseconds as seconds, as records print a time: up to 6 decimals, zeros trimmed. */
@@ -60,10 +79,11 @@ static char *put_time(char *p, uint64_t us)
     if (!frac)
         return p;
     *p++ = '.';
-    for (unsigned unit = 100000; frac; unit /= 10) {
-        *p++ = (char)('0' + frac / unit);
-        frac %= unit;
-    }
+    p = put_pair(p, frac / 10000);
+    p = put_pair(p, frac / 100 % 100);
+    p = put_pair(p, frac % 100);
+    while (p[-1] == '0')
+        p--;
     return p;
 }
 
@@ -85,36 +105,10 @@ static const char *op_name(uint16_t type)
     }
 }
 
-/* ---- writing ---- */
-
-static void write_out(struct accesslog *log)
+static char *put_record(char *p, const struct accesslog_tap *tap, const struct volume *v,
+                        const struct request *r, const char *op, uint64_t latency_us)
 {
-    ssize_t n = write(log->fd, log->buf.data, log->buf.len);
-    if (n > 0)
-        buf_consume(&log->buf, (size_t)n);
-}
-
-static void on_timer(struct loop_timer *t)
-{
-    struct accesslog *log = (struct accesslog *)((char *)t - offsetof(struct accesslog, timer));
-    if (log->buf.len)
-        write_out(log);
-    if (log->buf.len)
-        loop_timer_set(log->d->loop, t, loop_now_us(log->d->loop) + WRITE_EVERY_US, on_timer);
-}
-
-void accesslog_add(struct accesslog *log, const struct volume *v, const struct request *r,
-                   uint64_t now_us)
-{
-    const char *op;
-    if (!log || !r->client_name || !(op = op_name(r->nbd.type)))
-        return;
-    if (log->buf.len > KEEP_MAX || buf_reserve(&log->buf, RECORD_MAX) < 0) {
-        log->dropped++;
-        return;
-    }
-    char *p = log->buf.data + log->buf.len;
-    p = put_time(p, log->epoch_us + r->arrived_us);
+    p = put_time(p, tap->epoch_us + r->arrived_us);
     *p++ = ',';
     p = put_text(p, v->name);
     *p++ = ',';
@@ -128,89 +122,172 @@ void accesslog_add(struct accesslog *log, const struct volume *v, const struct r
     *p++ = ',';
     p = put_u64(p, r->nbd.length);
     *p++ = ',';
-    p = put_u64(p, now_us - r->arrived_us);
+    p = put_u64(p, latency_us);
     *p++ = ',';
-    p = put_text(p, err_name((int)r->error));
+    if (r->error)
+        p = put_text(p, err_name((int)r->error));
+    if (tap->log->sample)
+        p = put_text(p, tap->log->count);
     *p++ = '\n';
-    log->buf.len = (size_t)(p - log->buf.data);
-    if (log->buf.len >= WRITE_AT)
-        write_out(log);
-    if (log->buf.len && !log->timer.place)
-        loop_timer_set(log->d->loop, &log->timer, now_us + WRITE_EVERY_US, on_timer);
+    return p;
 }
+
+/* ---- the tap ---- */
+
+static void set_clock(struct accesslog_tap *tap)
+{
+    tap->epoch_us = (uint64_t)(clock_now() * 1e6) - clock_mono_us();
+}
+
+/* Whether what the tap has is gone from it. */
+static bool hand_over(struct accesslog_tap *tap, enum logwriter_when when)
+{
+    if (!tap->piece || !tap->piece->len)
+        return true;
+    if (!logwriter_put(tap->log->writer, tap->piece, when))
+        return false;
+    tap->piece = NULL;
+    loop_timer_cancel(tap->loop, &tap->timer);
+    set_clock(tap); /* which may have been set meanwhile */
+    return true;
+}
+
+/* A writer that is late gets full pieces only, so that many small ones do not fill its queue. */
+static void on_timer(struct loop_timer *t)
+{
+    struct accesslog_tap *tap =
+        (struct accesslog_tap *)((char *)t - offsetof(struct accesslog_tap, timer));
+    if (!hand_over(tap, LOGWRITER_IDLE))
+        loop_timer_set(tap->loop, t, loop_now_us(tap->loop) + FLUSH_EVERY_US, on_timer);
+}
+
+/* There is no room for another record. */
+static void full(struct accesslog_tap *tap)
+{
+    if (hand_over(tap, LOGWRITER_ROOM))
+        return;
+    logwriter_drop(tap->log->writer, tap->piece->lines);
+    tap->piece->len = 0;
+    tap->piece->lines = 0;
+}
+
+void accesslog_add(struct accesslog_tap *tap, const struct volume *v, const struct request *r,
+                   uint64_t now_us)
+{
+    const char *op;
+    if (!tap || !r->client_name || !(op = op_name(r->nbd.type)))
+        return;
+    /* By chance, or a pattern in the requests might never be seen. */
+    if (tap->log->sample && rng_below(&tap->rng, tap->log->sample) != 0)
+        return;
+    if (!tap->piece && !(tap->piece = logwriter_piece(tap->log->writer))) {
+        logwriter_drop(tap->log->writer, 1);
+        return;
+    }
+    struct logpiece *piece = tap->piece;
+    const char *end = put_record(piece->data + piece->len, tap, v, r, op, now_us - r->arrived_us);
+    piece->len = (size_t)(end - piece->data);
+    piece->lines++;
+    if (piece->len > LOGPIECE_SIZE - RECORD_MAX)
+        full(tap);
+    else if (!tap->timer.place)
+        loop_timer_set(tap->loop, &tap->timer, now_us + FLUSH_EVERY_US, on_timer);
+}
+
+int accesslog_tap_new(struct accesslog *log, struct loop *loop, struct accesslog_tap **out)
+{
+    struct accesslog_tap *tap = calloc(1, sizeof(*tap));
+    if (!tap)
+        return -ENOMEM;
+    tap->log = log;
+    tap->loop = loop;
+    /* Another sequence for each tap and start: nobody is to know which requests are seen. */
+    rng_init(&tap->rng, clock_mono_us() ^ (uint64_t)(uintptr_t)tap);
+    set_clock(tap);
+    *out = tap;
+    return 0;
+}
+
+void accesslog_tap_flush(struct accesslog_tap *tap)
+{
+    hand_over(tap, LOGWRITER_ROOM);
+}
+
+void accesslog_tap_free(struct accesslog_tap *tap)
+{
+    if (!tap)
+        return;
+    hand_over(tap, LOGWRITER_ALWAYS);
+    loop_timer_cancel(tap->loop, &tap->timer);
+    free(tap->piece);
+    free(tap);
+}
+
+/* ---- the log ---- */
 
 uint64_t accesslog_dropped(const struct accesslog *log)
 {
-    return log ? log->dropped : 0;
+    return log ? logwriter_dropped(log->writer) : 0;
 }
 
-/* ---- life ---- */
-
-static int open_file(const char *path)
+void accesslog_reopen(struct accesslog *log)
 {
-    if (strcmp(path, "-") == 0) {
-        int fd = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-        return fd < 0 ? -errno : fd;
-    }
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    return fd < 0 ? -errno : fd;
+    logwriter_reopen(log->writer);
 }
 
-/* A pipe whose reader is slow must not stop the data. */
-static int start_file(struct accesslog *log)
+static int make_header(bool with_count, struct buf *out)
 {
-    struct stat st;
-    if (fstat(log->fd, &st) < 0)
-        return -errno;
-    if (!S_ISREG(st.st_mode))
-        fcntl(log->fd, F_SETFL, fcntl(log->fd, F_GETFL) | O_NONBLOCK);
-    if (S_ISREG(st.st_mode) && st.st_size > 0)
-        return 0;
     struct rec_writer *w = rec_writer_new(&rec_access, NULL);
-    int r = w ? rec_format_header(w, &log->buf) : -ENOMEM;
+    if (!w)
+        return -ENOMEM;
+    if (with_count)
+        rec_writer_with(w, ACCESS_COUNT);
+    int r = rec_format_header(w, out);
     rec_writer_free(w);
     return r;
 }
 
-int accesslog_open(struct director *d, const char *path, struct accesslog **out)
+static void release(struct accesslog *log)
+{
+    buf_release(&log->headers[0]);
+    buf_release(&log->headers[1]);
+    free(log);
+}
+
+int accesslog_open(const struct accesslog_opts *set, struct accesslog **out)
 {
     struct accesslog *log = calloc(1, sizeof(*log));
     if (!log)
         return -ENOMEM;
-    log->d = d;
-    log->path = path;
-    log->epoch_us = (uint64_t)(clock_now() * 1e6) - clock_mono_us();
-    log->fd = open_file(path);
-    int r = log->fd < 0 ? log->fd : start_file(log);
+    log->sample = set->sample;
+    log->count[0] = ',';
+    *put_u64(log->count + 1, log->sample) = 0;
+    int r = make_header(log->sample != 0, &log->headers[0]);
+    if (r == 0)
+        r = make_header(log->sample == 0, &log->headers[1]);
+    if (r == 0) {
+        const struct logfile_opts file = {.path = set->path,
+                                          .header = log->headers[0].data,
+                                          .old_header = log->headers[1].data,
+                                          .size_bytes = set->size_bytes};
+        r = logwriter_new(&file, set->keep, &log->writer);
+    }
     if (r < 0) {
-        accesslog_close(log);
+        release(log);
         return r;
     }
     *out = log;
     return 0;
 }
 
-int accesslog_reopen(struct accesslog *log)
+const char *accesslog_error(int err)
 {
-    int fd = open_file(log->path);
-    if (fd < 0)
-        return fd;
-    fsfile_write_all(log->fd, log->buf.data, log->buf.len);
-    buf_clear(&log->buf);
-    close(log->fd);
-    log->fd = fd;
-    return start_file(log);
+    return logfile_error(err);
 }
 
 void accesslog_close(struct accesslog *log)
 {
-    if (!log)
-        return;
-    loop_timer_cancel(log->d->loop, &log->timer);
-    if (log->fd >= 0) {
-        write_out(log);
-        close(log->fd);
-    }
-    buf_release(&log->buf);
-    free(log);
+    /* Else its thread goes on, and with it what it knows. */
+    if (log && logwriter_free(log->writer))
+        release(log);
 }

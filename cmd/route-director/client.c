@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "common/base/error.h"
 #include "stream.h"
+#include "worker.h"
 
 /* In front of a READ's data: a chunk's header and the offset. */
 enum { DATA_HEAD_MAX = NBD_CHUNK_LEN + 8 };
@@ -16,6 +18,7 @@ enum client_state {
     CLIENT_HANDSHAKE,
     CLIENT_OPENING, /* waits for the volume it asked for */
     CLIENT_LISTING, /* waits for the store's list */
+    CLIENT_MOVING,  /* goes to the worker of the volume it asked for */
     CLIENT_SERVED,
     CLIENT_CLOSING, /* nothing more is read; goes when all is answered and sent */
     CLIENT_GONE,
@@ -40,6 +43,8 @@ struct client {
     size_t small_used;
     struct client *next, **link; /* in the volume's list */
     struct loop_task resume, gone;
+    struct loop_task leave; /* MOVING: at the end of the round … */
+    struct loop_msg arrive; /* … and then on its way */
 };
 
 static void take_requests(struct client *c);
@@ -66,8 +71,10 @@ void client_drop(struct client *c)
     if (c->state == CLIENT_OPENING)
         volume_open_cancel(c->d, &c->wait);
     c->state = CLIENT_GONE;
+    atomic_fetch_sub(&c->d->workers->n_clients, 1);
     loop_timer_cancel(c->d->loop, &c->deadline);
     loop_task_cancel(c->d->loop, &c->resume);
+    loop_task_cancel(c->d->loop, &c->leave);
     stream_close(&c->stream);
     outq_release(&c->deferred, &c->d->pool);
     chunk_put(&c->d->pool, c->small);
@@ -487,19 +494,68 @@ static void volume_opened(struct volume_wait *w, struct volume *v, const char *e
         volume_unuse(v);
 }
 
+static void refuse_volume(struct client *c, uint32_t error, const char *why)
+{
+    struct buf out = {0};
+    answered_option(c, NULL, nbd_server_refuse(&c->handshake, error, why, &out), &out);
+}
+
+static void change_worker(struct client *c);
+static void on_deadline(struct loop_timer *t);
+
 static void open_volume(struct client *c)
 {
+    const char *why;
     stream_pause(&c->stream, true);
     if (parse_name(c->handshake.name) < 0) {
-        struct buf out = {0};
-        int step = nbd_server_refuse(&c->handshake, NBD_REP_ERR_UNKNOWN,
-                                     "no such volume: not a volume's name", &out);
-        answered_option(c, NULL, step, &out);
+        refuse_volume(c, NBD_REP_ERR_UNKNOWN, "no such volume: not a volume's name");
+        return;
+    }
+    why = admission_refuses(c->d->admission, c->handshake.name, c->name);
+    if (why) {
+        refuse_volume(c, NBD_REP_ERR_POLICY, why);
+        return;
+    }
+    if (worker_of(c->d, c->handshake.name) != c->d) {
+        change_worker(c);
         return;
     }
     c->state = CLIENT_OPENING;
     c->wait.done = volume_opened;
     volume_open(c->d, c->handshake.name, &c->wait);
+}
+
+/* In the new worker's thread: as if it had been there from the start. */
+static void arrive(struct loop_msg *m)
+{
+    struct client *c = (struct client *)((char *)m - offsetof(struct client, arrive));
+    c->d = worker_of(c->d, c->handshake.name);
+    int r = stream_attach(&c->stream, c->d->loop, &c->d->pool);
+    long id = intern_add(&c->d->client_names, c->name);
+    if (r == 0)
+        r = loop_timer_set(c->d->loop, &c->deadline, c->deadline.due_us, on_deadline);
+    if (r < 0 || id < 0) {
+        refuse(c, err_text(r < 0 ? r : (int)id));
+        return;
+    }
+    c->name = c->d->client_names.names[id];
+    open_volume(c);
+}
+
+static void leave_worker(struct loop_task *t)
+{
+    struct client *c = (struct client *)((char *)t - offsetof(struct client, leave));
+    loop_timer_cancel(c->d->loop, &c->deadline);
+    stream_detach(&c->stream);
+    loop_post(worker_of(c->d, c->handshake.name)->loop, &c->arrive, arrive);
+}
+
+/* Not at once: the stream's functions are on the stack, and the events of this round know it. */
+static void change_worker(struct client *c)
+{
+    c->state = CLIENT_MOVING;
+    loop_task_cancel(c->d->loop, &c->resume);
+    loop_task_add(c->d->loop, &c->leave, leave_worker);
 }
 
 static void listed(struct storejob *j)
@@ -513,8 +569,10 @@ static void listed(struct storejob *j)
         return;
     }
     c->state = CLIENT_HANDSHAKE;
+    admission_begin_list(c->d->admission);
     for (size_t i = 0; r == 0 && i < j->names.len; i += strlen(j->names.data + i) + 1)
-        r = nbd_server_list(&c->handshake, j->names.data + i, &out);
+        if (admission_lists(c->d->admission, j->names.data + i, c->name))
+            r = nbd_server_list(&c->handshake, j->names.data + i, &out);
     if (r == 0)
         r = nbd_server_list(&c->handshake, NULL, &out);
     buf_release(&j->names);
@@ -616,6 +674,7 @@ void client_new(struct director *d, int fd, const char *name)
         return;
     }
     c->d = d;
+    atomic_fetch_add(&d->workers->n_clients, 1);
     c->name = d->client_names.names[id];
     loop_timer_set(d->loop, &c->deadline, loop_now_us(d->loop) + d->set.handshake_us, on_deadline);
     if (nbd_server_start(&c->handshake, &out) < 0) {

@@ -1,45 +1,65 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "control.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "accesslog.h"
 #include "common/base/error.h"
 #include "common/base/parse.h"
 #include "move.h"
 #include "quarantine.h"
-#include "stream.h"
-
-/* A request line is short; the arguments of the longest verb are few. */
-enum { LINE_LIMIT = 4096, ARGS_MAX = 6 };
+#include "reread.h"
+#include "stats.h"
+#include "worker.h"
 
 struct control {
     struct director *d;
-    struct stream stream;
+    const struct control_ops *ops;
+    void *front;
     bool busy;   /* a verb is not answered yet */
-    bool closed; /* freed when the job and the task are done */
+    bool closed; /* gone when the job and the task are done */
     bool job_pending;
     struct storejob job;     /* of reload */
     struct volume_wait wait; /* of begin */
     bool waiting;
     uint64_t epoch;
     char target[NAME_LEN_MAX + 1];
-    struct loop_task next;
+    struct loop_task over; /* after the last answer, or the end */
+    struct buf reply;      /* being gathered */
+    size_t data_len;       /* of it */
+    /* From here on: the front's between two verbs, the agent's during one. */
+    const struct verb *verb;
+    const char *line;
+    struct stats_sum *sum;
+    bool last;
+    struct buf answer;
+    size_t answer_data_len;
+    bool ok;
+    struct loop_msg ask, answered, leave, gone;
 };
 
-struct verb {
-    const char *name;
-    const char *usage;
-    int args; /* without the verb; status: one, or none */
-    void (*run)(struct control *c, char **args);
-};
+/*
+ * Has FN run in worker TO's thread; called in FROM's.  With one thread, and between a front and its
+ * agent in worker 0, that is a plain call.
+ */
+static void hop(const struct director *from, const struct director *to, struct loop_msg *m,
+                void (*fn)(struct loop_msg *m))
+{
+    if (from == to)
+        fn(m);
+    else
+        loop_post(to->loop, m, fn);
+}
 
-static void take_lines(struct control *c);
+static struct director *front_of(const struct control *c)
+{
+    return workers_director(c->d->workers, 0);
+}
 
 /* ---- answers ---- */
 
@@ -53,30 +73,50 @@ __attribute__((format(printf, 3, 0))) static void send_text(struct control *c, c
     for (char *p = text; *p; p++)
         if (*p == '\n')
             *p = ' ';
-    struct buf line = {0};
-    if (!c->closed && buf_printf(&line, "%s%s%s\n", head, *head && *text ? " " : "", text) == 0)
-        stream_send_copy(&c->stream, line.data, line.len);
-    buf_release(&line);
+    if (!c->closed)
+        buf_printf(&c->reply, "%s%s%s\n", head, *head && *text ? " " : "", text);
 }
 
-static void close_if_done(struct control *c);
-
-static void next_task(struct loop_task *t)
+static void tell_answer(struct loop_msg *m)
 {
-    struct control *c = (struct control *)((char *)t - offsetof(struct control, next));
-    if (!c->closed) {
-        stream_pause(&c->stream, false);
-        take_lines(c);
-        close_if_done(c);
-    } else if (!c->job_pending) {
-        free(c);
-    }
+    struct control *c = (struct control *)((char *)m - offsetof(struct control, answered));
+    c->ops->answered(c->front, &c->answer, c->answer_data_len, c->ok);
 }
 
-static void verb_over(struct control *c)
+static void tell_gone(struct loop_msg *m)
 {
+    struct control *c = (struct control *)((char *)m - offsetof(struct control, gone));
+    void *front = c->front;
+    const struct control_ops *ops = c->ops;
+    buf_release(&c->reply);
+    buf_release(&c->answer);
+    free(c);
+    ops->gone(front);
+}
+
+/* Whoever called may still look at C in this round; a store job still knows it. */
+static void gone_task(struct loop_task *t)
+{
+    struct control *c = (struct control *)((char *)t - offsetof(struct control, over));
+    if (!c->job_pending)
+        hop(c->d, front_of(c), &c->gone, tell_gone);
+}
+
+/* The last line is in the reply. */
+static void verb_over(struct control *c, bool ok)
+{
+    assert(c->busy);
     c->busy = false;
-    loop_task_add(c->d->loop, &c->next, next_task);
+    if (c->closed) {
+        loop_task_add(c->d->loop, &c->over, gone_task);
+        return;
+    }
+    struct buf old = c->answer;
+    c->answer = c->reply;
+    c->answer_data_len = c->data_len;
+    c->ok = ok;
+    c->reply = old;
+    hop(c->d, front_of(c), &c->answered, tell_answer);
 }
 
 /* A line of data before the answer. */
@@ -95,9 +135,10 @@ void control_ok(struct control *c, const char *fmt, ...)
         return;
     va_list ap;
     va_start(ap, fmt);
+    c->data_len = c->reply.len;
     send_text(c, "ok", fmt, ap);
     va_end(ap);
-    verb_over(c);
+    verb_over(c, true);
 }
 
 void control_err(struct control *c, int err, const char *fmt, ...)
@@ -108,14 +149,13 @@ void control_err(struct control *c, int err, const char *fmt, ...)
     snprintf(head, sizeof(head), "err %s", err_name(err));
     va_list ap;
     va_start(ap, fmt);
+    c->data_len = c->reply.len;
     send_text(c, head, fmt, ap);
     va_end(ap);
-    verb_over(c);
+    verb_over(c, false);
 }
 
 /* ---- verbs without a move ---- */
-
-static void run_help(struct control *c, char **args);
 
 static void status_line(struct control *c, const struct volume *v)
 {
@@ -123,20 +163,25 @@ static void status_line(struct control *c, const struct volume *v)
     struct blocks_counts n = {0};
     if (m && m->blocks)
         n = blocks_counts(m->blocks);
-    bool moving = m && m->blocks;
+    const char *target = m && m->blocks ? m->target : "-";
+    struct buf latency = {0};
+    stats_words(v, loop_now_us(c->d->loop), &latency);
     control_line(
         c,
         "volume=%s owner=%s epoch=%llu phase=%s target=%s size=%llu block=%d blocks=%llu "
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
-        "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu",
+        "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
+        "replayed=%llu reconnects=%llu expired=%llu%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch,
-        m ? move_phase_name(m) : "steady", moving ? m->target : "-",
-        (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
-        (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
+        m ? move_phase_name(m) : "steady", target, (unsigned long long)v->route.size_bytes,
+        BLOCK_SIZE, (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
         (unsigned long long)n.dirty, (unsigned long long)n.copying, (unsigned long long)n.haunted,
         (unsigned long long)n.synced, (unsigned long long)n.unproved, v->n_clients, v->inflight,
         v->held.n, (unsigned long long)v->requests, (unsigned long long)v->errors,
-        (unsigned long long)v->pause_us, (unsigned long long)accesslog_dropped(c->d->log));
+        (unsigned long long)v->pause_us, (unsigned long long)accesslog_dropped(c->d->log),
+        (unsigned long long)v->replayed, (unsigned long long)v->reconnects,
+        (unsigned long long)v->expired, latency.data ? latency.data : "");
+    buf_release(&latency);
 }
 
 static void run_status(struct control *c, char **args)
@@ -154,33 +199,27 @@ static void run_status(struct control *c, char **args)
         control_ok(c, "%s", "");
 }
 
+static void run_stats(struct control *c, char **args)
+{
+    int r = stats_records(c->d, args[0], c->sum, c->last, &c->reply);
+    if (r == -ENOENT)
+        control_err(c, ENOENT, "volume '%s' is not being served", args[0]);
+    else if (r < 0)
+        control_err(c, -r, "%s", err_text(r));
+    else
+        control_ok(c, "%s", "");
+}
+
 static void reloaded(struct storejob *j)
 {
     struct control *c = j->arg;
-    struct volume *v = volume_find(c->d, j->route.volume);
     c->job_pending = false;
-    bool other =
-        j->result > 0 && v && (v->state == VOLUME_SERVING || v->state == VOLUME_CONNECT) &&
-        (strcmp(j->route.gateway, v->route.gateway) != 0 || j->route.epoch != v->route.epoch);
-    /* cppcheck-suppress nullPointerRedundantCheck ; OTHER is false without V */
-    const struct move *m = other ? v->move : NULL;
-    if (j->result < 0) {
+    if (j->result < 0)
         control_err(c, j->result, "%s", j->error);
-    } else if (m && (m->phase == MOVE_COMMIT || m->phase == MOVE_DOUBT)) {
+    else if (reread_apply(c->d, j) < 0)
         control_err(c, EBUSY, "a commit is under way");
-    } else {
-        if (other) {
-            if (m)
-                move_owner_lost(v->move);
-            volume_drop(v, "the route was changed");
-        } else if (j->result > 0 && v && v->state == VOLUME_SERVING &&
-                   (!v->move || v->move->phase == MOVE_RETIRE)) {
-            /* The same owner and epoch: a kept copy was let go, say. */
-            v->route.state = j->route.state;
-            memcpy(v->route.target, j->route.target, sizeof(v->route.target));
-        }
+    else
         control_ok(c, "%s", "");
-    }
 }
 
 static void run_reload(struct control *c, char **args)
@@ -350,68 +389,59 @@ static const struct verb verbs[] = {
     {"claim", "claim VOLUME copy|prove MAX_BYTES", 3, run_claim},
     {"differs", "differs VOLUME CLAIM", 2, run_differs},
     {"flush", "flush VOLUME", 1, run_flush},
-    {"help", "help", 0, run_help},
+    {"help", "help", 0, NULL},
     {"hold", "hold VOLUME WINDOW_MS", 2, run_hold},
     {"mirror", "mirror VOLUME", 1, run_mirror},
     {"proved", "proved VOLUME CLAIM", 2, run_proved},
     {"release", "release VOLUME CLAIM", 2, run_release},
     {"reload", "reload VOLUME", 1, run_reload},
     {"retire", "retire VOLUME", 1, run_retire},
-    {"status", "status [VOLUME]", -1, run_status},
+    {"stats", "stats [VOLUME]", VERB_TABLE, run_stats},
+    {"status", "status [VOLUME]", VERB_LINES, run_status},
     {"switch", "switch VOLUME EPOCH", 2, run_switch},
     {"synced", "synced VOLUME CLAIM", 2, run_synced},
     {"unhold", "unhold VOLUME", 1, run_unhold},
 };
 
-static void run_help(struct control *c, char **args)
+const struct verb *control_verbs(size_t *n)
 {
-    (void)args;
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        control_line(c, "%s", verbs[i].usage);
-    control_ok(c, "%s", "");
+    *n = sizeof(verbs) / sizeof(verbs[0]);
+    return verbs;
 }
 
-/* ---- lines ---- */
+/* ---- the front's side ---- */
 
-static void run_line(struct control *c, char *line)
+int control_split(char *line, char *words[CONTROL_ARGS_MAX + 1])
 {
-    char *args[ARGS_MAX + 1] = {0};
     int n = 0;
     char *save = NULL;
+    memset(words, 0, (CONTROL_ARGS_MAX + 1) * sizeof(*words));
     for (char *a = strtok_r(line, " \t\r", &save); a; a = strtok_r(NULL, " \t\r", &save)) {
-        if (n == ARGS_MAX) {
-            control_err(c, EINVAL, "too many words");
-            return;
-        }
-        args[n++] = a;
+        if (n == CONTROL_ARGS_MAX)
+            return -E2BIG;
+        words[n++] = a;
     }
-    if (!n) {
-        control_err(c, EINVAL, "empty line; 'help' lists the verbs");
-        return;
-    }
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        const struct verb *v = &verbs[i];
-        if (strcmp(v->name, args[0]) != 0)
-            continue;
-        bool count = v->args < 0 ? n <= 2 : n == v->args + 1;
-        if (!count)
-            control_err(c, EINVAL, "usage: %s", v->usage);
-        else if (n > 1 && parse_name(args[1]) < 0)
-            control_err(c, EINVAL, "not a volume's name");
-        else
-            v->run(c, args + 1);
-        return;
-    }
-    control_err(c, EINVAL, "unknown verb '%.64s'; 'help' lists them", args[0]);
+    return n;
 }
 
-static void close_control(struct control *c)
+static void on_ask(struct loop_msg *m)
 {
+    struct control *c = (struct control *)((char *)m - offsetof(struct control, ask));
+    char line[CONTROL_LINE_MAX];
+    char *words[CONTROL_ARGS_MAX + 1];
+    /* A copy: once the verb is answered the line is the front's again, maybe in another thread. */
+    snprintf(line, sizeof(line), "%s", c->line);
+    control_split(line, words);
+    buf_clear(&c->reply);
+    c->busy = true;
+    c->verb->run(c, words + 1);
+}
+
+static void on_leave(struct loop_msg *m)
+{
+    struct control *c = (struct control *)((char *)m - offsetof(struct control, leave));
     struct volume *next;
-    if (c->closed)
-        return;
     c->closed = true;
-    stream_close(&c->stream);
     if (c->waiting)
         volume_open_cancel(c->d, &c->wait);
     for (struct volume *v = c->d->volumes; v; v = next) {
@@ -420,80 +450,31 @@ static void close_control(struct control *c)
             move_control_gone(v->move, c);
     }
     quarantine_writer_gone(c->d, c);
-    loop_task_add(c->d->loop, &c->next, next_task);
+    loop_task_add(c->d->loop, &c->over, gone_task);
 }
 
-static void take_lines(struct control *c)
+struct control *control_new(struct director *d, const struct control_ops *ops, void *front)
 {
-    unsigned char *p;
-    size_t len;
-    while (!c->busy && !c->closed && (len = stream_data(&c->stream, &p)) > 0) {
-        unsigned char *nl = memchr(p, '\n', len < LINE_LIMIT ? len : LINE_LIMIT);
-        if (!nl && len < LINE_LIMIT)
-            return;
-        if (!nl || memchr(p, 0, (size_t)(nl - p))) {
-            err_warn("control connection: not a line of text");
-            close_control(c);
-            return;
-        }
-        char line[LINE_LIMIT];
-        size_t n = (size_t)(nl - p);
-        memcpy(line, p, n);
-        line[n] = 0;
-        stream_eat(&c->stream, n + 1);
-        c->busy = true;
-        run_line(c, line);
-    }
-}
-
-/* Who sends no more gets the answers still. */
-static void close_if_done(struct control *c)
-{
-    if (!c->closed && c->stream.ended && !c->busy && !stream_unsent(&c->stream))
-        close_control(c);
-}
-
-static struct control *control_of(struct stream *s)
-{
-    return (struct control *)((char *)s - offsetof(struct control, stream));
-}
-
-static void on_input(struct stream *s)
-{
-    struct control *c = control_of(s);
-    unsigned char *p;
-    take_lines(c);
-    /* Who sends on without reading answers is stopped by its own socket. */
-    if (!c->closed && c->busy && stream_data(s, &p) > LINE_LIMIT)
-        stream_pause(s, true);
-}
-
-static void on_ended(struct stream *s)
-{
-    close_if_done(control_of(s));
-}
-
-static void on_drained(struct stream *s)
-{
-    close_if_done(control_of(s));
-}
-
-static void on_lost(struct stream *s, int err)
-{
-    (void)err;
-    close_control(control_of(s));
-}
-
-void control_new(struct director *d, int fd)
-{
-    static const struct stream_ops ops = {
-        .input = on_input, .ended = on_ended, .lost = on_lost, .drained = on_drained};
     struct control *c = calloc(1, sizeof(*c));
-    if (!c || stream_open(&c->stream, d->loop, &d->pool, fd, false, &ops) < 0) {
-        err_warn("control connection: %s", err_text(ENOMEM));
-        close(fd);
-        free(c);
-        return;
-    }
+    if (!c)
+        return NULL;
     c->d = d;
+    c->ops = ops;
+    c->front = front;
+    return c;
+}
+
+void control_ask(struct control *c, const struct verb *verb, const char *line,
+                 struct stats_sum *sum, bool last)
+{
+    c->verb = verb;
+    c->line = line;
+    c->sum = sum;
+    c->last = last;
+    hop(front_of(c), c->d, &c->ask, on_ask);
+}
+
+void control_leave(struct control *c)
+{
+    hop(front_of(c), c->d, &c->leave, on_leave);
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What every part of the director shares: the loop, the pools, the settings. */
+/*
+ * What every part of the director in one thread shares: the loop, the pools, the settings.  Each
+ * worker thread has one of its own (worker.h).
+ */
 #ifndef DIRECTOR_DIRECTOR_H
 #define DIRECTOR_DIRECTOR_H
 
@@ -11,10 +14,15 @@
 #include "common/base/loop.h"
 #include "common/base/opts.h"
 #include "request.h"
+#include "stats.h"
 
 struct accesslog;
+struct admission;
+struct routewatch;
+struct accesslog_tap;
 struct storejobs;
 struct volume;
+struct workers;
 
 struct settings {
     struct opts_dirs dirs;
@@ -29,6 +37,8 @@ struct settings {
     size_t inflight_max;    /* requests of one connection */
     size_t inflight_bytes;  /* their payload, in either direction */
     unsigned gateway_conns; /* to one gateway, a volume */
+    bool proxied;           /* who listens on a unix socket need not be the gateway */
+    size_t max_clients;     /* connections, in all */
 };
 
 /* Until when a volume's moves are refused: writes of ended connections may still land (S2). */
@@ -40,13 +50,19 @@ struct quarantine {
 
 struct director {
     struct settings set;
+    struct workers *workers; /* all of them */
+    unsigned worker;         /* which of them this is; 0: the main thread's */
     struct loop *loop;
     struct chunk_pool pool;
     struct requests requests;
     struct intern client_names;
-    struct accesslog *log; /* NULL: none */
+    struct accesslog *log;     /* NULL: none */
+    struct accesslog_tap *tap; /* this loop's; NULL: none */
+    struct stats stats;
     struct storejobs *jobs;
-    struct volume *volumes; /* a list */
+    struct admission *admission;
+    struct routewatch *watch; /* NULL: none */
+    struct volume *volumes;   /* a list */
     struct quarantine *quarantines;
     size_t n_quarantines, cap_quarantines;
 };

@@ -5,20 +5,33 @@
 
 #include "common/base/buf.h"
 
-int haunts_add(struct haunts *h, uint64_t offset, uint64_t length, uint64_t until_us,
-               const void *ghost)
+int haunts_add(struct haunts *h, const struct haunt *t)
 {
     int r = vec_room(&h->items, h->n, &h->cap, sizeof(*h->items));
     if (r == 0)
-        h->items[h->n++] = (struct haunt){offset, offset + length, until_us, ghost, false};
+        h->items[h->n++] = *t;
     return r;
 }
 
 void haunts_fail(struct haunts *h, uint64_t offset, uint64_t length)
 {
     for (size_t i = 0; i < h->n; i++)
-        if (h->items[i].start == offset && h->items[i].end == offset + length)
+        if (h->items[i].start < offset + length && offset < h->items[i].end)
             h->items[i].failed = true;
+}
+
+void haunts_renew(struct haunts *h, uint64_t until_us)
+{
+    for (size_t i = 0; i < h->n; i++)
+        h->items[i].until_us = until_us;
+}
+
+bool haunts_replay(const struct haunts *h)
+{
+    for (size_t i = 0; i < h->n; i++)
+        if (h->items[i].replay)
+            return true;
+    return false;
 }
 
 bool haunts_block(const struct haunts *h, uint64_t offset, uint64_t length, bool changes)

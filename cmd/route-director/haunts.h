@@ -18,6 +18,7 @@ struct haunt {
     uint64_t until_us;
     const void *ghost; /* an identity: who may still write; never dereferenced */
     bool failed;       /* its client was told EIO */
+    bool replay;       /* it was an old write, sent again: newer ones may be in its place */
 };
 
 /* Zero-initialise; haunts_release() frees. */
@@ -26,12 +27,17 @@ struct haunts {
     size_t n, cap;
 };
 
-/* Notes a write that GHOST may still carry out until UNTIL_US.  LENGTH > 0.  0 or -ENOMEM. */
-int haunts_add(struct haunts *h, uint64_t offset, uint64_t length, uint64_t until_us,
-               const void *ghost);
+/* Notes T, a write that its ghost may still carry out.  0 or -ENOMEM. */
+int haunts_add(struct haunts *h, const struct haunt *t);
 
-/* The write that was noted with just this range is answered with an error. */
+/* A write to these bytes is answered with an error: what was noted there may come to life. */
 void haunts_fail(struct haunts *h, uint64_t offset, uint64_t length);
+
+/* The gateway lives: only from now on can time tell that it is done with them. */
+void haunts_renew(struct haunts *h, uint64_t until_us);
+
+/* May writes that were replayed still land?  Then nothing is replayed over them. */
+bool haunts_replay(const struct haunts *h);
 
 /* Must a new command on these bytes wait?  CHANGES: it changes data. */
 bool haunts_block(const struct haunts *h, uint64_t offset, uint64_t length, bool changes);

@@ -99,6 +99,7 @@ static void zero_step(struct volume *v, struct request *r)
         return;
     }
     s->arg = r;
+    s->nbd.flags = r->nbd.flags & NBD_CMD_FLAG_FUA;
     s->wire = (struct slice){k, k->data, (size_t)NBD_REQUEST_LEN + n};
     memset(k->data + NBD_REQUEST_LEN, 0, n);
     io_transmit(v, s);
@@ -107,9 +108,9 @@ static void zero_step(struct volume *v, struct request *r)
 void io_transmit(struct volume *v, struct request *r)
 {
     r->conn[0] = NULL;
-    if (r->nbd.type == NBD_CMD_FLUSH)
-        r->mark = replay_mark(&v->owner.log);
     r->stamp = v->owner.arrivals;
+    if (r->nbd.type == NBD_CMD_FLUSH)
+        owner_flush_leaves(v, r);
     if (r->nbd.type == NBD_CMD_WRITE_ZEROES && r->nbd.length &&
         !(v->owner.has.flags & NBD_TF_WRITE_ZEROES))
         zero_step(v, r);
@@ -146,7 +147,7 @@ static bool overlap(const struct nbd_request *a, const struct nbd_request *b)
 static bool log_is_full(const struct volume *v)
 {
     size_t max = v->d->set.replay_bytes;
-    return max && v->owner.log.bytes >= max;
+    return max && v->owner.log.n && replay_bytes(&v->owner.log) >= max;
 }
 
 /*
@@ -170,8 +171,14 @@ static bool may_start(struct volume *v, struct request *r)
     return r->ranged;
 }
 
+static void finish(struct volume *v, struct request *r);
+
 static void start(struct volume *v, struct request *r)
 {
+    if (answer_here(v, r)) {
+        finish(v, r);
+        return;
+    }
     v->inflight++;
     if (may_start(v, r))
         dispatch(v, r);
@@ -195,16 +202,12 @@ void volume_unblock(struct volume *v)
     }
 }
 
-static void finish(struct volume *v, struct request *r);
-
 void volume_submit(struct volume *v, struct request *r)
 {
     v->requests++;
     if (v->owner.expired) {
         v->expired++;
         r->error = NBD_EIO;
-        finish(v, r);
-    } else if (answer_here(v, r)) {
         finish(v, r);
     } else if (v->gate) {
         requestq_push(&v->held, r);
@@ -220,7 +223,10 @@ static void finish(struct volume *v, struct request *r)
     struct director *d = v->d;
     if (r->error && !r->done)
         v->errors++;
-    accesslog_add(d->log, v, r, loop_now_us(d->loop));
+    if (r->error && changes(r) && !r->done)
+        owner_doubts(v, r);
+    accesslog_add(d->tap, v, r, loop_now_us(d->loop));
+    stats_add(&d->stats, v, r, loop_now_us(d->loop));
     if (r->done)
         r->done(r);
     else if (r->client)
@@ -280,12 +286,13 @@ static bool flush_behind(struct volume *v, struct request *r)
 /*
  * A flush that failed may be followed by one that succeeds although what the first should have
  * written is lost (S4): the connection is given up, so that all is replayed before the next.
- * Errors that say "not so, never" are the client's.
+ * Errors that say "not so, never" are the client's, and all are where nothing is logged.
  */
 static bool flush_failed(struct volume *v, uint32_t error)
 {
     char why[64];
-    if (error == NBD_EINVAL || error == NBD_EPERM || error == NBD_ENOTSUP)
+    v->owner.doubts++;
+    if (!v->owner.log.n || error == NBD_EINVAL || error == NBD_EPERM || error == NBD_ENOTSUP)
         return false;
     snprintf(why, sizeof(why), "could not flush (%s)", err_name((int)error));
     leg_give_up(v->owner.leg, -EIO, why);
@@ -296,9 +303,11 @@ static bool flush_failed(struct volume *v, uint32_t error)
 static bool goes_on(struct volume *v, struct request *r, uint32_t *error)
 {
     if (r->nbd.type == NBD_CMD_FLUSH) {
+        bool first = owner_flush_is_back(v, r);
         if (*error)
             return flush_failed(v, *error);
-        owner_trim(v, r->mark);
+        if (first)
+            owner_flushed(v, r);
         return false;
     }
     if (*error || r->done || !changes(r))
@@ -312,8 +321,12 @@ static bool goes_on(struct volume *v, struct request *r, uint32_t *error)
 
 void volume_answered(struct leg *l, struct request *r, enum leg_role role, uint32_t error)
 {
-    if (l && role == ROLE_OWNER && goes_on(r->volume, r, &error))
+    if (l && role == ROLE_OWNER && r->lost_us)
+        r->volume->owner.silences = 0; /* what it was silent about is answered */
+    if (l && role == ROLE_OWNER && goes_on(r->volume, r, &error)) {
+        r->conn[0] = NULL; /* answered: no second answer is one to it */
         return;
+    }
     end_of_role(r, role, error);
 }
 
@@ -385,6 +398,17 @@ void io_fail_waiting(struct volume *v, uint32_t error)
     end_waiting(v, ROLE_OWNER, error, false);
 }
 
+void io_fail_lost(struct volume *v, uint64_t before_us, uint32_t error)
+{
+    struct requests *t = &v->d->requests;
+    for (size_t i = 0; i < t->n; i++) {
+        struct request *r = t->slots[i];
+        if (r->volume == v && r->waiting & ROLE_OWNER && !r->done && r->lost_us &&
+            r->lost_us <= before_us)
+            end_of_role(r, ROLE_OWNER, error);
+    }
+}
+
 void volume_fail_blocked(struct volume *v, uint32_t error)
 {
     struct request *r;
@@ -401,7 +425,7 @@ void io_send_again(struct volume *v)
     size_t n = t->n; /* what is sent now may be more requests */
     for (size_t i = 0; i < n; i++) {
         struct request *r = t->slots[i];
-        if (r->volume != v || !(r->waiting & ROLE_OWNER) || r->done)
+        if (r->volume != v || !(r->waiting & ROLE_OWNER) || r->done || r->conn[0])
             continue;
         v->replayed += r->sent;
         io_transmit(v, r);

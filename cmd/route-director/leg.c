@@ -10,6 +10,9 @@
 
 #include "common/base/error.h"
 
+/* FURTHER_US: a further connection must be there within this time; PATIENCE_MAX: doublings. */
+enum { FURTHER_US = 1000000, PATIENCE_MAX = 6 };
+
 /* News are told from a task: whoever hears them may free the leg, and nobody below is using it. */
 static void tell(struct loop_task *t)
 {
@@ -304,16 +307,33 @@ static void take_replies(struct leg_conn *c)
 
 /* ---- handshake ---- */
 
+/* All are negotiated, or have failed? */
+static void tell_if_ready(struct leg *l)
+{
+    for (unsigned i = 0; i < l->n_conns; i++)
+        if (!l->conns[i]->ready && !l->conns[i]->failed)
+            return;
+    if (l->ready || l->lost)
+        return;
+    l->ready = true;
+    loop_task_add(l->d->loop, &l->tell, tell);
+}
+
 /*
  * A gateway may take only so many connections, and refuse further ones or let them hang (S23): then
  * those that there are must do.  Only the first is needed.
  */
 static void conn_failed(struct leg_conn *c, int err, const char *why)
 {
-    if (c->leg->ready && !c->ready)
-        stream_close(&c->stream);
-    else
-        lose(c->leg, err, "%s: %s", c->leg->gateway, why);
+    struct leg *l = c->leg;
+    if (c->ready || c == l->conns[0]) {
+        lose(l, err, "%s: %s", l->gateway, why);
+        return;
+    }
+    c->failed = true;
+    loop_timer_cancel(l->d->loop, &c->deadline);
+    stream_close(&c->stream);
+    tell_if_ready(l);
 }
 
 static bool same_export(const struct nbd_export *a, const struct nbd_export *b)
@@ -323,11 +343,15 @@ static bool same_export(const struct nbd_export *a, const struct nbd_export *b)
            a->allocation_id == b->allocation_id;
 }
 
+static void open_further(struct leg *l);
+
 static void negotiated(struct leg_conn *c)
 {
     struct leg *l = c->leg;
+    bool first = c == l->conns[0];
     loop_timer_cancel(l->d->loop, &c->deadline);
-    if (l->ready && !same_export(&l->export, &c->handshake.export)) {
+    peer_check(&l->peer);
+    if (!first && !same_export(&l->export, &c->handshake.export)) {
         lose(l, -EPROTO, "%s: offers another size or other flags than before", l->gateway);
         return;
     }
@@ -335,11 +359,11 @@ static void negotiated(struct leg_conn *c)
     for (unsigned i = 0; i < l->n_conns; i++)
         if (l->conns[i] == c)
             l->ready_conns[l->n_ready++] = i;
-    if (l->ready)
-        return;
-    l->export = c->handshake.export;
-    l->ready = true;
-    loop_task_add(l->d->loop, &l->tell, tell);
+    if (first) {
+        l->export = c->handshake.export;
+        open_further(l);
+    }
+    tell_if_ready(l);
 }
 
 static void take_handshake(struct leg_conn *c)
@@ -388,14 +412,28 @@ static void on_lost(struct stream *s, int err)
     stream_close(s);
 }
 
-static const struct stream_ops conn_ops = {.input = on_input, .lost = on_lost};
+/* That it takes what it is sent is a sign of life, too. */
+static void on_drained(struct stream *s)
+{
+    conn_of(s)->heard_us = loop_now_us(conn_of(s)->leg->d->loop);
+}
+
+static const struct stream_ops conn_ops = {
+    .input = on_input, .lost = on_lost, .drained = on_drained};
+
+/* A further one may be let hang on purpose: the volume waits no longer for it. */
+static uint64_t conn_deadline_us(const struct leg *l)
+{
+    uint64_t us = l->d->set.connect_us;
+    return l->n_conns > 1 && us > FURTHER_US ? FURTHER_US : us;
+}
 
 static void on_deadline(struct loop_timer *t)
 {
     struct leg_conn *c = (struct leg_conn *)((char *)t - offsetof(struct leg_conn, deadline));
     char why[64];
     snprintf(why, sizeof(why), "no answer within %llu ms",
-             (unsigned long long)(c->leg->d->set.connect_us / 1000));
+             (unsigned long long)(conn_deadline_us(c->leg) / 1000));
     conn_failed(c, -ETIMEDOUT, why);
 }
 
@@ -411,9 +449,11 @@ static void on_silence(struct loop_timer *t)
     for (unsigned i = 0; i < l->n_conns && !l->lost; i++) {
         const struct leg_conn *c = l->conns[i];
         pending |= c->pending;
-        if (c->pending && now - c->heard_us >= l->d->set.silence_us)
+        if (c->pending && now - c->heard_us >= l->silence_us) {
+            l->silent = true;
             lose(l, -ETIMEDOUT, "%s: has not answered for %llu ms", l->gateway,
                  (unsigned long long)((now - c->heard_us) / 1000));
+        }
     }
     if (pending && !l->lost)
         watch_silence(l);
@@ -421,7 +461,7 @@ static void on_silence(struct loop_timer *t)
 
 static void watch_silence(struct leg *l)
 {
-    loop_timer_set(l->d->loop, &l->silence, loop_now_us(l->d->loop) + l->d->set.silence_us / 4 + 1,
+    loop_timer_set(l->d->loop, &l->silence, loop_now_us(l->d->loop) + l->silence_us / 4 + 1,
                    on_silence);
 }
 
@@ -453,11 +493,18 @@ static int conn_open(struct leg *l)
         return r;
     }
     l->conns[l->n_conns++] = c;
-    if (*l->addr.path)
+    if (*l->addr.path && !l->d->set.proxied)
         peer_note(&l->peer, fd, l->addr.path);
-    loop_timer_set(l->d->loop, &c->deadline, loop_now_us(l->d->loop) + l->d->set.connect_us,
+    loop_timer_set(l->d->loop, &c->deadline, loop_now_us(l->d->loop) + conn_deadline_us(l),
                    on_deadline);
     return 0;
+}
+
+static void open_further(struct leg *l)
+{
+    unsigned max = l->export.flags & NBD_TF_MULTI_CONN ? l->d->set.gateway_conns : 1;
+    while (l->n_conns < max && conn_open(l) == 0)
+        ;
 }
 
 /* ---- the leg ---- */
@@ -470,6 +517,7 @@ struct leg *leg_open(struct director *d, const char *gateway, const char *uri, c
         return NULL;
     l->d = d;
     l->peer.pidfd = -1;
+    l->silence_us = d->set.silence_us;
     l->ops = ops;
     l->owner = owner;
     snprintf(l->gateway, sizeof(l->gateway), "%s", gateway);
@@ -506,13 +554,9 @@ void leg_free(struct leg *l)
     loop_task_add(l->d->loop, &l->tell, free_leg);
 }
 
-void leg_widen(struct leg *l, unsigned n)
+void leg_be_patient(struct leg *l, unsigned times)
 {
-    unsigned max = l->d->set.gateway_conns;
-    if (!l->ready || !(l->export.flags & NBD_TF_MULTI_CONN))
-        return;
-    while (l->n_conns < n && l->n_conns < max && conn_open(l) == 0)
-        ;
+    l->silence_us = l->d->set.silence_us << (times < PATIENCE_MAX ? times : PATIENCE_MAX);
 }
 
 void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned index)

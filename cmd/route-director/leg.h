@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A leg: the set of connections to one gateway for one volume.  One connection at first; a gateway
- * that advertises CAN_MULTI_CONN gets up to a limit, one a client (S9).  All are negotiated alike,
+ * A leg: the set of connections to one gateway for one volume.  One; a gateway that advertises
+ * CAN_MULTI_CONN gets several, over which clients are spread (S9), all opened at once: a later one
+ * might lead to a server that was started in the first one's place.  All are negotiated alike,
  * and losing one loses the leg: what the gateway had cached is then unknown.  Structured replies
  * are spoken where the gateway does; what comes in pieces is put together here, so that whoever has
  * the leg sees one kind of answer.
@@ -23,7 +24,7 @@ enum { LEG_CONNS_MAX = 16 };
 struct leg;
 
 struct leg_ops {
-    /* The first connection is negotiated: leg->export holds what the gateway offers. */
+    /* All connections that can be had are negotiated: leg->export holds what the gateway offers. */
     void (*ready)(struct leg *l);
     /* Could not be opened, or a connection broke; leg->error, leg->err say why.  Called once, from
      * the loop; the owner then ends the requests that wait for it and calls leg_free(). */
@@ -40,7 +41,7 @@ struct leg_conn {
     struct leg *leg;
     struct nbd_client handshake;
     struct loop_timer deadline;
-    bool ready;
+    bool ready, failed;
     struct request *reading; /* whose payload is being received */
     uint32_t left;           /* bytes of it still to come */
     unsigned char *into;     /* where they are gathered; NULL: they are passed on as they come */
@@ -58,6 +59,8 @@ struct leg {
     struct nbd_addr addr;
     struct nbd_export export;
     bool ready, lost;
+    bool silent; /* lost for its silence */
+    uint64_t silence_us;
     struct peer peer;          /* who listens, on a unix socket */
     struct loop_timer silence; /* set while anything is pending */
     int err;
@@ -75,8 +78,8 @@ struct leg *leg_open(struct director *d, const char *gateway, const char *uri, c
 /* Closes without further calls; NULL is fine. */
 void leg_free(struct leg *l);
 
-/* Opens a further connection, if the gateway takes several and the limit allows: for N clients. */
-void leg_widen(struct leg *l, unsigned n);
+/* Silence is borne 2^TIMES as long as set, to a limit: a large command may just take its time. */
+void leg_be_patient(struct leg *l, unsigned times);
 
 /*
  * Sends R as ROLE on the connection of client number INDEX.  A leg that is lost, or is lost by

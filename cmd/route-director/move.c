@@ -205,7 +205,6 @@ static void begun(struct move *m)
     }
     m->phase = MOVE_COPYING;
     move_start_tick(m);
-    leg_widen(m->leg, m->v->n_clients);
     control_ok(move_take_waiter(m), "%d %llu new", BLOCK_SIZE,
                (unsigned long long)m->v->route.size_bytes);
 }
@@ -468,7 +467,7 @@ void move_abort(struct move *m, struct control *c)
 }
 /* ---- who goes away ---- */
 
-bool move_owner_lost(struct move *m)
+bool move_owner_lost(struct move *m, const char *why)
 {
     switch (m->phase) {
     case MOVE_COMMIT:
@@ -477,8 +476,7 @@ bool move_owner_lost(struct move *m)
     case MOVE_OPENING:
     case MOVE_COPYING:
     case MOVE_HELD:
-        move_give_up(m, -ECONNABORTED,
-                     m->v->owner.leg ? m->v->owner.leg->error : "the owner is away");
+        move_give_up(m, -ECONNABORTED, why);
         return false;
     default:
         return false;

@@ -92,11 +92,11 @@ void move_write_arrives(struct move *m, struct request *r);
 void move_write_ends(struct move *m, struct request *r);
 /* Nothing is in flight any more. */
 void move_drained(struct move *m);
-/* The owner leg is lost.  True: the move goes on without it (a commit is under way). */
-bool move_owner_lost(struct move *m);
-/* Clients come: the target may get more connections. */
-void move_widen(struct move *m);
-
+/*
+ * The owner leg is lost, or its owner is another, for the reason WHY.  True: the move goes on without
+ * it (a commit is under way).
+ */
+bool move_owner_lost(struct move *m, const char *why);
 /* "steady", "replicate", "mirror", "hold", "commit", "doubt", "retire", "failed". */
 const char *move_phase_name(const struct move *m);
 

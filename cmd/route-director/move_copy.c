@@ -118,9 +118,3 @@ void move_write_ends(struct move *m, struct request *r)
     m->flushed = m->flushed && !r->mirrored;
     blocks_written(m->blocks, r->nbd.offset, r->nbd.length, r->mirrored && !r->error);
 }
-
-void move_widen(struct move *m)
-{
-    if (m->phase == MOVE_COPYING)
-        leg_widen(m->leg, m->v->n_clients);
-}

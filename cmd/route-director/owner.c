@@ -50,7 +50,7 @@ struct request *owner_request(struct volume *v, uint16_t type, uint64_t offset, 
 /* Before the log is full, and writes wait for room in it. */
 static void flush_if_half_full(struct volume *v)
 {
-    if (v->owner.log.bytes >= v->d->set.replay_bytes / 2)
+    if (v->owner.log.n && replay_bytes(&v->owner.log) >= v->d->set.replay_bytes / 2)
         owner_flush(v);
 }
 
@@ -84,12 +84,48 @@ int owner_keep(struct volume *v, const struct request *r)
     /* Without FLUSH a reply is all that there is (S23). */
     bool durable = !(o->has.flags & NBD_TF_FLUSH) ||
                    (r->nbd.flags & NBD_CMD_FLAG_FUA && o->has.flags & NBD_TF_FUA && !o->log.n);
-    if (durable || !v->d->set.replay_bytes)
+    if (durable)
         return 0;
-    int e = replay_add(&o->log, &r->nbd, r->wire);
+    if (!v->d->set.replay_bytes) {
+        o->doubts++;
+        return 0;
+    }
+    /* What was fast once need not be when it is replayed. */
+    struct nbd_request n = r->nbd;
+    n.flags &= (uint16_t)~NBD_CMD_FLAG_FAST_ZERO;
+    int e = replay_add(&o->log, &n, r->wire);
     if (e == 0)
         flush_if_half_full(v);
     return e;
+}
+
+void owner_doubts(struct volume *v, const struct request *r)
+{
+    v->owner.doubts++;
+    if (v->owner.haunts.n)
+        haunts_fail(&v->owner.haunts, r->nbd.offset, r->nbd.length);
+}
+
+void owner_flush_leaves(struct volume *v, struct request *r)
+{
+    struct request **p = &v->owner.flushes;
+    while (*p)
+        p = &(*p)->next;
+    *p = r;
+    r->next = NULL;
+    r->mark = replay_mark(&v->owner.log);
+    r->stamp = v->owner.doubts;
+}
+
+bool owner_flush_is_back(struct volume *v, struct request *r)
+{
+    struct request **p = &v->owner.flushes;
+    bool first = *p == r;
+    while (*p && *p != r)
+        p = &(*p)->next;
+    if (*p)
+        *p = r->next;
+    return first;
 }
 
 /* ---- witnesses ---- */
@@ -126,14 +162,21 @@ static void take_witness(struct volume *v, uint64_t mark)
     }
 }
 
-void owner_trim(struct volume *v, uint64_t mark)
+/* May what is read or flushed be held against the owner one day? */
+static bool is_sure(const struct owner *o)
+{
+    return o->doubts == o->settled && o->has.min_block <= WITNESS_BLOCK;
+}
+
+void owner_flushed(struct volume *v, const struct request *r)
 {
     struct owner *o = &v->owner;
-    if (mark <= o->log.oldest)
+    o->settled = r->stamp;
+    if (r->mark <= o->log.oldest)
         return;
-    if (o->has.min_block <= WITNESS_BLOCK)
-        take_witness(v, mark);
-    replay_trim(&o->log, &v->d->pool, mark);
+    if (is_sure(o))
+        take_witness(v, r->mark);
+    replay_trim(&o->log, &v->d->pool, r->mark);
     flush_if_half_full(v);
     volume_unblock(v);
     volume_close_if_unused(v);
@@ -143,7 +186,7 @@ void owner_saw(struct volume *v, const struct request *r, const struct slice *pa
 {
     struct owner *o = &v->owner;
     if (o->log.n || v->ranges.n || r->stamp != o->arrivals || part->len < WITNESS_BLOCK ||
-        o->has.min_block > WITNESS_BLOCK)
+        !is_sure(o))
         return;
     if (o->witness.n < WITNESS_FEW || o->data_seen++ % WITNESS_EVERY == 0)
         witness_durable(&o->witness, r->nbd.offset, part->data, part->len);
@@ -170,6 +213,7 @@ static void forget_ghost(struct ghost *g)
 }
 
 static void watch_haunts(struct volume *v);
+static void start_replay(struct volume *v);
 
 static void ghost_gone(struct loop_fd *io, uint32_t events)
 {
@@ -206,13 +250,25 @@ static void haunts_due(struct loop_timer *t)
 static void watch_haunts(struct volume *v)
 {
     struct owner *o = &v->owner;
-    uint64_t next = haunts_expire(&o->haunts, now_us(v));
+    uint64_t next = 0;
+    /* A gateway that is away may be frozen: no time passes for what it was sent. */
+    if (o->place == OWNER_AWAY || o->place == OWNER_CONNECTING) {
+        loop_timer_cancel(v->d->loop, &o->exorcism);
+        volume_close_if_unused(v);
+        return;
+    }
+    if (o->haunts.n) {
+        next = haunts_expire(&o->haunts, now_us(v));
+        o->doubts++; /* what landed there is as durable as anything else that was not flushed */
+    }
     if (next)
         loop_timer_set(v->d->loop, &o->exorcism, next, haunts_due);
     else
         loop_timer_cancel(v->d->loop, &o->exorcism);
     while (!next && o->ghosts)
         forget_ghost(o->ghosts);
+    if (o->place == OWNER_WAITED)
+        start_replay(v);
     volume_unblock(v);
     volume_close_if_unused(v);
 }
@@ -235,8 +291,12 @@ static void haunt(struct volume *v, struct leg *l)
         r->sent = true;
         if (dead || !nbd_changes_data(r->nbd.type) || !r->nbd.length)
             continue;
-        r->haunted = true;
-        if (haunts_add(&o->haunts, r->nbd.offset, r->nbd.length, until, ghost) < 0)
+        const struct haunt h = {.start = r->nbd.offset,
+                                .end = r->nbd.offset + r->nbd.length,
+                                .until_us = until,
+                                .ghost = ghost,
+                                .replay = r->done && o->place == OWNER_REPLAYING};
+        if (haunts_add(&o->haunts, &h) < 0)
             abort(); /* going on without the note could lose a write */
     }
     watch_haunts(v);
@@ -250,15 +310,10 @@ static void expire(struct loop_timer *t)
 {
     struct owner *o = (struct owner *)((char *)t - offsetof(struct owner, late));
     struct volume *v = volume_of(o);
-    const struct requests *q = &v->d->requests;
     uint64_t before = v->errors;
     o->expired = true;
-    for (size_t i = 0; i < q->n; i++) {
-        const struct request *r = q->slots[i];
-        if (r->volume == v && r->waiting & ROLE_OWNER && r->haunted && !r->done)
-            haunts_fail(&o->haunts, r->nbd.offset, r->nbd.length);
-    }
-    v->users++; /* the last client may go when it hears of it */
+    o->silences = 0; /* what it was silent about is over */
+    v->users++;      /* the last client may go when it hears of it */
     io_fail_waiting(v, NBD_EIO);
     volume_fail_blocked(v, NBD_EIO);
     volume_fail_held(v, NBD_EIO);
@@ -276,9 +331,34 @@ static void unsend(struct volume *v)
     struct requests *t = &v->d->requests;
     for (size_t i = 0; i < t->n; i++) {
         struct request *r = t->slots[i];
-        if (r->volume == v && r->waiting & ROLE_OWNER)
-            request_reset(&v->d->pool, r);
+        if (r->volume != v || !(r->waiting & ROLE_OWNER))
+            continue;
+        request_reset(&v->d->pool, r);
+        if (!r->lost_us)
+            r->lost_us = now_us(v);
     }
+    v->owner.flushes = NULL;
+}
+
+/* What has waited for longer than --retry-for, over however many losses, waits no more. */
+static void fail_old(struct volume *v)
+{
+    uint64_t now = now_us(v);
+    uint64_t before = v->errors;
+    if (now > v->d->set.retry_us)
+        io_fail_lost(v, now - v->d->set.retry_us, NBD_EIO);
+    if (v->errors != before)
+        v->owner.silences = 0; /* what it was silent about is over */
+    v->expired += v->errors - before;
+}
+
+/* One line for each new reason, not for each try. */
+static void say_why(struct volume *v, const char *why)
+{
+    if (strcmp(v->error, why) == 0)
+        return;
+    snprintf(v->error, sizeof(v->error), "%s", why);
+    err_warn("volume '%s': %s", v->name, why);
 }
 
 void owner_went_away(struct volume *v)
@@ -287,24 +367,29 @@ void owner_went_away(struct volume *v)
     struct leg *l = o->leg;
     if (o->place == OWNER_HERE) {
         o->since_us = now_us(v);
-        o->tries = 0;
+        if (o->since_us - o->back_us > LAST_US)
+            o->tries = 0; /* else the pauses go on growing */
+        *v->error = 0;
         loop_timer_set(v->d->loop, &o->late, o->since_us + v->d->set.retry_us, expire);
-        err_warn("volume '%s': %s: requests wait for it", v->name,
-                 l ? l->error : "its owner is not there");
-    } else if (o->tries == 1 || o->expired) {
-        err_warn("volume '%s': %s", v->name, l ? l->error : "its owner is not there");
     }
+    if (l)
+        say_why(v, l->error);
+    if (l && l->silent)
+        o->silences++;
+    if (l)
+        haunt(v, l);
     o->place = OWNER_AWAY;
     o->leg = NULL;
     o->flushing = o->other = false;
-    if (l)
-        haunt(v, l);
     io_cancel_own(v);
     o->asked = 0;
     ranges_release(&o->replaying);
     unsend(v);
     leg_free(l);
+    v->users++; /* the last client may go when its request fails */
+    fail_old(v);
     look_again(v);
+    volume_unuse(v);
 }
 
 static void connect_again(struct loop_timer *t)
@@ -314,12 +399,14 @@ static void connect_again(struct loop_timer *t)
     char uri[1024], why[512];
     o->tries++;
     o->place = OWNER_CONNECTING;
-    int r = volume_gateway_uri(v->d, v->route.gateway, v->name, uri, sizeof(uri), why, sizeof(why));
+    int r = volume_gateway_uri(v->d, v->route.gateway, NULL, uri, sizeof(uri), why, sizeof(why));
     if (r == 0)
         o->leg = leg_open(v->d, v->route.gateway, uri, v->name, &volume_owner_ops, v);
     else
-        err_warn("volume '%s': %s", v->name, why);
-    if (!o->leg)
+        say_why(v, why);
+    if (o->leg)
+        leg_be_patient(o->leg, o->silences);
+    else
         owner_went_away(v);
 }
 
@@ -342,8 +429,8 @@ static void back(struct volume *v)
     loop_timer_cancel(loop, &o->late);
     o->place = OWNER_HERE;
     o->expired = false;
+    o->back_us = now_us(v);
     v->reconnects++;
-    leg_widen(o->leg, v->n_clients);
     v->users++;
     io_send_again(v);
     volume_unblock(v);
@@ -432,21 +519,47 @@ static void replay(struct volume *v)
 
 static void start_replay(struct volume *v)
 {
-    v->owner.place = OWNER_REPLAYING;
+    v->owner.place = haunts_replay(&v->owner.haunts) ? OWNER_WAITED : OWNER_REPLAYING;
+    if (v->owner.place == OWNER_WAITED)
+        return;
     v->owner.next = v->owner.log.oldest;
     replay(v);
 }
 
 /* ---- is it the same copy? ---- */
 
+static void record_verdict(struct volume *v);
+
+static void verdict_late(struct loop_timer *t)
+{
+    record_verdict(volume_of((struct owner *)((char *)t - offsetof(struct owner, verdict))));
+}
+
+/* Until it is recorded the volume stays open, or the next client would be given the other data. */
 static void verdict_recorded(struct storejob *j)
 {
     struct volume *v = j->arg;
-    if (j->result < 0)
+    if (j->result < 0 && j->result != -ESTALE) {
         err_warn("volume '%s': route state: %s", v->name, j->error);
-    else
+        loop_timer_set(v->d->loop, &v->owner.verdict, now_us(v) + LAST_US, verdict_late);
+        return;
+    }
+    if (j->result == 0)
         v->route = j->route;
     volume_unuse(v);
+}
+
+static void record_verdict(struct volume *v)
+{
+    v->job = (struct storejob){.kind = STOREJOB_CAS,
+                               .route = v->route,
+                               .expect = v->route.epoch,
+                               .expect_state = -1,
+                               .done = verdict_recorded,
+                               .arg = v};
+    v->job.route.state = ROUTE_STATE_MANUAL_RECOVERY;
+    v->job.route.time = clock_now();
+    storejobs_queue(v->d->jobs, &v->job);
 }
 
 /*
@@ -459,7 +572,7 @@ static void distrust(struct volume *v)
     err_warn("volume '%s': '%s' came back with other data than it had: manual recovery; nothing "
              "is replayed",
              v->name, v->route.gateway);
-    v->users += 2;
+    v->users += 2; /* ours, and the verdict's */
     leg_free(o->leg);
     o->leg = NULL;
     o->place = OWNER_AWAY;
@@ -468,16 +581,7 @@ static void distrust(struct volume *v)
     if (!o->expired)
         expire(&o->late);
     loop_timer_cancel(v->d->loop, &o->late);
-    replay_trim(&o->log, &v->d->pool, UINT64_MAX);
-    v->job = (struct storejob){.kind = STOREJOB_CAS,
-                               .route = v->route,
-                               .expect = v->route.epoch,
-                               .expect_state = -1,
-                               .done = verdict_recorded,
-                               .arg = v};
-    v->job.route.state = ROUTE_STATE_MANUAL_RECOVERY;
-    v->job.route.time = clock_now();
-    storejobs_queue(v->d->jobs, &v->job);
+    record_verdict(v);
     volume_unuse(v);
 }
 
@@ -497,24 +601,25 @@ static void checked(struct request *r)
         chunk_put(&v->d->pool, part.chunk);
     }
     o->asked--;
-    if (r->error || n != sizeof(block)) {
-        leg_give_up(o->leg, -EIO, "cannot read a block that it should have");
-        return;
+    /* One that can't be read says nothing of the copy. */
+    if (!r->error && n == sizeof(block)) {
+        o->readable = true;
+        o->other |= !witness_holds(&o->witness, (unsigned)(uintptr_t)r->arg, block);
     }
-    if (!witness_holds(&o->witness, (unsigned)(uintptr_t)r->arg, block))
-        o->other = true;
     if (o->asked)
         return;
     if (o->other)
         distrust(v);
-    else
+    else if (o->readable)
         start_replay(v);
+    else
+        leg_give_up(o->leg, -EIO, "cannot read any of the blocks that it should have");
 }
 
 static void check(struct volume *v)
 {
     struct owner *o = &v->owner;
-    o->place = OWNER_CHECKING;
+    o->other = o->readable = false;
     for (unsigned i = 0; i < WITNESS_MAX; i++) {
         uint64_t offset = o->witness.blocks[i].offset;
         if (offset == UINT64_MAX)
@@ -536,10 +641,13 @@ static void check(struct volume *v)
 static const char *other_export(const struct volume *v, const struct nbd_export *e)
 {
     const struct nbd_export *had = &v->owner.has;
+    const uint16_t needed = NBD_TF_FLUSH | NBD_TF_FUA | NBD_TF_TRIM | NBD_TF_WRITE_ZEROES |
+                            NBD_TF_MULTI_CONN | NBD_TF_CACHE | NBD_TF_FAST_ZERO;
     if (e->size != had->size)
         return "came back with another size";
-    if (e->flags != had->flags || e->allocation != had->allocation)
-        return "came back with other flags";
+    if (had->flags & ~e->flags & needed || (had->allocation && !e->allocation) ||
+        e->flags & ~had->flags & NBD_TF_READ_ONLY)
+        return "came back with less than it had";
     if (e->min_block > v->offered.min_block || e->max_block < v->offered.max_block)
         return "came back with narrower block-size limits";
     return NULL;
@@ -554,6 +662,10 @@ void owner_came_back(struct volume *v)
         return;
     }
     o->has = o->leg->export;
+    o->place = OWNER_CHECKING;
+    /* It runs: only from now on can time tell that it is done with what it was sent before. */
+    haunts_renew(&o->haunts, now_us(v) + v->d->set.quarantine_us);
+    watch_haunts(v);
     check(v);
 }
 
@@ -566,6 +678,8 @@ void owner_take(struct volume *v, struct leg *l)
     o->has = l->export;
     o->place = OWNER_HERE;
     o->expired = o->flushing = false;
+    o->flushes = NULL;
+    o->settled = o->doubts;
     loop_timer_cancel(v->d->loop, &o->again);
     loop_timer_cancel(v->d->loop, &o->late);
     replay_trim(&o->log, &v->d->pool, UINT64_MAX);
@@ -580,6 +694,10 @@ void owner_release(struct volume *v)
     loop_timer_cancel(v->d->loop, &o->again);
     loop_timer_cancel(v->d->loop, &o->late);
     loop_timer_cancel(v->d->loop, &o->exorcism);
+    if (o->verdict.place) {
+        loop_timer_cancel(v->d->loop, &o->verdict);
+        v->users--; /* the verdict's */
+    }
     while (o->ghosts)
         forget_ghost(o->ghosts);
     haunts_release(&o->haunts);

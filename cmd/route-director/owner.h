@@ -2,9 +2,9 @@
 /*
  * A volume's owner that goes away and comes back (I2, S2, S4, S13, S18).
  *
- *   HERE ▶ AWAY ▶ CONNECTING ▶ CHECKING ▶ REPLAYING ▶ FLUSHING ▶ HERE
- *            ▲         │           │ ▶ DISTRUSTED         │
- *            └─────────┴───────────┴──────────────────────┘ lost again
+ *   HERE ▶ AWAY ▶ CONNECTING ▶ CHECKING ▶ WAITED ▶ REPLAYING ▶ FLUSHING ▶ HERE
+ *            ▲         │           │ ▶ DISTRUSTED                   │
+ *            └─────────┴───────────┴────────────────────────────────┘ lost again
  *
  * Meanwhile requests wait, with their ranges; once the owner is back, and has again what it had
  * acknowledged, those that were unanswered are sent anew.  After --retry-for they fail, and
@@ -43,8 +43,18 @@ struct request *owner_request(struct volume *v, uint16_t type, uint64_t offset, 
  */
 int owner_keep(struct volume *v, const struct request *r);
 
-/* What of the log is durable: forgets it, and takes a witness from it (S13). */
-void owner_trim(struct volume *v, uint64_t mark);
+/*
+ * A FLUSH leaves for the owner, or is answered.  Then: was it the first that left of those under
+ * way?  Only then does it cover what the mark says: an earlier one may still tell of an error.
+ */
+void owner_flush_leaves(struct volume *v, struct request *r);
+bool owner_flush_is_back(struct volume *v, struct request *r);
+
+/* R, which changes data, has failed: whether and where it is durable nobody knows. */
+void owner_doubts(struct volume *v, const struct request *r);
+
+/* R, a FLUSH, succeeded: what it covers is forgotten, and perhaps a witness taken (S13). */
+void owner_flushed(struct volume *v, const struct request *r);
 
 /* Data of a READ: perhaps a witness, if all that was written is durable. */
 void owner_saw(struct volume *v, const struct request *r, const struct slice *part);

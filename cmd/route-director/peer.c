@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "peer.h"
 
+#include <glob.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,10 +58,40 @@ void peer_note(struct peer *p, int fd, const char *path)
     if (first && known) {
         p->pid = cred.pid;
         p->pidfd = pidfd_open(cred.pid, 0);
+        known = !peer_is_gone(p->pidfd); /* or it had ended and left the socket to another */
     }
     /* Looked at after the pidfd was opened: from then on the number is nobody else's. */
     if (!known || cred.pid != p->pid || (first && !was_there(cred.pid, path)))
         peer_release(p);
+}
+
+/* Has the thread whose folder is PATH children?  Also if that can't be known. */
+static bool has_children(const char *path)
+{
+    char name[PATH_MAX];
+    struct buf text = {0};
+    int n = snprintf(name, sizeof(name), "%s/children", path);
+    bool yes =
+        n < 0 || (size_t)n >= sizeof(name) || fsfile_read(name, 1 << 20, &text) < 0 || text.len > 0;
+    buf_release(&text);
+    return yes;
+}
+
+void peer_check(struct peer *p)
+{
+    char path[64];
+    glob_t threads;
+    if (p->pidfd < 0)
+        return;
+    snprintf(path, sizeof(path), "/proc/%d/task/*", p->pid);
+    if (glob(path, GLOB_NOSORT, NULL, &threads) != 0) {
+        peer_release(p);
+        return;
+    }
+    for (size_t i = 0; i < threads.gl_pathc; i++)
+        if (has_children(threads.gl_pathv[i]))
+            peer_release(p);
+    globfree(&threads);
 }
 
 int peer_take(struct peer *p)

@@ -18,6 +18,12 @@ struct peer {
  */
 void peer_note(struct peer *p, int fd, const char *path);
 
+/*
+ * The connection is answered.  A server that has children by then may have left it to one of them,
+ * and its own end says nothing of theirs: it is not known any more.
+ */
+void peer_check(struct peer *p);
+
 /* The pidfd, now the caller's, or -1. */
 int peer_take(struct peer *p);
 void peer_release(struct peer *p);

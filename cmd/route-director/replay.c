@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+enum { KEEP_CAP = 4096 };
+
 static int grow(struct replay *l)
 {
     size_t cap = l->cap ? l->cap * 2 : 64;
@@ -13,7 +15,6 @@ static int grow(struct replay *l)
     for (size_t i = 0; i < l->n; i++)
         items[i] = l->items[(l->head + i) & (l->cap - 1)];
     free(l->items);
-    l->bytes += (cap - l->cap) * sizeof(*items);
     l->items = items;
     l->head = 0;
     l->cap = cap;
@@ -30,8 +31,13 @@ int replay_add(struct replay *l, const struct nbd_request *n, struct slice wire)
         return 0;
     e->wire = wire;
     if (!chunk_ref(wire.chunk)->logged++)
-        l->bytes += wire.chunk->size;
+        l->kept += wire.chunk->size;
     return 0;
+}
+
+size_t replay_bytes(const struct replay *l)
+{
+    return l->kept + l->n * sizeof(*l->items);
 }
 
 uint64_t replay_mark(const struct replay *l)
@@ -49,11 +55,17 @@ void replay_trim(struct replay *l, struct chunk_pool *pool, uint64_t mark)
     while (l->n && l->oldest < mark) {
         struct chunk *c = l->items[l->head].wire.chunk;
         if (c && !--c->logged)
-            l->bytes -= c->size;
+            l->kept -= c->size;
         chunk_put(pool, c);
         l->head = (l->head + 1) & (l->cap - 1);
         l->oldest++;
         l->n--;
+    }
+    /* What a burst of small entries needed is not kept for ever. */
+    if (!l->n && l->cap > KEEP_CAP) {
+        free(l->items);
+        l->items = NULL;
+        l->head = l->cap = 0;
     }
 }
 

@@ -25,11 +25,14 @@ struct replay {
     struct replay_entry *items; /* a ring */
     size_t head, n, cap;
     uint64_t oldest; /* the number of items[head] */
-    size_t bytes;    /* of memory that it keeps: chunks are counted whole, once */
+    size_t kept;     /* bytes of the chunks that it keeps, each counted whole and once */
 };
 
 /* Appends; a WRITE's slice gets a reference of its own.  0, or -ENOMEM (nothing appended). */
 int replay_add(struct replay *l, const struct nbd_request *n, struct slice wire);
+
+/* The memory that its entries take; 0 of an empty log. */
+size_t replay_bytes(const struct replay *l);
 
 /* The number that the next entry will get: what a flush that is sent now covers lies before it. */
 uint64_t replay_mark(const struct replay *l);

@@ -40,7 +40,8 @@ struct request {
     uint32_t delivered;              /* bytes of a READ that its client was given … */
     uint32_t skip;                   /* … so that so many are dropped when it is sent again */
     uint64_t mark;                   /* FLUSH: what it covers of the replay log */
-    uint64_t stamp;                  /* READ: how many writes the volume had seen when it left */
+    uint64_t stamp;                  /* READ, FLUSH: what the volume had seen when it left */
+    uint64_t lost_us;                /* since when it waits for an owner that went away; 0: no */
     uint32_t done_bytes;             /* of a command that is carried out in steps */
     struct request *next;            /* in a queue, or in the free list */
     void (*done)(struct request *r); /* the director's own request: called instead of a reply */

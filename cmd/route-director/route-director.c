@@ -2,45 +2,41 @@
 /*
  * route-director: the NBD proxy on the clients' path, which knows who owns each volume.
  *
- * A single-threaded event loop (epoll) terminates the fixed newstyle handshake towards clients,
- * looks the volume's owner up in the route store, negotiates with it and forwards requests and
+ * Event loops (epoll), each in a thread of its own with its own volumes, terminate the fixed newstyle handshake towards clients,
+ * look the volume's owner up in the route store, negotiate with it and forward requests and
  * replies; a second leg, driven over the control socket, moves a volume without the clients
  * noticing (gateshift-safety(7)).
  */
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "accesslog.h"
-#include "client.h"
+#include "ask.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
 #include "common/base/opts.h"
-#include "common/nbd/uri.h"
-#include "control.h"
 #include "director.h"
+#include "doors.h"
 #include "leg.h"
-#include "quarantine.h"
-#include "storejobs.h"
+#include "limits.h"
+#include "service.h"
+#include "worker.h"
 
-/* REST_US: between two looks at who wants in, while there is no descriptor for anybody. */
-enum { LISTEN_MAX = 16, REST_US = 100000 };
+enum { LISTEN_MAX = 16 };
 
 struct opts {
     struct settings set;
-    const char *access_log;
+    struct accesslog_opts log;
+    const char *ask; /* a verb for the director that runs; NULL: be one */
+    const char *volume;
     const char *listen[LISTEN_MAX];
     size_t n_listen;
+    unsigned threads;
 };
 
 /* A listening socket. */
@@ -64,16 +60,31 @@ enum {
     KEY_CONNS,
     KEY_REPLAY,
     KEY_SILENCE,
+    KEY_PROXIED,
+    KEY_THREADS,
+    KEY_MAX_CLIENTS,
+    KEY_LOG_SIZE,
+    KEY_LOG_KEEP,
+    KEY_SAMPLE,
+    KEY_STATS,
+    KEY_STATUS,
 };
 
 static const struct argp_option options[] = {
     {"access-log", 'a', "FILE", 0, "Append an access record for each request to FILE ('-': stdout)",
      0},
+    {"access-log-keep", KEY_LOG_KEEP, "N", 0, "Keep the last N files moved aside (default all)", 0},
+    {"access-log-size", KEY_LOG_SIZE, "SIZE", 0,
+     "Move FILE aside when it has this size, and pack it with lz4 (default never)", 0},
+    {"access-sample", KEY_SAMPLE, "1/N", 0,
+     "Write one record of N, by chance, with N as its count (default all)", 0},
     {"connect-timeout", KEY_CONNECT, "DURATION", 0,
      "A gateway must have answered the handshake within this time (default 5s)", 0},
     {"control", KEY_CONTROL, "PATH", 0, "The control socket (default RUN/director.sock)", 0},
     {"gateway-connections", KEY_CONNS, "N", 0,
      "Connections to one gateway for a volume, at most (default 4)", 0},
+    {"gateway-timeout", KEY_SILENCE, "DURATION", 0,
+     "A gateway that owes answers and is silent for so long is connected to anew (default 30s)", 0},
     {"handshake-timeout", KEY_HANDSHAKE, "DURATION", 0,
      "A client must have asked for its volume within this time (default 10s)", 0},
     {"inflight", KEY_INFLIGHT, "N", 0, "Requests of one connection in flight (default 1024)", 0},
@@ -82,23 +93,51 @@ static const struct argp_option options[] = {
     {"leg-timeout", KEY_LEG, "DURATION", 0,
      "A move's target that is later than this with a mirrored write is dropped (default 1s)", 0},
     {"listen", 'l', "ADDRESS", 0, "Listen on unix:PATH or HOST:PORT; may be repeated", 0},
+    {"max-clients", KEY_MAX_CLIENTS, "N", 0,
+     "Client connections at a time, in all; further ones are closed (default 4096)", 0},
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Assume that a gateway is done with the writes of a dead connection after this time "
      "(default 30s)",
      0},
-    {"gateway-timeout", KEY_SILENCE, "DURATION", 0,
-     "A gateway that owes answers and is silent for so long is connected to anew (default 30s)", 0},
+    {"proxied", KEY_PROXIED, NULL, 0,
+     "Unix sockets lead to proxies: the end of who listens there tells nothing of a gateway", 0},
     {"replay-log", KEY_REPLAY, "SIZE", 0,
      "Memory for a volume's writes that are acknowledged and not flushed; 0: none (default 64M)",
      0},
     {"retry-for", KEY_RETRY, "DURATION", 0,
      "Requests wait so long for a gateway that went away, then fail (default 60s)", 0},
+    {"stats", KEY_STATS, 0, 0, "Print the metrics of the director that runs, as records", 0},
+    {"status", KEY_STATUS, 0, 0, "Print what the director that runs is doing, a line a volume", 0},
+    {"threads", KEY_THREADS, "N", 0, "Spread the volumes over N threads (default 1)", 0},
     {0},
 };
 
 static uint64_t duration_us(struct argp_state *st, const char *name, const char *arg)
 {
     return (uint64_t)(opts_duration(st, name, arg, 0.001, 86400) * 1e6);
+}
+
+static uint64_t sample(struct argp_state *st, const char *arg)
+{
+    if (strncmp(arg, "1/", 2) != 0)
+        argp_error(st, "access-sample: not 1/N: '%s'", arg);
+    return opts_u64(st, "access-sample", arg + 2, 1, 1000000);
+}
+
+static void check(const struct opts *o, struct argp_state *st)
+{
+    bool file = o->log.path && strcmp(o->log.path, "-") != 0;
+    if (o->volume && (!o->ask || parse_name(o->volume) < 0))
+        argp_error(st, o->ask ? "not a volume's name: '%s'" : "takes no arguments: '%s'",
+                   o->volume);
+    if (!o->n_listen && !o->ask && !service_has_sockets())
+        argp_error(st, "--listen is missing");
+    if (o->log.size_bytes && !file)
+        argp_error(st, "--access-log-size needs --access-log=FILE");
+    if (o->log.keep && !o->log.size_bytes)
+        argp_error(st, "--access-log-keep needs --access-log-size");
+    if (o->log.sample && !o->log.path)
+        argp_error(st, "--access-sample needs --access-log");
 }
 
 static error_t parse_opt(int key, char *arg, struct argp_state *st)
@@ -109,7 +148,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         st->child_inputs[0] = &o->set.dirs;
         return 0;
     case 'a':
-        o->access_log = arg;
+        o->log.path = arg;
         return 0;
     case 'l':
         if (o->n_listen == LISTEN_MAX)
@@ -146,112 +185,64 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_REPLAY:
         o->set.replay_bytes = opts_size(st, "replay-log", arg, 0, UINT64_C(1) << 40);
         return 0;
+    case KEY_PROXIED:
+        o->set.proxied = true;
+        return 0;
     case KEY_SILENCE:
         o->set.silence_us = duration_us(st, "gateway-timeout", arg);
         return 0;
+    case KEY_MAX_CLIENTS:
+        o->set.max_clients = opts_u64(st, "max-clients", arg, 1, 1 << 20);
+        return 0;
+    case KEY_LOG_SIZE:
+        o->log.size_bytes = opts_size(st, "access-log-size", arg, 4096, 1ull << 40);
+        return 0;
+    case KEY_LOG_KEEP:
+        o->log.keep = (unsigned)opts_u64(st, "access-log-keep", arg, 1, 1000000);
+        return 0;
+    case KEY_SAMPLE:
+        o->log.sample = sample(st, arg);
+        return 0;
+    case KEY_STATS:
+        o->ask = "stats";
+        return 0;
+    case KEY_STATUS:
+        o->ask = "status";
+        return 0;
+    case KEY_THREADS:
+        o->threads = (unsigned)opts_u64(st, "threads", arg, 1, WORKERS_MAX);
+        return 0;
     case ARGP_KEY_ARG:
-        argp_error(st, "takes no arguments: '%s'", arg);
+        if (o->volume)
+            argp_error(st, "too many arguments: '%s'", arg);
+        o->volume = arg;
         return 0;
     case ARGP_KEY_END:
-        if (!o->n_listen)
-            argp_error(st, "--listen is missing");
+        check(o, st);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
 }
 
-/* ---- doors ---- */
+/* ---- sockets ---- */
 
-/* "uid:N" behind a unix socket, else the address. */
-static void name_client(int fd, char *name, size_t size)
+/* Is the control socket among those that were passed?  Then its path is the one that counts. */
+static bool use_passed(struct opts *o, const struct service_socket *s, size_t n)
 {
-    struct sockaddr_storage a = {0};
-    socklen_t len = sizeof(a);
-    struct ucred cred = {0};
-    socklen_t clen = sizeof(cred);
-    char text[INET6_ADDRSTRLEN] = "unknown";
-    getpeername(fd, (struct sockaddr *)&a, &len);
-    if (a.ss_family == AF_INET) {
-        inet_ntop(AF_INET, &((struct sockaddr_in *)&a)->sin_addr, text, sizeof(text));
-    } else if (a.ss_family == AF_INET6) {
-        inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&a)->sin6_addr, text, sizeof(text));
-    } else if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &clen) == 0) {
-        snprintf(name, size, "uid:%u", (unsigned)cred.uid);
-        return;
+    size_t controls = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!s[i].control)
+            continue;
+        controls++;
+        if (o->set.control_path && strcmp(o->set.control_path, s[i].path) != 0)
+            err_die(EX_USAGE, "--control is '%s', the control socket that was passed is '%s'",
+                    o->set.control_path, s[i].path);
+        o->set.control_path = s[i].path;
     }
-    snprintf(name, size, "%s", text);
-}
-
-/* Only root and the director's own user may steer it. */
-static bool may_control(int fd)
-{
-    struct ucred cred;
-    socklen_t len = sizeof(cred);
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == 0 &&
-           (cred.uid == 0 || cred.uid == geteuid());
-}
-
-static void rested(struct loop_timer *t)
-{
-    struct door *door = (struct door *)((char *)t - offsetof(struct door, rest));
-    loop_events(door->d->loop, &door->io, EPOLLIN);
-}
-
-/* Nobody can be let in now; who waits would wake the loop again and again. */
-static void rest(struct door *door)
-{
-    struct loop *loop = door->d->loop;
-    if (loop_timer_set(loop, &door->rest, loop_now_us(loop) + REST_US, rested) == 0)
-        loop_events(loop, &door->io, 0);
-}
-
-static void on_knock(struct loop_fd *io, uint32_t events)
-{
-    struct door *door = (struct door *)((char *)io - offsetof(struct door, io));
-    char name[64];
-    int one = 1;
-    (void)events;
-    int fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-            rest(door);
-        return; /* or the client went away */
-    }
-    if (!door->control) {
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-        name_client(fd, name, sizeof(name));
-        client_new(door->d, fd, name);
-    } else if (may_control(fd)) {
-        control_new(door->d, fd);
-    } else {
-        err_warn("control connection of another user refused");
-        close(fd);
-    }
-}
-
-static void open_door(struct director *d, struct door *door, const char *spec, bool control)
-{
-    /* Clients may be anybody who reaches the socket; steering is the owner's. */
-    mode_t mask = control ? umask(0177) : 0;
-    int fd = nbd_listen(spec);
-    if (control)
-        umask(mask);
-    *door = (struct door){.d = d, .spec = spec, .control = control, .io.fd = -1};
-    int r = fd < 0 ? fd : loop_add(d->loop, &door->io, fd, EPOLLIN, on_knock);
-    if (r < 0)
-        err_die(r == -EINVAL ? EX_USAGE : EX_CANTCREAT, "cannot listen on '%s': %s", spec,
-                err_text(r));
-}
-
-static void close_door(struct director *d, struct door *door)
-{
-    int fd = door->io.fd;
-    loop_timer_cancel(d->loop, &door->rest);
-    loop_del(d->loop, &door->io);
-    close(fd);
-    if (strncmp(door->spec, "unix:", 5) == 0)
-        unlink(door->spec + 5);
+    if (!o->n_listen && n == controls)
+        err_die(EX_USAGE, "--listen is missing, and no socket for clients was passed");
+    return controls > 0;
 }
 
 /* ---- signals ---- */
@@ -272,9 +263,8 @@ static void on_signal(struct loop_fd *io, uint32_t events)
         loop_stop(s->d->loop);
         return;
     }
-    int r = s->d->log ? accesslog_reopen(s->d->log) : 0;
-    if (r < 0)
-        err_warn("cannot reopen the access log: %s", err_text(r));
+    if (s->d->log)
+        workers_reopen_log(s->d->workers);
 }
 
 static void watch_signals(struct director *d, struct signals *s)
@@ -294,27 +284,45 @@ static void watch_signals(struct director *d, struct signals *s)
 
 /* ---- main ---- */
 
-static void start(struct director *d, const struct opts *o)
+static void start(struct workers *w, const struct opts *o)
 {
-    d->set = o->set;
-    d->loop = loop_new();
-    if (!d->loop)
-        err_die(EX_OSERR, "cannot start: %s", err_text(errno));
-    int r = fsfile_mkdirs(d->set.dirs.state);
-    if (r == 0)
-        r = storejobs_new(d->loop, d->set.dirs.state, &d->jobs);
+    struct accesslog *log = NULL;
+    int r = fsfile_mkdirs(o->set.dirs.state);
     if (r < 0)
-        err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", d->set.dirs.state, err_text(r));
-    if (o->access_log && (r = accesslog_open(d, o->access_log, &d->log)) < 0)
-        err_die(EX_CANTCREAT, "cannot open access log '%s': %s", o->access_log, err_text(r));
+        err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", o->set.dirs.state, err_text(r));
+    if (o->log.path && (r = accesslog_open(&o->log, &log)) < 0)
+        err_die(EX_CANTCREAT, "cannot open access log '%s': %s", o->log.path, accesslog_error(r));
+    r = workers_new(w, &o->set, o->threads, log);
+    if (r < 0)
+        err_die(EX_OSERR, "cannot start: %s", err_text(r));
+    limits_open_files(&o->set);
 }
 
-static void stop(struct director *d)
+static void stop(struct workers *w)
 {
-    /* The volumes are left as they are: closing sockets is all that a gateway or client would see
-     * of an orderly end, and the locks go with the process. */
-    accesslog_close(d->log);
-    quarantine_release(d);
+    /* Open moves are left as they are, as a killed director would leave them; the locks go with the
+     * process. */
+    struct accesslog *log = workers_director(w, 0)->log;
+    workers_release(w);
+    accesslog_close(log);
+}
+
+static struct doors *open_doors(struct director *d, const struct opts *o,
+                                const struct service_socket *passed, size_t n_passed,
+                                bool control_passed)
+{
+    struct buf spec = {0};
+    struct doors *doors = doors_new(d);
+    if (!doors || buf_printf(&spec, "unix:%s", o->set.control_path) < 0)
+        err_die(EX_OSERR, "cannot start: %s", err_text(ENOMEM));
+    for (size_t i = 0; i < o->n_listen; i++)
+        doors_open(doors, o->listen[i], DOOR_CLIENTS);
+    for (size_t i = 0; i < n_passed; i++)
+        doors_adopt(doors, passed[i].fd, passed[i].control ? DOOR_CONTROL : DOOR_CLIENTS);
+    if (!control_passed)
+        doors_open(doors, spec.data, DOOR_CONTROL);
+    buf_release(&spec);
+    return doors;
 }
 
 int main(int argc, char **argv)
@@ -322,7 +330,7 @@ int main(int argc, char **argv)
     const struct argp argp = {
         options,
         parse_opt,
-        NULL,
+        "--listen=ADDRESS\n--status [VOLUME]\n--stats [VOLUME]",
         "Stand between NBD clients and gateways: serve each volume from the gateway that owns it, "
         "and move it without the clients noticing.\vgateways.csv and volumes.csv are read from "
         "the configuration folder, routes from the state folder (route-set).",
@@ -339,35 +347,44 @@ int main(int argc, char **argv)
                              .replay_bytes = 64 << 20,
                              .inflight_max = 1024,
                              .inflight_bytes = 64 << 20,
-                             .gateway_conns = 4}};
-    struct director d = {0};
-    struct door doors[LISTEN_MAX + 1];
+                             .gateway_conns = 4,
+                             .max_clients = 4096},
+                     .threads = 1};
+    struct workers workers;
+    struct service_socket passed[LISTEN_MAX + 1];
+    struct service service;
     struct signals signals;
-    struct buf control = {0}, spec = {0};
+    struct buf control = {0};
     opts_dirs_init(&o.set.dirs);
     opts_parse(&argp, argc, argv, &o);
+    size_t n_passed = o.ask ? 0 : service_take_sockets(passed, LISTEN_MAX + 1);
+    bool control_passed = !o.ask && use_passed(&o, passed, n_passed);
+    service_init(&service);
     if (!o.set.control_path) {
         if (buf_printf(&control, "%s/director.sock", o.set.dirs.run) < 0)
             err_die(EX_OSERR, "%s", err_text(ENOMEM));
         o.set.control_path = control.data;
-        int r = fsfile_mkdirs(o.set.dirs.run);
+        int r = o.ask ? 0 : fsfile_mkdirs(o.set.dirs.run);
         if (r < 0)
             err_die(EX_CANTCREAT, "cannot create '%s': %s", o.set.dirs.run, err_text(r));
     }
-    start(&d, &o);
-    watch_signals(&d, &signals);
-    for (size_t i = 0; i < o.n_listen; i++)
-        open_door(&d, &doors[i], o.listen[i], false);
-    buf_printf(&spec, "unix:%s", o.set.control_path);
-    open_door(&d, &doors[o.n_listen], spec.data, true);
-    int r = loop_run(d.loop);
-    for (size_t i = 0; i <= o.n_listen; i++)
-        close_door(&d, &doors[i]);
-    stop(&d);
+    if (o.ask)
+        exit(ask_director(o.set.control_path, o.ask, o.volume));
+    start(&workers, &o);
+    struct director *d = workers_director(&workers, 0);
+    watch_signals(d, &signals);
+    struct doors *doors = open_doors(d, &o, passed, n_passed, control_passed);
+    service_ready(&service, d);
+    int r = workers_run(&workers);
+    service_stopping(&service);
+    doors_free(doors);
+    if (r == 0)
+        workers_settle(&workers);
+    stop(&workers);
     buf_release(&control);
-    buf_release(&spec);
     /*
-     * Not by return: what open volumes and clients hold hangs on D, which a leak checker then sees.
+     * Not by return: what open volumes and clients hold hangs on WORKERS, which a leak checker then
+     * sees.
      */
     exit(r < 0 ? EX_OSERR : 0);
 }

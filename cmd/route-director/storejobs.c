@@ -7,8 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include "common/base/error.h"
 
@@ -22,9 +20,7 @@ struct storejobs {
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t more;
-    struct queue todo, done; /* under the mutex */
-    int wake_fd;             /* an eventfd: something is done */
-    struct loop_fd io;
+    struct queue todo; /* under the mutex */
 };
 
 static void push(struct queue *q, struct storejob *j)
@@ -102,6 +98,13 @@ static void run_job(struct storejobs *s, struct storejob *j, struct thread_store
         t->doubt = true;
 }
 
+/* In the loop again. */
+static void job_done(struct loop_msg *m)
+{
+    struct storejob *j = (struct storejob *)((char *)m - offsetof(struct storejob, msg));
+    j->done(j);
+}
+
 static void *work(void *arg)
 {
     struct storejobs *s = arg;
@@ -115,30 +118,13 @@ static void *work(void *arg)
         }
         pthread_mutex_unlock(&s->mutex);
         run_job(s, j, &t);
+        loop_post(s->loop, &j->msg, job_done);
         pthread_mutex_lock(&s->mutex);
-        push(&s->done, j);
-        eventfd_write(s->wake_fd, 1);
     }
     return NULL; /* never: the thread ends with the process, at worst in a torn line */
 }
 
 /* ---- in the loop ---- */
-
-static void on_done(struct loop_fd *io, uint32_t events)
-{
-    struct storejobs *s = (struct storejobs *)((char *)io - offsetof(struct storejobs, io));
-    eventfd_t n;
-    (void)events;
-    eventfd_read(s->wake_fd, &n);
-    for (;;) {
-        pthread_mutex_lock(&s->mutex);
-        struct storejob *j = pop(&s->done);
-        pthread_mutex_unlock(&s->mutex);
-        if (!j)
-            return;
-        j->done(j);
-    }
-}
 
 void storejobs_queue(struct storejobs *s, struct storejob *j)
 {
@@ -153,25 +139,17 @@ int storejobs_new(struct loop *l, const char *state, struct storejobs **out)
     struct storejobs *s = calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;
-    *s = (struct storejobs){.loop = l, .state = state, .io.fd = -1};
+    *s = (struct storejobs){.loop = l, .state = state};
     s->todo.last = &s->todo.first;
-    s->done.last = &s->done.first;
     pthread_mutex_init(&s->mutex, NULL);
     pthread_cond_init(&s->more, NULL);
-    s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int r = s->wake_fd < 0 ? -errno : loop_add(l, &s->io, s->wake_fd, EPOLLIN, on_done);
-    if (r == 0) {
-        /* Signals belong to the loop's thread. */
-        sigset_t all, old;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &old);
-        r = -pthread_create(&s->thread, NULL, work, s);
-        pthread_sigmask(SIG_SETMASK, &old, NULL);
-    }
+    /* Signals belong to the main thread. */
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int r = -pthread_create(&s->thread, NULL, work, s);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (r < 0) {
-        loop_del(l, &s->io);
-        if (s->wake_fd >= 0)
-            close(s->wake_fd);
         free(s);
         return r;
     }

@@ -25,6 +25,7 @@ struct storejob {
     void (*done)(struct storejob *j); /* called from the loop */
     void *arg;
     struct storejob *next;
+    struct loop_msg msg; /* done, on its way to the loop */
 };
 
 struct storejobs;

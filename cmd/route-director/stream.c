@@ -88,20 +88,23 @@ static void lose(struct stream *s, int err)
 
 void stream_close(struct stream *s)
 {
-    if (!s->loop)
-        return;
     int fd = s->io.fd;
-    loop_task_cancel(s->loop, &s->flush);
-    if (fd >= 0) {
-        loop_del(s->loop, &s->io);
-        close(fd);
+    if (s->loop) {
+        loop_task_cancel(s->loop, &s->flush);
+        if (fd >= 0)
+            loop_del(s->loop, &s->io);
+    } else if (!s->detached) {
+        return;
     }
+    if (fd >= 0)
+        close(fd);
     chunk_put(s->pool, s->in);
     chunk_put(s->pool, s->small);
     s->in = s->small = NULL;
     s->in_start = s->in_end = 0;
     outq_release(&s->out, s->pool);
     s->loop = NULL;
+    s->detached = false;
 }
 
 /* ---- output ---- */
@@ -364,4 +367,26 @@ int stream_open(struct stream *s, struct loop *loop, struct chunk_pool *pool, in
     if (r < 0)
         s->loop = NULL;
     return r;
+}
+
+void stream_detach(struct stream *s)
+{
+    int fd = s->io.fd;
+    loop_task_cancel(s->loop, &s->flush);
+    loop_del(s->loop, &s->io);
+    s->io.fd = fd;
+    s->loop = NULL;
+    s->detached = true;
+}
+
+int stream_attach(struct stream *s, struct loop *loop, struct chunk_pool *pool)
+{
+    uint32_t ev = (s->paused || s->ended ? 0 : EPOLLIN) | (s->out.n ? EPOLLOUT : 0);
+    s->pool = pool;
+    int r = loop_add(loop, &s->io, s->io.fd, ev, ready);
+    if (r < 0)
+        return r;
+    s->loop = loop;
+    s->detached = false;
+    return 0;
 }

@@ -50,6 +50,7 @@ struct stream {
     bool paused;     /* no input is read */
     bool ended;      /* nothing more will be received */
     bool lost;       /* ops->lost was called */
+    bool detached;   /* in no loop: io.fd alone is kept */
 };
 
 /* Takes over FD (non-blocking).  0 or -errno; then FD is still the caller's. */
@@ -58,6 +59,14 @@ int stream_open(struct stream *s, struct loop *loop, struct chunk_pool *pool, in
 /* Closes the descriptor and drops all buffers.  Fine if never opened or closed already. */
 void stream_close(struct stream *s);
 bool stream_is_open(const struct stream *s);
+/*
+ * Moves an open stream to another loop's thread, with unread input and unsent output: between the
+ * two calls no loop knows it, and nothing but stream_close() may be called.  Its chunks must be its
+ * own (no slices held elsewhere), and none of its operations under way.  If attaching fails
+ * (-errno) it stays detached.
+ */
+void stream_detach(struct stream *s);
+int stream_attach(struct stream *s, struct loop *loop, struct chunk_pool *pool);
 
 /* Input not yet eaten: *DATA is borrowed until stream_eat() or the next round. */
 size_t stream_data(const struct stream *s, unsigned char **data);

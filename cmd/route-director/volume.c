@@ -58,6 +58,19 @@ static bool is_wanted(struct volume *v)
     return true;
 }
 
+/* In order only where nothing is left that the next director has to see to first (S18). */
+static void let_go(struct volume *v)
+{
+    bool served = v->state == VOLUME_SERVING && v->owner.place != OWNER_DISTRUSTED;
+    if (v->lock_fd < 0)
+        return;
+    if (served || !v->unclean)
+        route_serve_unlock(v->lock_fd);
+    else
+        close(v->lock_fd);
+    v->lock_fd = -1;
+}
+
 static void close_volume(struct loop_task *t)
 {
     struct volume *v = (struct volume *)((char *)t - offsetof(struct volume, close_task));
@@ -65,11 +78,10 @@ static void close_volume(struct loop_task *t)
         return;
     loop_timer_cancel(v->d->loop, &v->close_late);
     unlink_volume(v);
+    let_go(v);
     owner_release(v);
     volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
     loop_task_cancel(v->d->loop, &v->close_task);
-    if (v->lock_fd >= 0)
-        route_serve_unlock(v->lock_fd);
     ranges_release(&v->ranges);
     free(v);
 }
@@ -150,7 +162,11 @@ static void serve(struct volume *v)
 static void flushed_first(struct request *r)
 {
     struct volume *v = r->volume;
-    if (v->state != VOLUME_FAILED && !r->error)
+    if (v->state == VOLUME_FAILED)
+        return;
+    if (r->error)
+        fail(v, "its owner could not flush what the last director left");
+    else
         serve(v);
 }
 
@@ -230,7 +246,7 @@ static void owner_lost(struct leg *l)
         fail(v, l->error);
         return;
     }
-    if (v->move && move_owner_lost(v->move))
+    if (v->move && move_owner_lost(v->move, l->error))
         return;
     owner_went_away(v);
 }
@@ -249,7 +265,7 @@ int volume_gateway_uri(struct director *d, const char *name, const char *volume,
     } else if (!g) {
         r = -ENOENT;
         snprintf(why, why_size, "gateway '%s' is not in gateways.csv", name);
-    } else if (!fleet_allowed(&f, volume, name)) {
+    } else if (volume && !fleet_allowed(&f, volume, name)) {
         r = -EPERM;
         snprintf(why, why_size, "volumes.csv does not allow the volume on gateway '%s'", name);
     } else if (strlen(g->uri) >= size) {
@@ -284,7 +300,7 @@ static void connect_owner(struct volume *v)
         return;
     }
     /* An owner that volumes.csv no longer allows still has the data. */
-    int r = volume_gateway_uri(v->d, v->route.gateway, v->name, uri, sizeof(uri), why, sizeof(why));
+    int r = volume_gateway_uri(v->d, v->route.gateway, NULL, uri, sizeof(uri), why, sizeof(why));
     if (r < 0) {
         fail(v, why);
         return;
@@ -324,6 +340,10 @@ static void look_up(struct volume *v)
 void volume_open(struct director *d, const char *name, struct volume_wait *w)
 {
     struct volume *v = volume_find(d, name);
+    if (v && v->owner.place == OWNER_DISTRUSTED) {
+        w->done(w, NULL, "is in manual recovery: nothing is touched");
+        return;
+    }
     if (v && v->state == VOLUME_SERVING) {
         v->users++;
         w->done(w, v, NULL);
@@ -370,10 +390,6 @@ void volume_attach(struct volume *v, struct client *c)
     client_link(c, &v->clients);
     client_set_index(c, v->next_index++);
     v->n_clients++;
-    if (v->owner.place == OWNER_HERE)
-        leg_widen(v->owner.leg, v->n_clients);
-    if (v->move)
-        move_widen(v->move);
 }
 
 void volume_detach(struct volume *v, struct client *c)
@@ -396,7 +412,6 @@ struct leg *volume_change_owner(struct volume *v, struct leg *l, const struct ro
     l->owner = v;
     l->ops = &volume_owner_ops;
     owner_take(v, l);
-    leg_widen(l, v->n_clients);
     return old;
 }
 

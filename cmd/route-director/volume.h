@@ -18,6 +18,7 @@
 #include "leg.h"
 #include "ranges.h"
 #include "replay.h"
+#include "stats.h"
 #include "storejobs.h"
 #include "witness.h"
 
@@ -38,6 +39,7 @@ enum owner_place {
     OWNER_AWAY,       /* looked for again later */
     OWNER_CONNECTING, /* … now */
     OWNER_CHECKING,   /* does it still have what it had? (S13) */
+    OWNER_WAITED,     /* until what was replayed once has landed or never will (S2) */
     OWNER_REPLAYING,  /* it is given what it may have lost (I2) */
     OWNER_FLUSHING,   /* … and makes it durable */
     OWNER_DISTRUSTED, /* it has other data: nothing is touched */
@@ -52,18 +54,24 @@ struct owner {
     uint64_t since_us;     /* … since when */
     bool expired;          /* for longer than --retry-for: requests fail */
     unsigned tries;
-    struct loop_timer again, late;
+    uint64_t back_us; /* when it last came back */
+    struct loop_timer again, late, verdict;
     uint64_t next;           /* the entry to be replayed next */
     size_t asked;            /* of checking and replaying: not answered yet */
     struct ranges replaying; /* overlapping entries one after the other */
     bool other;              /* a check found other data */
+    bool readable;           /* … or at least a block that could be read */
     struct replay log;       /* acknowledged, not flushed */
     bool flushing;           /* a flush of the director's own is under way */
+    struct request *flushes; /* all that are, in the order in which they were sent */
+    unsigned silences;       /* how often in a row it was given up for its silence */
     struct haunts haunts;    /* where writes of ended connections may land */
     struct ghost *ghosts;    /* who may still do that */
     struct loop_timer exorcism;
     struct witness witness;
-    uint64_t arrivals;  /* data-changing commands sent so far */
+    uint64_t arrivals;  /* data-changing commands sent so far, … */
+    uint64_t doubts;    /* and those of which nobody knows whether they are durable, … */
+    uint64_t settled;   /* … of which so many were before a flush */
     uint64_t data_seen; /* READs whose data might have been witnessed */
 };
 
@@ -77,6 +85,7 @@ struct volume {
     struct volume_wait *waiters;
     struct route route;  /* as the store has it */
     struct storejob job; /* LOOKUP and SIZE; a verdict of manual recovery */
+    bool reread_due;     /* the store changed while a move was writing the record */
     int lock_fd;
     bool unclean; /* the last director did not let go in order */
     struct owner owner;
@@ -95,6 +104,7 @@ struct volume {
     uint64_t replayed;                   /* commands sent again, logged and unanswered ones */
     uint64_t reconnects;                 /* how often the owner came back */
     uint64_t expired;                    /* requests that failed since it did not */
+    struct volume_stats stats;
 };
 
 /*
@@ -157,8 +167,8 @@ extern const struct leg_ops volume_owner_ops;
 bool volume_range_busy(void *v, uint64_t offset, uint64_t length);
 
 /*
- * Where gateway NAME is: its URI into URI (SIZE bytes).  Reads the configuration afresh.  0 or
- * -errno with WHY filled.
+ * Where gateway NAME is: its URI into URI (SIZE bytes), if VOLUME may be there (NULL: any).  Reads
+ * the configuration afresh.  0 or -errno with WHY filled.
  */
 int volume_gateway_uri(struct director *d, const char *name, const char *volume, char *uri,
                        size_t size, char *why, size_t why_size);

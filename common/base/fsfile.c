@@ -115,6 +115,49 @@ out:
     return r;
 }
 
+/* What root has just made as PATH, open as FD, becomes the owner's of the folder around it. */
+static void adopt(const char *path, int fd)
+{
+    struct stat folder;
+    char *copy = geteuid() == 0 ? strdup(path) : NULL;
+    /* Where the system lets nobody be given files, it stays root's. */
+    if (copy && stat(dirname(copy), &folder) == 0 && folder.st_uid != 0)
+        (void)!fchown(fd, folder.st_uid, folder.st_gid);
+    free(copy);
+}
+
+int fsfile_open(const char *path, int flags)
+{
+    enum { TRIES = 3 }; /* against who makes it, or takes it away, at the same time */
+    int err = 0;
+    for (int i = 0; i < TRIES; i++) {
+        int fd = open(path, flags | O_CLOEXEC);
+        if (fd >= 0)
+            return fd;
+        if (errno != ENOENT)
+            return -errno;
+        /* O_EXCL follows no link: nothing is made, and given away, elsewhere. */
+        fd = open(path, flags | O_CLOEXEC | O_CREAT | O_EXCL, 0644);
+        err = -errno;
+        if (fd >= 0) {
+            adopt(path, fd);
+            return fd;
+        }
+        if (err != -EEXIST)
+            return err;
+    }
+    return err;
+}
+
+static void adopt_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    adopt(path, fd);
+    close(fd);
+}
+
 int fsfile_mkdirs(const char *dir)
 {
     char *path = strdup(dir);
@@ -126,10 +169,12 @@ int fsfile_mkdirs(const char *dir)
             continue;
         char c = *p;
         *p = 0;
-        if (mkdir(path, 0755) == 0)
+        if (mkdir(path, 0755) == 0) {
+            adopt_folder(path);
             r = fsfile_sync_parent(path);
-        else if (errno != EEXIST)
+        } else if (errno != EEXIST) {
             r = -errno;
+        }
         *p = c;
         if (!c)
             break;

@@ -21,7 +21,17 @@ int fsfile_read(const char *path, size_t max, struct buf *out);
  */
 int fsfile_replace(const char *path, const void *data, size_t len);
 
-/* Makes DIR and its parents (mode 0755, umask applies), durably.  0 if it is there already. */
+/*
+ * Opens PATH with FLAGS, close-on-exec, making it (mode 0644, umask applies) if it is not there.
+ * What root makes in a folder of somebody else is that user's, who could not use it otherwise.
+ * Returns a descriptor or -errno.
+ */
+int fsfile_open(const char *path, int flags);
+
+/*
+ * Makes DIR and its parents (mode 0755, umask applies), durably; root's are for the parent's owner,
+ * as with fsfile_open().  0 if it is there already.
+ */
 int fsfile_mkdirs(const char *dir);
 
 /* write() until all is out; 0 or -errno. */

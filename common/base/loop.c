@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
@@ -20,20 +22,32 @@ struct loop {
     struct loop_timer **heap;
     size_t n_timers, cap_timers;
     struct loop_task *tasks, **last;
+    int wake_fd; /* an eventfd: there are messages */
+    struct loop_fd wake;
+    pthread_mutex_t mutex;
+    struct loop_msg *msgs, **last_msg; /* under the mutex */
 };
+
+static void on_wake(struct loop_fd *io, uint32_t events);
 
 struct loop *loop_new(void)
 {
     struct loop *l = calloc(1, sizeof(*l));
     if (!l)
         return NULL;
+    l->last = &l->tasks;
+    l->last_msg = &l->msgs;
+    l->now_us = clock_mono_us();
+    l->wake.fd = -1;
+    pthread_mutex_init(&l->mutex, NULL);
     l->epfd = epoll_create1(EPOLL_CLOEXEC);
-    if (l->epfd < 0) {
-        free(l);
+    l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (l->epfd < 0 || l->wake_fd < 0 || loop_add(l, &l->wake, l->wake_fd, EPOLLIN, on_wake) < 0) {
+        int err = errno;
+        loop_free(l);
+        errno = err;
         return NULL;
     }
-    l->last = &l->tasks;
-    l->now_us = clock_mono_us();
     return l;
 }
 
@@ -41,7 +55,11 @@ void loop_free(struct loop *l)
 {
     if (!l)
         return;
-    close(l->epfd);
+    if (l->epfd >= 0)
+        close(l->epfd);
+    if (l->wake_fd >= 0)
+        close(l->wake_fd);
+    pthread_mutex_destroy(&l->mutex);
     free(l->heap);
     free(l);
 }
@@ -205,10 +223,44 @@ static void run_tasks(struct loop *l)
     }
 }
 
+/* ---- messages ---- */
+
+void loop_post(struct loop *l, struct loop_msg *m, void (*fn)(struct loop_msg *m))
+{
+    m->next = NULL;
+    m->fn = fn;
+    pthread_mutex_lock(&l->mutex);
+    bool first = !l->msgs;
+    *l->last_msg = m;
+    l->last_msg = &m->next;
+    /* Under the mutex: once it is free the message may run, and stop and free the loop. */
+    if (first)
+        eventfd_write(l->wake_fd, 1);
+    pthread_mutex_unlock(&l->mutex);
+}
+
+static void on_wake(struct loop_fd *io, uint32_t events)
+{
+    struct loop *l = (struct loop *)((char *)io - offsetof(struct loop, wake));
+    eventfd_t n;
+    (void)events;
+    pthread_mutex_lock(&l->mutex);
+    eventfd_read(l->wake_fd, &n);
+    struct loop_msg *m = l->msgs, *next;
+    l->msgs = NULL;
+    l->last_msg = &l->msgs;
+    pthread_mutex_unlock(&l->mutex);
+    for (; m; m = next) {
+        next = m->next;
+        m->fn(m);
+    }
+}
+
 /* ---- the round ---- */
 
 int loop_run(struct loop *l)
 {
+    l->stop = false;
     while (!l->stop) {
         int n = epoll_wait(l->epfd, l->events, BATCH, wait_ms(l));
         if (n < 0 && errno != EINTR)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * An event loop for one thread: descriptors (epoll, level-triggered), timers, and tasks that run
- * at the end of a round.  The structures are embedded in their owners and must stay where they are
- * while they are known to the loop.
+ * An event loop for one thread: descriptors (epoll, level-triggered), timers, tasks that run at
+ * the end of a round, and messages from other threads.  The structures are embedded in their
+ * owners and must stay where they are while they are known to the loop.
  */
 #ifndef GS_BASE_LOOP_H
 #define GS_BASE_LOOP_H
@@ -32,8 +32,15 @@ struct loop_task {
     void (*fn)(struct loop_task *t);
 };
 
+/* A message from another thread.  Its owner leaves it alone from loop_post() until FN runs. */
+struct loop_msg {
+    struct loop_msg *next;
+    void (*fn)(struct loop_msg *m);
+};
+
 /* NULL: the system refuses (errno). */
 struct loop *loop_new(void);
+/* Messages that were not run are forgotten. */
 void loop_free(struct loop *l);
 
 /* Watches IO->fd for EVENTS and calls FN.  0 or -errno. */
@@ -55,6 +62,13 @@ void loop_task_cancel(struct loop *l, struct loop_task *t);
 
 /* The time at which this round began: one clock reading a round. */
 uint64_t loop_now_us(const struct loop *l);
+
+/*
+ * Has FN run in the loop's thread, as an event: of this round's successors, never at once.  The one
+ * call that any thread may make.  Messages of one sender run in their order; what the sender wrote
+ * before is seen by FN, which may post M anew or free it.
+ */
+void loop_post(struct loop *l, struct loop_msg *m, void (*fn)(struct loop_msg *m));
 
 /* Runs until loop_stop().  0 or -errno. */
 int loop_run(struct loop *l);

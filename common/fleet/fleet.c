@@ -64,7 +64,15 @@ static int unknown_gateway(struct load *l, const char *name)
                 rec_reader_where(l->r), name);
 }
 
+static int not_a_client(struct load *l, const char *client)
+{
+    return fail(l, EX_CONFIG, -EINVAL, "%s: client '%s' is not an address, a prefix, uid:N or *",
+                rec_reader_where(l->r), client);
+}
+
 /* ---- rows ---- */
+
+static const char uid_prefix[] = "uid:";
 
 /* A copy of a field, or NULL. */
 static char *field_copy(const struct load *l, size_t col)
@@ -101,6 +109,14 @@ static int add_gateway(struct load *l)
     return *site && intern_add(&f->site_names, site) < 0 ? no_memory(l) : 0;
 }
 
+static void volume_release(struct fleet_volume *v)
+{
+    free(v->gateways);
+    free(v->group);
+    free(v->anti);
+    free(v->clients);
+}
+
 /* The first word of *LIST, blank-separated, moved behind it; its length, 0 at the end. */
 static size_t next_word(const char **list, const char **word)
 {
@@ -122,6 +138,35 @@ static int check_allowed(struct load *l, const char *list)
     return 0;
 }
 
+static int parse_client(const char *client, struct fleet_prefix *p)
+{
+    uint64_t uid;
+    p->bits = -1;
+    if (strcmp(client, "*") == 0)
+        return 0;
+    if (strncmp(client, uid_prefix, strlen(uid_prefix)) == 0)
+        return parse_u64(client + strlen(uid_prefix), &uid);
+    return prefix_parse(client, p);
+}
+
+/* No form of a client is longer. */
+enum { CLIENT_MAX = 64 };
+
+/* Who may open a volume: the same forms as in sites.csv, several of them. */
+static int check_clients(struct load *l, const char *list)
+{
+    const char *word;
+    for (size_t len; (len = next_word(&list, &word)) > 0;) {
+        char client[CLIENT_MAX];
+        struct fleet_prefix p;
+        snprintf(client, sizeof(client), "%.*s", (int)(len < sizeof(client) ? len : sizeof(client)),
+                 word);
+        if (len >= sizeof(client) || parse_client(client, &p) < 0)
+            return not_a_client(l, client);
+    }
+    return 0;
+}
+
 static int add_volume(struct load *l)
 {
     struct fleet *f = l->f;
@@ -129,6 +174,8 @@ static int add_volume(struct load *l)
     if (intern_find(&f->volume_names, name) >= 0)
         return twice(l, "volume", name);
     if (l->parts & FLEET_GATEWAYS && check_allowed(l, rec_text(l->r, VOLUME_GATEWAYS)) < 0)
+        return -EINVAL;
+    if (check_clients(l, rec_text(l->r, VOLUME_CLIENTS)) < 0)
         return -EINVAL;
     if (vec_room(&f->volumes, f->volume_names.n, &l->cap, sizeof(*f->volumes)) < 0)
         return no_memory(l);
@@ -138,28 +185,17 @@ static int add_volume(struct load *l)
         .gateways = field_copy(l, VOLUME_GATEWAYS),
         .group = field_copy(l, VOLUME_GROUP),
         .anti = field_copy(l, VOLUME_ANTI),
+        .clients = field_copy(l, VOLUME_CLIENTS),
     };
-    long id = v.gateways && v.group && v.anti ? intern_add(&f->volume_names, name) : -ENOMEM;
+    bool whole = v.gateways && v.group && v.anti && v.clients;
+    long id = whole ? intern_add(&f->volume_names, name) : -ENOMEM;
     if (id < 0) {
-        free(v.gateways);
-        free(v.group);
-        free(v.anti);
+        volume_release(&v);
         return no_memory(l);
     }
     v.name = f->volume_names.names[id];
     f->volumes[id] = v;
     return 0;
-}
-
-static int parse_client(const char *client, struct fleet_prefix *p)
-{
-    uint64_t uid;
-    p->bits = -1;
-    if (strcmp(client, "*") == 0)
-        return 0;
-    if (strncmp(client, "uid:", 4) == 0)
-        return parse_u64(client + 4, &uid);
-    return prefix_parse(client, p);
 }
 
 static int add_site(struct load *l)
@@ -171,9 +207,7 @@ static int add_site(struct load *l)
         if (strcmp(f->sites[i].client, client) == 0)
             return twice(l, "client", client);
     if (parse_client(client, &s.prefix) < 0)
-        return fail(l, EX_CONFIG, -EINVAL,
-                    "%s: client '%s' is not an address, a prefix, uid:N or *",
-                    rec_reader_where(l->r), client);
+        return not_a_client(l, client);
     if (vec_room(&f->sites, f->n_sites, &l->cap, sizeof(*f->sites)) < 0)
         return no_memory(l);
     s.client = field_copy(l, SITE_CLIENT);
@@ -286,11 +320,8 @@ void fleet_release(struct fleet *f)
         free(f->gateways[i].site);
         free(f->gateways[i].hook);
     }
-    for (size_t i = 0; i < f->volume_names.n; i++) {
-        free(f->volumes[i].gateways);
-        free(f->volumes[i].group);
-        free(f->volumes[i].anti);
-    }
+    for (size_t i = 0; i < f->volume_names.n; i++)
+        volume_release(&f->volumes[i]);
     for (size_t i = 0; i < f->n_sites; i++) {
         free(f->sites[i].client);
         free(f->sites[i].site);
@@ -328,6 +359,41 @@ bool fleet_allowed(const struct fleet *f, const char *volume, const char *gatewa
     bool any = true;
     for (size_t len; (len = next_word(&list, &word)) > 0; any = false)
         if (strlen(gateway) == len && memcmp(word, gateway, len) == 0)
+            return true;
+    return any;
+}
+
+/* Is client NAME, of address ADDRESS (bits -1: none), what the WORD of LEN bytes says? */
+static bool is_client(const char *word, size_t len, const char *name,
+                      const struct fleet_prefix *address)
+{
+    char client[CLIENT_MAX];
+    struct fleet_prefix p;
+    uint64_t a, b;
+    if (len >= sizeof(client))
+        return false;
+    memcpy(client, word, len);
+    client[len] = 0;
+    if (strcmp(client, "*") == 0)
+        return true;
+    size_t uid = strlen(uid_prefix);
+    if (strncmp(client, uid_prefix, uid) == 0)
+        return strncmp(name, uid_prefix, uid) == 0 && parse_u64(client + uid, &a) == 0 &&
+               parse_u64(name + uid, &b) == 0 && a == b;
+    return address->bits >= 0 && prefix_parse(client, &p) == 0 && prefix_holds(&p, address);
+}
+
+bool fleet_admits(const struct fleet *f, const char *volume, const char *client)
+{
+    const struct fleet_volume *v = fleet_volume(f, volume);
+    const char *list = v ? v->clients : "";
+    const char *word;
+    struct fleet_prefix address;
+    bool any = true;
+    if (prefix_of_client(client, &address) < 0)
+        address.bits = -1;
+    for (size_t len; (len = next_word(&list, &word)) > 0; any = false)
+        if (is_client(word, len, client, &address))
             return true;
     return any;
 }

@@ -27,6 +27,7 @@ struct fleet_volume {
     char *gateways; /* the allowed ones, blank-separated; "": all */
     char *group;    /* "" if none */
     char *anti;
+    char *clients; /* who may open it, blank-separated, as fleet_site.client; "": anyone */
 };
 
 /* What a site's client matches, parsed.  IPv4 is held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2). */
@@ -67,7 +68,7 @@ enum fleet_part {
  * gateways.  0 or -errno, then F->error and F->status say what to print; fleet_release() is due in
  * both cases.  Errors (78) are a gateway, volume, client or distance listed twice, a distance to an
  * unknown gateway, an allowed gateway that does not exist (if the gateways are read too), and a
- * client that is none of the forms above.
+ * client, of a site or of a volume, that is none of the forms above.
  */
 int fleet_load(struct fleet *f, const char *dir, unsigned parts);
 void fleet_release(struct fleet *f);
@@ -78,6 +79,12 @@ const struct fleet_volume *fleet_volume(const struct fleet *f, const char *name)
 
 /* May VOLUME be on GATEWAY?  An unlisted volume, or an empty list, may be anywhere. */
 bool fleet_allowed(const struct fleet *f, const char *volume, const char *gateway);
+
+/*
+ * May CLIENT, named as for fleet_site_of(), open VOLUME?  An unlisted volume, or an empty list,
+ * anybody may open.
+ */
+bool fleet_admits(const struct fleet *f, const char *volume, const char *client);
 
 /*
  * The site of a client as access records name it: "ADDRESS", "ADDRESS:PORT", "[V6]:PORT" or

@@ -123,6 +123,7 @@ static const struct rec_column volume_columns[] = {
     {"gateways", REC_TEXT, REC_EMPTY, NULL},
     {"group", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
     {"anti", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"clients", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
 };
 const struct rec_schema rec_volume = {"volume", COLUMNS(volume_columns)};
 

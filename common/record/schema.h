@@ -149,7 +149,8 @@ enum {
     VOLUME_POLICY,
     VOLUME_GATEWAYS,
     VOLUME_GROUP,
-    VOLUME_ANTI
+    VOLUME_ANTI,
+    VOLUME_CLIENTS
 };
 extern const struct rec_schema rec_volume;
 

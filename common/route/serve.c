@@ -90,9 +90,9 @@ static int open_holder(const char *path)
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd >= 0 || errno != ENOENT)
         return fd < 0 ? -errno : fd;
-    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    fd = fsfile_open(path, O_RDWR);
     if (fd < 0)
-        return -errno;
+        return fd;
     int r = fsfile_sync_parent(path);
     if (r < 0) {
         close(fd);

@@ -146,10 +146,13 @@ static int take_lines(struct route_store *s, const char *data, size_t len)
 
 /* ---- the file ---- */
 
-static int open_log(struct route_store *s, int flags)
+static int open_log(struct route_store *s, bool create)
 {
+    const int flags = O_RDWR | O_APPEND | O_CLOEXEC;
     bool writable = true;
-    int fd = open(s->path, O_RDWR | O_APPEND | O_CLOEXEC | flags, 0644);
+    int fd = create ? fsfile_open(s->path, flags) : open(s->path, flags);
+    if (create && fd < 0)
+        errno = -fd;
     if (fd < 0 && (errno == EACCES || errno == EROFS)) {
         writable = false;
         fd = open(s->path, O_RDONLY | O_CLOEXEC);
@@ -232,7 +235,7 @@ static int lock_fd(int fd, int how, int wait_ms)
 static int lock_log(struct route_store *s, int how, int wait_ms)
 {
     for (;;) {
-        int r = is_current(s) ? 0 : open_log(s, 0);
+        int r = is_current(s) ? 0 : open_log(s, false);
         if (r < 0)
             return r;
         r = lock_fd(s->fd, how, wait_ms);
@@ -275,7 +278,7 @@ static int refresh(struct route_store *s)
 {
     if (s->doubt)
         return fail(s, -EINPROGRESS, "'%s' could not be synced: its end is in doubt", s->path);
-    int r = is_current(s) ? 0 : open_log(s, 0);
+    int r = is_current(s) ? 0 : open_log(s, false);
     if (r == 0)
         r = take_rest(s);
     if (r == -EBADMSG) {
@@ -295,11 +298,11 @@ int route_store_open(const char *state, bool create, struct route_store **out)
     s->fd = -1;
     s->writer = rec_writer_new(&rec_route, NULL);
     int r = -ENOMEM;
-    if (!s->writer || asprintf(&s->path, "%s/routes.log", state) < 0)
+    if (!s->writer || asprintf(&s->path, "%s/" ROUTE_STORE_LOG, state) < 0)
         goto out;
     r = create ? fsfile_mkdirs(state) : 0;
     if (r == 0)
-        r = open_log(s, create ? O_CREAT : 0);
+        r = open_log(s, create);
     if (r == 0) {
         *out = s;
         return 0;

@@ -29,6 +29,9 @@ struct route {
     double time;         /* of this record */
 };
 
+/* The log's name in the state folder: for who watches it. */
+#define ROUTE_STORE_LOG "routes.log"
+
 struct route_store;
 
 /*

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -244,6 +245,23 @@ static void test_errors(void)
 
 /* ---- fsfile ---- */
 
+/* PATH is not there, before and after. */
+static void test_fsfile_open(const char *path)
+{
+    struct stat st;
+    int fd = fsfile_open(path, O_RDWR);
+    CHECK(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC && write(fd, "x", 1) == 1);
+    close(fd);
+    fd = fsfile_open(path, O_RDWR | O_APPEND);
+    CHECK(fd >= 0 && fstat(fd, &st) == 0 && st.st_size == 1 && st.st_uid == geteuid());
+    close(fd);
+    unlink(path);
+    /* Through a link that leads nowhere nothing is made. */
+    CHECK(symlink("elsewhere", path) == 0);
+    CHECK(fsfile_open(path, O_RDWR) == -EEXIST);
+    unlink(path);
+}
+
 static void test_fsfile(void)
 {
     char dir[] = "/tmp/gs-base-XXXXXX";
@@ -267,6 +285,7 @@ static void test_fsfile(void)
     CHECK(fsfile_read(path, 5, &b) == -EFBIG);
     CHECK(fsfile_mkdirs(path) < 0); /* a file is in the way */
     unlink(path);
+    test_fsfile_open(path);
     snprintf(path, sizeof(path), "%s/a/none/file", dir);
     CHECK(fsfile_replace(path, "x", 1) == -ENOENT);
     snprintf(path, sizeof(path), "%s/a/b/c", dir);

@@ -99,6 +99,62 @@ static void test_allowed(void)
     fleet_release(&f);
 }
 
+static void test_admits(void)
+{
+    static const struct {
+        const char *volume, *client;
+        bool admitted;
+    } cases[] = {
+        {"open", "uid:7", true},
+        {"open", "192.0.2.1", true},
+        {"unlisted", "uid:7", true},
+        {"star", "unknown", true},
+        {"star", "uid:7", true},
+        {"few", "uid:7", true},
+        {"few", "uid:07", true},
+        {"few", "uid:70", false},
+        {"few", "uid:", false},
+        {"few", "7", false},
+        {"few", "10.1.2.3", true},
+        {"few", "10.1.2.3:40000", true},
+        {"few", "10.1.2.4", false},
+        {"few", "::ffff:10.1.2.3", true},
+        {"few", "192.168.255.1", true},
+        {"few", "192.169.0.1", false},
+        {"few", "2001:db8::1", true},
+        {"few", "[2001:db8::1]:9", true},
+        {"few", "2001:db9::1", false},
+        {"few", "unknown", false},
+        {"few", "", false},
+        {"few", "*", false},
+        {"all4", "10.0.0.1", true},
+        {"all4", "2001:db8::1", false},
+        {"all4", "uid:0", false},
+    };
+    struct fleet f = {0};
+    put(1, "volume,size_bytes,policy,gateways,clients\n"
+           "open,,auto,,\n"
+           "star,,auto,,uid:1 *\n"
+           "few,,auto,, uid:7  10.1.2.3 192.168.0.0/16 2001:db8::/32 \n"
+           "all4,,auto,,0.0.0.0/0\n");
+    CHECK(fleet_load(&f, dir, FLEET_VOLUMES) == 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        if (!test_check(fleet_admits(&f, cases[i].volume, cases[i].client) == cases[i].admitted,
+                        __FILE__, __LINE__))
+            fprintf(stderr, "case %zu: '%s' on '%s'\n", i, cases[i].client, cases[i].volume);
+    fleet_release(&f);
+    /* Without the column, and without the file, anybody may. */
+    put(1, volumes);
+    CHECK(fleet_load(&f, dir, FLEET_VOLUMES) == 0);
+    CHECK(fleet_admits(&f, "v2", "uid:7"));
+    fleet_release(&f);
+    put(1, NULL);
+    CHECK(fleet_load(&f, dir, FLEET_VOLUMES) == 0);
+    CHECK(fleet_admits(&f, "v2", "uid:7"));
+    fleet_release(&f);
+    put_all();
+}
+
 static void test_sites(void)
 {
     static const char *const cases[][2] = {
@@ -184,6 +240,10 @@ static void test_mistakes(void)
          "volumes.csv:3: volume 'v' stands twice"},
         {1, "volume,size_bytes,policy,gateways\nv,,auto,gw-a gw-x\n", EX_CONFIG,
          "volumes.csv:2: no gateway 'gw-x' in gateways.csv"},
+        {1, "volume,size_bytes,policy,gateways,clients\nv,,auto,,uid:1 10.0.0.0/33\n", EX_CONFIG,
+         "volumes.csv:2: client '10.0.0.0/33' is not an address, a prefix, uid:N or *"},
+        {1, "volume,size_bytes,policy,gateways,clients\nv,,auto,,uid:1;uid:2\n", EX_CONFIG,
+         "volumes.csv:2: client 'uid:1;uid:2' is not an address, a prefix, uid:N or *"},
         {2, "client,site\n10.0.0.0/33,eu\n", EX_CONFIG,
          "sites.csv:2: client '10.0.0.0/33' is not an address, a prefix, uid:N or *"},
         {2, "client,site\nuid:x,eu\n", EX_CONFIG,
@@ -215,6 +275,7 @@ int main(void)
     CHECK(mkdtemp(dir));
     test_load();
     test_allowed();
+    test_admits();
     test_sites();
     test_distances();
     test_absent();

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The event loop: order of timers and tasks, and what is cancelled within a round. */
+/*
+ * The event loop: order of timers and tasks, what is cancelled within a round, messages from
+ * threads.
+ */
+#include <pthread.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -234,6 +239,122 @@ static void test_events_switched_off(void)
     loop_free(w.loop);
 }
 
+/* ---- messages ---- */
+
+enum { SENDERS = 4, LETTERS = 2000 };
+
+struct sender;
+
+struct letter {
+    struct loop_msg msg;
+    struct sender *from;
+    unsigned number;
+    unsigned plain; /* written without a lock before it is posted */
+};
+
+struct sender {
+    pthread_t thread;
+    struct loop *loop;
+    struct letter *letters;
+    unsigned next;  /* the number of the letter that must come now */
+    unsigned *left; /* of all senders; the loop's thread's */
+};
+
+static void deliver(struct loop_msg *m)
+{
+    struct letter *l = (struct letter *)((char *)m - offsetof(struct letter, msg));
+    struct sender *s = l->from;
+    if (l->number != s->next || l->plain != l->number * 3)
+        CHECK(!"letters of one sender come in order, with what was written before");
+    s->next = l->number + 1;
+    if (--*s->left == 0)
+        loop_stop(s->loop);
+}
+
+static void *send_letters(void *arg)
+{
+    struct sender *s = arg;
+    for (unsigned i = 0; i < LETTERS; i++) {
+        s->letters[i] = (struct letter){.from = s, .number = i, .plain = i * 3};
+        loop_post(s->loop, &s->letters[i].msg, deliver);
+    }
+    return NULL;
+}
+
+static void test_messages_of_several_threads(void)
+{
+    struct sender senders[SENDERS];
+    struct loop *loop = loop_new();
+    unsigned left = SENDERS * LETTERS;
+    for (int i = 0; i < SENDERS; i++) {
+        senders[i] = (struct sender){
+            .loop = loop, .letters = calloc(LETTERS, sizeof(struct letter)), .left = &left};
+        CHECK(pthread_create(&senders[i].thread, NULL, send_letters, &senders[i]) == 0);
+    }
+    CHECK(loop_run(loop) == 0);
+    for (int i = 0; i < SENDERS; i++) {
+        CHECK(pthread_join(senders[i].thread, NULL) == 0);
+        CHECK_EQ_U64(senders[i].next, LETTERS);
+        free(senders[i].letters);
+    }
+    loop_free(loop);
+}
+
+/* One message goes to and fro between two loops in two threads. */
+struct ball {
+    struct loop_msg msg;
+    struct loop *loops[2];
+    unsigned hits;
+};
+
+static void hit(struct loop_msg *m)
+{
+    struct ball *b = (struct ball *)((char *)m - offsetof(struct ball, msg));
+    unsigned here = b->hits++ % 2;
+    if (b->hits > LETTERS)
+        loop_stop(b->loops[here]);
+    if (b->hits <= LETTERS + 1)
+        loop_post(b->loops[!here], &b->msg, hit);
+}
+
+static void *run_loop(void *arg)
+{
+    return loop_run(arg) == 0 ? arg : NULL;
+}
+
+static void test_message_to_and_fro(void)
+{
+    pthread_t thread;
+    void *result;
+    struct ball b = {.loops = {loop_new(), loop_new()}};
+    CHECK(pthread_create(&thread, NULL, run_loop, b.loops[1]) == 0);
+    loop_post(b.loops[0], &b.msg, hit);
+    CHECK(loop_run(b.loops[0]) == 0);
+    CHECK(pthread_join(thread, &result) == 0);
+    CHECK(result == b.loops[1]);
+    CHECK_EQ_U64(b.hits, LETTERS + 2);
+    loop_free(b.loops[0]);
+    loop_free(b.loops[1]);
+}
+
+static void post_again(struct loop_msg *m)
+{
+    struct ball *b = (struct ball *)((char *)m - offsetof(struct ball, msg));
+    if (++b->hits == 3)
+        loop_stop(b->loops[0]);
+    else
+        loop_post(b->loops[0], m, post_again);
+}
+
+static void test_message_posted_anew_by_itself(void)
+{
+    struct ball b = {.loops = {loop_new()}};
+    loop_post(b.loops[0], &b.msg, post_again);
+    CHECK(loop_run(b.loops[0]) == 0);
+    CHECK_EQ_U64(b.hits, 3);
+    loop_free(b.loops[0]);
+}
+
 int main(void)
 {
     test_begin("loop");
@@ -244,5 +365,8 @@ int main(void)
     test_tasks();
     test_deleted_within_the_round();
     test_events_switched_off();
+    test_messages_of_several_threads();
+    test_message_to_and_fro();
+    test_message_posted_anew_by_itself();
     return test_done();
 }

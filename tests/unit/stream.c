@@ -237,6 +237,67 @@ static void test_idle_holds_no_buffer(void)
     world_release(&w);
 }
 
+/* ---- to another loop ---- */
+
+/* Stops its loop when the unread input is as long as wanted. */
+struct traveller {
+    struct stream s;
+    size_t stop_at;
+};
+
+static void traveller_input(struct stream *s)
+{
+    unsigned char *p;
+    struct traveller *t = (struct traveller *)((char *)s - offsetof(struct traveller, s));
+    if (stream_data(s, &p) >= t->stop_at)
+        loop_stop(s->loop);
+}
+
+static void traveller_lost(struct stream *s, int err)
+{
+    (void)err;
+    loop_stop(s->loop);
+}
+
+static const struct stream_ops traveller_ops = {.input = traveller_input, .lost = traveller_lost};
+
+static void test_moves_to_another_loop(void)
+{
+    struct chunk_pool pools[2] = {{.kept_bytes = 0}, {.kept_bytes = 0}};
+    struct loop *loops[2] = {loop_new(), loop_new()};
+    struct traveller t = {.stop_at = 3};
+    int fd[2];
+    char got[4] = "";
+    unsigned char *p;
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
+    CHECK(stream_open(&t.s, loops[0], &pools[0], fd[0], false, &traveller_ops) == 0);
+    CHECK(write(fd[1], "abc", 3) == 3);
+    CHECK(loop_run(loops[0]) == 0);
+    stream_eat(&t.s, 1);
+    stream_pause(&t.s, true);
+    CHECK(stream_send_copy(&t.s, "xyz", 3) == 0); /* queued, not sent */
+    stream_detach(&t.s);
+    CHECK(!stream_is_open(&t.s));
+    CHECK(write(fd[1], "def", 3) == 3);
+    CHECK(stream_attach(&t.s, loops[1], &pools[1]) == 0);
+    CHECK(stream_is_open(&t.s));
+    stream_pause(&t.s, false);
+    t.stop_at = 5;
+    CHECK(loop_run(loops[1]) == 0);
+    CHECK(stream_data(&t.s, &p) == 5 && memcmp(p, "bcdef", 5) == 0);
+    CHECK(read(fd[1], got, 4) == 3 && memcmp(got, "xyz", 3) == 0);
+    stream_detach(&t.s);
+    stream_close(&t.s);
+    stream_close(&t.s);
+    CHECK(read(fd[1], got, 1) == 0); /* closed */
+    CHECK_EQ_U64(pools[0].kept_bytes, 0);
+    close(fd[1]);
+    for (int i = 0; i < 2; i++) {
+        chunk_pool_release(&pools[i]);
+        loop_free(loops[i]);
+    }
+}
+
 static void test_ring_of_slices(void)
 {
     struct chunk_pool pool = {.kept_bytes = 0};
@@ -286,5 +347,6 @@ int main(void)
         test_echo(seed);
     test_the_other_side_closes();
     test_idle_holds_no_buffer();
+    test_moves_to_another_loop();
     return test_done();
 }
