@@ -237,7 +237,8 @@ quiet()
 
 @test "protocol: a gateway's read error is a chunk, or a simple reply" {
   serve --filter=error error-pread-rate=100% error-pread=EPERM
-  structured_says "$(chunk_error 1)$(chunk_error 1)" "$(request $READ 0 0 4)" "$(request $READ 0 8 4)"
+  structured_says "$(chunk_error 1)$(chunk_error 1)" \
+    "$(request $READ 0 0 4)" "$(request $READ 0 8 4)"
   simple_says "$(error 1)$(error 1)" "$(request $READ 0 0 4)" "$(request $READ 0 8 4)"
   quiet
 }
@@ -265,7 +266,8 @@ quiet()
 
 @test "protocol: flags where they do not belong are errors, and FUA is welcome everywhere" {
   serve
-  structured_says "$(error 22)$(error 22)$(error 22)$(error 22)$(error 22)$(error 0)$(error 0)$(error 0)" \
+  structured_says "$(error 22)$(error 22)$(error 22)$(error 22)$(error 22)
+    $(error 0)$(error 0)$(error 0)" \
     "$(request $ZEROES $DF 0 1)" "$(request $WRITE $DF 0 1)aa" "$(request $WRITE $REQ_ONE 0 1)aa" \
     "$(request $TRIM $FAST_ZERO 0 1)" "$(request $FLUSH $DF 0 0)" "$(request $FLUSH $FUA 0 0)" \
     "$(request $CACHE $FUA 0 1)" "$(request $WRITE $FUA 0 1)aa"

@@ -402,3 +402,27 @@ logged()
   rm broken
   on_volume 'read -P 1 0 64k'
 }
+
+@test "interop: durable zeros on a gateway without WRITE_ZEROES are made durable" {
+  behind_nbdkit --filter=log --filter=nozero memory 8M zeromode=none logfile="$GS/$LOGGED"
+  on_volume 'write -f -z 0 64k'
+  # By its own FUA, or by a flush behind it: the client's own flush, at the end, is one.
+  (($(logged ' Write id=.*fua=1') >= 1 || $(logged ' Flush id=') >= 2))
+}
+
+@test "interop: a read that qemu-nbd hangs up on fails, and does not come again for ever" {
+  # It ends the connection where a structured answer fails half-way; with DF it would not.
+  qemu-img create -q -f qcow2 image.qcow2 64M
+  qemu-io -f qcow2 -c 'write -P 7 0 8M' image.qcow2 >/dev/null
+  cat >blkdebug.conf <<END
+[inject-error]
+event = "read_aio"
+errno = "5"
+sector = "16000"
+END
+  local file=file.driver=blkdebug,file.config=blkdebug.conf,file.image.driver=file
+  behind_qemu_nbd --image-opts "driver=qcow2,$file,file.image.filename=image.qcow2"
+  run timeout 30 qemu-io -f raw -c 'read 0 8M' -c 'read -P 7 0 1M' "$URI"
+  [[ $output == *"read failed: Input/output error"* ]]
+  [[ $output == *"read 1048576/1048576 bytes"* ]]
+}

@@ -126,6 +126,18 @@ static void sent(struct stream *s, size_t n)
     }
 }
 
+/* An idle connection holds no buffer; the pool gives the warm one to the next. */
+static void drop_read_input(struct stream *s)
+{
+    if (!s->in || s->in_start != s->in_end)
+        return;
+    if (s->in->refs > 1 && s->in->size - s->in_end >= ROOM_MIN)
+        return; /* its rest is for what comes: others hold the whole chunk */
+    chunk_put(s->pool, s->in);
+    s->in = NULL;
+    s->in_start = s->in_end = 0;
+}
+
 /* Sends what the socket takes: 0, or -errno of a broken connection. */
 static int send_some(struct stream *s)
 {
@@ -142,9 +154,10 @@ static int send_some(struct stream *s)
             return errno == EAGAIN || errno == EINTR ? 0 : -errno;
         sent(s, (size_t)n);
     }
-    /* An idle connection holds no buffer. */
     chunk_put(s->pool, s->small);
     s->small = NULL;
+    /* What was answered now may have been the last that lay there. */
+    drop_read_input(s);
     return 0;
 }
 
@@ -303,13 +316,7 @@ static void receive(struct stream *s)
     s->in_end += (size_t)n;
     if (s->in_end - s->in_start >= s->want)
         s->ops->input(s);
-    /* An idle connection holds no buffer; the pool gives the warm one to the next. */
-    if (s->in && s->in_start == s->in_end &&
-        (s->in->refs == 1 || s->in->size - s->in_end < ROOM_MIN)) {
-        chunk_put(s->pool, s->in);
-        s->in = NULL;
-        s->in_start = s->in_end = 0;
-    }
+    drop_read_input(s);
 }
 
 static void connected(struct stream *s)

@@ -2,7 +2,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What a leg makes of a gateway's answers: structured replies in any pieces and any order, errors,
- * and what makes no sense, which loses the leg.  Each conversation is told at once and byte by byte.
+ * what makes no sense, which loses the leg.  Each conversation is told at once and in two cuts.
  */
 #include "tests/unit/legworld.h"
 #include "tests/unit/tap.h"

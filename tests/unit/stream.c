@@ -205,6 +205,38 @@ static void test_the_other_side_closes(void)
     world_release(&w);
 }
 
+/* Sends back where it lies what it received. */
+static void reflect(struct stream *s)
+{
+    unsigned char *p;
+    size_t len = stream_data(s, &p);
+    CHECK(stream_send(s, stream_cut(s, len)) == 0);
+}
+
+static void stop_after_answer(struct stream *s)
+{
+    struct world *w = (struct world *)((char *)s - offsetof(struct world, client));
+    unsigned char *p;
+    stream_eat(s, stream_data(s, &p));
+    loop_stop(w->loop);
+}
+
+static void test_idle_holds_no_buffer(void)
+{
+    static const struct stream_ops to = {.input = stop_after_answer, .lost = client_lost};
+    static const struct stream_ops fro = {.input = reflect, .lost = server_lost};
+    struct world w;
+    world_init(&w, 1);
+    w.client.ops = &to;
+    w.server.ops = &fro;
+    resume(&w.pause); /* a task alone wakes no loop */
+    CHECK(stream_send_copy(&w.client, "ping", 4) == 0);
+    CHECK(loop_run(w.loop) == 0);
+    CHECK(!w.client.in && !w.client.small && !w.client.out.n);
+    CHECK(!w.server.in && !w.server.small && !w.server.out.n);
+    world_release(&w);
+}
+
 /* ---- to another loop ---- */
 
 /* Stops its loop when the unread input is as long as wanted. */
@@ -314,6 +346,7 @@ int main(void)
     for (uint64_t seed = 1; seed <= 4; seed++)
         test_echo(seed);
     test_the_other_side_closes();
+    test_idle_holds_no_buffer();
     test_moves_to_another_loop();
     return test_done();
 }
