@@ -24,6 +24,12 @@ enum client_state {
     CLIENT_GONE,
 };
 
+/* A look at the store, which outlives a client that goes meanwhile. */
+struct listing {
+    struct storejob job;
+    struct client *client; /* NULL: gone */
+};
+
 struct client {
     struct director *d;
     struct stream stream;
@@ -32,7 +38,7 @@ struct client {
     struct nbd_server handshake;
     struct loop_timer deadline;
     struct volume_wait wait;
-    struct storejob listing;
+    struct listing *listing; /* LISTING */
     struct volume *volume;
     struct nbd_export export; /* as negotiated */
     unsigned index;
@@ -67,7 +73,6 @@ void client_drop(struct client *c)
 {
     if (c->state == CLIENT_GONE)
         return;
-    bool listing = c->state == CLIENT_LISTING;
     if (c->state == CLIENT_OPENING)
         volume_open_cancel(c->d, &c->wait);
     c->state = CLIENT_GONE;
@@ -82,9 +87,10 @@ void client_drop(struct client *c)
     if (c->volume)
         volume_detach(c->volume, c);
     c->volume = NULL;
-    /* Whoever called may still look at it in this round; a store job still knows it. */
-    if (!listing)
-        loop_task_add(c->d->loop, &c->gone, free_client);
+    if (c->listing)
+        c->listing->client = NULL;
+    /* Whoever called may still look at it in this round. */
+    loop_task_add(c->d->loop, &c->gone, free_client);
 }
 
 /* One line in the log, then good-bye. */
@@ -558,33 +564,45 @@ static void change_worker(struct client *c)
     loop_task_add(c->d->loop, &c->leave, leave_worker);
 }
 
-static void listed(struct storejob *j)
+static void send_list(struct client *c, const struct buf *names)
 {
-    struct client *c = j->arg;
     struct buf out = {0};
     int r = 0;
-    if (c->state == CLIENT_GONE) {
-        buf_release(&j->names);
-        free(c);
-        return;
-    }
     c->state = CLIENT_HANDSHAKE;
     admission_begin_list(c->d->admission);
-    for (size_t i = 0; r == 0 && i < j->names.len; i += strlen(j->names.data + i) + 1)
-        if (admission_lists(c->d->admission, j->names.data + i, c->name))
-            r = nbd_server_list(&c->handshake, j->names.data + i, &out);
+    for (size_t i = 0; r == 0 && i < names->len; i += strlen(names->data + i) + 1)
+        if (admission_lists(c->d->admission, names->data + i, c->name))
+            r = nbd_server_list(&c->handshake, names->data + i, &out);
     if (r == 0)
         r = nbd_server_list(&c->handshake, NULL, &out);
-    buf_release(&j->names);
     answered_option(c, NULL, r < 0 ? r : NBD_SERVER_MORE, &out);
+}
+
+static void listed(struct storejob *j)
+{
+    struct listing *l = j->arg;
+    struct client *c = l->client;
+    if (c) {
+        c->listing = NULL;
+        send_list(c, &j->names);
+    }
+    buf_release(&j->names);
+    free(l);
 }
 
 static void list_volumes(struct client *c)
 {
+    struct listing *l = calloc(1, sizeof(*l));
+    if (!l) {
+        out_of_memory(c);
+        return;
+    }
     c->state = CLIENT_LISTING;
     stream_pause(&c->stream, true);
-    c->listing = (struct storejob){.kind = STOREJOB_LIST, .done = listed, .arg = c};
-    storejobs_queue(c->d->jobs, &c->listing);
+    c->listing = l;
+    l->client = c;
+    l->job = (struct storejob){.kind = STOREJOB_LIST, .done = listed, .arg = l};
+    storejobs_queue(c->d->jobs, &l->job);
 }
 
 static void take_handshake(struct client *c)

@@ -15,6 +15,8 @@
 
 /* Zeros are written in pieces of so much where the gateway has no WRITE_ZEROES. */
 enum { ZERO_STEP = 1 << 20 };
+/* A READ that was unanswered on so many connections in a row is not sent again. */
+enum { LOSSES_MAX = 6 };
 
 static bool changes(const struct request *r)
 {
@@ -39,11 +41,9 @@ static uint32_t all_data(struct volume *v, struct request *r)
 static bool answer_here(struct volume *v, struct request *r)
 {
     const struct nbd_export *has = &v->owner.has;
+    if (!r->nbd.length && r->nbd.type != NBD_CMD_FLUSH)
+        return true; /* gateways differ in what they make of nothing */
     switch (r->nbd.type) {
-    case NBD_CMD_READ:
-        if (!r->nbd.length)
-            return true;
-        break;
     case NBD_CMD_TRIM:
         if (!(has->flags & NBD_TF_TRIM))
             return true; /* advice that nobody takes */
@@ -407,13 +407,19 @@ void io_fail_waiting(struct volume *v, uint32_t error)
     end_waiting(v, ROLE_OWNER, error, false);
 }
 
+/* Was R lost by BEFORE_US, or so often that it may be what the gateway ends connections for? */
+static bool given_up(const struct request *r, uint64_t before_us)
+{
+    return r->lost_us &&
+           (r->lost_us <= before_us || (r->nbd.type == NBD_CMD_READ && r->losses >= LOSSES_MAX));
+}
+
 void io_fail_lost(struct volume *v, uint64_t before_us, uint32_t error)
 {
     struct requests *t = &v->d->requests;
     for (size_t i = 0; i < t->n; i++) {
         struct request *r = t->slots[i];
-        if (r->volume == v && r->waiting & ROLE_OWNER && !r->done && r->lost_us &&
-            r->lost_us <= before_us)
+        if (r->volume == v && r->waiting & ROLE_OWNER && !r->done && given_up(r, before_us))
             end_of_role(r, ROLE_OWNER, error);
     }
 }

@@ -20,7 +20,7 @@ void io_send_again(struct volume *v);
 /* Fails the clients' requests that wait for the owner; the director's own go on. */
 void io_fail_waiting(struct volume *v, uint32_t error);
 
-/* The same for those that were lost with the owner at BEFORE_US or earlier. */
+/* The same for those that were lost with the owner at BEFORE_US or earlier, or once too often. */
 void io_fail_lost(struct volume *v, uint64_t before_us, uint32_t error);
 
 /* Ends the director's own requests to the owner: their leg is lost. */

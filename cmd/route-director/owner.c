@@ -294,6 +294,8 @@ static void haunt(struct volume *v, struct leg *l)
         if (r->volume != v || !(r->waiting & ROLE_OWNER) || !r->conn[0])
             continue;
         r->sent = true;
+        if (r->losses < UINT8_MAX)
+            r->losses++;
         if (dead || !nbd_changes_data(r->nbd.type) || !r->nbd.length)
             continue;
         const struct haunt h = {.start = r->nbd.offset,
@@ -351,8 +353,7 @@ static void fail_old(struct volume *v)
 {
     uint64_t now = now_us(v);
     uint64_t before = v->errors;
-    if (now > v->d->set.retry_us)
-        io_fail_lost(v, now - v->d->set.retry_us, NBD_EIO);
+    io_fail_lost(v, now > v->d->set.retry_us ? now - v->d->set.retry_us : 0, NBD_EIO);
     if (v->errors != before)
         v->owner.silences = 0; /* what it was silent about is over */
     v->expired += v->errors - before;

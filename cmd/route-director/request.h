@@ -32,7 +32,7 @@ struct request {
     bool ranged;                     /* holds its range of the overlap lock */
     bool mirrored;                   /* sent to both legs and no error so far */
     bool sent;                       /* was sent to the owner once, on a connection that ended */
-    bool haunted;                    /* … and may land still (S2) */
+    uint8_t losses;                  /* how often */
     struct slice whole;              /* a READ's data, where the gateway sends them in pieces */
     uint32_t gathered;               /* bytes of it that came */
     struct slice status;             /* a BLOCK_STATUS's extents, as on the wire */
