@@ -379,6 +379,28 @@ journal_gateway()
   (($(grep -c ' Flush ' nbdkit.log) >= 20))
 }
 
+@test "S3: an owner that lost its cache is given again what no flush covered, of every connection" {
+  setup_with cached_gateway gw-a
+  client_start
+  ask write -P 1 0 64k
+  ask flush
+  ask write -P 2 16k 16k
+  # Two more clients, on other connections to the gateway, which are gone when it is lost.
+  [[ $(replies 1 "$(request 1 0 131072 512)" "$(printf '03%.0s' {1..512})") == "$(error 0)" ]]
+  [[ $(replies 1 "$(request 1 0 131584 512)" "$(printf '04%.0s' {1..512})") == "$(error 0)" ]]
+  stop_gateway gw-a
+  file_holds 1 0 64k
+  file_lacks 3 128k 512
+  cached_gateway gw-a
+  ask read -P 1 0 16k
+  ask read -P 2 16k 16k
+  ask read -P 1 32k 32k
+  ask read -P 3 128k 512
+  ask read -P 4 131584 512
+  no_failure
+  wait_for 5 file_holds 4 131584 512
+}
+
 # ---- S13: is it the copy that it was? ----
 
 # memory_gateway: forgets everything when it is killed.
