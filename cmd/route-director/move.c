@@ -107,8 +107,8 @@ static void target_lost(struct leg *l)
 }
 
 /*
- * What clients negotiated must hold on the target too (S22); what is copied must fit (S24).  Commands
- * that it lacks are made of others (io.c).
+ * What clients negotiated must hold on the target too (S22); what is copied must fit (S24).
+ * Commands that it lacks are made of others (io.c).
  */
 static const char *target_misfit(const struct volume *v, const struct leg *l)
 {

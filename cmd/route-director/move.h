@@ -93,8 +93,8 @@ void move_write_ends(struct move *m, struct request *r);
 /* Nothing is in flight any more. */
 void move_drained(struct move *m);
 /*
- * The owner leg is lost, or its owner is another, for the reason WHY.  True: the move goes on without
- * it (a commit is under way).
+ * The owner leg is lost, or its owner is another, for the reason WHY.  True: the move goes on
+ * without it (a commit is under way).
  */
 bool move_owner_lost(struct move *m, const char *why);
 /* "steady", "replicate", "mirror", "hold", "commit", "doubt", "retire", "failed". */

@@ -2,10 +2,10 @@
 /*
  * route-director: the NBD proxy on the clients' path, which knows who owns each volume.
  *
- * Event loops (epoll), each in a thread of its own with its own volumes, terminate the fixed newstyle handshake towards clients,
- * look the volume's owner up in the route store, negotiate with it and forward requests and
- * replies; a second leg, driven over the control socket, moves a volume without the clients
- * noticing (gateshift-safety(7)).
+ * Event loops (epoll), each in a thread of its own with its own volumes, terminate the fixed
+ * newstyle handshake towards clients, look the volume's owner up in the route store, negotiate with
+ * it and forward requests and replies; a second leg, driven over the control socket, moves a volume
+ * without the clients noticing (gateshift-safety(7)).
  */
 #include <errno.h>
 #include <signal.h>

@@ -30,7 +30,7 @@ static void test_edges(void)
     CHECK(!haunts_block(&h, 4096, 4096, true));
 }
 
-/* Until its client is told that it failed, a write that may land again changes nothing for reads. */
+/* Until its client is told that it failed, a write that may land changes nothing for reads. */
 static void test_reads_wait_for_failed_ones_only(void)
 {
     struct haunts h = {0};
