@@ -428,6 +428,13 @@ memory_gateway()
   cmp -n 1M now /dev/zero # nothing was replayed
   run -1 nbdinfo --size "$(director_uri v)"
   grep -q 'manual recovery' director.log
+  status_is phase manual-recovery
+  # The way out: an operator looks, and says that it is the copy.
+  run -75 route-set v gw-a
+  route-set v gw-a --force >/dev/null
+  wait_for 10 nbdinfo --size "$(director_uri v)"
+  owner_is gw-a 2 steady
+  timeout 10 qemu-io -f raw -c 'write -P 5 0 4k' "$(director_uri v)"
 }
 
 @test "S13: what was only read tells an older copy, too" {

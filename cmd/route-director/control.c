@@ -158,6 +158,13 @@ void control_err(struct control *c, int err, const char *fmt, ...)
 
 /* ---- verbs without a move ---- */
 
+static const char *phase_of(const struct volume *v)
+{
+    if (v->owner.place == OWNER_DISTRUSTED)
+        return "manual-recovery";
+    return v->move ? move_phase_name(v->move) : "steady";
+}
+
 static void status_line(struct control *c, const struct volume *v)
 {
     const struct move *m = v->move;
@@ -174,9 +181,9 @@ static void status_line(struct control *c, const struct volume *v)
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
         "durable=%s%s",
-        v->name, v->route.gateway, (unsigned long long)v->route.epoch,
-        m ? move_phase_name(m) : "steady", target, (unsigned long long)v->route.size_bytes,
-        BLOCK_SIZE, (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
+        v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
+        (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
+        (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
         (unsigned long long)n.dirty, (unsigned long long)n.copying, (unsigned long long)n.haunted,
         (unsigned long long)n.synced, (unsigned long long)n.unproved, v->n_clients, v->inflight,
         v->held.n, (unsigned long long)v->requests, (unsigned long long)v->errors,

@@ -278,15 +278,17 @@ static void fua_flushed(struct request *s)
         end_of_role(s->arg, ROLE_OWNER, s->error);
 }
 
-/* FUA that the gateway does not know is a flush behind the command. */
-static bool flush_behind(struct volume *v, struct request *r)
+/* FUA that the gateway does not know is a flush behind the command.  False: R ends, with *ERROR. */
+static bool flush_behind(struct volume *v, struct request *r, uint32_t *error)
 {
     if (!(r->nbd.flags & NBD_CMD_FLAG_FUA) || v->owner.has.flags & NBD_TF_FUA ||
         !(v->owner.has.flags & NBD_TF_FLUSH))
         return false;
     struct request *s = owner_request(v, NBD_CMD_FLUSH, 0, 0, fua_flushed);
-    if (!s)
+    if (!s) {
+        *error = NBD_ENOMEM;
         return false;
+    }
     s->arg = r;
     io_transmit(v, s);
     return true;
@@ -325,7 +327,7 @@ static bool goes_on(struct volume *v, struct request *r, uint32_t *error)
         *error = NBD_ENOMEM;
         return false;
     }
-    return flush_behind(v, r);
+    return flush_behind(v, r, error);
 }
 
 void volume_answered(struct leg *l, struct request *r, enum leg_role role, uint32_t error)
@@ -371,6 +373,20 @@ bool volume_role_waits(const struct volume *v, enum leg_role role, uint64_t befo
             t->slots[i]->arrived_us < before_us)
             return true;
     return false;
+}
+
+bool io_haunt_waiting(struct volume *v)
+{
+    const struct requests *t = &v->d->requests;
+    bool any = false;
+    for (size_t i = 0; i < t->n; i++) {
+        const struct request *r = t->slots[i];
+        if (r->volume != v || !r->intended)
+            continue;
+        any = true;
+        intents_haunt(v->owner.intents, r->nbd.offset, r->nbd.length);
+    }
+    return any;
 }
 
 /* OWN: the director's own requests, or the clients'. */

@@ -14,6 +14,12 @@
  */
 void io_transmit(struct volume *v, struct request *r);
 
+/*
+ * What is in flight to the owner may land whatever becomes of the volume: says so to who comes
+ * after (intents.h).  False: nothing is.
+ */
+bool io_haunt_waiting(struct volume *v);
+
 /* Sends all requests that wait for the owner. */
 void io_send_again(struct volume *v);
 

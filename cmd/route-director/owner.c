@@ -314,10 +314,10 @@ static void haunt(struct volume *v, struct leg *l)
 
 static void look_again(struct volume *v);
 
-static void expire(struct loop_timer *t)
+/* All that waits fails, and all that comes.  Returns how many failed. */
+static uint64_t fail_all(struct volume *v)
 {
-    struct owner *o = (struct owner *)((char *)t - offsetof(struct owner, late));
-    struct volume *v = volume_of(o);
+    struct owner *o = &v->owner;
     uint64_t before = v->errors;
     o->expired = true;
     o->silences = 0; /* what it was silent about is over */
@@ -325,11 +325,22 @@ static void expire(struct loop_timer *t)
     io_fail_waiting(v, NBD_EIO);
     volume_fail_blocked(v, NBD_EIO);
     volume_fail_held(v, NBD_EIO);
-    v->expired += v->errors - before;
+    uint64_t failed = v->errors - before;
+    v->expired += failed;
+    volume_unuse(v);
+    return failed;
+}
+
+static void expire(struct loop_timer *t)
+{
+    struct owner *o = (struct owner *)((char *)t - offsetof(struct owner, late));
+    struct volume *v = volume_of(o);
+    v->users++;
+    uint64_t failed = fail_all(v);
     err_warn("volume '%s': its owner '%s' is away for %llu ms: %llu requests fail, and all that "
              "come until it is back",
              v->name, v->route.gateway, (unsigned long long)((now_us(v) - o->since_us) / 1000),
-             (unsigned long long)(v->errors - before));
+             (unsigned long long)failed);
     volume_unuse(v);
 }
 
@@ -585,8 +596,7 @@ static void distrust(struct volume *v)
     o->place = OWNER_AWAY;
     io_cancel_own(v);
     o->place = OWNER_DISTRUSTED;
-    if (!o->expired)
-        expire(&o->late);
+    fail_all(v);
     loop_timer_cancel(v->d->loop, &o->late);
     record_verdict(v);
     volume_unuse(v);

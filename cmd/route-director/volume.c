@@ -440,13 +440,17 @@ void volume_drop(struct volume *v, const char *why)
     v->users++;
     while (v->clients)
         client_drop(v->clients);
+    bool haunted = io_haunt_waiting(v) || v->owner.haunts.n;
     owner_release(v);
     volume_fail_held(v, NBD_ESHUTDOWN);
     volume_fail_blocked(v, NBD_ESHUTDOWN);
     volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
     intents_close(v->owner.intents);
     v->owner.intents = NULL;
-    close(v->lock_fd);
+    if (haunted)
+        close(v->lock_fd);
+    else
+        route_serve_unlock(v->lock_fd);
     v->lock_fd = -1;
     volume_unuse(v);
 }
