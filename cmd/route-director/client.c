@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "client.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -468,6 +469,7 @@ static bool answered_option(struct client *c, struct volume *v, int step, struct
         return false;
     switch (step) {
     case NBD_SERVER_DONE:
+        assert(v); /* nothing else is answered so */
         served(c, v);
         break;
     case NBD_SERVER_MORE:

@@ -25,9 +25,9 @@ struct control {
     bool busy;   /* a verb is not answered yet */
     bool closed; /* gone when the job and the task are done */
     bool job_pending;
+    bool waiting;            /* on WAIT */
     struct storejob job;     /* of reload */
     struct volume_wait wait; /* of begin */
-    bool waiting;
     uint64_t epoch;
     char target[NAME_LEN_MAX + 1];
     struct loop_task over; /* after the last answer, or the end */
@@ -37,10 +37,9 @@ struct control {
     const struct verb *verb;
     const char *line;
     struct stats_sum *sum;
-    bool last;
     struct buf answer;
     size_t answer_data_len;
-    bool ok;
+    bool last, ok;
     struct loop_msg ask, answered, leave, gone;
 };
 

@@ -203,16 +203,30 @@ struct ghost {
     struct ghost *next;
 };
 
-static void forget_ghost(struct ghost *g)
+static void end_ghost(struct ghost *g)
 {
-    struct ghost **p = &g->volume->owner.ghosts;
     int fd = g->io.fd;
-    while (*p != g)
-        p = &(*p)->next;
-    *p = g->next;
     loop_del(g->volume->d->loop, &g->io);
     close(fd);
     free(g);
+}
+
+static void forget_ghost(struct ghost *g)
+{
+    struct ghost **p = &g->volume->owner.ghosts;
+    while (*p != g)
+        p = &(*p)->next;
+    *p = g->next;
+    end_ghost(g);
+}
+
+static void forget_ghosts(struct owner *o)
+{
+    struct ghost *g;
+    while ((g = o->ghosts)) {
+        o->ghosts = g->next;
+        end_ghost(g);
+    }
 }
 
 static void watch_haunts(struct volume *v);
@@ -268,8 +282,8 @@ static void watch_haunts(struct volume *v)
         loop_timer_set(v->d->loop, &o->exorcism, next, haunts_due);
     else
         loop_timer_cancel(v->d->loop, &o->exorcism);
-    while (!next && o->ghosts)
-        forget_ghost(o->ghosts);
+    if (!next)
+        forget_ghosts(o);
     if (!o->haunts.n && o->intents)
         intents_lay(o->intents);
     if (o->place == OWNER_WAITED)
@@ -779,8 +793,7 @@ void owner_release(struct volume *v)
         loop_timer_cancel(v->d->loop, &o->verdict);
         v->users--; /* the verdict's */
     }
-    while (o->ghosts)
-        forget_ghost(o->ghosts);
+    forget_ghosts(o);
     haunts_release(&o->haunts);
     ranges_release(&o->replaying);
     replay_release(&o->log, &v->d->pool);

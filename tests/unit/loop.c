@@ -264,8 +264,9 @@ static void deliver(struct loop_msg *m)
 {
     struct letter *l = (struct letter *)((char *)m - offsetof(struct letter, msg));
     struct sender *s = l->from;
+    /* Letters of one sender come in order, with what was written before. */
     if (l->number != s->next || l->plain != l->number * 3)
-        CHECK(!"letters of one sender come in order, with what was written before");
+        CHECK(l->number == s->next && l->plain == l->number * 3);
     s->next = l->number + 1;
     if (--*s->left == 0)
         loop_stop(s->loop);
