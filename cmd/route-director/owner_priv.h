@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of an owner (owner.c, away.c, trust.c, ghosts.c) share; nobody else includes it. */
+/*
+ * What the parts of an owner (owner.c, away.c, trust.c, ghosts.c) share; nobody else includes it.
+ */
 #ifndef DIRECTOR_OWNER_PRIV_H
 #define DIRECTOR_OWNER_PRIV_H
 
