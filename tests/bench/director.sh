@@ -37,6 +37,7 @@ finish()
 }
 trap finish EXIT
 
+# shellcheck source=tests/bench/director_peers.bash
 . "$here/director_peers.bash"
 
 # The processor time that process PID has used, with what its ended threads did, in clock ticks.

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # director_peers.bash: starts a gateway, what may stand between it and a client, and route-director.
 # Sourced by director.sh, which sets dir, bin and pids.  Each start_NAME sets port and pid.
+# shellcheck disable=SC2154
 
 listening()
 {
