@@ -31,6 +31,9 @@ struct accesslog_tap {
     struct loop_timer timer;
     struct rng rng;
     uint64_t epoch_us; /* Unix time of the monotonic clock's zero */
+    uint64_t second;   /* of the last record, as text */
+    char second_text[20];
+    size_t second_len;
 };
 
 /* ---- formatting ---- */
@@ -54,13 +57,24 @@ static char *put_pair(char *p, unsigned v)
     return p + 2;
 }
 
+/* Decimal digits of V. */
+static unsigned digits(uint64_t v)
+{
+    /* Powers of ten, but for the first: 0 has a digit, too. */
+    static const uint64_t power[20] = {
+        0,    1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,
+        1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 10000000000000000000u,
+    };
+    /* 1233/4096 is log10(2), closely enough for 64 bits: N is right, or one too few. */
+    unsigned n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
+    return n + (v >= power[n]);
+}
+
 /* Digits are written where they belong, from the last one: bytes that are just written would be
  * slow to copy. */
 static char *put_u64(char *p, uint64_t v)
 {
-    unsigned n = 1;
-    for (uint64_t limit = 10; v >= limit && n < 20; limit *= 10)
-        n++;
+    unsigned n = digits(v);
     char *d = p + n;
     for (; v >= 100; v /= 100)
         put_pair(d -= 2, (unsigned)(v % 100));
@@ -72,9 +86,15 @@ static char *put_u64(char *p, uint64_t v)
 }
 
 /* Microseconds as seconds, as records print a time: up to 6 decimals, zeros trimmed. */
-static char *put_time(char *p, uint64_t us)
+static char *put_time(char *p, struct accesslog_tap *tap, uint64_t us)
 {
-    p = put_u64(p, us / 1000000);
+    if (us / 1000000 != tap->second || !tap->second_len) {
+        tap->second = us / 1000000;
+        tap->second_len = (size_t)(put_u64(tap->second_text, tap->second) - tap->second_text);
+    }
+    /* All of it, for speed; what is too much is overwritten. */
+    memcpy(p, tap->second_text, sizeof(tap->second_text));
+    p += tap->second_len;
     unsigned frac = (unsigned)(us % 1000000);
     if (!frac)
         return p;
@@ -105,10 +125,10 @@ static const char *op_name(uint16_t type)
     }
 }
 
-static char *put_record(char *p, const struct accesslog_tap *tap, const struct volume *v,
+static char *put_record(char *p, struct accesslog_tap *tap, const struct volume *v,
                         const struct request *r, const char *op, uint64_t latency_us)
 {
-    p = put_time(p, tap->epoch_us + r->arrived_us);
+    p = put_time(p, tap, tap->epoch_us + r->arrived_us);
     *p++ = ',';
     p = put_text(p, v->name);
     *p++ = ',';

@@ -6,10 +6,15 @@
 /* What the pool keeps of memory that nobody uses. */
 enum { KEEP_BYTES = 64 << 20 };
 
+static size_t size_of(unsigned order)
+{
+    return ((size_t)CHUNK_SIZE << order) + CHUNK_SLACK;
+}
+
 static unsigned order_of(size_t size)
 {
     unsigned o = 0;
-    while (((size_t)CHUNK_SIZE << o) < size)
+    while (size_of(o) < size)
         o++;
     return o;
 }
@@ -29,7 +34,7 @@ struct chunk *chunk_get(struct chunk_pool *p, size_t size)
     c = malloc(sizeof(*c));
     if (!c)
         return NULL;
-    *c = (struct chunk){.refs = 1, .order = o, .size = (size_t)CHUNK_SIZE << o};
+    *c = (struct chunk){.refs = 1, .order = o, .size = size_of(o)};
     c->data = aligned_alloc(CHUNK_ALIGN, c->size);
     if (!c->data) {
         free(c);

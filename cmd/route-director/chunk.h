@@ -10,12 +10,15 @@
 
 /* Of the data's start: recv() into a buffer less aligned is several times slower. */
 enum { CHUNK_ALIGN = 64 };
-/* The usual size, and the largest: a WRITE of 32 MiB with its header and slack for alignment. */
-enum { CHUNK_SIZE = 256 << 10, CHUNK_MAX = 64 << 20 };
+/*
+ * The usual size, and the largest: a WRITE of 32 MiB with its header and room for alignment.  Of
+ * each size class there is a bit more, so that a payload of a power of two needs no class more.
+ */
+enum { CHUNK_SIZE = 256 << 10, CHUNK_MAX = 64 << 20, CHUNK_SLACK = 4096 };
 
 struct chunk {
     unsigned refs;
-    unsigned order;  /* size class: CHUNK_SIZE << order */
+    unsigned order;  /* size class: (CHUNK_SIZE << order) + CHUNK_SLACK */
     unsigned logged; /* entries of a replay log that lie in it */
     size_t size;
     unsigned char *data;

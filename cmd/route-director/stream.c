@@ -12,6 +12,11 @@
 enum { ROOM_MIN = 32 << 10 };
 /* So much unread input may be moved by less than CHUNK_ALIGN, to receive at an aligned place. */
 enum { SHIFT_MAX = 4096 };
+/*
+ * A piece of LARGE_MIN bytes or more is received without what follows it, which then needs not be
+ * moved into another chunk; the next is expected to be as large, if that is at most EXPECT_MAX.
+ */
+enum { LARGE_MIN = 64 << 10, EXPECT_MAX = 4 << 20 };
 enum { IOV = 64 };
 
 /* ---- rings of slices ---- */
@@ -232,25 +237,34 @@ size_t stream_data(const struct stream *s, unsigned char **data)
 void stream_eat(struct stream *s, size_t n)
 {
     s->in_start += n;
+    if (n < LARGE_MIN)
+        s->expect = 0;
 }
 
 struct slice stream_cut(struct stream *s, size_t n)
 {
     struct slice sl = {chunk_ref(s->in), s->in->data + s->in_start, n};
-    s->in_start += n;
+    stream_eat(s, n);
     return sl;
 }
 
 void stream_want(struct stream *s, size_t n)
 {
     s->want = n;
+    if (n >= LARGE_MIN)
+        s->expect = n <= EXPECT_MAX ? n : 0;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
 }
 
 /* Moves the unread input into a chunk that holds all that is wanted. */
 static int renew_chunk(struct stream *s, size_t unread)
 {
-    size_t want = s->want > unread + ROOM_MIN ? s->want : unread + ROOM_MIN;
-    struct chunk *c = chunk_get(s->pool, want + CHUNK_ALIGN);
+    size_t size = larger(larger(s->want, s->expect), unread + ROOM_MIN);
+    struct chunk *c = chunk_get(s->pool, size + CHUNK_ALIGN);
     if (!c)
         return -ENOMEM;
     size_t start = (CHUNK_ALIGN - unread % CHUNK_ALIGN) % CHUNK_ALIGN;
@@ -279,9 +293,20 @@ static int make_room(struct stream *s)
     }
     size_t missing = s->want > unread ? s->want - unread : 0;
     size_t room = s->in->size - s->in_end;
-    if (room < missing || (room < ROOM_MIN && !missing))
+    if (room < missing || (room < ROOM_MIN && !missing) || (!unread && room < s->expect))
         return renew_chunk(s, unread);
     return 0;
+}
+
+/* How much is received at once: what there is room for, or the rest of a large piece. */
+static size_t portion(const struct stream *s)
+{
+    size_t unread = s->in_end - s->in_start;
+    size_t room = s->in->size - s->in_end;
+    size_t piece = larger(s->want, s->expect);
+    if (piece < LARGE_MIN || piece <= unread || piece - unread >= room)
+        return room;
+    return piece - unread;
 }
 
 static void end_input(struct stream *s)
@@ -302,7 +327,7 @@ static void receive(struct stream *s)
         lose(s, r);
         return;
     }
-    ssize_t n = recv(s->io.fd, s->in->data + s->in_end, s->in->size - s->in_end, MSG_DONTWAIT);
+    ssize_t n = recv(s->io.fd, s->in->data + s->in_end, portion(s), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n < 0) {

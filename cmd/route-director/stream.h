@@ -43,6 +43,7 @@ struct stream {
     struct chunk *in;
     size_t in_start, in_end; /* what is received and not eaten */
     size_t want;             /* the parser needs so many bytes in one piece */
+    size_t expect;           /* … as many as for the last large piece, most likely; 0: few */
     struct outq out;
     struct chunk *small; /* where stream_send_copy() puts its bytes */
     size_t small_used;

@@ -6,6 +6,7 @@
  */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -237,6 +238,83 @@ static void test_idle_holds_no_buffer(void)
     world_release(&w);
 }
 
+/* ---- large pieces in a row ---- */
+
+enum { LARGE = 1 << 20, LARGES = 8 };
+
+/* Keeps the pieces that it was sent, all of one size. */
+struct collector {
+    struct stream s;
+    struct loop *loop;
+    struct slice pieces[LARGES];
+    size_t n;
+    struct loop_timer begin;
+    struct chunk *sent;
+};
+
+static void send_pieces(struct loop_timer *t)
+{
+    struct collector *c = (struct collector *)((char *)t - offsetof(struct collector, begin));
+    for (size_t i = 0; i < LARGES; i++)
+        CHECK(stream_send(&c->s,
+                          (struct slice){chunk_ref(c->sent), c->sent->data, HEADER + LARGE}) == 0);
+}
+
+static void collector_input(struct stream *s)
+{
+    struct collector *c = (struct collector *)s;
+    unsigned char *p;
+    while (c->n < LARGES && stream_data(s, &p) >= HEADER) {
+        stream_want(s, HEADER + LARGE);
+        if (stream_data(s, &p) < HEADER + LARGE)
+            return;
+        c->pieces[c->n++] = stream_cut(s, HEADER + LARGE);
+        stream_want(s, HEADER);
+    }
+    if (c->n == LARGES)
+        loop_stop(c->loop);
+}
+
+static void collector_lost(struct stream *s, int err)
+{
+    (void)err;
+    CHECK(false);
+    loop_stop(((struct collector *)s)->loop);
+}
+
+static const struct stream_ops collector_ops = {.input = collector_input, .lost = collector_lost};
+
+/* From the second on each is received into a chunk of its own, and never moved. */
+static void test_large_pieces(void)
+{
+    struct chunk_pool pool = {.kept_bytes = 0};
+    struct loop *loop = loop_new();
+    struct collector from = {.loop = loop}, to = {.loop = loop};
+    int fd[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fd) == 0);
+    CHECK(stream_open(&from.s, loop, &pool, fd[0], false, &collector_ops) == 0);
+    CHECK(stream_open(&to.s, loop, &pool, fd[1], false, &collector_ops) == 0);
+    struct chunk *sent = chunk_get(&pool, HEADER + LARGE);
+    for (size_t i = 0; i < HEADER + LARGE; i++)
+        sent->data[i] = pattern(0, i);
+    from.sent = sent;
+    CHECK(loop_timer_set(loop, &from.begin, 0, send_pieces) == 0);
+    CHECK(loop_run(loop) == 0);
+    CHECK_EQ_U64(to.n, LARGES);
+    for (size_t i = 0; i < to.n; i++) {
+        struct slice *sl = &to.pieces[i];
+        CHECK(memcmp(sl->data, sent->data, HEADER + LARGE) == 0);
+        CHECK(i == 0 || sl->data == sl->chunk->data);
+        CHECK_EQ_U64(sl->chunk->size, LARGE + CHUNK_SLACK);
+        chunk_put(&pool, sl->chunk);
+    }
+    chunk_put(&pool, sent);
+    stream_close(&from.s);
+    stream_close(&to.s);
+    chunk_pool_release(&pool);
+    loop_free(loop);
+}
+
 /* ---- to another loop ---- */
 
 /* Stops its loop when the unread input is as long as wanted. */
@@ -327,7 +405,11 @@ static void test_chunks(void)
     struct chunk_pool pool = {.kept_bytes = 0};
     CHECK(chunk_get(&pool, (size_t)CHUNK_MAX + 1) == NULL);
     struct chunk *c = chunk_get(&pool, CHUNK_SIZE + 1);
-    CHECK_EQ_U64(c->size, 2 * CHUNK_SIZE);
+    CHECK_EQ_U64(c->size, CHUNK_SIZE + CHUNK_SLACK);
+    chunk_put(&pool, c);
+    chunk_pool_release(&pool);
+    c = chunk_get(&pool, CHUNK_SIZE + CHUNK_SLACK + 1);
+    CHECK_EQ_U64(c->size, 2 * CHUNK_SIZE + CHUNK_SLACK);
     CHECK((uintptr_t)c->data % CHUNK_ALIGN == 0);
     chunk_put(&pool, c);
     CHECK(chunk_get(&pool, 2 * CHUNK_SIZE) == c); /* kept, and given again */
@@ -347,6 +429,7 @@ int main(void)
         test_echo(seed);
     test_the_other_side_closes();
     test_idle_holds_no_buffer();
+    test_large_pieces();
     test_moves_to_another_loop();
     return test_done();
 }
