@@ -83,7 +83,7 @@ belongs()
 # run_row ROW: appends lines "ROW ROUND PEER RATE CPU_US" to $dir/samples.
 run_row()
 {
-  local row=$1 round name at process rw block depth clients=("${volumes[0]}")
+  local row=$1 round i n=${#peers[@]} name at process rw block depth clients=("${volumes[0]}")
   if [[ $row == two-volumes ]]; then
     rw=randread block=4k depth=32 clients=("${volumes[@]}")
   else
@@ -91,8 +91,9 @@ run_row()
     [[ $block != 4k ]] || rw=rand$rw
   fi
   for ((round = 1; round <= rounds; round++)); do
-    for peer in "${peers[@]}"; do
-      read -r name at process <<<"$peer"
+    # Another begins in each round, so that the time of day is nobody's advantage.
+    for ((i = round; i < round + n; i++)); do
+      read -r name at process <<<"${peers[i % n]}"
       belongs "$name" "$row" || continue
       measure "$name" "$at" "$process" "$rw" "$block" "$depth" "${clients[@]}" |
         sed "s/^/$row $round /" >>"$dir/samples"
