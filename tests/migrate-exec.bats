@@ -147,6 +147,32 @@ copied()
   copied gw-b
 }
 
+# lanes GATEWAY REQUEST: over how many connections the logging GATEWAY got such requests.
+lanes()
+{
+  grep " $2 id=" "$1.requests" | grep -o 'connection=[0-9]*' | sort -u | wc -l
+}
+
+@test "migrate-exec: it copies over several connections, or as many as --connections says" {
+  fleet 16M --filter=log logfile=gw-b.requests
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  [[ -z $stderr && $(lanes gw-b Write) -eq 4 && $(lanes gw-b Flush) -ge 4 ]]
+  copied gw-b
+  run -0 migrate-exec --commit v-2
+  stop gw-a
+  start_gateway gw-a --filter=log logfile=gw-a.requests
+  run --separate-stderr -0 migrate-exec --connections=1 <(plan gw-b gw-a 2)
+  [[ -z $stderr && $(lanes gw-a Read) -le 2 ]]
+  copied gw-a
+}
+
+@test "migrate-exec: a gateway that takes few connections is used over one" {
+  fleet 8M --filter=log --filter=limit limit=4 logfile=gw-b.requests
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  [[ -z $stderr && $(lanes gw-b Write) -eq 1 ]]
+  copied gw-b
+}
+
 @test "migrate-exec: to and fro under a verifying writer, no error and no wrong byte" {
   fleet 16M
   writer 6

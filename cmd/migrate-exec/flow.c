@@ -12,6 +12,7 @@
 
 enum {
     SLOTS = 8,
+    SIDES = 2,
     EXTENT_MAX = 1024 * 1024,
     EXTENT_MIN = 64 * 1024, /* the director's block: it claims no less */
     BUFFER_ALIGN = 4096,    /* unaligned buffers cost recv() a multiple */
@@ -35,9 +36,15 @@ struct slot {
     bool lost; /* a write ended unanswered */
 };
 
+/* The connections to a gateway; the first is the caller's. */
+struct lanes {
+    struct nbd_export *conn[FLOW_CONNECTIONS];
+    unsigned n;
+};
+
 struct flow {
     struct director *director;
-    struct nbd_export *exports[2]; /* source, target */
+    struct lanes sides[SIDES]; /* source, target */
     uint64_t bwlimit;
     uint64_t extent_max;
     uint64_t piece; /* of a read: a source in trouble serves small requests before large ones */
@@ -67,9 +74,14 @@ static uint64_t extent_limit(const struct nbd_export *source, const struct nbd_e
     return max;
 }
 
+static const struct nbd_export_info *info(const struct flow *f, int side)
+{
+    return nbd_export_info(f->sides[side].conn[0]);
+}
+
 static uint64_t piece_min(const struct flow *f)
 {
-    uint64_t min = nbd_export_info(f->exports[0])->block_min;
+    uint64_t min = info(f, 0)->block_min;
     return min > PIECE_MIN ? min : PIECE_MIN;
 }
 
@@ -80,8 +92,8 @@ struct flow *flow_new(struct director *director, struct nbd_export *source,
     if (!f)
         return NULL;
     f->director = director;
-    f->exports[0] = source;
-    f->exports[1] = target;
+    f->sides[0] = (struct lanes){.conn = {source}, .n = 1};
+    f->sides[1] = (struct lanes){.conn = {target}, .n = 1};
     f->bwlimit = bwlimit;
     f->extent_max = extent_limit(source, target, bwlimit);
     f->piece = piece_min(f); /* it grows soon, where the source is quick */
@@ -102,11 +114,56 @@ void flow_free(struct flow *f)
 {
     if (!f)
         return;
+    for (int side = 0; side < SIDES; side++)
+        for (unsigned i = 1; i < f->sides[side].n; i++)
+            nbd_export_free(f->sides[side].conn[i]);
     for (int i = 0; i < SLOTS; i++) {
         free(f->slots[i].extent.source);
         free(f->slots[i].extent.target);
     }
     free(f);
+}
+
+void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *more, unsigned n)
+{
+    struct lanes *l = &f->sides[side == FLOW_TARGET];
+    for (unsigned i = 0; i < n; i++)
+        l->conn[l->n++] = more[i];
+}
+
+int flow_flush(struct flow *f, int timeout_ms)
+{
+    return nbd_export_flush_all(f->sides[1].conn, f->sides[1].n, timeout_ms);
+}
+
+/* The connection to SIDE with the least to do. */
+static struct nbd_export *lane(const struct flow *f, int side)
+{
+    const struct lanes *l = &f->sides[side];
+    struct nbd_export *best = l->conn[0];
+    for (unsigned i = 1; i < l->n; i++)
+        if (nbd_export_in_flight(l->conn[i]) < nbd_export_in_flight(best))
+            best = l->conn[i];
+    return best;
+}
+
+static bool waits_for(const struct flow *f, int side)
+{
+    for (unsigned i = 0; i < f->sides[side].n; i++)
+        if (nbd_export_in_flight(f->sides[side].conn[i]))
+            return true;
+    return false;
+}
+
+/* Waits for replies on any connection, as nbd_export_wait(). */
+static int wait_all(const struct flow *f, int timeout_ms)
+{
+    struct nbd_export *all[SIDES * FLOW_CONNECTIONS];
+    size_t n = 0;
+    for (int side = 0; side < SIDES; side++)
+        for (unsigned i = 0; i < f->sides[side].n; i++)
+            all[n++] = f->sides[side].conn[i];
+    return nbd_export_wait(all, n, timeout_ms);
 }
 
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg)
@@ -122,7 +179,7 @@ const struct flow_error *flow_error(const struct flow *f)
 
 bool flow_can_zero(const struct flow_extent *x)
 {
-    return nbd_export_info(x->flow->exports[1])->zeroes;
+    return info(x->flow, 1)->zeroes;
 }
 
 struct director *flow_director(const struct flow_extent *x)
@@ -297,7 +354,7 @@ int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length)
     for (uint64_t len; r == 0 && offset < end; offset += len) {
         len = end - offset < f->extent_max ? end - offset : f->extent_max;
         f->result.sent += len;
-        r = write_started(s, nbd_export_write(f->exports[1], x->source + offset, len,
+        r = write_started(s, nbd_export_write(lane(f, 1), x->source + offset, len,
                                               x->claim.offset + offset, target_written, s));
     }
     return r;
@@ -306,8 +363,8 @@ int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length)
 int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length)
 {
     struct slot *s = (struct slot *)x;
-    return write_started(s, nbd_export_zero(x->flow->exports[1], length, x->claim.offset + offset,
-                                            target_written, s));
+    return write_started(
+        s, nbd_export_zero(lane(x->flow, 1), length, x->claim.offset + offset, target_written, s));
 }
 
 /* Reads the extent from one side, in pieces.  What was started is counted, also on failure. */
@@ -317,7 +374,7 @@ static int start_side(struct slot *s, int side, unsigned char *to, nbd_export_do
     const struct claim *c = &s->extent.claim;
     for (uint64_t at = 0; at < c->length; at += f->piece) {
         uint64_t len = c->length - at < f->piece ? c->length - at : f->piece;
-        int r = nbd_export_read(f->exports[side], to + at, len, c->offset + at, done, s);
+        int r = nbd_export_read(lane(f, side), to + at, len, c->offset + at, done, s);
         if (r < 0)
             return r;
         s->pending++;
@@ -393,7 +450,7 @@ static bool must_stop(const struct flow *f, const struct flow_limits *lim, uint6
 /* Waits for replies.  When none comes for too long, what is unanswered is lost. */
 static void wait_replies(struct flow *f, int timeout_ms)
 {
-    int n = nbd_export_wait(f->exports, 2, timeout_ms < 0 ? IO_TIMEOUT_MS : timeout_ms);
+    int n = wait_all(f, timeout_ms < 0 ? IO_TIMEOUT_MS : timeout_ms);
     if (n > 0 || n == -EINTR || timeout_ms >= 0)
         return;
     bool lost = false;
@@ -403,7 +460,7 @@ static void wait_replies(struct flow *f, int timeout_ms)
         s->state = SLOT_FREE;
     }
     f->busy = 0;
-    bool source = nbd_export_in_flight(f->exports[0]) > 0;
+    bool source = waits_for(f, 0);
     fail(f, source ? FLOW_SOURCE : FLOW_TARGET, -ETIMEDOUT,
          source ? "source does not answer" : "target does not answer");
     f->error.lost = f->error.lost || lost;

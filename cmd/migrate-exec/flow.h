@@ -69,6 +69,9 @@ struct flow_error {
 /* Called after each settled extent with the bytes left.  For a progress bar. */
 typedef void flow_tick(void *arg, uint64_t left);
 
+/* Connections to a side at most. */
+enum { FLOW_CONNECTIONS = 4 };
+
 /*
  * A flow between two connected exports (stored) under the director's claims (stored).  BWLIMIT is
  * in bytes a second, 0: none.  NULL: out of memory.  The exports must be freed before the flow:
@@ -77,6 +80,14 @@ typedef void flow_tick(void *arg, uint64_t left);
 struct flow *flow_new(struct director *director, struct nbd_export *source,
                       struct nbd_export *target, uint64_t bwlimit);
 void flow_free(struct flow *f);
+/*
+ * Further connections to a side, at most FLOW_CONNECTIONS with the one it has: owned.  They must
+ * be as good as the first: multi-conn, and what it takes they take.
+ */
+void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *more, unsigned n);
+/* Flushes the target on every connection that there is.  0, or -errno with the text in
+ * nbd_export_error() of the export that flow_new() was given. */
+int flow_flush(struct flow *f, int timeout_ms);
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg);
 
 /*

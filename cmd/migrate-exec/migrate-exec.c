@@ -41,6 +41,7 @@ enum {
     KEY_ATTEMPTS,
     KEY_BWLIMIT,
     KEY_COMMIT,
+    KEY_CONNECTIONS,
     KEY_CONTROL,
     KEY_DRY_RUN,
     KEY_MAX_AGE,
@@ -60,6 +61,8 @@ static const struct argp_option options[] = {
     {"bwlimit", KEY_BWLIMIT, "RATE", 0,
      "Copy and prove at most RATE bytes a second (K, M, G; default: no limit); not in the hold", 0},
     {"commit", KEY_COMMIT, 0, 0, "Let the old copy of the switched migration ID go", 0},
+    {"connections", KEY_CONNECTIONS, "N", 0,
+     "Copy over at most N connections to each gateway, 1 to 4 (default 4)", 0},
     {"control", KEY_CONTROL, "PATH", 0,
      "The director's control socket (default: the one that serves the volume, else "
      "RUN/director.sock)",
@@ -118,6 +121,9 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         return 0;
     case KEY_BWLIMIT:
         x->bwlimit = opts_size(st, "bwlimit", arg, 4096, UINT64_C(1) << 50);
+        return 0;
+    case KEY_CONNECTIONS:
+        x->connections = (unsigned)opts_u64(st, "connections", arg, 1, FLOW_CONNECTIONS);
         return 0;
     case KEY_MAX_AGE:
         o->max_age_s = opts_duration(st, "max-age", arg, 0, 1e9);
@@ -453,6 +459,7 @@ int main(int argc, char **argv)
     struct opts o = {
         .exec = {.window_ms = 100,
                  .attempts = 5,
+                 .connections = FLOW_CONNECTIONS,
                  .on_fail = ON_FAIL_DEFER,
                  .quarantine_us = UINT64_C(60000000)},
         .max_age_s = 3600,

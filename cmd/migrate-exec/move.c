@@ -361,6 +361,16 @@ static enum outcome begin_refused(struct move *m, int r)
     return move_fails(m, "director refuses: %s", text);
 }
 
+/* More connections to GATEWAY, for which the flow stands already. */
+static void widen(struct move *m, enum flow_side side, const char *gateway)
+{
+    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, gateway);
+    const struct nbd_export *first = side == FLOW_TARGET ? m->to : m->from;
+    struct nbd_export *more[FLOW_CONNECTIONS];
+    unsigned n = side_widen(first, g->uri, m->volume, more, m->exec->connections - 1);
+    flow_widen(m->flow, side, more, n);
+}
+
 static enum outcome begin(struct move *m, bool resumed)
 {
     struct director_begun begun;
@@ -376,7 +386,11 @@ static enum outcome begin(struct move *m, bool resumed)
     /* A leg that was there before us holds what others wrote. */
     m->created = m->created && !begun.attached;
     m->flow = flow_new(m->director, m->from, m->to, m->exec->bwlimit);
-    return m->flow ? GO : move_fails(m, "out of memory");
+    if (!m->flow)
+        return move_fails(m, "out of memory");
+    widen(m, FLOW_SOURCE, m->source);
+    widen(m, FLOW_TARGET, m->target);
+    return GO;
 }
 
 static enum outcome redirect(struct move *m, bool resumed)
@@ -424,7 +438,7 @@ enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct 
 enum outcome move_flush(struct move *m, int timeout_ms)
 {
     uint64_t begin_us = clock_mono_us();
-    int r = nbd_export_flush(m->to, timeout_ms);
+    int r = flow_flush(m->flow, timeout_ms);
     if (r < 0)
         return move_fails(m, "flush of target: %s", nbd_export_error(m->to));
     r = director_flush(m->director);

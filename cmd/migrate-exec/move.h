@@ -33,6 +33,7 @@ struct exec {
     enum on_fail on_fail;
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
+    unsigned connections;   /* to each gateway, at most FLOW_CONNECTIONS */
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
     const char *who;        /* user and command line */
     struct fleet *fleet;

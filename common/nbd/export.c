@@ -366,7 +366,7 @@ static void flush_ended(void *arg, int result)
     e->flush_result = result;
 }
 
-int nbd_export_flush(struct nbd_export *e, int timeout_ms)
+static int start_flush(struct nbd_export *e)
 {
     if (e->flushing) /* an earlier one, given up */
         return failed(e, EBUSY);
@@ -374,17 +374,54 @@ int nbd_export_flush(struct nbd_export *e, int timeout_ms)
     if (!op)
         return failed(e, ENOMEM);
     int r = op_started(e, op, nbd_aio_flush(e->nbd, completion(op), 0));
-    if (r < 0)
-        return r;
-    e->flushing = true;
+    e->flushing = r == 0;
+    return r;
+}
+
+static bool any_flushing(struct nbd_export *const *exports, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (exports[i]->flushing)
+            return true;
+    return false;
+}
+
+static int await_flushes(struct nbd_export *const *exports, size_t n, int timeout_ms)
+{
     uint64_t deadline = clock_mono_us() + (uint64_t)timeout_ms * 1000;
-    while (e->flushing) {
+    while (any_flushing(exports, n)) {
         int left = ms_left(deadline);
         if (left == 0)
-            return failed(e, ETIMEDOUT);
-        int n = nbd_export_wait(&e, 1, left);
-        if (n < 0 && n != -EINTR)
-            return failed(e, n);
+            return failed(exports[0], ETIMEDOUT);
+        int r = nbd_export_wait(exports, n, left);
+        if (r < 0 && r != -EINTR)
+            return failed(exports[0], r);
     }
-    return e->flush_result;
+    return 0;
+}
+
+int nbd_export_flush_all(struct nbd_export *const *exports, size_t n, int timeout_ms)
+{
+    size_t started = 0;
+    int first = 0;
+    while (started < n && first == 0) {
+        first = start_flush(exports[started]);
+        started += first == 0;
+    }
+    size_t at_fault = started;
+    int r = await_flushes(exports, started, timeout_ms);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < started && first == 0; i++) {
+        first = exports[i]->flush_result;
+        at_fault = i;
+    }
+    if (first < 0 && at_fault > 0)
+        snprintf(exports[0]->error, sizeof(exports[0]->error), "%s", exports[at_fault]->error);
+    return first;
+}
+
+int nbd_export_flush(struct nbd_export *e, int timeout_ms)
+{
+    return nbd_export_flush_all(&e, 1, timeout_ms);
 }

@@ -78,5 +78,8 @@ int nbd_export_wait(struct nbd_export *const *exports, size_t n, int timeout_ms)
  * -ENOTCONN or the server's error.
  */
 int nbd_export_flush(struct nbd_export *e, int timeout_ms);
+/* The same on N > 0 connections at once: 0 if all are good, else the first failure, its text in the
+ * first one's nbd_export_error(). */
+int nbd_export_flush_all(struct nbd_export *const *exports, size_t n, int timeout_ms);
 
 #endif
