@@ -147,6 +147,42 @@ copied()
   copied gw-b
 }
 
+@test "S6: zeroes of a sparse source are known by block status after the claim, and not read" {
+  make_volume gw-a v 64M
+  printf x | dd of=gw-a/v bs=1 seek=50000000 conv=notrunc status=none
+  start_gateway gw-a --filter=log logfile=gw-a.requests
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  cmp gw-a/v gw-b/v
+  # Read once in full, by the proof: the rest is what was copied.
+  local read=0 n
+  for n in $(sed -n 's/.* Read id=.* count=\(0x[0-9a-f]*\).*/\1/p' gw-a.requests); do
+    read=$((read + n))
+  done
+  [[ $read -ge $((64 << 20)) && $read -lt $((70 << 20)) ]]
+}
+
+@test "S21: a hole that is not said to read as zero is read" {
+  make_volume gw-a v 4M
+  head -c 4M /dev/urandom >gw-a/v
+  start gw-a nbdkit -f --unix "$GATESHIFT_RUN/gw-a.sock" eval \
+    get_size="stat -c %s $GS/gw-a/v" can_write='exit 0' can_flush='exit 0' flush='exit 0' \
+    can_multi_conn='exit 0' can_extents='exit 0' extents='echo "$4 $3 hole"' \
+    pread="dd if=$GS/gw-a/v bs=64K iflag=skip_bytes,count_bytes count=\$3 skip=\$4 status=none" \
+    pwrite="dd of=$GS/gw-a/v bs=64K conv=notrunc oflag=seek_bytes seek=\$4 status=none"
+  wait_for 10 nbdinfo "$(gateway_uri gw-a v)"
+  start_gateway gw-b
+  GATEWAYS=(gw-a gw-b)
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  cmp gw-a/v gw-b/v
+}
+
 # lanes GATEWAY REQUEST: over how many connections the logging GATEWAY got such requests.
 lanes()
 {

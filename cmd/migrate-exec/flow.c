@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -22,9 +23,10 @@ enum {
     QUICK_ROW = 64,         /* … but so many in a row after one was slow */
     IO_TIMEOUT_MS = 30000,  /* no reply of any request for so long: the gateway is gone */
     NAP_MS = 20,            /* while throttled with nothing in flight */
+    ASK_GAP_MAX = 255, /* extents between two questions for block status that found no zeroes */
 };
 
-enum slot_state { SLOT_FREE, SLOT_READING, SLOT_WRITING };
+enum slot_state { SLOT_FREE, SLOT_ASKING, SLOT_READING, SLOT_WRITING };
 
 struct slot {
     struct flow_extent extent; /* first: jobs get a pointer to it */
@@ -32,6 +34,8 @@ struct slot {
     unsigned pending; /* requests not answered yet */
     unsigned writes;  /* of them writes to the target */
     uint64_t begun_us;
+    uint64_t zero_from, zero_to; /* the last run of zeroes that the source told of */
+    uint32_t zero;               /* one bit for each EXTENT_MIN that reads as zero */
     bool failed;
     bool lost; /* a write ended unanswered */
 };
@@ -47,9 +51,11 @@ struct flow {
     struct lanes sides[SIDES]; /* source, target */
     uint64_t bwlimit;
     uint64_t extent_max;
-    uint64_t piece; /* of a read: a source in trouble serves small requests before large ones */
-    bool cautious;  /* an extent was slow */
-    unsigned quick; /* extents in a row that were not */
+    uint64_t piece;   /* of a read: a source in trouble serves small requests before large ones */
+    bool cautious;    /* an extent was slow */
+    unsigned quick;   /* extents in a row that were not */
+    unsigned ask_in;  /* so many extents are read before block status is asked for again … */
+    unsigned ask_gap; /* … and so many were before: a question is not free everywhere */
     uint64_t earliest_us; /* of the next claim under the bandwidth limit */
     struct slot slots[SLOTS];
     unsigned busy;
@@ -282,10 +288,26 @@ static void adapt_piece(struct flow *f, uint64_t took_us)
     f->quick = 0;
 }
 
+static void start_reads(struct slot *s);
+
+/* What the answer teaches of when to ask again. */
+static void learn_gap(struct flow *f, bool zeroes)
+{
+    f->ask_gap = zeroes ? 0 : 2 * f->ask_gap + 1;
+    if (f->ask_gap > ASK_GAP_MAX)
+        f->ask_gap = ASK_GAP_MAX;
+    f->ask_in = f->ask_gap;
+}
+
 /* All requests of the slot's state have ended: on to the next. */
 static void advance(struct slot *s)
 {
     struct flow *f = s->extent.flow;
+    if (!s->failed && s->state == SLOT_ASKING) {
+        learn_gap(f, s->zero != 0);
+        start_reads(s);
+        return;
+    }
     if (!s->failed && s->state == SLOT_READING) {
         adapt_piece(f, clock_mono_us() - s->begun_us);
         s->state = SLOT_WRITING;
@@ -363,17 +385,59 @@ int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length)
 int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length)
 {
     struct slot *s = (struct slot *)x;
+    x->flow->ask_in = 0; /* there are zeroes about */
     return write_started(
         s, nbd_export_zero(lane(x->flow, 1), length, x->claim.offset + offset, target_written, s));
 }
 
-/* Reads the extent from one side, in pieces.  What was started is counted, also on failure. */
+/* Called with ascending ranges, which may touch. */
+static void source_zeroes(void *arg, uint64_t offset, uint64_t length)
+{
+    struct slot *s = arg;
+    const struct claim *c = &s->extent.claim;
+    if (s->zero_to != offset || s->zero_from == s->zero_to)
+        s->zero_from = offset;
+    s->zero_to = offset + length;
+    for (uint64_t i = 0; i * EXTENT_MIN < c->length; i++) {
+        uint64_t from = c->offset + i * EXTENT_MIN;
+        uint64_t to = from + EXTENT_MIN;
+        if (to > c->offset + c->length)
+            to = c->offset + c->length;
+        if (s->zero_from <= from && to <= s->zero_to)
+            s->zero |= UINT32_C(1) << i;
+    }
+}
+
+static bool is_zero(const struct slot *s, uint64_t at)
+{
+    return s->zero >> (at / EXTENT_MIN) & 1;
+}
+
+/* The bytes from AT on that are all known as zero, or all not known. */
+static uint64_t run_length(const struct slot *s, uint64_t at)
+{
+    uint64_t end = at;
+    do
+        end = (end / EXTENT_MIN + 1) * EXTENT_MIN;
+    while (end < s->extent.claim.length && is_zero(s, end) == is_zero(s, at));
+    return (end < s->extent.claim.length ? end : s->extent.claim.length) - at;
+}
+
+/* Reads the extent from one side, in pieces, but for zeroes of the source that are known.  What was
+ * started is counted, also on failure. */
 static int start_side(struct slot *s, int side, unsigned char *to, nbd_export_done *done)
 {
     struct flow *f = s->extent.flow;
     const struct claim *c = &s->extent.claim;
-    for (uint64_t at = 0; at < c->length; at += f->piece) {
-        uint64_t len = c->length - at < f->piece ? c->length - at : f->piece;
+    uint64_t len;
+    for (uint64_t at = 0; at < c->length; at += len) {
+        len = side == 0 ? run_length(s, at) : c->length - at;
+        if (side == 0 && is_zero(s, at)) {
+            memset(to + at, 0, len);
+            continue;
+        }
+        if (len > f->piece)
+            len = f->piece;
         int r = nbd_export_read(lane(f, side), to + at, len, c->offset + at, done, s);
         if (r < 0)
             return r;
@@ -387,10 +451,8 @@ static void start_reads(struct slot *s)
     struct flow *f = s->extent.flow;
     s->state = SLOT_READING;
     s->begun_us = clock_mono_us();
-    s->failed = s->lost = false;
-    s->writes = 0;
+    s->extent.zero = is_zero(s, 0) && run_length(s, 0) == s->extent.claim.length;
     s->pending = 1; /* until both are started */
-    f->busy++;
     int r = start_side(s, 0, s->extent.source, source_read);
     if (r < 0)
         request_failed(s, FLOW_SOURCE, "read from source", r);
@@ -400,6 +462,46 @@ static void start_reads(struct slot *s)
             request_failed(s, FLOW_TARGET, "read from target", r);
     }
     ended(s);
+}
+
+static void status_known(void *arg, int result)
+{
+    struct slot *s = arg;
+    if (result == -ENOTCONN)
+        request_failed(s, FLOW_SOURCE, "block status of source", result);
+    else if (result < 0)
+        s->zero = 0; /* then it is read */
+    ended(s);
+}
+
+static bool should_ask(struct flow *f)
+{
+    if (!f->job->asks_status || !info(f, 0)->status)
+        return false;
+    if (f->ask_in == 0)
+        return true;
+    f->ask_in--;
+    return false;
+}
+
+/* The slot's extent has been claimed. */
+static void start_slot(struct slot *s)
+{
+    struct flow *f = s->extent.flow;
+    const struct claim *c = &s->extent.claim;
+    s->failed = s->lost = false;
+    s->writes = 0;
+    s->zero = 0;
+    s->zero_from = s->zero_to = 0;
+    f->busy++;
+    if (should_ask(f)) {
+        s->state = SLOT_ASKING;
+        s->pending = 1;
+        if (nbd_export_status(lane(f, 0), c->length, c->offset, source_zeroes, status_known, s) ==
+            0)
+            return;
+    }
+    start_reads(s);
 }
 
 static struct slot *free_slot(struct flow *f)
@@ -430,7 +532,7 @@ static int claim_one(struct flow *f, struct slot *s, const struct flow_limits *l
             f->earliest_us = now;
         f->earliest_us += c->length * 1000000 / f->bwlimit;
     }
-    start_reads(s);
+    start_slot(s);
     return 1;
 }
 

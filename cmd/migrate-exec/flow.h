@@ -27,12 +27,14 @@ struct flow_extent {
     struct claim claim;
     unsigned char *source; /* claim.length bytes read from the source */
     unsigned char *target; /* the same of the target, if the job asked for them */
+    bool zero;             /* the source said, after the claim, that all of it reads as zero */
 };
 
 /* What to do with an extent.  Both are called at most once for each claim. */
 struct flow_job {
     enum claim_kind kind;
     bool reads_target;
+    bool asks_status; /* the source's zeroes may be taken from its block status, and not read */
     /* The data are in: start the writes, if any (flow_write, flow_zero).  0 or -errno. */
     int (*decide)(struct flow_extent *x);
     /* All replies are in and good: tell the director.  0, *LEFT = bytes left to do; or -errno of
