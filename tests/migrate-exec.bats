@@ -147,6 +147,16 @@ copied()
   copied gw-b
 }
 
+# bytes_read GATEWAY: of the logging GATEWAY, by everybody.
+bytes_read()
+{
+  local sum=0 n
+  for n in $(sed -n 's/.* Read id=.* count=\(0x[0-9a-f]*\).*/\1/p' "$1.requests"); do
+    sum=$((sum + n))
+  done
+  echo "$sum"
+}
+
 @test "S6: zeroes of a sparse source are known by block status after the claim, and not read" {
   make_volume gw-a v 64M
   printf x | dd of=gw-a/v bs=1 seek=50000000 conv=notrunc status=none
@@ -158,10 +168,8 @@ copied()
   run -0 migrate-exec <(plan gw-a gw-b 1)
   cmp gw-a/v gw-b/v
   # Read once in full, by the proof: the rest is what was copied.
-  local read=0 n
-  for n in $(sed -n 's/.* Read id=.* count=\(0x[0-9a-f]*\).*/\1/p' gw-a.requests); do
-    read=$((read + n))
-  done
+  local read
+  read=$(bytes_read gw-a)
   [[ $read -ge $((64 << 20)) && $read -lt $((70 << 20)) ]]
 }
 
@@ -181,6 +189,33 @@ copied()
   start_director
   run -0 migrate-exec <(plan gw-a gw-b 1)
   cmp gw-a/v gw-b/v
+}
+
+@test "migrate-exec: --compare says whether what is equal is sent" {
+  fleet 4M
+  cp gw-a/v gw-b/v
+  run -0 migrate-exec --overwrite --compare=never <(plan gw-a gw-b 1)
+  [[ $output == *"pass 1: 4194304 bytes handled, 4194304 sent"* ]]
+  run -0 migrate-exec --commit v-2
+  run --separate-stderr -64 migrate-exec --compare=maybe <(plan gw-a gw-b 1)
+  [[ ${stderr_lines[0]} == "migrate-exec: compare is auto, always or never, not 'maybe'" ]]
+}
+
+@test "migrate-exec: --compare=always reads a new target too" {
+  fleet 4M --filter=log logfile=gw-b.requests
+  run -0 migrate-exec --compare=always <(plan gw-a gw-b 1)
+  copied gw-b
+  [[ $(bytes_read gw-b) -ge $((8 << 20)) ]]
+}
+
+@test "migrate-exec: a terminal sees the progress, and the line is wiped at the end" {
+  fleet 8M
+  plan gw-a gw-b 1 >plan
+  script -qec "migrate-exec plan >events" terminal >/dev/null </dev/null
+  grep -q 'v-2 copy \[' terminal
+  grep -q 'v-2 proof \[.*% *, [0-9.]* MiB left' terminal
+  [[ $(tr '\r\n' '  ' <terminal | sed 's/.*MiB left//') == *$'\e[K'* ]]
+  grep -q 'handover,switched' events
 }
 
 # lanes GATEWAY REQUEST: over how many connections the logging GATEWAY got such requests.

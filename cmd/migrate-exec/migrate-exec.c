@@ -41,6 +41,7 @@ enum {
     KEY_ATTEMPTS,
     KEY_BWLIMIT,
     KEY_COMMIT,
+    KEY_COMPARE,
     KEY_CONNECTIONS,
     KEY_CONTROL,
     KEY_DRY_RUN,
@@ -61,6 +62,10 @@ static const struct argp_option options[] = {
     {"bwlimit", KEY_BWLIMIT, "RATE", 0,
      "Copy and prove at most RATE bytes a second (K, M, G; default: no limit); not in the hold", 0},
     {"commit", KEY_COMMIT, 0, 0, "Let the old copy of the switched migration ID go", 0},
+    {"compare", KEY_COMPARE, "WHEN", 0,
+     "Read the target too and send only what differs: auto (unless its export is new), always or "
+     "never",
+     0},
     {"connections", KEY_CONNECTIONS, "N", 0,
      "Copy over at most N connections to each gateway, 1 to 4 (default 4)", 0},
     {"control", KEY_CONTROL, "PATH", 0,
@@ -95,6 +100,16 @@ static enum on_fail parse_on_fail(const struct argp_state *st, const char *arg)
             return (enum on_fail)i;
     argp_error(st, "on-fail is retry, defer or abort, not '%s'", arg);
     return ON_FAIL_DEFER;
+}
+
+static enum compare parse_compare(const struct argp_state *st, const char *arg)
+{
+    static const char *const words[] = {"auto", "always", "never"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(arg, words[i]) == 0)
+            return (enum compare)i;
+    argp_error(st, "compare is auto, always or never, not '%s'", arg);
+    return COMPARE_AUTO;
 }
 
 static void set_action(const struct argp_state *st, struct opts *o, enum action a)
@@ -151,6 +166,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_COMMIT:
         set_action(st, o, COMMIT);
+        return 0;
+    case KEY_COMPARE:
+        o->exec.compare = parse_compare(st, arg);
         return 0;
     case KEY_CONTROL:
         o->exec.control = arg;

@@ -9,6 +9,7 @@
 
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -419,12 +420,19 @@ static void show_dirty(void *arg, uint64_t left)
 {
     struct move *m = arg;
     m->dirty = left;
-    progress_show(&m->progress, m->id, m->size_bytes - left, m->size_bytes);
+    progress_show(&m->progress, m->id, "copy", m->size_bytes - left, m->size_bytes);
+}
+
+static bool compares(const struct move *m)
+{
+    if (m->exec->compare == COMPARE_AUTO)
+        return !m->created;
+    return m->exec->compare == COMPARE_ALWAYS;
 }
 
 enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct flow_result *res)
 {
-    const struct flow_job *job = m->created ? &copy_all : &copy_differences;
+    const struct flow_job *job = compares(m) ? &copy_differences : &copy_all;
     flow_on_tick(m->flow, show_dirty, m);
     int r = flow_run(m->flow, job, limits, res);
     if (r < 0)
@@ -448,20 +456,22 @@ enum outcome move_flush(struct move *m, int timeout_ms)
     return GO;
 }
 
-/* Would what is dirty be copied within the window?  Or is there no more to be gained? */
-static bool passes_done(const struct move *m, uint64_t dirty_before)
+/* What is dirty, copied, flushed and proved in the hold.  Until the first proof has been measured,
+ * reading both sides is taken to cost what copying does. */
+static uint64_t rest_us(const struct move *m)
 {
-    uint64_t left_us = pace_predict(&m->copy_pace, m->dirty, m->block);
-    return left_us < (uint64_t)m->exec->window_ms * 1000 || m->dirty >= dirty_before;
+    const struct pace *prove = m->prove_pace.byte_us > 0 ? &m->prove_pace : &m->copy_pace;
+    return pace_predict(&m->copy_pace, m->dirty, m->block) +
+           pace_predict(prove, m->dirty, m->block) + m->flush_us;
 }
 
 /* Pre-copy: pass after pass, while clients go on writing. */
 static enum outcome copy_passes(struct move *m)
 {
+    struct passes passes = {.n = 0};
     for (int pass = 1; pass <= PASSES_MAX; pass++) {
-        uint64_t before = m->dirty;
         struct flow_result res;
-        struct flow_limits limits = {.bytes = before, .throttled = true};
+        struct flow_limits limits = {.bytes = m->dirty, .throttled = true};
         enum outcome o = move_copy(m, &limits, &res);
         if (o != GO)
             return o;
@@ -469,7 +479,8 @@ static enum outcome copy_passes(struct move *m)
                            (unsigned long long)res.bytes, (unsigned long long)res.sent);
         if (r < 0)
             return move_journal_failed(m, r);
-        if (passes_done(m, before))
+        passes_add(&passes, rest_us(m));
+        if (passes_done(&passes, (uint64_t)m->exec->window_ms * 1000))
             return GO;
     }
     return GO;

@@ -24,12 +24,20 @@
 
 enum on_fail { ON_FAIL_RETRY, ON_FAIL_DEFER, ON_FAIL_ABORT };
 
+/* Is the target read too, and only what differs sent? */
+enum compare {
+    COMPARE_AUTO, /* unless this run has created it */
+    COMPARE_ALWAYS,
+    COMPARE_NEVER,
+};
+
 /* What all migrations of a run share. */
 struct exec {
     struct opts_dirs dirs;
     const char *control; /* the director's socket; NULL: found by the volume */
     unsigned window_ms;  /* the longest hold of an attempt */
     unsigned attempts;
+    enum compare compare;
     enum on_fail on_fail;
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */

@@ -3,6 +3,9 @@
 /* migrate-exec's pure parts: which rows are carried out, and how long the rest will take. */
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/pace.h"
+#include "cmd/migrate-exec/passes.h"
+#include "cmd/migrate-exec/progress.h"
+#include "cmd/migrate-exec/rate.h"
 #include "tests/unit/tap.h"
 
 enum { NOW = 1000000 };
@@ -100,11 +103,76 @@ static void test_pace(void)
     CHECK(same.byte_us == p.byte_us && same.claim_us == p.claim_us);
 }
 
+static void test_rate(void)
+{
+    struct rate r = {.n = 0};
+    CHECK(rate_per_second(&r) == 0);
+    rate_add(&r, 1000000, 500);
+    CHECK(rate_per_second(&r) == 0);
+    rate_add(&r, 3000000, 1500);
+    CHECK(rate_per_second(&r) == 500);
+    /* What is long past no longer counts: ever 1000 a second from here. */
+    for (uint64_t i = 0; i < 3 * RATE_READINGS; i++)
+        rate_add(&r, 4000000 + i * 100000, 1500 + i * 100);
+    CHECK(rate_per_second(&r) == 1000);
+    /* A counter that goes back is no rate, nor are two readings at a time. */
+    struct rate back = {.n = 0};
+    rate_add(&back, 1, 100);
+    rate_add(&back, 1, 200);
+    CHECK(rate_per_second(&back) == 0);
+    rate_add(&back, 2, 50);
+    CHECK(rate_per_second(&back) == 0);
+}
+
+static void test_passes(void)
+{
+    struct passes p = {.n = 0};
+    CHECK(!passes_done(&p, 100));
+    passes_add(&p, 100);
+    CHECK(!passes_done(&p, 100));
+    CHECK(passes_done(&p, 101));
+    /* It shrinks: on. */
+    passes_add(&p, 80);
+    CHECK(!passes_done(&p, 10));
+    passes_add(&p, 60);
+    CHECK(!passes_done(&p, 10));
+    /* Only just: a tenth in two passes is not worth a third. */
+    passes_add(&p, 58);
+    CHECK(!passes_done(&p, 10));
+    passes_add(&p, 56);
+    CHECK(passes_done(&p, 10));
+    /* No less than before: at once. */
+    struct passes q = {.n = 0};
+    passes_add(&q, 50);
+    passes_add(&q, 50);
+    CHECK(passes_done(&q, 10));
+}
+
+static void test_progress(void)
+{
+    char line[100];
+    const uint64_t mib = 1024 * 1024;
+    progress_line(line, sizeof(line), "v-2", "copy", 25 * mib, 100 * mib, 0);
+    CHECK_STR(line, "v-2 copy [#####               ]  25%, 75.0 MiB left");
+    progress_line(line, sizeof(line), "v-2", "proof", 100 * mib, 100 * mib, 1e6);
+    CHECK_STR(line, "v-2 proof [####################] 100%, 0.0 MiB left, 1.0 MiB/s, 0:00:00");
+    progress_line(line, sizeof(line), "v-2", "copy", 0, 3661 * mib, (double)mib);
+    CHECK_STR(line, "v-2 copy [                    ]   0%, 3661.0 MiB left, 1.0 MiB/s, 1:01:01");
+    /* More done than there is, a rate next to nothing, and a line too short for it. */
+    progress_line(line, sizeof(line), "v-2", "copy", 2 * mib, mib, 1e-9);
+    CHECK_STR(line, "v-2 copy [####################] 100%, 0.0 MiB left, 0.0 MiB/s, 0:00:00");
+    progress_line(line, 10, "v-2", "copy", 0, UINT64_MAX, 1e-9);
+    CHECK_STR(line, "v-2 copy ");
+}
+
 int main(void)
 {
     test_begin("exec");
     test_admit();
     test_states();
     test_pace();
+    test_rate();
+    test_passes();
+    test_progress();
     return test_done();
 }
