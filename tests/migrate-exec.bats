@@ -218,6 +218,30 @@ bytes_read()
   grep -q 'handover,switched' events
 }
 
+# digest: of the event "switched" in $output.
+digest()
+{
+  grep ',handover,switched,' <<<"$output" | grep -o 'digest=[0-9a-f]\{32\}$'
+}
+
+@test "S8: the digest is of what was switched to, whatever was written meanwhile" {
+  fleet 16M
+  writer 2
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  local under_writes
+  under_writes=$(digest)
+  [[ -n $under_writes ]]
+  # gw-a is as it was at the switch: once more from there, with nobody writing.
+  writer_done
+  cp gw-a/v gw-b/v
+  kill_hard director
+  rm -r state/*
+  route-set v gw-a >/dev/null
+  start_director --quarantine 200ms
+  run -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
+  [[ $(digest) == "$under_writes" ]]
+}
+
 # lanes GATEWAY REQUEST: over how many connections the logging GATEWAY got such requests.
 lanes()
 {

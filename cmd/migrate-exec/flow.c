@@ -62,6 +62,7 @@ struct flow {
     const struct flow_job *job;
     struct flow_result result; /* of the present run */
     struct flow_error error;
+    struct digests *digests;
     flow_tick *tick;
     void *tick_arg;
 };
@@ -172,6 +173,11 @@ static int wait_all(const struct flow *f, int timeout_ms)
     return nbd_export_wait(all, n, timeout_ms);
 }
 
+void flow_set_digests(struct flow *f, struct digests *d)
+{
+    f->digests = d;
+}
+
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg)
 {
     f->tick = fn;
@@ -191,6 +197,11 @@ bool flow_can_zero(const struct flow_extent *x)
 struct director *flow_director(const struct flow_extent *x)
 {
     return x->flow->director;
+}
+
+struct digests *flow_digests(const struct flow_extent *x)
+{
+    return x->flow->digests;
 }
 
 void flow_count_difference(struct flow_extent *x)

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/migrate-exec/digests.h"
 #include "cmd/migrate-exec/director.h"
 #include "common/nbd/export.h"
 
@@ -90,6 +91,8 @@ void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *m
 /* Flushes the target on every connection that there is.  0, or -errno with the text in
  * nbd_export_error() of the export that flow_new() was given. */
 int flow_flush(struct flow *f, int timeout_ms);
+/* Where proofs leave their digests (stored); NULL: nowhere. */
+void flow_set_digests(struct flow *f, struct digests *d);
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg);
 
 /*
@@ -106,6 +109,7 @@ int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length);
 int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length);
 bool flow_can_zero(const struct flow_extent *x);
 struct director *flow_director(const struct flow_extent *x);
+struct digests *flow_digests(const struct flow_extent *x);
 /* For a proof's settle(). */
 void flow_count_difference(struct flow_extent *x);
 

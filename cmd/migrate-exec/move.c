@@ -10,6 +10,7 @@
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
 #include "cmd/migrate-exec/passes.h"
+#include "cmd/migrate-exec/seal.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -37,8 +38,10 @@ static void disconnect(struct move *m)
     nbd_export_free(m->from);
     nbd_export_free(m->to);
     flow_free(m->flow);
+    digests_free(m->digests);
     m->from = m->to = NULL;
     m->flow = NULL;
+    m->digests = NULL;
 }
 
 void move_leave_director(struct move *m)
@@ -389,6 +392,8 @@ static enum outcome begin(struct move *m, bool resumed)
     m->flow = flow_new(m->director, m->from, m->to, m->exec->bwlimit);
     if (!m->flow)
         return move_fails(m, "out of memory");
+    m->digests = digests_new(m->size_bytes); /* without memory for it: a move without digest */
+    flow_set_digests(m->flow, m->digests);
     widen(m, FLOW_SOURCE, m->source);
     widen(m, FLOW_TARGET, m->target);
     return GO;
@@ -613,12 +618,28 @@ enum outcome move_retire(struct move *m)
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 
+/* "; digest=…" of what was switched to; "" if we have not proved it, or cannot say. */
+static void describe_digest(struct move *m, char *text, size_t size)
+{
+    char root[SEAL_TEXT];
+    text[0] = 0;
+    if (!m->digests || !m->from)
+        return;
+    int r = seal(m->digests, m->from, root);
+    if (r < 0)
+        err_warn("'%s' has no digest: read from source: %s", m->id, err_text(r));
+    else
+        snprintf(text, size, "; digest=%s", root);
+}
+
 enum outcome move_finish(struct move *m)
 {
+    char digest[SEAL_TEXT + 16];
     m->dirty = 0;
+    describe_digest(m, digest, sizeof(digest));
     m->phase = PHASE_HANDOVER;
-    int r = move_event(m, EVENT_SWITCHED, "epoch %llu; kept on %s until migrate-exec --commit %s",
-                       (unsigned long long)m->epoch + 1, m->source, m->id);
+    int r = move_event(m, EVENT_SWITCHED, "epoch %llu; kept on %s until migrate-exec --commit %s%s",
+                       (unsigned long long)m->epoch + 1, m->source, m->id, digest);
     if (r < 0) {
         err_warn("'%s' has switched to %s; have it recorded with: migrate-exec --resume %s", m->id,
                  m->target, m->id);

@@ -87,6 +87,7 @@ struct move {
     struct nbd_export *from;
     struct nbd_export *to;
     struct flow *flow;
+    struct digests *digests; /* of what was proved; NULL: not collected */
     struct pace copy_pace;
     struct pace prove_pace;
     uint64_t flush_us; /* what the last flush took */

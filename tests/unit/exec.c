@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* migrate-exec's pure parts: which rows are carried out, and how long the rest will take. */
 #include "cmd/migrate-exec/admit.h"
+#include "cmd/migrate-exec/digests.h"
 #include "cmd/migrate-exec/pace.h"
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/progress.h"
@@ -165,6 +166,57 @@ static void test_progress(void)
     CHECK_STR(line, "v-2 copy ");
 }
 
+static bool same(const struct hash128 *a, const struct hash128 *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+/* The root of SIZE bytes, from its definition. */
+static struct hash128 root_of(const unsigned char *data, uint64_t size)
+{
+    struct hash128 leaf[3];
+    size_t n = 0;
+    for (uint64_t at = 0; at < size; at += DIGEST_BLOCK, n++)
+        leaf[n] = hash128(data + at, size - at < DIGEST_BLOCK ? size - at : DIGEST_BLOCK);
+    return hash128(leaf, n * sizeof(*leaf));
+}
+
+static void test_digests(void)
+{
+    enum { SIZE = 2 * DIGEST_BLOCK + 5000 };
+    static unsigned char data[SIZE], old[SIZE];
+    for (size_t i = 0; i < SIZE; i++)
+        data[i] = (unsigned char)(i * 7 + i / 256);
+    struct digests *d = digests_new(SIZE);
+    uint64_t at = 0, length = 0;
+    CHECK(digests_open(d, &at, &length) && at == 0 && length == DIGEST_BLOCK);
+    /* In any pieces that cover whole blocks, the short last one too. */
+    digests_take(d, 1, DIGEST_BLOCK, data + DIGEST_BLOCK, SIZE - DIGEST_BLOCK);
+    CHECK(digests_open(d, &at, &length) && at == 0);
+    digests_take(d, 2, 0, data, DIGEST_BLOCK);
+    CHECK(!digests_open(d, &at, &length));
+    struct hash128 want = root_of(data, SIZE), got = digests_root(d);
+    CHECK(same(&want, &got));
+    /* An older claim that comes late changes nothing. */
+    digests_take(d, 3, 0, data, SIZE);
+    digests_take(d, 1, 0, old, SIZE);
+    got = digests_root(d);
+    CHECK(same(&want, &got));
+    /* A part of a block opens it; of the tail too. */
+    digests_take(d, 4, DIGEST_BLOCK + 4096, old, 4096);
+    digests_take(d, 5, 2 * DIGEST_BLOCK, old, 4096);
+    at = 1;
+    CHECK(digests_open(d, &at, &length) && at == DIGEST_BLOCK && length == DIGEST_BLOCK);
+    digests_close(d, at, data + at, length);
+    CHECK(digests_open(d, &at, &length) && at == 2 * DIGEST_BLOCK && length == 5000);
+    digests_close(d, at, data + at, length);
+    CHECK(!digests_open(d, &at, &length));
+    got = digests_root(d);
+    CHECK(same(&want, &got));
+    digests_free(d);
+    digests_free(NULL);
+}
+
 int main(void)
 {
     test_begin("exec");
@@ -174,5 +226,6 @@ int main(void)
     test_rate();
     test_passes();
     test_progress();
+    test_digests();
     return test_done();
 }
