@@ -242,6 +242,30 @@ digest()
   [[ $(digest) == "$under_writes" ]]
 }
 
+# waits_known: the director can say how long clients wait for reads.
+waits_known()
+{
+  grep -q ' read_us_now=[1-9]' <<<"$(control status v)"
+}
+
+@test "migrate-exec: --max-slowdown backs off while clients wait longer" {
+  make_volume gw-a v 96M
+  head -c 96M /dev/urandom >gw-a/v
+  # Whoever reads much makes the others wait for their share.
+  start_gateway gw-a --filter=rate rate=160M
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randread --bs=4k \
+    --iodepth=1 --size=96M --rate_iops=200 --time_based --runtime=60
+  wait_for 10 waits_known
+  run -0 migrate-exec --max-slowdown=100 <(plan gw-a gw-b 1)
+  [[ $output =~ "pass 1: "[0-9]+" bytes handled, "[0-9]+" sent; for clients slowed to "[0-9]+ ]]
+  kill_hard fio
+  cmp gw-a/v gw-b/v
+}
+
 # lanes GATEWAY REQUEST: over how many connections the logging GATEWAY got such requests.
 lanes()
 {

@@ -62,6 +62,11 @@ struct flow {
     const struct flow_job *job;
     struct flow_result result; /* of the present run */
     struct flow_error error;
+    flow_limiter *limiter; /* NULL: none */
+    void *limiter_arg;
+    uint64_t slow_limit;      /* what it said last */
+    uint64_t sampled_us;      /* when, … */
+    uint64_t claimed_sampled; /* … and how much was claimed since */
     struct digests *digests;
     flow_tick *tick;
     void *tick_arg;
@@ -171,6 +176,13 @@ static int wait_all(const struct flow *f, int timeout_ms)
         for (unsigned i = 0; i < f->sides[side].n; i++)
             all[n++] = f->sides[side].conn[i];
     return nbd_export_wait(all, n, timeout_ms);
+}
+
+void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg)
+{
+    f->limiter = fn;
+    f->limiter_arg = arg;
+    f->sampled_us = clock_mono_us();
 }
 
 void flow_set_digests(struct flow *f, struct digests *d)
@@ -523,9 +535,30 @@ static struct slot *free_slot(struct flow *f)
     return NULL;
 }
 
+/* What holds now, bytes a second; 0: nothing. */
+static uint64_t limit_now(const struct flow *f)
+{
+    uint64_t slow = f->slow_limit;
+    return slow && (!f->bwlimit || slow < f->bwlimit) ? slow : f->bwlimit;
+}
+
 static uint64_t claim_size(const struct flow *f)
 {
-    return f->piece > EXTENT_MIN ? f->piece : EXTENT_MIN;
+    uint64_t size = f->piece > EXTENT_MIN ? f->piece : EXTENT_MIN;
+    while (f->slow_limit && size > EXTENT_MIN && size > f->slow_limit / 16)
+        size /= 2;
+    return size;
+}
+
+static void sample(struct flow *f, const struct flow_limits *lim)
+{
+    uint64_t now = clock_mono_us();
+    uint64_t us = now - f->sampled_us;
+    if (!f->limiter || !lim->throttled || us < FLOW_SAMPLE_US)
+        return;
+    f->slow_limit = f->limiter(f->limiter_arg, f->claimed_sampled * 1000000 / us);
+    f->claimed_sampled = 0;
+    f->sampled_us = now;
 }
 
 /* Claims one extent.  1, 0 (nothing to claim) or -errno. */
@@ -537,11 +570,12 @@ static int claim_one(struct flow *f, struct slot *s, const struct flow_limits *l
         return fail_director(f, r);
     if (r == 0)
         return 0;
-    if (lim->throttled && f->bwlimit) {
+    f->claimed_sampled += c->length;
+    if (lim->throttled && limit_now(f)) {
         uint64_t now = clock_mono_us();
         if (f->earliest_us < now)
             f->earliest_us = now;
-        f->earliest_us += c->length * 1000000 / f->bwlimit;
+        f->earliest_us += c->length * 1000000 / limit_now(f);
     }
     start_slot(s);
     return 1;
@@ -603,6 +637,8 @@ int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limit
     while (!stop || f->busy) {
         stop = stop || must_stop(f, limits, claimed);
         struct slot *s = stop ? NULL : free_slot(f);
+        if (s)
+            sample(f, limits);
         uint64_t forbidden = s ? throttle_us(f, limits) : 0;
         if (forbidden) {
             nap(f, forbidden);

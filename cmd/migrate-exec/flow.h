@@ -91,6 +91,13 @@ void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *m
 /* Flushes the target on every connection that there is.  0, or -errno with the text in
  * nbd_export_error() of the export that flow_new() was given. */
 int flow_flush(struct flow *f, int timeout_ms);
+/*
+ * Has FN asked every FLOW_SAMPLE_US of a throttled run for a limit besides the bandwidth limit,
+ * bytes a second, 0: none.  RATE is what was handled since, bytes a second.
+ */
+enum { FLOW_SAMPLE_US = 250 * 1000 };
+typedef uint64_t flow_limiter(void *arg, uint64_t rate);
+void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg);
 /* Where proofs leave their digests (stored); NULL: nowhere. */
 void flow_set_digests(struct flow *f, struct digests *d);
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg);

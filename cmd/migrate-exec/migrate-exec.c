@@ -46,6 +46,7 @@ enum {
     KEY_CONTROL,
     KEY_DRY_RUN,
     KEY_MAX_AGE,
+    KEY_MAX_SLOWDOWN,
     KEY_ON_FAIL,
     KEY_OVERWRITE,
     KEY_QUARANTINE,
@@ -74,6 +75,8 @@ static const struct argp_option options[] = {
      0},
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
+    {"max-slowdown", KEY_MAX_SLOWDOWN, "PERCENT", 0,
+     "Copy and prove slower while clients wait by more than PERCENT longer than before", 0},
     {"on-fail", KEY_ON_FAIL, "ACTION", 0,
      "When the attempts are used up: retry, defer or abort (default defer)", 0},
     {"overwrite", KEY_OVERWRITE, 0, 0,
@@ -142,6 +145,9 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         return 0;
     case KEY_MAX_AGE:
         o->max_age_s = opts_duration(st, "max-age", arg, 0, 1e9);
+        return 0;
+    case KEY_MAX_SLOWDOWN:
+        x->max_slowdown = (unsigned)opts_u64(st, "max-slowdown", arg, 1, 100000);
         return 0;
     case KEY_QUARANTINE:
         x->quarantine_us = (uint64_t)(opts_duration(st, "quarantine", arg, 0, 86400) * 1e6);

@@ -365,6 +365,27 @@ static enum outcome begin_refused(struct move *m, int r)
     return move_fails(m, "director refuses: %s", text);
 }
 
+/* How long clients wait without us. */
+static void note_latency(struct move *m)
+{
+    struct director_status s;
+    m->slowdown.percent = m->exec->max_slowdown;
+    if (!m->exec->max_slowdown || director_status(m->director, &s) < 0)
+        return;
+    m->slowdown.before_us[SLOWDOWN_READ] = s.read_us_now;
+    m->slowdown.before_us[SLOWDOWN_WRITE] = s.write_us_now;
+}
+
+/* The limit while copying at RATE; without an answer what it was: the next claim says why. */
+static uint64_t ask_limit(void *arg, uint64_t rate)
+{
+    struct move *m = arg;
+    struct director_status s;
+    if (director_status(m->director, &s) < 0)
+        return m->slowdown.limit;
+    return slowdown_step(&m->slowdown, (uint64_t[]){s.read_us_now, s.write_us_now}, rate);
+}
+
 /* More connections to GATEWAY, for which the flow stands already. */
 static void widen(struct move *m, enum flow_side side, const char *gateway)
 {
@@ -378,6 +399,7 @@ static void widen(struct move *m, enum flow_side side, const char *gateway)
 static enum outcome begin(struct move *m, bool resumed)
 {
     struct director_begun begun;
+    note_latency(m);
     int r = begin_patiently(m, resumed, &begun);
     if (r < 0)
         return begin_refused(m, r);
@@ -392,6 +414,8 @@ static enum outcome begin(struct move *m, bool resumed)
     m->flow = flow_new(m->director, m->from, m->to, m->exec->bwlimit);
     if (!m->flow)
         return move_fails(m, "out of memory");
+    if (m->exec->max_slowdown)
+        flow_on_sample(m->flow, ask_limit, m);
     m->digests = digests_new(m->size_bytes); /* without memory for it: a move without digest */
     flow_set_digests(m->flow, m->digests);
     widen(m, FLOW_SOURCE, m->source);
@@ -480,8 +504,12 @@ static enum outcome copy_passes(struct move *m)
         enum outcome o = move_copy(m, &limits, &res);
         if (o != GO)
             return o;
-        int r = move_event(m, EVENT_PASS, "pass %d: %llu bytes handled, %llu sent", pass,
-                           (unsigned long long)res.bytes, (unsigned long long)res.sent);
+        char slowed[64] = "";
+        if (m->slowdown.lowest)
+            snprintf(slowed, sizeof(slowed), "; for clients slowed to %llu bytes/s at times",
+                     (unsigned long long)m->slowdown.lowest);
+        int r = move_event(m, EVENT_PASS, "pass %d: %llu bytes handled, %llu sent%s", pass,
+                           (unsigned long long)res.bytes, (unsigned long long)res.sent, slowed);
         if (r < 0)
             return move_journal_failed(m, r);
         passes_add(&passes, rest_us(m));

@@ -18,6 +18,7 @@
 #include "cmd/migrate-exec/journal.h"
 #include "cmd/migrate-exec/pace.h"
 #include "cmd/migrate-exec/progress.h"
+#include "cmd/migrate-exec/slowdown.h"
 #include "common/base/opts.h"
 #include "common/fleet/fleet.h"
 #include "common/route/store.h"
@@ -41,6 +42,7 @@ struct exec {
     enum on_fail on_fail;
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
+    unsigned max_slowdown;  /* percent that clients may wait longer; 0: no limit */
     unsigned connections;   /* to each gateway, at most FLOW_CONNECTIONS */
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
     const char *who;        /* user and command line */
@@ -88,6 +90,7 @@ struct move {
     struct nbd_export *to;
     struct flow *flow;
     struct digests *digests; /* of what was proved; NULL: not collected */
+    struct slowdown slowdown;
     struct pace copy_pace;
     struct pace prove_pace;
     uint64_t flush_us; /* what the last flush took */

@@ -7,6 +7,7 @@
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/progress.h"
 #include "cmd/migrate-exec/rate.h"
+#include "cmd/migrate-exec/slowdown.h"
 #include "tests/unit/tap.h"
 
 enum { NOW = 1000000 };
@@ -217,6 +218,41 @@ static void test_digests(void)
     digests_free(NULL);
 }
 
+static uint64_t step(struct slowdown *s, uint64_t read_us, uint64_t write_us, uint64_t rate)
+{
+    const uint64_t now[SLOWDOWN_OPS] = {read_us, write_us};
+    return slowdown_step(s, now, rate);
+}
+
+static void test_slowdown(void)
+{
+    const uint64_t mib = 1024 * 1024;
+    struct slowdown off = {.before_us = {100, 100}};
+    CHECK_EQ_U64(step(&off, 9999, 9999, mib), 0);
+    struct slowdown s = {.percent = 50, .before_us = {100, 0}};
+    /* Up to 150 us is fine, and writes are unknown. */
+    CHECK_EQ_U64(step(&s, 150, 9999, 100 * mib), 0);
+    CHECK_EQ_U64(s.lowest, 0);
+    /* It falls by three tenths of what was really copied, … */
+    uint64_t first = step(&s, 151, 0, 100 * mib);
+    CHECK(first > 69 * mib && first <= 70 * mib);
+    uint64_t second = step(&s, 151, 0, 60 * mib);
+    CHECK(second > 41 * mib && second <= 42 * mib);
+    /* … never to nothing, … */
+    for (int i = 0; i < 100; i++)
+        step(&s, 1000, 0, s.limit);
+    CHECK_EQ_U64(s.limit, SLOWDOWN_FLOOR);
+    CHECK_EQ_U64(s.lowest, SLOWDOWN_FLOOR);
+    /* … and rises evenly, until it is none. */
+    uint64_t rise = step(&s, 100, 0, SLOWDOWN_FLOOR) - SLOWDOWN_FLOOR;
+    CHECK(rise > 6 * mib && rise < 7 * mib);
+    CHECK_EQ_U64(step(&s, 0, 0, 7 * mib), SLOWDOWN_FLOOR + 2 * rise);
+    int steps = 0;
+    while (step(&s, 100, 0, 50 * mib) && steps < 100)
+        steps++;
+    CHECK(steps > 20 && steps < 40);
+}
+
 int main(void)
 {
     test_begin("exec");
@@ -227,5 +263,6 @@ int main(void)
     test_passes();
     test_progress();
     test_digests();
+    test_slowdown();
     return test_done();
 }
