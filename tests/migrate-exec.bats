@@ -147,6 +147,151 @@ copied()
   copied gw-b
 }
 
+# bytes_read GATEWAY: of the logging GATEWAY, by everybody.
+bytes_read()
+{
+  local sum=0 n
+  for n in $(sed -n 's/.* Read id=.* count=\(0x[0-9a-f]*\).*/\1/p' "$1.requests"); do
+    sum=$((sum + n))
+  done
+  echo "$sum"
+}
+
+@test "S6: zeroes of a sparse source are known by block status after the claim, and not read" {
+  make_volume gw-a v 64M
+  printf x | dd of=gw-a/v bs=1 seek=50000000 conv=notrunc status=none
+  start_gateway gw-a --filter=log logfile=gw-a.requests
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  cmp gw-a/v gw-b/v
+  # Read once in full, by the proof: the rest is what was copied.
+  local read
+  read=$(bytes_read gw-a)
+  [[ $read -ge $((64 << 20)) && $read -lt $((70 << 20)) ]]
+}
+
+@test "S21: a hole that is not said to read as zero is read" {
+  make_volume gw-a v 4M
+  head -c 4M /dev/urandom >gw-a/v
+  start gw-a nbdkit -f --unix "$GATESHIFT_RUN/gw-a.sock" eval \
+    get_size="stat -c %s $GS/gw-a/v" can_write='exit 0' can_flush='exit 0' flush='exit 0' \
+    can_multi_conn='exit 0' can_extents='exit 0' extents='echo "$4 $3 hole"' \
+    pread="dd if=$GS/gw-a/v bs=64K iflag=skip_bytes,count_bytes count=\$3 skip=\$4 status=none" \
+    pwrite="dd of=$GS/gw-a/v bs=64K conv=notrunc oflag=seek_bytes seek=\$4 status=none"
+  wait_for 10 nbdinfo "$(gateway_uri gw-a v)"
+  start_gateway gw-b
+  GATEWAYS=(gw-a gw-b)
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  cmp gw-a/v gw-b/v
+}
+
+@test "migrate-exec: --compare says whether what is equal is sent" {
+  fleet 4M
+  cp gw-a/v gw-b/v
+  run -0 migrate-exec --overwrite --compare=never <(plan gw-a gw-b 1)
+  [[ $output == *"pass 1: 4194304 bytes handled, 4194304 sent"* ]]
+  run -0 migrate-exec --commit v-2
+  run --separate-stderr -64 migrate-exec --compare=maybe <(plan gw-a gw-b 1)
+  [[ ${stderr_lines[0]} == "migrate-exec: compare is auto, always or never, not 'maybe'" ]]
+}
+
+@test "migrate-exec: --compare=always reads a new target too" {
+  fleet 4M --filter=log logfile=gw-b.requests
+  run -0 migrate-exec --compare=always <(plan gw-a gw-b 1)
+  copied gw-b
+  [[ $(bytes_read gw-b) -ge $((8 << 20)) ]]
+}
+
+@test "migrate-exec: a terminal sees the progress, and the line is wiped at the end" {
+  fleet 8M
+  plan gw-a gw-b 1 >plan
+  script -qec "migrate-exec plan >events" terminal >/dev/null </dev/null
+  grep -q 'v-2 copy \[' terminal
+  grep -q 'v-2 proof \[.*% *, [0-9.]* MiB left' terminal
+  [[ $(tr '\r\n' '  ' <terminal | sed 's/.*MiB left//') == *$'\e[K'* ]]
+  grep -q 'handover,switched' events
+}
+
+# digest: of the event "switched" in $output.
+digest()
+{
+  grep ',handover,switched,' <<<"$output" | grep -o 'digest=[0-9a-f]\{32\}$'
+}
+
+@test "S8: the digest is of what was switched to, whatever was written meanwhile" {
+  fleet 16M
+  writer 2
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  local under_writes
+  under_writes=$(digest)
+  [[ -n $under_writes ]]
+  # gw-a is as it was at the switch: once more from there, with nobody writing.
+  writer_done
+  cp gw-a/v gw-b/v
+  kill_hard director
+  rm -r state/*
+  route-set v gw-a >/dev/null
+  start_director --quarantine 200ms
+  run -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
+  [[ $(digest) == "$under_writes" ]]
+}
+
+# waits_known: the director can say how long clients wait for reads.
+waits_known()
+{
+  grep -q ' read_us_now=[1-9]' <<<"$(control status v)"
+}
+
+@test "migrate-exec: --max-slowdown backs off while clients wait longer" {
+  make_volume gw-a v 96M
+  head -c 96M /dev/urandom >gw-a/v
+  # Whoever reads much makes the others wait for their share.
+  start_gateway gw-a --filter=rate rate=160M
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director
+  start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randread --bs=4k \
+    --iodepth=1 --size=96M --rate_iops=200 --time_based --runtime=60
+  wait_for 10 waits_known
+  run -0 migrate-exec --max-slowdown=100 <(plan gw-a gw-b 1)
+  [[ $output =~ "pass 1: "[0-9]+" bytes handled, "[0-9]+" sent; for clients slowed to "[0-9]+ ]]
+  kill_hard fio
+  cmp gw-a/v gw-b/v
+}
+
+# lanes GATEWAY REQUEST: over how many connections the logging GATEWAY got such requests.
+lanes()
+{
+  grep " $2 id=" "$1.requests" | grep -o 'connection=[0-9]*' | sort -u | wc -l
+}
+
+@test "migrate-exec: it copies over several connections, or as many as --connections says" {
+  fleet 16M --filter=log logfile=gw-b.requests
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  [[ -z $stderr && $(lanes gw-b Write) -eq 4 && $(lanes gw-b Flush) -ge 4 ]]
+  copied gw-b
+  run -0 migrate-exec --commit v-2
+  stop gw-a
+  start_gateway gw-a --filter=log logfile=gw-a.requests
+  run --separate-stderr -0 migrate-exec --connections=1 <(plan gw-b gw-a 2)
+  [[ -z $stderr && $(lanes gw-a Read) -le 2 ]]
+  copied gw-a
+}
+
+@test "migrate-exec: a gateway that takes few connections is used over one" {
+  fleet 8M --filter=log --filter=limit limit=4 logfile=gw-b.requests
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  [[ -z $stderr && $(lanes gw-b Write) -eq 1 ]]
+  copied gw-b
+}
+
 @test "migrate-exec: to and fro under a verifying writer, no error and no wrong byte" {
   fleet 16M
   writer 6

@@ -58,6 +58,8 @@ static int act_in_runs(struct flow_extent *x, uint64_t piece, chooser *choose)
 
 static int decide_all(struct flow_extent *x)
 {
+    if (x->zero && flow_can_zero(x))
+        return flow_zero(x, 0, x->claim.length);
     return act_in_runs(x, ZERO_BLOCK, zero_or_send);
 }
 
@@ -73,6 +75,7 @@ static int settle(struct flow_extent *x, uint64_t *left)
 
 const struct flow_job copy_all = {
     .kind = CLAIM_COPY,
+    .asks_status = true,
     .decide = decide_all,
     .settle = settle,
 };
@@ -80,6 +83,7 @@ const struct flow_job copy_all = {
 const struct flow_job copy_differences = {
     .kind = CLAIM_COPY,
     .reads_target = true,
+    .asks_status = true,
     .decide = decide_differences,
     .settle = settle,
 };

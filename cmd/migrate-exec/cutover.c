@@ -40,9 +40,7 @@ static void nap(int ms)
 static void show_unproved(void *arg, uint64_t left)
 {
     struct move *m = arg;
-    char what[NAME_LEN_MAX + 16];
-    snprintf(what, sizeof(what), "%s proof", m->id);
-    progress_show(&m->progress, what, m->size_bytes - left, m->size_bytes);
+    progress_show(&m->progress, m->id, "proof", m->size_bytes - left, m->size_bytes);
 }
 
 /* Proves until LIMITS or the end. */

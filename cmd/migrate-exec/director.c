@@ -250,6 +250,10 @@ static int take_status(struct director_status *s, const char *key, const char *v
         return parse_u64(value, &s->epoch);
     if (strcmp(key, "pause_us") == 0)
         return parse_u64(value, &s->pause_us);
+    if (strcmp(key, "read_us_now") == 0 && strcmp(value, "-") != 0)
+        return parse_u64(value, &s->read_us_now);
+    if (strcmp(key, "write_us_now") == 0 && strcmp(value, "-") != 0)
+        return parse_u64(value, &s->write_us_now);
     if (strcmp(key, "owner") == 0)
         snprintf(s->owner, sizeof(s->owner), "%s", value);
     else if (strcmp(key, "target") == 0)

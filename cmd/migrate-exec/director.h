@@ -76,7 +76,8 @@ struct director_status {
     char target[NAME_LEN_MAX + 1];
     char phase[16]; /* steady, replicate, mirror, hold, commit, doubt */
     uint64_t epoch;
-    uint64_t pause_us; /* of the last cutover */
+    uint64_t pause_us;                  /* of the last cutover */
+    uint64_t read_us_now, write_us_now; /* what clients wait; 0: unknown */
 };
 /* -ENOENT: the director does not serve the volume. */
 int director_status(struct director *d, struct director_status *out);

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -12,6 +13,7 @@
 
 enum {
     SLOTS = 8,
+    SIDES = 2,
     EXTENT_MAX = 1024 * 1024,
     EXTENT_MIN = 64 * 1024, /* the director's block: it claims no less */
     BUFFER_ALIGN = 4096,    /* unaligned buffers cost recv() a multiple */
@@ -21,9 +23,10 @@ enum {
     QUICK_ROW = 64,         /* … but so many in a row after one was slow */
     IO_TIMEOUT_MS = 30000,  /* no reply of any request for so long: the gateway is gone */
     NAP_MS = 20,            /* while throttled with nothing in flight */
+    ASK_GAP_MAX = 255, /* extents between two questions for block status that found no zeroes */
 };
 
-enum slot_state { SLOT_FREE, SLOT_READING, SLOT_WRITING };
+enum slot_state { SLOT_FREE, SLOT_ASKING, SLOT_READING, SLOT_WRITING };
 
 struct slot {
     struct flow_extent extent; /* first: jobs get a pointer to it */
@@ -31,24 +34,40 @@ struct slot {
     unsigned pending; /* requests not answered yet */
     unsigned writes;  /* of them writes to the target */
     uint64_t begun_us;
+    uint64_t zero_from, zero_to; /* the last run of zeroes that the source told of */
+    uint32_t zero;               /* one bit for each EXTENT_MIN that reads as zero */
     bool failed;
     bool lost; /* a write ended unanswered */
 };
 
+/* The connections to a gateway; the first is the caller's. */
+struct lanes {
+    struct nbd_export *conn[FLOW_CONNECTIONS];
+    unsigned n;
+};
+
 struct flow {
     struct director *director;
-    struct nbd_export *exports[2]; /* source, target */
+    struct lanes sides[SIDES]; /* source, target */
     uint64_t bwlimit;
     uint64_t extent_max;
-    uint64_t piece; /* of a read: a source in trouble serves small requests before large ones */
-    bool cautious;  /* an extent was slow */
-    unsigned quick; /* extents in a row that were not */
+    uint64_t piece;   /* of a read: a source in trouble serves small requests before large ones */
+    bool cautious;    /* an extent was slow */
+    unsigned quick;   /* extents in a row that were not */
+    unsigned ask_in;  /* so many extents are read before block status is asked for again … */
+    unsigned ask_gap; /* … and so many were before: a question is not free everywhere */
     uint64_t earliest_us; /* of the next claim under the bandwidth limit */
     struct slot slots[SLOTS];
     unsigned busy;
     const struct flow_job *job;
     struct flow_result result; /* of the present run */
     struct flow_error error;
+    flow_limiter *limiter; /* NULL: none */
+    void *limiter_arg;
+    uint64_t slow_limit;      /* what it said last */
+    uint64_t sampled_us;      /* when, … */
+    uint64_t claimed_sampled; /* … and how much was claimed since */
+    struct digests *digests;
     flow_tick *tick;
     void *tick_arg;
 };
@@ -67,9 +86,14 @@ static uint64_t extent_limit(const struct nbd_export *source, const struct nbd_e
     return max;
 }
 
+static const struct nbd_export_info *info(const struct flow *f, int side)
+{
+    return nbd_export_info(f->sides[side].conn[0]);
+}
+
 static uint64_t piece_min(const struct flow *f)
 {
-    uint64_t min = nbd_export_info(f->exports[0])->block_min;
+    uint64_t min = info(f, 0)->block_min;
     return min > PIECE_MIN ? min : PIECE_MIN;
 }
 
@@ -80,8 +104,8 @@ struct flow *flow_new(struct director *director, struct nbd_export *source,
     if (!f)
         return NULL;
     f->director = director;
-    f->exports[0] = source;
-    f->exports[1] = target;
+    f->sides[0] = (struct lanes){.conn = {source}, .n = 1};
+    f->sides[1] = (struct lanes){.conn = {target}, .n = 1};
     f->bwlimit = bwlimit;
     f->extent_max = extent_limit(source, target, bwlimit);
     f->piece = piece_min(f); /* it grows soon, where the source is quick */
@@ -102,11 +126,68 @@ void flow_free(struct flow *f)
 {
     if (!f)
         return;
+    for (int side = 0; side < SIDES; side++)
+        for (unsigned i = 1; i < f->sides[side].n; i++)
+            nbd_export_free(f->sides[side].conn[i]);
     for (int i = 0; i < SLOTS; i++) {
         free(f->slots[i].extent.source);
         free(f->slots[i].extent.target);
     }
     free(f);
+}
+
+void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *more, unsigned n)
+{
+    struct lanes *l = &f->sides[side == FLOW_TARGET];
+    for (unsigned i = 0; i < n; i++)
+        l->conn[l->n++] = more[i];
+}
+
+int flow_flush(struct flow *f, int timeout_ms)
+{
+    return nbd_export_flush_all(f->sides[1].conn, f->sides[1].n, timeout_ms);
+}
+
+/* The connection to SIDE with the least to do. */
+static struct nbd_export *lane(const struct flow *f, int side)
+{
+    const struct lanes *l = &f->sides[side];
+    struct nbd_export *best = l->conn[0];
+    for (unsigned i = 1; i < l->n; i++)
+        if (nbd_export_in_flight(l->conn[i]) < nbd_export_in_flight(best))
+            best = l->conn[i];
+    return best;
+}
+
+static bool waits_for(const struct flow *f, int side)
+{
+    for (unsigned i = 0; i < f->sides[side].n; i++)
+        if (nbd_export_in_flight(f->sides[side].conn[i]))
+            return true;
+    return false;
+}
+
+/* Waits for replies on any connection, as nbd_export_wait(). */
+static int wait_all(const struct flow *f, int timeout_ms)
+{
+    struct nbd_export *all[SIDES * FLOW_CONNECTIONS];
+    size_t n = 0;
+    for (int side = 0; side < SIDES; side++)
+        for (unsigned i = 0; i < f->sides[side].n; i++)
+            all[n++] = f->sides[side].conn[i];
+    return nbd_export_wait(all, n, timeout_ms);
+}
+
+void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg)
+{
+    f->limiter = fn;
+    f->limiter_arg = arg;
+    f->sampled_us = clock_mono_us();
+}
+
+void flow_set_digests(struct flow *f, struct digests *d)
+{
+    f->digests = d;
 }
 
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg)
@@ -122,12 +203,17 @@ const struct flow_error *flow_error(const struct flow *f)
 
 bool flow_can_zero(const struct flow_extent *x)
 {
-    return nbd_export_info(x->flow->exports[1])->zeroes;
+    return info(x->flow, 1)->zeroes;
 }
 
 struct director *flow_director(const struct flow_extent *x)
 {
     return x->flow->director;
+}
+
+struct digests *flow_digests(const struct flow_extent *x)
+{
+    return x->flow->digests;
 }
 
 void flow_count_difference(struct flow_extent *x)
@@ -225,10 +311,26 @@ static void adapt_piece(struct flow *f, uint64_t took_us)
     f->quick = 0;
 }
 
+static void start_reads(struct slot *s);
+
+/* What the answer teaches of when to ask again. */
+static void learn_gap(struct flow *f, bool zeroes)
+{
+    f->ask_gap = zeroes ? 0 : 2 * f->ask_gap + 1;
+    if (f->ask_gap > ASK_GAP_MAX)
+        f->ask_gap = ASK_GAP_MAX;
+    f->ask_in = f->ask_gap;
+}
+
 /* All requests of the slot's state have ended: on to the next. */
 static void advance(struct slot *s)
 {
     struct flow *f = s->extent.flow;
+    if (!s->failed && s->state == SLOT_ASKING) {
+        learn_gap(f, s->zero != 0);
+        start_reads(s);
+        return;
+    }
     if (!s->failed && s->state == SLOT_READING) {
         adapt_piece(f, clock_mono_us() - s->begun_us);
         s->state = SLOT_WRITING;
@@ -297,7 +399,7 @@ int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length)
     for (uint64_t len; r == 0 && offset < end; offset += len) {
         len = end - offset < f->extent_max ? end - offset : f->extent_max;
         f->result.sent += len;
-        r = write_started(s, nbd_export_write(f->exports[1], x->source + offset, len,
+        r = write_started(s, nbd_export_write(lane(f, 1), x->source + offset, len,
                                               x->claim.offset + offset, target_written, s));
     }
     return r;
@@ -306,18 +408,60 @@ int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length)
 int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length)
 {
     struct slot *s = (struct slot *)x;
-    return write_started(s, nbd_export_zero(x->flow->exports[1], length, x->claim.offset + offset,
-                                            target_written, s));
+    x->flow->ask_in = 0; /* there are zeroes about */
+    return write_started(
+        s, nbd_export_zero(lane(x->flow, 1), length, x->claim.offset + offset, target_written, s));
 }
 
-/* Reads the extent from one side, in pieces.  What was started is counted, also on failure. */
+/* Called with ascending ranges, which may touch. */
+static void source_zeroes(void *arg, uint64_t offset, uint64_t length)
+{
+    struct slot *s = arg;
+    const struct claim *c = &s->extent.claim;
+    if (s->zero_to != offset || s->zero_from == s->zero_to)
+        s->zero_from = offset;
+    s->zero_to = offset + length;
+    for (uint64_t i = 0; i * EXTENT_MIN < c->length; i++) {
+        uint64_t from = c->offset + i * EXTENT_MIN;
+        uint64_t to = from + EXTENT_MIN;
+        if (to > c->offset + c->length)
+            to = c->offset + c->length;
+        if (s->zero_from <= from && to <= s->zero_to)
+            s->zero |= UINT32_C(1) << i;
+    }
+}
+
+static bool is_zero(const struct slot *s, uint64_t at)
+{
+    return s->zero >> (at / EXTENT_MIN) & 1;
+}
+
+/* The bytes from AT on that are all known as zero, or all not known. */
+static uint64_t run_length(const struct slot *s, uint64_t at)
+{
+    uint64_t end = at;
+    do
+        end = (end / EXTENT_MIN + 1) * EXTENT_MIN;
+    while (end < s->extent.claim.length && is_zero(s, end) == is_zero(s, at));
+    return (end < s->extent.claim.length ? end : s->extent.claim.length) - at;
+}
+
+/* Reads the extent from one side, in pieces, but for zeroes of the source that are known.  What was
+ * started is counted, also on failure. */
 static int start_side(struct slot *s, int side, unsigned char *to, nbd_export_done *done)
 {
     struct flow *f = s->extent.flow;
     const struct claim *c = &s->extent.claim;
-    for (uint64_t at = 0; at < c->length; at += f->piece) {
-        uint64_t len = c->length - at < f->piece ? c->length - at : f->piece;
-        int r = nbd_export_read(f->exports[side], to + at, len, c->offset + at, done, s);
+    uint64_t len;
+    for (uint64_t at = 0; at < c->length; at += len) {
+        len = side == 0 ? run_length(s, at) : c->length - at;
+        if (side == 0 && is_zero(s, at)) {
+            memset(to + at, 0, len);
+            continue;
+        }
+        if (len > f->piece)
+            len = f->piece;
+        int r = nbd_export_read(lane(f, side), to + at, len, c->offset + at, done, s);
         if (r < 0)
             return r;
         s->pending++;
@@ -330,10 +474,8 @@ static void start_reads(struct slot *s)
     struct flow *f = s->extent.flow;
     s->state = SLOT_READING;
     s->begun_us = clock_mono_us();
-    s->failed = s->lost = false;
-    s->writes = 0;
+    s->extent.zero = is_zero(s, 0) && run_length(s, 0) == s->extent.claim.length;
     s->pending = 1; /* until both are started */
-    f->busy++;
     int r = start_side(s, 0, s->extent.source, source_read);
     if (r < 0)
         request_failed(s, FLOW_SOURCE, "read from source", r);
@@ -345,6 +487,46 @@ static void start_reads(struct slot *s)
     ended(s);
 }
 
+static void status_known(void *arg, int result)
+{
+    struct slot *s = arg;
+    if (result == -ENOTCONN)
+        request_failed(s, FLOW_SOURCE, "block status of source", result);
+    else if (result < 0)
+        s->zero = 0; /* then it is read */
+    ended(s);
+}
+
+static bool should_ask(struct flow *f)
+{
+    if (!f->job->asks_status || !info(f, 0)->status)
+        return false;
+    if (f->ask_in == 0)
+        return true;
+    f->ask_in--;
+    return false;
+}
+
+/* The slot's extent has been claimed. */
+static void start_slot(struct slot *s)
+{
+    struct flow *f = s->extent.flow;
+    const struct claim *c = &s->extent.claim;
+    s->failed = s->lost = false;
+    s->writes = 0;
+    s->zero = 0;
+    s->zero_from = s->zero_to = 0;
+    f->busy++;
+    if (should_ask(f)) {
+        s->state = SLOT_ASKING;
+        s->pending = 1;
+        if (nbd_export_status(lane(f, 0), c->length, c->offset, source_zeroes, status_known, s) ==
+            0)
+            return;
+    }
+    start_reads(s);
+}
+
 static struct slot *free_slot(struct flow *f)
 {
     for (int i = 0; i < SLOTS; i++)
@@ -353,9 +535,30 @@ static struct slot *free_slot(struct flow *f)
     return NULL;
 }
 
+/* What holds now, bytes a second; 0: nothing. */
+static uint64_t limit_now(const struct flow *f)
+{
+    uint64_t slow = f->slow_limit;
+    return slow && (!f->bwlimit || slow < f->bwlimit) ? slow : f->bwlimit;
+}
+
 static uint64_t claim_size(const struct flow *f)
 {
-    return f->piece > EXTENT_MIN ? f->piece : EXTENT_MIN;
+    uint64_t size = f->piece > EXTENT_MIN ? f->piece : EXTENT_MIN;
+    while (f->slow_limit && size > EXTENT_MIN && size > f->slow_limit / 16)
+        size /= 2;
+    return size;
+}
+
+static void sample(struct flow *f, const struct flow_limits *lim)
+{
+    uint64_t now = clock_mono_us();
+    uint64_t us = now - f->sampled_us;
+    if (!f->limiter || !lim->throttled || us < FLOW_SAMPLE_US)
+        return;
+    f->slow_limit = f->limiter(f->limiter_arg, f->claimed_sampled * 1000000 / us);
+    f->claimed_sampled = 0;
+    f->sampled_us = now;
 }
 
 /* Claims one extent.  1, 0 (nothing to claim) or -errno. */
@@ -367,13 +570,14 @@ static int claim_one(struct flow *f, struct slot *s, const struct flow_limits *l
         return fail_director(f, r);
     if (r == 0)
         return 0;
-    if (lim->throttled && f->bwlimit) {
+    f->claimed_sampled += c->length;
+    if (lim->throttled && limit_now(f)) {
         uint64_t now = clock_mono_us();
         if (f->earliest_us < now)
             f->earliest_us = now;
-        f->earliest_us += c->length * 1000000 / f->bwlimit;
+        f->earliest_us += c->length * 1000000 / limit_now(f);
     }
-    start_reads(s);
+    start_slot(s);
     return 1;
 }
 
@@ -393,7 +597,7 @@ static bool must_stop(const struct flow *f, const struct flow_limits *lim, uint6
 /* Waits for replies.  When none comes for too long, what is unanswered is lost. */
 static void wait_replies(struct flow *f, int timeout_ms)
 {
-    int n = nbd_export_wait(f->exports, 2, timeout_ms < 0 ? IO_TIMEOUT_MS : timeout_ms);
+    int n = wait_all(f, timeout_ms < 0 ? IO_TIMEOUT_MS : timeout_ms);
     if (n > 0 || n == -EINTR || timeout_ms >= 0)
         return;
     bool lost = false;
@@ -403,7 +607,7 @@ static void wait_replies(struct flow *f, int timeout_ms)
         s->state = SLOT_FREE;
     }
     f->busy = 0;
-    bool source = nbd_export_in_flight(f->exports[0]) > 0;
+    bool source = waits_for(f, 0);
     fail(f, source ? FLOW_SOURCE : FLOW_TARGET, -ETIMEDOUT,
          source ? "source does not answer" : "target does not answer");
     f->error.lost = f->error.lost || lost;
@@ -433,6 +637,8 @@ int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limit
     while (!stop || f->busy) {
         stop = stop || must_stop(f, limits, claimed);
         struct slot *s = stop ? NULL : free_slot(f);
+        if (s)
+            sample(f, limits);
         uint64_t forbidden = s ? throttle_us(f, limits) : 0;
         if (forbidden) {
             nap(f, forbidden);

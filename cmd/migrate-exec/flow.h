@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/migrate-exec/digests.h"
 #include "cmd/migrate-exec/director.h"
 #include "common/nbd/export.h"
 
@@ -27,12 +28,14 @@ struct flow_extent {
     struct claim claim;
     unsigned char *source; /* claim.length bytes read from the source */
     unsigned char *target; /* the same of the target, if the job asked for them */
+    bool zero;             /* the source said, after the claim, that all of it reads as zero */
 };
 
 /* What to do with an extent.  Both are called at most once for each claim. */
 struct flow_job {
     enum claim_kind kind;
     bool reads_target;
+    bool asks_status; /* the source's zeroes may be taken from its block status, and not read */
     /* The data are in: start the writes, if any (flow_write, flow_zero).  0 or -errno. */
     int (*decide)(struct flow_extent *x);
     /* All replies are in and good: tell the director.  0, *LEFT = bytes left to do; or -errno of
@@ -69,6 +72,9 @@ struct flow_error {
 /* Called after each settled extent with the bytes left.  For a progress bar. */
 typedef void flow_tick(void *arg, uint64_t left);
 
+/* Connections to a side at most. */
+enum { FLOW_CONNECTIONS = 4 };
+
 /*
  * A flow between two connected exports (stored) under the director's claims (stored).  BWLIMIT is
  * in bytes a second, 0: none.  NULL: out of memory.  The exports must be freed before the flow:
@@ -77,6 +83,23 @@ typedef void flow_tick(void *arg, uint64_t left);
 struct flow *flow_new(struct director *director, struct nbd_export *source,
                       struct nbd_export *target, uint64_t bwlimit);
 void flow_free(struct flow *f);
+/*
+ * Further connections to a side, at most FLOW_CONNECTIONS with the one it has: owned.  They must
+ * be as good as the first: multi-conn, and what it takes they take.
+ */
+void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *more, unsigned n);
+/* Flushes the target on every connection that there is.  0, or -errno with the text in
+ * nbd_export_error() of the export that flow_new() was given. */
+int flow_flush(struct flow *f, int timeout_ms);
+/*
+ * Has FN asked every FLOW_SAMPLE_US of a throttled run for a limit besides the bandwidth limit,
+ * bytes a second, 0: none.  RATE is what was handled since, bytes a second.
+ */
+enum { FLOW_SAMPLE_US = 250 * 1000 };
+typedef uint64_t flow_limiter(void *arg, uint64_t rate);
+void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg);
+/* Where proofs leave their digests (stored); NULL: nowhere. */
+void flow_set_digests(struct flow *f, struct digests *d);
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg);
 
 /*
@@ -93,6 +116,7 @@ int flow_write(struct flow_extent *x, uint64_t offset, uint64_t length);
 int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length);
 bool flow_can_zero(const struct flow_extent *x);
 struct director *flow_director(const struct flow_extent *x);
+struct digests *flow_digests(const struct flow_extent *x);
 /* For a proof's settle(). */
 void flow_count_difference(struct flow_extent *x);
 

@@ -41,9 +41,12 @@ enum {
     KEY_ATTEMPTS,
     KEY_BWLIMIT,
     KEY_COMMIT,
+    KEY_COMPARE,
+    KEY_CONNECTIONS,
     KEY_CONTROL,
     KEY_DRY_RUN,
     KEY_MAX_AGE,
+    KEY_MAX_SLOWDOWN,
     KEY_ON_FAIL,
     KEY_OVERWRITE,
     KEY_QUARANTINE,
@@ -60,12 +63,20 @@ static const struct argp_option options[] = {
     {"bwlimit", KEY_BWLIMIT, "RATE", 0,
      "Copy and prove at most RATE bytes a second (K, M, G; default: no limit); not in the hold", 0},
     {"commit", KEY_COMMIT, 0, 0, "Let the old copy of the switched migration ID go", 0},
+    {"compare", KEY_COMPARE, "WHEN", 0,
+     "Read the target too and send only what differs: auto (unless its export is new), always or "
+     "never",
+     0},
+    {"connections", KEY_CONNECTIONS, "N", 0,
+     "Copy over at most N connections to each gateway, 1 to 4 (default 4)", 0},
     {"control", KEY_CONTROL, "PATH", 0,
      "The director's control socket (default: the one that serves the volume, else "
      "RUN/director.sock)",
      0},
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
+    {"max-slowdown", KEY_MAX_SLOWDOWN, "PERCENT", 0,
+     "Copy and prove slower while clients wait by more than PERCENT longer than before", 0},
     {"on-fail", KEY_ON_FAIL, "ACTION", 0,
      "When the attempts are used up: retry, defer or abort (default defer)", 0},
     {"overwrite", KEY_OVERWRITE, 0, 0,
@@ -94,6 +105,16 @@ static enum on_fail parse_on_fail(const struct argp_state *st, const char *arg)
     return ON_FAIL_DEFER;
 }
 
+static enum compare parse_compare(const struct argp_state *st, const char *arg)
+{
+    static const char *const words[] = {"auto", "always", "never"};
+    for (int i = 0; i < 3; i++)
+        if (strcmp(arg, words[i]) == 0)
+            return (enum compare)i;
+    argp_error(st, "compare is auto, always or never, not '%s'", arg);
+    return COMPARE_AUTO;
+}
+
 static void set_action(const struct argp_state *st, struct opts *o, enum action a)
 {
     if (o->action != RUN_PLAN)
@@ -119,8 +140,14 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
     case KEY_BWLIMIT:
         x->bwlimit = opts_size(st, "bwlimit", arg, 4096, UINT64_C(1) << 50);
         return 0;
+    case KEY_CONNECTIONS:
+        x->connections = (unsigned)opts_u64(st, "connections", arg, 1, FLOW_CONNECTIONS);
+        return 0;
     case KEY_MAX_AGE:
         o->max_age_s = opts_duration(st, "max-age", arg, 0, 1e9);
+        return 0;
+    case KEY_MAX_SLOWDOWN:
+        x->max_slowdown = (unsigned)opts_u64(st, "max-slowdown", arg, 1, 100000);
         return 0;
     case KEY_QUARANTINE:
         x->quarantine_us = (uint64_t)(opts_duration(st, "quarantine", arg, 0, 86400) * 1e6);
@@ -145,6 +172,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_COMMIT:
         set_action(st, o, COMMIT);
+        return 0;
+    case KEY_COMPARE:
+        o->exec.compare = parse_compare(st, arg);
         return 0;
     case KEY_CONTROL:
         o->exec.control = arg;
@@ -453,6 +483,7 @@ int main(int argc, char **argv)
     struct opts o = {
         .exec = {.window_ms = 100,
                  .attempts = 5,
+                 .connections = FLOW_CONNECTIONS,
                  .on_fail = ON_FAIL_DEFER,
                  .quarantine_us = UINT64_C(60000000)},
         .max_age_s = 3600,

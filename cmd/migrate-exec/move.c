@@ -9,6 +9,8 @@
 
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/passes.h"
+#include "cmd/migrate-exec/seal.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -36,8 +38,10 @@ static void disconnect(struct move *m)
     nbd_export_free(m->from);
     nbd_export_free(m->to);
     flow_free(m->flow);
+    digests_free(m->digests);
     m->from = m->to = NULL;
     m->flow = NULL;
+    m->digests = NULL;
 }
 
 void move_leave_director(struct move *m)
@@ -361,9 +365,41 @@ static enum outcome begin_refused(struct move *m, int r)
     return move_fails(m, "director refuses: %s", text);
 }
 
+/* How long clients wait without us. */
+static void note_latency(struct move *m)
+{
+    struct director_status s;
+    m->slowdown.percent = m->exec->max_slowdown;
+    if (!m->exec->max_slowdown || director_status(m->director, &s) < 0)
+        return;
+    m->slowdown.before_us[SLOWDOWN_READ] = s.read_us_now;
+    m->slowdown.before_us[SLOWDOWN_WRITE] = s.write_us_now;
+}
+
+/* The limit while copying at RATE; without an answer what it was: the next claim says why. */
+static uint64_t ask_limit(void *arg, uint64_t rate)
+{
+    struct move *m = arg;
+    struct director_status s;
+    if (director_status(m->director, &s) < 0)
+        return m->slowdown.limit;
+    return slowdown_step(&m->slowdown, (uint64_t[]){s.read_us_now, s.write_us_now}, rate);
+}
+
+/* More connections to GATEWAY, for which the flow stands already. */
+static void widen(struct move *m, enum flow_side side, const char *gateway)
+{
+    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, gateway);
+    const struct nbd_export *first = side == FLOW_TARGET ? m->to : m->from;
+    struct nbd_export *more[FLOW_CONNECTIONS];
+    unsigned n = side_widen(first, g->uri, m->volume, more, m->exec->connections - 1);
+    flow_widen(m->flow, side, more, n);
+}
+
 static enum outcome begin(struct move *m, bool resumed)
 {
     struct director_begun begun;
+    note_latency(m);
     int r = begin_patiently(m, resumed, &begun);
     if (r < 0)
         return begin_refused(m, r);
@@ -376,7 +412,15 @@ static enum outcome begin(struct move *m, bool resumed)
     /* A leg that was there before us holds what others wrote. */
     m->created = m->created && !begun.attached;
     m->flow = flow_new(m->director, m->from, m->to, m->exec->bwlimit);
-    return m->flow ? GO : move_fails(m, "out of memory");
+    if (!m->flow)
+        return move_fails(m, "out of memory");
+    if (m->exec->max_slowdown)
+        flow_on_sample(m->flow, ask_limit, m);
+    m->digests = digests_new(m->size_bytes); /* without memory for it: a move without digest */
+    flow_set_digests(m->flow, m->digests);
+    widen(m, FLOW_SOURCE, m->source);
+    widen(m, FLOW_TARGET, m->target);
+    return GO;
 }
 
 static enum outcome redirect(struct move *m, bool resumed)
@@ -405,12 +449,19 @@ static void show_dirty(void *arg, uint64_t left)
 {
     struct move *m = arg;
     m->dirty = left;
-    progress_show(&m->progress, m->id, m->size_bytes - left, m->size_bytes);
+    progress_show(&m->progress, m->id, "copy", m->size_bytes - left, m->size_bytes);
+}
+
+static bool compares(const struct move *m)
+{
+    if (m->exec->compare == COMPARE_AUTO)
+        return !m->created;
+    return m->exec->compare == COMPARE_ALWAYS;
 }
 
 enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct flow_result *res)
 {
-    const struct flow_job *job = m->created ? &copy_all : &copy_differences;
+    const struct flow_job *job = compares(m) ? &copy_differences : &copy_all;
     flow_on_tick(m->flow, show_dirty, m);
     int r = flow_run(m->flow, job, limits, res);
     if (r < 0)
@@ -424,7 +475,7 @@ enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct 
 enum outcome move_flush(struct move *m, int timeout_ms)
 {
     uint64_t begin_us = clock_mono_us();
-    int r = nbd_export_flush(m->to, timeout_ms);
+    int r = flow_flush(m->flow, timeout_ms);
     if (r < 0)
         return move_fails(m, "flush of target: %s", nbd_export_error(m->to));
     r = director_flush(m->director);
@@ -434,28 +485,35 @@ enum outcome move_flush(struct move *m, int timeout_ms)
     return GO;
 }
 
-/* Would what is dirty be copied within the window?  Or is there no more to be gained? */
-static bool passes_done(const struct move *m, uint64_t dirty_before)
+/* What is dirty, copied, flushed and proved in the hold.  Until the first proof has been measured,
+ * reading both sides is taken to cost what copying does. */
+static uint64_t rest_us(const struct move *m)
 {
-    uint64_t left_us = pace_predict(&m->copy_pace, m->dirty, m->block);
-    return left_us < (uint64_t)m->exec->window_ms * 1000 || m->dirty >= dirty_before;
+    const struct pace *prove = m->prove_pace.byte_us > 0 ? &m->prove_pace : &m->copy_pace;
+    return pace_predict(&m->copy_pace, m->dirty, m->block) +
+           pace_predict(prove, m->dirty, m->block) + m->flush_us;
 }
 
 /* Pre-copy: pass after pass, while clients go on writing. */
 static enum outcome copy_passes(struct move *m)
 {
+    struct passes passes = {.n = 0};
     for (int pass = 1; pass <= PASSES_MAX; pass++) {
-        uint64_t before = m->dirty;
         struct flow_result res;
-        struct flow_limits limits = {.bytes = before, .throttled = true};
+        struct flow_limits limits = {.bytes = m->dirty, .throttled = true};
         enum outcome o = move_copy(m, &limits, &res);
         if (o != GO)
             return o;
-        int r = move_event(m, EVENT_PASS, "pass %d: %llu bytes handled, %llu sent", pass,
-                           (unsigned long long)res.bytes, (unsigned long long)res.sent);
+        char slowed[64] = "";
+        if (m->slowdown.lowest)
+            snprintf(slowed, sizeof(slowed), "; for clients slowed to %llu bytes/s at times",
+                     (unsigned long long)m->slowdown.lowest);
+        int r = move_event(m, EVENT_PASS, "pass %d: %llu bytes handled, %llu sent%s", pass,
+                           (unsigned long long)res.bytes, (unsigned long long)res.sent, slowed);
         if (r < 0)
             return move_journal_failed(m, r);
-        if (passes_done(m, before))
+        passes_add(&passes, rest_us(m));
+        if (passes_done(&passes, (uint64_t)m->exec->window_ms * 1000))
             return GO;
     }
     return GO;
@@ -588,12 +646,28 @@ enum outcome move_retire(struct move *m)
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 
+/* "; digest=…" of what was switched to; "" if we have not proved it, or cannot say. */
+static void describe_digest(struct move *m, char *text, size_t size)
+{
+    char root[SEAL_TEXT];
+    text[0] = 0;
+    if (!m->digests || !m->from)
+        return;
+    int r = seal(m->digests, m->from, root);
+    if (r < 0)
+        err_warn("'%s' has no digest: read from source: %s", m->id, err_text(r));
+    else
+        snprintf(text, size, "; digest=%s", root);
+}
+
 enum outcome move_finish(struct move *m)
 {
+    char digest[SEAL_TEXT + 16];
     m->dirty = 0;
+    describe_digest(m, digest, sizeof(digest));
     m->phase = PHASE_HANDOVER;
-    int r = move_event(m, EVENT_SWITCHED, "epoch %llu; kept on %s until migrate-exec --commit %s",
-                       (unsigned long long)m->epoch + 1, m->source, m->id);
+    int r = move_event(m, EVENT_SWITCHED, "epoch %llu; kept on %s until migrate-exec --commit %s%s",
+                       (unsigned long long)m->epoch + 1, m->source, m->id, digest);
     if (r < 0) {
         err_warn("'%s' has switched to %s; have it recorded with: migrate-exec --resume %s", m->id,
                  m->target, m->id);

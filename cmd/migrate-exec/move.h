@@ -18,11 +18,19 @@
 #include "cmd/migrate-exec/journal.h"
 #include "cmd/migrate-exec/pace.h"
 #include "cmd/migrate-exec/progress.h"
+#include "cmd/migrate-exec/slowdown.h"
 #include "common/base/opts.h"
 #include "common/fleet/fleet.h"
 #include "common/route/store.h"
 
 enum on_fail { ON_FAIL_RETRY, ON_FAIL_DEFER, ON_FAIL_ABORT };
+
+/* Is the target read too, and only what differs sent? */
+enum compare {
+    COMPARE_AUTO, /* unless this run has created it */
+    COMPARE_ALWAYS,
+    COMPARE_NEVER,
+};
 
 /* What all migrations of a run share. */
 struct exec {
@@ -30,9 +38,12 @@ struct exec {
     const char *control; /* the director's socket; NULL: found by the volume */
     unsigned window_ms;  /* the longest hold of an attempt */
     unsigned attempts;
+    enum compare compare;
     enum on_fail on_fail;
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
+    unsigned max_slowdown;  /* percent that clients may wait longer; 0: no limit */
+    unsigned connections;   /* to each gateway, at most FLOW_CONNECTIONS */
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
     const char *who;        /* user and command line */
     struct fleet *fleet;
@@ -78,6 +89,8 @@ struct move {
     struct nbd_export *from;
     struct nbd_export *to;
     struct flow *flow;
+    struct digests *digests; /* of what was proved; NULL: not collected */
+    struct slowdown slowdown;
     struct pace copy_pace;
     struct pace prove_pace;
     uint64_t flush_us; /* what the last flush took */

@@ -4,19 +4,32 @@
 #define EXEC_PROGRESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+
+#include "cmd/migrate-exec/rate.h"
 
 /* Zero-initialised it shows nothing. */
 struct progress {
     bool on;
-    bool shown;       /* a line stands there, to be wiped */
-    uint64_t last_us; /* when it was drawn */
+    bool shown;        /* a line stands there, to be wiped */
+    uint64_t last_us;  /* when it was drawn */
+    const char *phase; /* that the rate is of */
+    struct rate rate;
 };
 
 void progress_init(struct progress *p);
-/* Draws at most five times a second: WHAT, and DONE of TOTAL bytes. */
-void progress_show(struct progress *p, const char *what, uint64_t done, uint64_t total);
+/* Draws at most five times a second: WHAT is in PHASE (a constant), with DONE of TOTAL bytes. */
+void progress_show(struct progress *p, const char *what, const char *phase, uint64_t done,
+                   uint64_t total);
 /* Wipes the line, before other output and at the end. */
 void progress_clear(struct progress *p);
+
+/*
+ * The line itself, into OUT: bar, percent, rate, bytes left, time left; the last two are absent
+ * while RATE (bytes a second) is 0.
+ */
+void progress_line(char *out, size_t size, const char *what, const char *phase, uint64_t done,
+                   uint64_t total, double rate);
 
 #endif

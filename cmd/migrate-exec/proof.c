@@ -10,11 +10,20 @@ static int decide(struct flow_extent *x)
     return 0;
 }
 
+static int prove(const struct flow_extent *x, uint64_t *left)
+{
+    const struct claim *c = &x->claim;
+    int r = director_proved(flow_director(x), c->id, left);
+    if (r == 0 && flow_digests(x))
+        digests_take(flow_digests(x), (uint32_t)c->id, c->offset, x->source, c->length);
+    return r;
+}
+
 static int settle(struct flow_extent *x, uint64_t *left)
 {
     struct director *d = flow_director(x);
     if (memcmp(x->source, x->target, x->claim.length) == 0)
-        return director_proved(d, x->claim.id, left);
+        return prove(x, left);
     int r = director_differs(d, x->claim.id);
     if (r == -EILSEQ) {
         flow_count_difference(x); /* its blocks are dirty again */

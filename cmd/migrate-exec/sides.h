@@ -8,7 +8,10 @@
 #include "common/nbd/export.h"
 
 /* A connect, handshake included, may take so long. */
-enum { CONNECT_MS = 10 * 1000 };
+enum {
+    CONNECT_MS = 10 * 1000,
+    WIDEN_MS = 1000, /* of all further connections: a gateway that has no more accepts none */
+};
 
 /*
  * Connects to VOLUME at URI of GATEWAY and checks that a move may use it: it holds at least
@@ -17,5 +20,12 @@ enum { CONNECT_MS = 10 * 1000 };
  */
 int side_connect(const char *gateway, const char *uri, const char *volume, uint64_t size_bytes,
                  bool writable, struct nbd_export **out, char *why, size_t why_size);
+
+/*
+ * Up to N further connections like FIRST, into OUT (owned).  All or none: a gateway that takes no
+ * more has to keep room for the director and its clients.  How many.
+ */
+unsigned side_widen(const struct nbd_export *first, const char *uri, const char *volume,
+                    struct nbd_export **out, unsigned n);
 
 #endif

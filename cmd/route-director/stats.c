@@ -17,7 +17,11 @@ static const struct {
 } ops[] = {{STATS_READ, "read"}, {STATS_WRITE, "write"}, {STATS_FLUSH, "flush"}};
 
 static const unsigned percents[] = {50, 95, 99};
-enum { N_PERCENTS = sizeof(percents) / sizeof(percents[0]) };
+enum {
+    N_PERCENTS = sizeof(percents) / sizeof(percents[0]),
+    RECENT_WEIGHT = 64,
+    RECENT_US = 3000000, /* older than that a mean is no news */
+};
 
 /* What the director says of itself, and of no gateway: no gateway is likely to be called so. */
 #define SELF "@director"
@@ -68,6 +72,12 @@ static struct gateway_stats *gateway_of(struct stats *s, struct volume *v)
     return *g;
 }
 
+static void recent_add(struct stats_recent *m, uint64_t us, uint64_t now_us)
+{
+    m->sum_us = m->at_us ? m->sum_us - m->sum_us / RECENT_WEIGHT + us : us * RECENT_WEIGHT;
+    m->at_us = now_us;
+}
+
 void stats_add(struct stats *s, struct volume *v, const struct request *r, uint64_t now_us)
 {
     if (!r->client_name)
@@ -75,6 +85,8 @@ void stats_add(struct stats *s, struct volume *v, const struct request *r, uint6
     int op = op_of(r->nbd.type);
     bool timed = op >= 0 && !r->error;
     uint64_t us = now_us - r->arrived_us;
+    if (timed)
+        recent_add(&v->stats.recent[op], us, now_us);
     if (timed)
         hist_window_add(&v->stats.latency[op], us, now_us);
     struct gateway_stats *g = gateway_of(s, v);
@@ -110,6 +122,14 @@ int stats_words(const struct volume *v, uint64_t now_us, struct buf *out)
             else if (r == 0)
                 r = buf_adds(out, "-");
         }
+    }
+    for (size_t i = 0; i < STATS_OPS && r == 0; i++) {
+        const struct stats_recent *m = &v->stats.recent[ops[i].op];
+        r = buf_printf(out, " %s_us_now=", ops[i].name);
+        if (r == 0 && m->at_us && now_us - m->at_us < RECENT_US)
+            r = buf_printf(out, "%llu", (unsigned long long)(m->sum_us / RECENT_WEIGHT));
+        else if (r == 0)
+            r = buf_adds(out, "-");
     }
     return r;
 }

@@ -23,8 +23,15 @@ struct gateway_stats {
     uint64_t requests, errors; /* answered, since the director began */
 };
 
+/* A moving mean of latencies that follows within some 64 requests. */
+struct stats_recent {
+    uint64_t sum_us; /* 64 times the mean */
+    uint64_t at_us;  /* of the last request; 0: none yet */
+};
+
 /* A part of struct volume; zero-initialise. */
 struct volume_stats {
+    struct stats_recent recent[STATS_OPS];
     struct hist_window latency[STATS_OPS];
     struct gateway_stats *gateway; /* the owner that the last request had */
 };
@@ -42,8 +49,8 @@ void stats_release(struct stats *s);
 void stats_add(struct stats *s, struct volume *v, const struct request *r, uint64_t now_us);
 
 /*
- * Appends " read_us_p50=… read_us_p95=… …" of V to OUT; "-" where there was nothing in the last
- * minute.  0 or -ENOMEM.
+ * Appends " read_us_p50=… read_us_p95=… …" of V to OUT, "-" where there was nothing in the last
+ * minute; then " read_us_now=… …", "-" where there was nothing in the last seconds.  0 or -ENOMEM.
  */
 int stats_words(const struct volume *v, uint64_t now_us, struct buf *out);
 

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -17,6 +18,8 @@ struct op {
     struct nbd_export *conn;
     nbd_export_done *fn;
     void *arg;
+    nbd_export_zeroes *zeroes; /* of a status request, for [from, to) */
+    uint64_t from, to;
     int result;
     struct op *next;     /* among the ended, or the free ones */
     struct op *next_all; /* every request ever made: what nbd_export_free() frees */
@@ -145,7 +148,8 @@ static int ms_left(uint64_t deadline_us)
 
 static int start_connect(struct nbd_export *e, const struct nbd_addr *a, const char *volume)
 {
-    if (nbd_set_export_name(e->nbd, volume) < 0 || nbd_set_pread_initialize(e->nbd, false) < 0)
+    if (nbd_set_export_name(e->nbd, volume) < 0 || nbd_set_pread_initialize(e->nbd, false) < 0 ||
+        nbd_add_meta_context(e->nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) < 0)
         return failed_nbd(e);
     int r = a->path[0] ? nbd_aio_connect_unix(e->nbd, a->path)
                        : nbd_aio_connect_tcp(e->nbd, a->host, a->port);
@@ -191,6 +195,7 @@ static int ask_info(struct nbd_export *e)
         .fua = nbd_can_fua(e->nbd) == 1,
         .zeroes = nbd_can_zero(e->nbd) == 1,
         .multi_conn = nbd_can_multi_conn(e->nbd) == 1,
+        .status = nbd_can_meta_context(e->nbd, LIBNBD_CONTEXT_BASE_ALLOCATION) == 1,
     };
     return 0;
 }
@@ -291,6 +296,38 @@ int nbd_export_zero(struct nbd_export *e, uint64_t len, uint64_t offset, nbd_exp
     return op_started(e, op, nbd_aio_zero(e->nbd, len, offset, completion(op), 0));
 }
 
+/* ENTRIES: pairs of a length and flags, the first at OFFSET.  Under the handle's lock. */
+static int op_extents(void *arg, const char *context, uint64_t offset, uint32_t *entries, size_t n,
+                      int *error)
+{
+    struct op *op = arg;
+    if (*error || strcmp(context, LIBNBD_CONTEXT_BASE_ALLOCATION) != 0)
+        return 0;
+    for (size_t i = 0; i + 1 < n && offset < op->to; i += 2) {
+        uint64_t from = offset > op->from ? offset : op->from;
+        uint64_t to = offset + entries[i];
+        offset = to;
+        if (to > op->to)
+            to = op->to;
+        if ((entries[i + 1] & LIBNBD_STATE_ZERO) && from < to)
+            op->zeroes(op->arg, from, to - from);
+    }
+    return 0;
+}
+
+int nbd_export_status(struct nbd_export *e, uint64_t len, uint64_t offset,
+                      nbd_export_zeroes *zeroes, nbd_export_done *fn, void *arg)
+{
+    struct op *op = op_new(e, fn, arg);
+    if (!op)
+        return failed(e, ENOMEM);
+    op->zeroes = zeroes;
+    op->from = offset;
+    op->to = offset + len;
+    nbd_extent_callback extents = {.callback = op_extents, .user_data = op};
+    return op_started(e, op, nbd_aio_block_status(e->nbd, len, offset, extents, completion(op), 0));
+}
+
 /* Calls the callbacks of what has ended; how many. */
 static int dispatch(struct nbd_export *e)
 {
@@ -366,7 +403,7 @@ static void flush_ended(void *arg, int result)
     e->flush_result = result;
 }
 
-int nbd_export_flush(struct nbd_export *e, int timeout_ms)
+static int start_flush(struct nbd_export *e)
 {
     if (e->flushing) /* an earlier one, given up */
         return failed(e, EBUSY);
@@ -374,17 +411,54 @@ int nbd_export_flush(struct nbd_export *e, int timeout_ms)
     if (!op)
         return failed(e, ENOMEM);
     int r = op_started(e, op, nbd_aio_flush(e->nbd, completion(op), 0));
-    if (r < 0)
-        return r;
-    e->flushing = true;
+    e->flushing = r == 0;
+    return r;
+}
+
+static bool any_flushing(struct nbd_export *const *exports, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (exports[i]->flushing)
+            return true;
+    return false;
+}
+
+static int await_flushes(struct nbd_export *const *exports, size_t n, int timeout_ms)
+{
     uint64_t deadline = clock_mono_us() + (uint64_t)timeout_ms * 1000;
-    while (e->flushing) {
+    while (any_flushing(exports, n)) {
         int left = ms_left(deadline);
         if (left == 0)
-            return failed(e, ETIMEDOUT);
-        int n = nbd_export_wait(&e, 1, left);
-        if (n < 0 && n != -EINTR)
-            return failed(e, n);
+            return failed(exports[0], ETIMEDOUT);
+        int r = nbd_export_wait(exports, n, left);
+        if (r < 0 && r != -EINTR)
+            return failed(exports[0], r);
     }
-    return e->flush_result;
+    return 0;
+}
+
+int nbd_export_flush_all(struct nbd_export *const *exports, size_t n, int timeout_ms)
+{
+    size_t started = 0;
+    int first = 0;
+    while (started < n && first == 0) {
+        first = start_flush(exports[started]);
+        started += first == 0;
+    }
+    size_t at_fault = started;
+    int r = await_flushes(exports, started, timeout_ms);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < started && first == 0; i++) {
+        first = exports[i]->flush_result;
+        at_fault = i;
+    }
+    if (first < 0 && at_fault > 0)
+        snprintf(exports[0]->error, sizeof(exports[0]->error), "%s", exports[at_fault]->error);
+    return first;
+}
+
+int nbd_export_flush(struct nbd_export *e, int timeout_ms)
+{
+    return nbd_export_flush_all(&e, 1, timeout_ms);
 }

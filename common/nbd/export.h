@@ -22,6 +22,7 @@ struct nbd_export_info {
     bool fua;
     bool zeroes; /* WRITE_ZEROES */
     bool multi_conn;
+    bool status; /* BLOCK_STATUS of base:allocation */
 };
 
 /* Not connected yet.  NULL: out of memory. */
@@ -60,6 +61,15 @@ int nbd_export_write(struct nbd_export *e, const void *buf, size_t len, uint64_t
 int nbd_export_zero(struct nbd_export *e, uint64_t len, uint64_t offset, nbd_export_done *fn,
                     void *arg);
 
+/*
+ * Asks what reads as zero: ZEROES is called, before FN, for each range of which the gateway says so
+ * (the ZERO bit: a hole may hold anything), in ascending order and within what was asked for.
+ * Neither may call back into E from ZEROES.
+ */
+typedef void nbd_export_zeroes(void *arg, uint64_t offset, uint64_t length);
+int nbd_export_status(struct nbd_export *e, uint64_t len, uint64_t offset,
+                      nbd_export_zeroes *zeroes, nbd_export_done *fn, void *arg);
+
 /* Requests started and not yet reported. */
 unsigned nbd_export_in_flight(const struct nbd_export *e);
 /* False once the connection has ended, also if that was not noticed by a request yet. */
@@ -78,5 +88,8 @@ int nbd_export_wait(struct nbd_export *const *exports, size_t n, int timeout_ms)
  * -ENOTCONN or the server's error.
  */
 int nbd_export_flush(struct nbd_export *e, int timeout_ms);
+/* The same on N > 0 connections at once: 0 if all are good, else the first failure, its text in the
+ * first one's nbd_export_error(). */
+int nbd_export_flush_all(struct nbd_export *const *exports, size_t n, int timeout_ms);
 
 #endif

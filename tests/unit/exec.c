@@ -2,7 +2,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* migrate-exec's pure parts: which rows are carried out, and how long the rest will take. */
 #include "cmd/migrate-exec/admit.h"
+#include "cmd/migrate-exec/digests.h"
 #include "cmd/migrate-exec/pace.h"
+#include "cmd/migrate-exec/passes.h"
+#include "cmd/migrate-exec/progress.h"
+#include "cmd/migrate-exec/rate.h"
+#include "cmd/migrate-exec/slowdown.h"
 #include "tests/unit/tap.h"
 
 enum { NOW = 1000000 };
@@ -100,11 +105,164 @@ static void test_pace(void)
     CHECK(same.byte_us == p.byte_us && same.claim_us == p.claim_us);
 }
 
+static void test_rate(void)
+{
+    struct rate r = {.n = 0};
+    CHECK(rate_per_second(&r) == 0);
+    rate_add(&r, 1000000, 500);
+    CHECK(rate_per_second(&r) == 0);
+    rate_add(&r, 3000000, 1500);
+    CHECK(rate_per_second(&r) == 500);
+    /* What is long past no longer counts: ever 1000 a second from here. */
+    for (uint64_t i = 0; i < 3 * RATE_READINGS; i++)
+        rate_add(&r, 4000000 + i * 100000, 1500 + i * 100);
+    CHECK(rate_per_second(&r) == 1000);
+    /* A counter that goes back is no rate, nor are two readings at a time. */
+    struct rate back = {.n = 0};
+    rate_add(&back, 1, 100);
+    rate_add(&back, 1, 200);
+    CHECK(rate_per_second(&back) == 0);
+    rate_add(&back, 2, 50);
+    CHECK(rate_per_second(&back) == 0);
+}
+
+static void test_passes(void)
+{
+    struct passes p = {.n = 0};
+    CHECK(!passes_done(&p, 100));
+    passes_add(&p, 100);
+    CHECK(!passes_done(&p, 100));
+    CHECK(passes_done(&p, 101));
+    /* It shrinks: on. */
+    passes_add(&p, 80);
+    CHECK(!passes_done(&p, 10));
+    passes_add(&p, 60);
+    CHECK(!passes_done(&p, 10));
+    /* Only just: a tenth in two passes is not worth a third. */
+    passes_add(&p, 58);
+    CHECK(!passes_done(&p, 10));
+    passes_add(&p, 56);
+    CHECK(passes_done(&p, 10));
+    /* No less than before: at once. */
+    struct passes q = {.n = 0};
+    passes_add(&q, 50);
+    passes_add(&q, 50);
+    CHECK(passes_done(&q, 10));
+}
+
+static void test_progress(void)
+{
+    char line[100];
+    const uint64_t mib = 1024 * 1024;
+    progress_line(line, sizeof(line), "v-2", "copy", 25 * mib, 100 * mib, 0);
+    CHECK_STR(line, "v-2 copy [#####               ]  25%, 75.0 MiB left");
+    progress_line(line, sizeof(line), "v-2", "proof", 100 * mib, 100 * mib, 1e6);
+    CHECK_STR(line, "v-2 proof [####################] 100%, 0.0 MiB left, 1.0 MiB/s, 0:00:00");
+    progress_line(line, sizeof(line), "v-2", "copy", 0, 3661 * mib, (double)mib);
+    CHECK_STR(line, "v-2 copy [                    ]   0%, 3661.0 MiB left, 1.0 MiB/s, 1:01:01");
+    /* More done than there is, a rate next to nothing, and a line too short for it. */
+    progress_line(line, sizeof(line), "v-2", "copy", 2 * mib, mib, 1e-9);
+    CHECK_STR(line, "v-2 copy [####################] 100%, 0.0 MiB left, 0.0 MiB/s, 0:00:00");
+    progress_line(line, 10, "v-2", "copy", 0, UINT64_MAX, 1e-9);
+    CHECK_STR(line, "v-2 copy ");
+}
+
+static bool same(const struct hash128 *a, const struct hash128 *b)
+{
+    return memcmp(a->bytes, b->bytes, sizeof(a->bytes)) == 0;
+}
+
+/* The root of SIZE bytes, from its definition. */
+static struct hash128 root_of(const unsigned char *data, uint64_t size)
+{
+    struct hash128 leaf[3];
+    size_t n = 0;
+    for (uint64_t at = 0; at < size; at += DIGEST_BLOCK, n++)
+        leaf[n] = hash128(data + at, size - at < DIGEST_BLOCK ? size - at : DIGEST_BLOCK);
+    return hash128(leaf, n * sizeof(*leaf));
+}
+
+static void test_digests(void)
+{
+    enum { SIZE = 2 * DIGEST_BLOCK + 5000 };
+    static unsigned char data[SIZE], old[SIZE];
+    for (size_t i = 0; i < SIZE; i++)
+        data[i] = (unsigned char)(i * 7 + i / 256);
+    struct digests *d = digests_new(SIZE);
+    uint64_t at = 0, length = 0;
+    CHECK(digests_open(d, &at, &length) && at == 0 && length == DIGEST_BLOCK);
+    /* In any pieces that cover whole blocks, the short last one too. */
+    digests_take(d, 1, DIGEST_BLOCK, data + DIGEST_BLOCK, SIZE - DIGEST_BLOCK);
+    CHECK(digests_open(d, &at, &length) && at == 0);
+    digests_take(d, 2, 0, data, DIGEST_BLOCK);
+    CHECK(!digests_open(d, &at, &length));
+    struct hash128 want = root_of(data, SIZE), got = digests_root(d);
+    CHECK(same(&want, &got));
+    /* An older claim that comes late changes nothing. */
+    digests_take(d, 3, 0, data, SIZE);
+    digests_take(d, 1, 0, old, SIZE);
+    got = digests_root(d);
+    CHECK(same(&want, &got));
+    /* A part of a block opens it; of the tail too. */
+    digests_take(d, 4, DIGEST_BLOCK + 4096, old, 4096);
+    digests_take(d, 5, 2 * DIGEST_BLOCK, old, 4096);
+    at = 1;
+    CHECK(digests_open(d, &at, &length) && at == DIGEST_BLOCK && length == DIGEST_BLOCK);
+    digests_close(d, at, data + at, length);
+    CHECK(digests_open(d, &at, &length) && at == 2 * DIGEST_BLOCK && length == 5000);
+    digests_close(d, at, data + at, length);
+    CHECK(!digests_open(d, &at, &length));
+    got = digests_root(d);
+    CHECK(same(&want, &got));
+    digests_free(d);
+    digests_free(NULL);
+}
+
+static uint64_t step(struct slowdown *s, uint64_t read_us, uint64_t write_us, uint64_t rate)
+{
+    const uint64_t now[SLOWDOWN_OPS] = {read_us, write_us};
+    return slowdown_step(s, now, rate);
+}
+
+static void test_slowdown(void)
+{
+    const uint64_t mib = 1024 * 1024;
+    struct slowdown off = {.before_us = {100, 100}};
+    CHECK_EQ_U64(step(&off, 9999, 9999, mib), 0);
+    struct slowdown s = {.percent = 50, .before_us = {100, 0}};
+    /* Up to 150 us is fine, and writes are unknown. */
+    CHECK_EQ_U64(step(&s, 150, 9999, 100 * mib), 0);
+    CHECK_EQ_U64(s.lowest, 0);
+    /* It falls by three tenths of what was really copied, … */
+    uint64_t first = step(&s, 151, 0, 100 * mib);
+    CHECK(first > 69 * mib && first <= 70 * mib);
+    uint64_t second = step(&s, 151, 0, 60 * mib);
+    CHECK(second > 41 * mib && second <= 42 * mib);
+    /* … never to nothing, … */
+    for (int i = 0; i < 100; i++)
+        step(&s, 1000, 0, s.limit);
+    CHECK_EQ_U64(s.limit, SLOWDOWN_FLOOR);
+    CHECK_EQ_U64(s.lowest, SLOWDOWN_FLOOR);
+    /* … and rises evenly, until it is none. */
+    uint64_t rise = step(&s, 100, 0, SLOWDOWN_FLOOR) - SLOWDOWN_FLOOR;
+    CHECK(rise > 6 * mib && rise < 7 * mib);
+    CHECK_EQ_U64(step(&s, 0, 0, 7 * mib), SLOWDOWN_FLOOR + 2 * rise);
+    int steps = 0;
+    while (step(&s, 100, 0, 50 * mib) && steps < 100)
+        steps++;
+    CHECK(steps > 20 && steps < 40);
+}
+
 int main(void)
 {
     test_begin("exec");
     test_admit();
     test_states();
     test_pace();
+    test_rate();
+    test_passes();
+    test_progress();
+    test_digests();
+    test_slowdown();
     return test_done();
 }
