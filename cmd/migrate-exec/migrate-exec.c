@@ -7,8 +7,6 @@
  * this command copies, proves and asks for it (gateshift-safety(7): S1, S5-S8, S15).
  */
 #include <errno.h>
-#include <math.h>
-#include <poll.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -16,30 +14,29 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "cmd/migrate-exec/admit.h"
-#include "cmd/migrate-exec/dryrun.h"
+#include "cmd/migrate-exec/check.h"
 #include "cmd/migrate-exec/move.h"
 #include "cmd/migrate-exec/recover.h"
+#include "cmd/migrate-exec/rows.h"
 #include "cmd/migrate-exec/signals.h"
-#include "common/base/clock.h"
 #include "common/base/error.h"
-#include "common/base/fsfile.h"
 #include "common/base/opts.h"
 
-enum action { RUN_PLAN, DRY_RUN, STATUS, RESUME, COMMIT, ABORT };
+enum action { RUN_PLAN, DRY_RUN, CHECK, STATUS, RESUME, COMMIT, ABORT };
 
 struct opts {
     struct exec exec;
     enum action action;
-    double max_age_s;
-    bool wait;
-    const char *arg; /* PLAN or ID; NULL if none */
+    const char *arg;   /* PLAN or ID; NULL if none */
+    char *const *args; /* of --check: PLANs and VOLUMEs */
+    size_t n_args;
 };
 
 enum {
     KEY_ABORT = OPT_LONG,
     KEY_ATTEMPTS,
     KEY_BWLIMIT,
+    KEY_CHECK,
     KEY_COMMIT,
     KEY_CONTROL,
     KEY_DRY_RUN,
@@ -59,6 +56,9 @@ static const struct argp_option options[] = {
     {"attempts", KEY_ATTEMPTS, "N", 0, "Holds to try before --on-fail (default 5)", 0},
     {"bwlimit", KEY_BWLIMIT, "RATE", 0,
      "Copy and prove at most RATE bytes a second (K, M, G; default: no limit); not in the hold", 0},
+    {"check", KEY_CHECK, 0, 0,
+     "Look at what moves need (configuration, rights, director, hooks, gateways), change nothing",
+     0},
     {"commit", KEY_COMMIT, 0, 0, "Let the old copy of the switched migration ID go", 0},
     {"control", KEY_CONTROL, "PATH", 0,
      "The director's control socket (default: the one that serves the volume, else "
@@ -97,15 +97,17 @@ static enum on_fail parse_on_fail(const struct argp_state *st, const char *arg)
 static void set_action(const struct argp_state *st, struct opts *o, enum action a)
 {
     if (o->action != RUN_PLAN)
-        argp_error(st, "only one of --dry-run, --status, --resume, --commit and --abort");
+        argp_error(st, "only one of --dry-run, --check, --status, --resume, --commit and --abort");
     o->action = a;
 }
 
 static void check_usage(const struct argp_state *st, const struct opts *o)
 {
+    if (o->n_args > 1 && o->action != CHECK)
+        argp_error(st, "too many arguments");
     if ((o->action == COMMIT || o->action == ABORT) && !o->arg)
         argp_error(st, "the ID of a migration is missing");
-    if (o->action > DRY_RUN && o->arg && parse_name(o->arg) < 0)
+    if (o->action > CHECK && o->arg && parse_name(o->arg) < 0)
         argp_error(st, "not the ID of a migration: '%s'", o->arg);
 }
 
@@ -120,7 +122,7 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         x->bwlimit = opts_size(st, "bwlimit", arg, 4096, UINT64_C(1) << 50);
         return 0;
     case KEY_MAX_AGE:
-        o->max_age_s = opts_duration(st, "max-age", arg, 0, 1e9);
+        x->max_age_s = opts_duration(st, "max-age", arg, 0, 1e9);
         return 0;
     case KEY_QUARANTINE:
         x->quarantine_us = (uint64_t)(opts_duration(st, "quarantine", arg, 0, 86400) * 1e6);
@@ -143,6 +145,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_ABORT:
         set_action(st, o, ABORT);
         return 0;
+    case KEY_CHECK:
+        set_action(st, o, CHECK);
+        return 0;
     case KEY_COMMIT:
         set_action(st, o, COMMIT);
         return 0;
@@ -151,6 +156,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_DRY_RUN:
         set_action(st, o, DRY_RUN);
+        o->exec.dry_run = true;
         return 0;
     case KEY_ON_FAIL:
         o->exec.on_fail = parse_on_fail(st, arg);
@@ -169,12 +175,12 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
             argp_error(st, "verify is full: nothing less is built yet");
         return 0;
     case KEY_WAIT:
-        o->wait = true;
+        o->exec.wait = true;
         return 0;
-    case ARGP_KEY_ARG:
-        if (st->arg_num > 0)
-            argp_error(st, "too many arguments");
-        o->arg = arg;
+    case ARGP_KEY_ARGS:
+        o->args = st->argv + st->next;
+        o->n_args = (size_t)(st->argc - st->next);
+        o->arg = o->args[0];
         return 0;
     case ARGP_KEY_END:
         check_usage(st, o);
@@ -202,154 +208,6 @@ static char *describe_caller(int argc, char **argv)
 }
 
 /* ---- a plan ---- */
-
-static void read_row(const struct rec_reader *r, struct plan_row *row)
-{
-    *row = (struct plan_row){
-        .time = rec_real(r, PLAN_TIME),
-        .epoch = rec_uint(r, PLAN_EPOCH),
-        .kind = rec_word(r, PLAN_KIND),
-        .not_before = rec_real(r, PLAN_NOT_BEFORE),
-    };
-    snprintf(row->volume, sizeof(row->volume), "%s", rec_text(r, PLAN_VOLUME));
-    snprintf(row->source, sizeof(row->source), "%s", rec_text(r, PLAN_SOURCE));
-    snprintf(row->target, sizeof(row->target), "%s", rec_text(r, PLAN_TARGET));
-    snprintf(row->reason, sizeof(row->reason), "%s", rec_text(r, PLAN_REASON));
-}
-
-/* Is starting forbidden by STATE/frozen?  Then says so, with the reason in the file. */
-static bool frozen(const struct exec *x)
-{
-    struct buf path = {0};
-    struct buf text = {0};
-    bool is = false;
-    if (buf_printf(&path, "%s/frozen", x->dirs.state) == 0 && access(path.data, F_OK) == 0) {
-        is = true;
-        int r = fsfile_read(path.data, 65536, &text);
-        size_t len = text.len ? strcspn(text.data, "\n") : 0;
-        err_warn("frozen by '%s': %.*s", path.data, (int)len,
-                 len ? text.data : (r < 0 ? err_text(r) : "no reason given"));
-    }
-    buf_release(&text);
-    buf_release(&path);
-    return is;
-}
-
-/* Opens M's journal if it is a new one: 0, 1 (it has events, *LAST is the last), or -errno. */
-static int open_new(struct move *m, struct event *last)
-{
-    const char *state = m->exec->dirs.state;
-    int r = journal_last(state, m->id, last);
-    if (r == 1 || (r < 0 && r != -ENOENT))
-        return r;
-    r = journal_open(state, m->id, true, &m->journal);
-    if (r < 0)
-        return r;
-    r = journal_last(state, m->id, last); /* somebody may have been quicker with the lock */
-    if (r != 0) {
-        journal_close(m->journal);
-        m->journal = NULL;
-    }
-    return r;
-}
-
-/* Opens the first journal of M's move that is not of an attempt that has ended. */
-static enum outcome open_journal(struct move *m)
-{
-    for (unsigned n = 1;; n++) {
-        struct event last = {.who = ""};
-        int r = migration_id(m->volume, m->epoch + 1, n, m->id);
-        if (r == 0)
-            r = open_new(m, &last);
-        if (r == 1 && event_is_final(last.event))
-            continue;
-        if (r == 1) {
-            err_warn("migration '%s' is open (%s): migrate-exec --resume %s", m->id,
-                     rec_event_words[last.event], m->id);
-            return DEFERRED;
-        }
-        if (r == 0)
-            return GO;
-        if (r == -EAGAIN) {
-            err_warn("migration '%s' is driven by another process", m->id);
-            return DEFERRED;
-        }
-        err_warn("cannot open the journal of '%s': %s", *m->id ? m->id : m->volume, err_text(r));
-        return FAILED;
-    }
-}
-
-static enum outcome move_row(const struct opts *o, const struct plan_row *row,
-                             const struct route *route)
-{
-    struct move m;
-    move_init(&m, &o->exec);
-    memcpy(m.volume, row->volume, sizeof(m.volume));
-    memcpy(m.source, row->source, sizeof(m.source));
-    memcpy(m.target, row->target, sizeof(m.target));
-    memcpy(m.reason, row->reason, sizeof(m.reason));
-    m.epoch = row->epoch;
-    m.size_bytes = route->size_bytes;
-    enum outcome out;
-    if (o->action == DRY_RUN) {
-        migration_id(m.volume, m.epoch + 1, 1, m.id);
-        out = dry_run(&m);
-    } else {
-        out = open_journal(&m);
-        if (out == GO)
-            out = move_drive(&m, false);
-    }
-    move_release(&m);
-    return out;
-}
-
-/* The row against the store as it is now. */
-static enum admission admit_row(const struct opts *o, const struct plan_row *row, double max_age_s,
-                                struct route *route, char *why, size_t size)
-{
-    int r = o->exec.store ? route_store_get(o->exec.store, row->volume, route) : 0;
-    if (r < 0)
-        err_die(EX_IOERR, "cannot read '%s': %s", route_store_path(o->exec.store),
-                *route_store_error(o->exec.store) ? route_store_error(o->exec.store) : err_text(r));
-    enum admission a = admit(row, r ? route : NULL, clock_now(), max_age_s, why, size);
-    bool may = a == ADMIT_NOW || a == ADMIT_LATER;
-    return may && admit_forbids(o->exec.fleet, row->volume, row->source, row->target, why, size)
-               ? ADMIT_NEVER
-               : a;
-}
-
-/* Sleeps until TIME; a signal ends the program, nothing is open. */
-static void sleep_until(double time)
-{
-    for (double left; (left = time - clock_now()) > 0;)
-        poll(NULL, 0, left > 1 ? 1000 : (int)(left * 1000) + 1);
-}
-
-static enum outcome carry_out(const struct opts *o, const struct plan_row *row)
-{
-    struct route route = {.epoch = 0};
-    char why[256];
-    enum admission a = admit_row(o, row, o->max_age_s, &route, why, sizeof(why));
-    if (a == ADMIT_LATER && o->wait) {
-        sleep_until(row->not_before);
-        a = admit_row(o, row, INFINITY, &route, why, sizeof(why)); /* it aged while we waited */
-    }
-    if (a == ADMIT_SKIP) {
-        err_warn("skipped '%s': %s", row->volume, why);
-        return SETTLED;
-    }
-    if (a != ADMIT_NOW) {
-        err_warn("%s '%s': %s", a == ADMIT_LATER ? "left" : "refused", row->volume, why);
-        return a == ADMIT_LATER ? DEFERRED : FAILED;
-    }
-    if (o->action != DRY_RUN && frozen(&o->exec))
-        return DEFERRED;
-    signals_block();
-    enum outcome out = move_row(o, row, &route);
-    if (!signals_pending())
-        signals_unblock();
-    return out;
-}
 
 static int exit_status(enum outcome worst)
 {
@@ -379,8 +237,8 @@ static int run_plan(const struct opts *o)
     rec_reader_tie(r, o->exec.out);
     while (!signals_pending() && (more = rec_reader_next(r)) > 0) {
         struct plan_row row;
-        read_row(r, &row);
-        enum outcome out = carry_out(o, &row);
+        rows_read(r, &row);
+        enum outcome out = rows_carry_out(&o->exec, &row);
         worst = out > worst ? out : worst;
     }
     int status = exit_status(worst);
@@ -422,10 +280,12 @@ static int act(struct opts *o)
 {
     struct exec *x = &o->exec;
     switch (o->action) {
+    case CHECK:
+        return check_environment(x, o->args, o->n_args);
     case STATUS:
         return exit_status(recover_status(x, o->arg));
     case RESUME:
-        if (frozen(x))
+        if (rows_say_frozen(x))
             return EX_TEMPFAIL;
         return exit_status(o->arg ? recover_resume(x, o->arg) : recover_resume_all(x));
     case COMMIT:
@@ -443,7 +303,7 @@ int main(int argc, char **argv)
     const struct argp argp = {
         options,
         parse_opt,
-        "[PLAN]\n--status [ID]\n--resume [ID]\n--commit ID\n--abort ID",
+        "[PLAN]\n--check [PLAN | VOLUME...]\n--status [ID]\n--resume [ID]\n--commit ID\n--abort ID",
         "Carry out the moves of a plan (default: standard input), printing event records; or "
         "look after migrations that were begun before.",
         children,
@@ -454,13 +314,13 @@ int main(int argc, char **argv)
         .exec = {.window_ms = 100,
                  .attempts = 5,
                  .on_fail = ON_FAIL_DEFER,
-                 .quarantine_us = UINT64_C(60000000)},
-        .max_age_s = 3600,
+                 .quarantine_us = UINT64_C(60000000),
+                 .max_age_s = 3600},
     };
     struct fleet fleet = {0};
     opts_dirs_init(&o.exec.dirs);
     opts_parse(&argp, argc, argv, &o);
-    if (o.action > DRY_RUN)
+    if (o.action > CHECK)
         check_state(&o.exec);
     char *who = describe_caller(argc, argv);
     o.exec.who = who;
@@ -468,11 +328,12 @@ int main(int argc, char **argv)
     if (!o.exec.out)
         err_die(EX_OSERR, "cannot start: %s", err_text(ENOMEM));
     signal(SIGPIPE, SIG_IGN); /* a reader that left must not kill a move in its hold */
-    if (o.action != STATUS) {
+    if (o.action != STATUS && o.action != CHECK) {
         load_fleet(&o, &fleet);
         open_store(&o.exec);
     }
-    rec_writer_header(o.exec.out);
+    if (o.action != CHECK)
+        rec_writer_header(o.exec.out);
     int status = act(&o);
     rec_writer_free(o.exec.out);
     route_store_close(o.exec.store);

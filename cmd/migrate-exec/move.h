@@ -34,7 +34,10 @@ struct exec {
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
-    const char *who;        /* user and command line */
+    double max_age_s;       /* of a plan's rows */
+    bool wait;              /* for the not_before of rows */
+    bool dry_run;
+    const char *who; /* user and command line */
     struct fleet *fleet;
     struct route_store *store;
     struct rec_writer *out; /* event records */
