@@ -821,8 +821,78 @@ commit_cut_short()
   fleet 4M --filter=delay rdelay=30ms
   writer 6
   run --separate-stderr -75 migrate-exec --window 2 --attempts 2 <(plan gw-a gw-b 1)
-  [[ ${lines[-1]} == *,handover,deferred,*"mirrored meanwhile"* && $(owner) == "gw-a 1 moving" ]]
+  [[ ${lines[-1]} == *,handover,deferred,*"mirrored meanwhile"* && $(owner) == "gw-a 1 deferred" ]]
   run --separate-stderr -0 migrate-exec --window 2000 --resume v-2
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  writer_done
+}
+
+# defer_v: a move of v that is deferred, under a writer.
+defer_v()
+{
+  fleet 4M --filter=delay rdelay=30ms
+  writer 6
+  run --separate-stderr -75 migrate-exec --window 2 --attempts 2 <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: 'v-2' deferred: 2 attempts failed: "*"; go on with: migrate-exec --cutover v-2" ]]
+  [[ $(owner) == "gw-a 1 deferred" && $(last_event) == handover,deferred ]]
+}
+
+@test "migrate-exec: a deferred move is refused to others, and --cutover hands it over" {
+  defer_v
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: refused 'v': a deferred move is open: see migrate-exec --status and --cutover" ]]
+  # A cutover that does not fit either leaves it deferred.
+  run --separate-stderr -75 migrate-exec --window 2 --attempts 1 --cutover v-2
+  [[ $(owner) == "gw-a 1 deferred" ]]
+  run --separate-stderr -0 migrate-exec --window 2000 --cutover v-2
+  [[ $(steps) == "redirect,begin replicate,pass "*"handover,switched " && $(owner) == "gw-b 2 uncommitted" ]]
+  writer_done
+  run --separate-stderr -0 migrate-exec --cutover v-2
+  [[ $stderr == "migrate-exec: 'v-2' is not deferred: switched" ]]
+}
+
+@test "I4: a deferred move outlives the director and a killed cutover" {
+  defer_v
+  writer_done
+  kill_hard director
+  start_director --quarantine 200ms
+  # Without the director's knowledge of the blocks it begins again.
+  start exec migrate-exec --bwlimit 200K --cutover v-2
+  wait_for 20 in_phase redirect begin
+  kill_hard exec
+  [[ $(owner) == "gw-a 1 "* ]]
+  run --separate-stderr -0 migrate-exec --window 2000 --resume v-2
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  cmp gw-a/v gw-b/v
+}
+
+@test "I5: a deferred move can be aborted" {
+  defer_v
+  run --separate-stderr -0 migrate-exec --abort v-2
+  [[ ${lines[-1]} == *,aborted,*"left on gw-b: export v" && $(owner) == "gw-a 1 steady" ]]
+  writer_done
+  run --separate-stderr -1 migrate-exec --cutover v-2
+  [[ $stderr == "migrate-exec: 'v-2' is not deferred: aborted" ]]
+}
+
+@test "migrate-exec: --cutover is for deferred moves" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  run --separate-stderr -1 migrate-exec --cutover v-2
+  [[ $stderr == "migrate-exec: 'v-2' is not deferred: "*"; go on with: migrate-exec --resume v-2" ]]
+  run --separate-stderr -64 migrate-exec --cutover
+  [[ $(owner) == "gw-a 1 moving" ]]
+}
+
+@test "migrate-exec: --on-fail abort ends on the source, retry tries on" {
+  fleet 4M --filter=delay rdelay=30ms
+  writer 8
+  run --separate-stderr -1 migrate-exec --window 2 --attempts 1 --on-fail abort <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *,aborted,*"1 attempts failed: "* && $(owner) == "gw-a 1 steady" ]]
+  # It gets through when the writer has ended.
+  run --separate-stderr -0 migrate-exec --window 2 --attempts 1 --on-fail retry <(plan gw-a gw-b 1)
   [[ $(owner) == "gw-b 2 uncommitted" ]]
   writer_done
 }

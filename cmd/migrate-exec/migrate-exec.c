@@ -22,7 +22,7 @@
 #include "common/base/error.h"
 #include "common/base/opts.h"
 
-enum action { RUN_PLAN, DRY_RUN, CHECK, STATUS, RESUME, COMMIT, ABORT };
+enum action { RUN_PLAN, DRY_RUN, CHECK, STATUS, RESUME, COMMIT, CUTOVER, ABORT };
 
 struct opts {
     struct exec exec;
@@ -39,6 +39,7 @@ enum {
     KEY_CHECK,
     KEY_COMMIT,
     KEY_CONTROL,
+    KEY_CUTOVER,
     KEY_DRY_RUN,
     KEY_MAX_AGE,
     KEY_ON_FAIL,
@@ -64,6 +65,8 @@ static const struct argp_option options[] = {
      "The director's control socket (default: the one that serves the volume, else "
      "RUN/director.sock)",
      0},
+    {"cutover", KEY_CUTOVER, 0, 0,
+     "Catch up with the deferred migration ID, and hand the volume over", 0},
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"on-fail", KEY_ON_FAIL, "ACTION", 0,
@@ -97,7 +100,7 @@ static enum on_fail parse_on_fail(const struct argp_state *st, const char *arg)
 static void set_action(const struct argp_state *st, struct opts *o, enum action a)
 {
     if (o->action != RUN_PLAN)
-        argp_error(st, "only one of --dry-run, --check, --status, --resume, --commit and --abort");
+        argp_error(st, "only one of the actions at a time");
     o->action = a;
 }
 
@@ -105,7 +108,7 @@ static void check_usage(const struct argp_state *st, const struct opts *o)
 {
     if (o->n_args > 1 && o->action != CHECK)
         argp_error(st, "too many arguments");
-    if ((o->action == COMMIT || o->action == ABORT) && !o->arg)
+    if (o->action >= COMMIT && !o->arg)
         argp_error(st, "the ID of a migration is missing");
     if (o->action > CHECK && o->arg && parse_name(o->arg) < 0)
         argp_error(st, "not the ID of a migration: '%s'", o->arg);
@@ -153,6 +156,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_CONTROL:
         o->exec.control = arg;
+        return 0;
+    case KEY_CUTOVER:
+        set_action(st, o, CUTOVER);
         return 0;
     case KEY_DRY_RUN:
         set_action(st, o, DRY_RUN);
@@ -288,6 +294,10 @@ static int act(struct opts *o)
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
         return exit_status(o->arg ? recover_resume(x, o->arg) : recover_resume_all(x));
+    case CUTOVER:
+        if (rows_say_frozen(x))
+            return EX_TEMPFAIL;
+        return exit_status(recover_cutover(x, o->arg));
     case COMMIT:
         return exit_status(recover_commit(x, o->arg));
     case ABORT:
@@ -303,7 +313,8 @@ int main(int argc, char **argv)
     const struct argp argp = {
         options,
         parse_opt,
-        "[PLAN]\n--check [PLAN | VOLUME...]\n--status [ID]\n--resume [ID]\n--commit ID\n--abort ID",
+        "[PLAN]\n--check [PLAN | VOLUME...]\n--status [ID]\n--resume [ID]\n--cutover ID\n--commit "
+        "ID\n--abort ID",
         "Carry out the moves of a plan (default: standard input), printing event records; or "
         "look after migrations that were begun before.",
         children,

@@ -602,6 +602,18 @@ enum outcome move_finish(struct move *m)
     return move_retire(m);
 }
 
+/* The director keeps the move for whoever goes on with it. */
+static void leave_open(struct move *m)
+{
+    bool deferred = m->ending == EVENT_DEFERRED;
+    int r = deferred && m->director ? director_defer(m->director) : 0;
+    if (r < 0) /* it is mirrored all the same, and can be gone on with */
+        err_warn("'%s' is not marked as deferred in its route: %s", m->id,
+                 director_error(m->director));
+    err_warn("'%s' %s: %s; go on with: migrate-exec --%s %s", m->id, rec_event_words[m->ending],
+             m->why, deferred ? "cutover" : "resume", m->id);
+}
+
 /* Writes the event that ends the migration for this run. */
 static enum outcome conclude(struct move *m, enum outcome o)
 {
@@ -618,8 +630,7 @@ static enum outcome conclude(struct move *m, enum outcome o)
         disconnect(m);
         move_event(m, m->ending, "%s", m->why);
         if (o == DEFERRED)
-            err_warn("'%s' %s: %s; go on with: migrate-exec --resume %s", m->id,
-                     rec_event_words[m->ending], m->why, m->id);
+            leave_open(m);
         return o;
     default:
         return o;

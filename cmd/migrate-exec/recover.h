@@ -13,6 +13,9 @@ enum outcome recover_resume(const struct exec *x, const char *id);
 /* The same with every migration that has not ended; the worst outcome. */
 enum outcome recover_resume_all(const struct exec *x);
 
+/* As recover_resume(), for a deferred migration alone: attach, catch up, hand over. */
+enum outcome recover_cutover(const struct exec *x, const char *id);
+
 /* Ends ID on the source, as long as it has not switched; SETTLED when it is ended. */
 enum outcome recover_abort(const struct exec *x, const char *id);
 
