@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "cmd/migrate-exec/check.h"
+#include "cmd/migrate-exec/jobs.h"
 #include "cmd/migrate-exec/move.h"
 #include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/rows.h"
-#include "cmd/migrate-exec/signals.h"
 #include "common/base/error.h"
 #include "common/base/opts.h"
 
@@ -41,9 +41,11 @@ enum {
     KEY_CONTROL,
     KEY_CUTOVER,
     KEY_DRY_RUN,
+    KEY_JOBS,
     KEY_MAX_AGE,
     KEY_ON_FAIL,
     KEY_OVERWRITE,
+    KEY_PER_GATEWAY,
     KEY_QUARANTINE,
     KEY_RESUME,
     KEY_STATUS,
@@ -68,11 +70,14 @@ static const struct argp_option options[] = {
     {"cutover", KEY_CUTOVER, 0, 0,
      "Catch up with the deferred migration ID, and hand the volume over", 0},
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
+    {"jobs", KEY_JOBS, "N", 0, "Carry out up to N rows of the plan at once (default 1)", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"on-fail", KEY_ON_FAIL, "ACTION", 0,
      "When the attempts are used up: retry, defer or abort (default defer)", 0},
     {"overwrite", KEY_OVERWRITE, 0, 0,
      "Move also onto an export that the target has already and that no move of the volume left", 0},
+    {"per-gateway", KEY_PER_GATEWAY, "N", 0,
+     "With --jobs: at most N moves from a gateway, and N to it, at once (default 1)", 0},
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Wait so long for the director's quarantine of unanswered writes (default 60s)", 0},
     {"resume", KEY_RESUME, 0, 0, "Go on with migration ID, or with all that have not ended", 0},
@@ -123,6 +128,12 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         return 0;
     case KEY_BWLIMIT:
         x->bwlimit = opts_size(st, "bwlimit", arg, 4096, UINT64_C(1) << 50);
+        return 0;
+    case KEY_JOBS:
+        x->jobs = (unsigned)opts_u64(st, "jobs", arg, 1, 64);
+        return 0;
+    case KEY_PER_GATEWAY:
+        x->per_gateway = (unsigned)opts_u64(st, "per-gateway", arg, 1, 64);
         return 0;
     case KEY_MAX_AGE:
         x->max_age_s = opts_duration(st, "max-age", arg, 0, 1e9);
@@ -213,51 +224,6 @@ static char *describe_caller(int argc, char **argv)
     return who.data;
 }
 
-/* ---- a plan ---- */
-
-static int exit_status(enum outcome worst)
-{
-    switch (worst) {
-    case DEFERRED:
-        return EX_TEMPFAIL;
-    case UNAVAILABLE:
-        return EX_UNAVAILABLE;
-    case FAILED:
-        return EX_NO;
-    case MANUAL:
-        return EX_SOFTWARE;
-    default:
-        return EX_OK;
-    }
-}
-
-static int run_plan(const struct opts *o)
-{
-    char *path = (char *)(uintptr_t)o->arg; /* the reader does not change it */
-    struct rec_reader *r = rec_reader_new(&rec_plan);
-    enum outcome worst = GO;
-    int more = 0;
-    if (!r)
-        err_die(EX_OSERR, "cannot read the plan: %s", err_text(ENOMEM));
-    rec_reader_files(r, &path, o->arg ? 1 : 0);
-    rec_reader_tie(r, o->exec.out);
-    while (!signals_pending() && (more = rec_reader_next(r)) > 0) {
-        struct plan_row row;
-        rows_read(r, &row);
-        enum outcome out = rows_carry_out(&o->exec, &row);
-        worst = out > worst ? out : worst;
-    }
-    int status = exit_status(worst);
-    if (more < 0) {
-        err_warn("%s", rec_reader_error(r));
-        status = worst == MANUAL ? status : rec_reader_status(r);
-    } else if (signals_pending() && worst < DEFERRED) {
-        status = EX_TEMPFAIL; /* rows were left */
-    }
-    rec_reader_free(r);
-    return status;
-}
-
 /* ---- wiring ---- */
 
 static void load_fleet(struct opts *o, struct fleet *fleet)
@@ -289,21 +255,21 @@ static int act(struct opts *o)
     case CHECK:
         return check_environment(x, o->args, o->n_args);
     case STATUS:
-        return exit_status(recover_status(x, o->arg));
+        return jobs_exit_status(recover_status(x, o->arg));
     case RESUME:
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
-        return exit_status(o->arg ? recover_resume(x, o->arg) : recover_resume_all(x));
+        return jobs_exit_status(o->arg ? recover_resume(x, o->arg) : recover_resume_all(x));
     case CUTOVER:
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
-        return exit_status(recover_cutover(x, o->arg));
+        return jobs_exit_status(recover_cutover(x, o->arg));
     case COMMIT:
-        return exit_status(recover_commit(x, o->arg));
+        return jobs_exit_status(recover_commit(x, o->arg));
     case ABORT:
-        return exit_status(recover_abort(x, o->arg));
+        return jobs_exit_status(recover_abort(x, o->arg));
     default:
-        return run_plan(o);
+        return jobs_run_plan(x, o->arg);
     }
 }
 
@@ -326,7 +292,9 @@ int main(int argc, char **argv)
                  .attempts = 5,
                  .on_fail = ON_FAIL_DEFER,
                  .quarantine_us = UINT64_C(60000000),
-                 .max_age_s = 3600},
+                 .max_age_s = 3600,
+                 .jobs = 1,
+                 .per_gateway = 1},
     };
     struct fleet fleet = {0};
     opts_dirs_init(&o.exec.dirs);

@@ -28,6 +28,7 @@ void move_init(struct move *m, const struct exec *exec)
 {
     *m = (struct move){.exec = exec, .phase = PHASE_REDIRECT, .ending = EVENT_FAILED};
     progress_init(&m->progress);
+    m->progress.on = m->progress.on && exec->jobs <= 1; /* several would share the line */
 }
 
 /* Lets go of both gateways.  The exports first: what is unanswered points into the flow. */

@@ -34,6 +34,8 @@ struct exec {
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
+    unsigned jobs;          /* rows at once */
+    unsigned per_gateway;   /* of them from a gateway, and to it */
     double max_age_s;       /* of a plan's rows */
     bool wait;              /* for the not_before of rows */
     bool dry_run;

@@ -432,7 +432,7 @@ static enum outcome resume(struct move *m, struct story *s)
 
 enum outcome recover_resume(const struct exec *x, const char *id)
 {
-    signals_block();
+    signals_catch();
     return with_migration(x, id, take_journal, resume);
 }
 
@@ -450,7 +450,7 @@ static enum outcome cutover(struct move *m, struct story *s)
 
 enum outcome recover_cutover(const struct exec *x, const char *id)
 {
-    signals_block();
+    signals_catch();
     return with_migration(x, id, take_journal, cutover);
 }
 

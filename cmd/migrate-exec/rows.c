@@ -165,9 +165,9 @@ enum outcome rows_carry_out(const struct exec *x, const struct plan_row *row)
     }
     if (!x->dry_run && rows_say_frozen(x))
         return DEFERRED;
-    signals_block();
+    signals_catch();
     enum outcome out = move_row(x, row, &route);
     if (!signals_pending())
-        signals_unblock();
+        signals_release();
     return out;
 }
