@@ -875,6 +875,48 @@ defer_v()
   [[ $stderr == "migrate-exec: 'v-2' is not deferred: aborted" ]]
 }
 
+@test "migrate-exec: --modify changes the bandwidth of a move that runs" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 4K <(plan gw-a gw-b 1) # nine minutes
+  wait_for 10 moving
+  run --separate-stderr -0 migrate-exec --modify --bwlimit 0 v-2
+  [[ $output == "$EVENT_HEADER" && -z $stderr && ! -e state/migrations/v-2.modify ]]
+  ends_with 0 exec
+  grep -qx "migrate-exec: 'v-2' goes on with window 100, attempts 5, bwlimit 0, on-fail defer" exec.log
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  copied gw-b
+}
+
+@test "migrate-exec: --modify changes attempts, window and what a failure leads to" {
+  fleet 4M --filter=delay rdelay=30ms
+  writer 8
+  start exec migrate-exec --window 2 --on-fail retry <(plan gw-a gw-b 1)
+  wait_for 20 moving
+  run --separate-stderr -0 migrate-exec --modify --window=1 --attempts=2 --on-fail=abort v-2
+  grep -qx "migrate-exec: 'v-2' goes on with window 1, attempts 2, bwlimit 0, on-fail abort" exec.log
+  ends_with 1 exec
+  [[ $(last_event) == *,aborted && $(owner) == "gw-a 1 steady" ]]
+  writer_done
+}
+
+@test "migrate-exec: --modify is for migrations that are driven, and takes nothing damaged" {
+  fleet 2M
+  run --separate-stderr -1 migrate-exec --modify --bwlimit 1M v-2
+  [[ $stderr == "migrate-exec: no such migration 'v-2'" ]]
+  run --separate-stderr -64 migrate-exec --modify v-2
+  [[ $stderr == *"modify needs --attempts, --bwlimit, --on-fail or --window"* ]]
+  start exec migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  printf 'bwlimit 0\nwindow 0\n' >new
+  mv new state/migrations/v-2.modify
+  wait_for 10 test ! -e state/migrations/v-2.modify
+  grep -q "^migrate-exec: 'v-2' goes on as it was: " exec.log
+  kill_hard exec
+  run --separate-stderr -1 migrate-exec --modify --bwlimit 1M v-2
+  [[ $stderr == "migrate-exec: cannot modify 'v-2': no process drives it" ]]
+  [[ ! -e state/migrations/v-2.modify && $(owner) == "gw-a 1 moving" ]]
+}
+
 @test "migrate-exec: --cutover is for deferred moves" {
   fleet 2M
   start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)

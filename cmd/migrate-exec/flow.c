@@ -51,6 +51,8 @@ struct flow {
     struct flow_error error;
     flow_tick *tick;
     void *tick_arg;
+    flow_look *look;
+    void *look_arg;
 };
 
 /* Short extents under a low bandwidth limit, so that it is kept evenly. */
@@ -107,6 +109,21 @@ void flow_free(struct flow *f)
         free(f->slots[i].extent.target);
     }
     free(f);
+}
+
+void flow_set_bwlimit(struct flow *f, uint64_t bwlimit)
+{
+    f->bwlimit = bwlimit;
+    f->extent_max = extent_limit(f->exports[0], f->exports[1], bwlimit);
+    if (f->piece > f->extent_max)
+        f->piece = f->extent_max;
+    f->earliest_us = 0;
+}
+
+void flow_on_look(struct flow *f, flow_look *fn, void *arg)
+{
+    f->look = fn;
+    f->look_arg = arg;
 }
 
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg)
@@ -431,6 +448,8 @@ int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limit
     f->error = (struct flow_error){.side = FLOW_NOBODY};
     bool stop = false;
     while (!stop || f->busy) {
+        if (f->look && limits->throttled)
+            f->look(f->look_arg);
         stop = stop || must_stop(f, limits, claimed);
         struct slot *s = stop ? NULL : free_slot(f);
         uint64_t forbidden = s ? throttle_us(f, limits) : 0;

@@ -77,6 +77,11 @@ typedef void flow_tick(void *arg, uint64_t left);
 struct flow *flow_new(struct director *director, struct nbd_export *source,
                       struct nbd_export *target, uint64_t bwlimit);
 void flow_free(struct flow *f);
+/* Another limit from now on. */
+void flow_set_bwlimit(struct flow *f, uint64_t bwlimit);
+/* Called again and again while a run keeps to the limit: whoever has something to change. */
+typedef void flow_look(void *arg);
+void flow_on_look(struct flow *f, flow_look *fn, void *arg);
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg);
 
 /*

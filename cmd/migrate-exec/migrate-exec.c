@@ -16,17 +16,19 @@
 
 #include "cmd/migrate-exec/check.h"
 #include "cmd/migrate-exec/jobs.h"
+#include "cmd/migrate-exec/modify.h"
 #include "cmd/migrate-exec/move.h"
 #include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/rows.h"
 #include "common/base/error.h"
 #include "common/base/opts.h"
 
-enum action { RUN_PLAN, DRY_RUN, CHECK, STATUS, RESUME, COMMIT, CUTOVER, ABORT };
+enum action { RUN_PLAN, DRY_RUN, CHECK, STATUS, RESUME, COMMIT, CUTOVER, MODIFY, ABORT };
 
 struct opts {
     struct exec exec;
     enum action action;
+    unsigned given;    /* MODIFY_… */
     const char *arg;   /* PLAN or ID; NULL if none */
     char *const *args; /* of --check: PLANs and VOLUMEs */
     size_t n_args;
@@ -43,6 +45,7 @@ enum {
     KEY_DRY_RUN,
     KEY_JOBS,
     KEY_MAX_AGE,
+    KEY_MODIFY,
     KEY_ON_FAIL,
     KEY_OVERWRITE,
     KEY_PER_GATEWAY,
@@ -72,6 +75,8 @@ static const struct argp_option options[] = {
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
     {"jobs", KEY_JOBS, "N", 0, "Carry out up to N rows of the plan at once (default 1)", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
+    {"modify", KEY_MODIFY, 0, 0,
+     "Change --attempts, --bwlimit, --on-fail or --window of the running migration ID", 0},
     {"on-fail", KEY_ON_FAIL, "ACTION", 0,
      "When the attempts are used up: retry, defer or abort (default defer)", 0},
     {"overwrite", KEY_OVERWRITE, 0, 0,
@@ -94,9 +99,8 @@ static const struct argp_option options[] = {
 
 static enum on_fail parse_on_fail(const struct argp_state *st, const char *arg)
 {
-    static const char *const words[] = {"retry", "defer", "abort"};
-    for (int i = 0; i < 3; i++)
-        if (strcmp(arg, words[i]) == 0)
+    for (int i = 0; on_fail_words[i]; i++)
+        if (strcmp(arg, on_fail_words[i]) == 0)
             return (enum on_fail)i;
     argp_error(st, "on-fail is retry, defer or abort, not '%s'", arg);
     return ON_FAIL_DEFER;
@@ -115,6 +119,8 @@ static void check_usage(const struct argp_state *st, const struct opts *o)
         argp_error(st, "too many arguments");
     if (o->action >= COMMIT && !o->arg)
         argp_error(st, "the ID of a migration is missing");
+    if (o->action == MODIFY && !o->given)
+        argp_error(st, "modify needs --attempts, --bwlimit, --on-fail or --window");
     if (o->action > CHECK && o->arg && parse_name(o->arg) < 0)
         argp_error(st, "not the ID of a migration: '%s'", o->arg);
 }
@@ -124,10 +130,14 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
     struct exec *x = &o->exec;
     switch (key) {
     case KEY_ATTEMPTS:
-        x->attempts = (unsigned)opts_u64(st, "attempts", arg, 1, 1000);
+        x->attempts = (unsigned)opts_u64(st, "attempts", arg, 1, ATTEMPTS_MAX);
+        o->given |= MODIFY_ATTEMPTS;
         return 0;
     case KEY_BWLIMIT:
-        x->bwlimit = opts_size(st, "bwlimit", arg, 4096, UINT64_C(1) << 50);
+        x->bwlimit = opts_size(st, "bwlimit", arg, 0, UINT64_C(1) << 50);
+        if (x->bwlimit && x->bwlimit < BWLIMIT_MIN)
+            argp_error(st, "bwlimit is 0 (none), or 4K and more");
+        o->given |= MODIFY_BWLIMIT;
         return 0;
     case KEY_JOBS:
         x->jobs = (unsigned)opts_u64(st, "jobs", arg, 1, 64);
@@ -142,7 +152,8 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         x->quarantine_us = (uint64_t)(opts_duration(st, "quarantine", arg, 0, 86400) * 1e6);
         return 0;
     case KEY_WINDOW:
-        x->window_ms = (unsigned)opts_u64(st, "window", arg, 1, 60000);
+        x->window_ms = (unsigned)opts_u64(st, "window", arg, 1, WINDOW_MS_MAX);
+        o->given |= MODIFY_WINDOW;
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -175,8 +186,12 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         set_action(st, o, DRY_RUN);
         o->exec.dry_run = true;
         return 0;
+    case KEY_MODIFY:
+        set_action(st, o, MODIFY);
+        return 0;
     case KEY_ON_FAIL:
         o->exec.on_fail = parse_on_fail(st, arg);
+        o->given |= MODIFY_ON_FAIL;
         return 0;
     case KEY_OVERWRITE:
         o->exec.overwrite = true;
@@ -264,6 +279,8 @@ static int act(struct opts *o)
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
         return jobs_exit_status(recover_cutover(x, o->arg));
+    case MODIFY:
+        return jobs_exit_status(modify(x, o->arg, o->given));
     case COMMIT:
         return jobs_exit_status(recover_commit(x, o->arg));
     case ABORT:
@@ -279,7 +296,8 @@ int main(int argc, char **argv)
     const struct argp argp = {
         options,
         parse_opt,
-        "[PLAN]\n--check [PLAN | VOLUME...]\n--status [ID]\n--resume [ID]\n--cutover ID\n--commit "
+        "[PLAN]\n--check [PLAN | VOLUME...]\n--status [ID]\n--resume [ID]\n--cutover ID\n--modify "
+        "ID\n--commit "
         "ID\n--abort ID",
         "Carry out the moves of a plan (default: standard input), printing event records; or "
         "look after migrations that were begun before.",

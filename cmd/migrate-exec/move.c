@@ -9,6 +9,7 @@
 
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/modify.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -26,7 +27,8 @@ enum {
 
 void move_init(struct move *m, const struct exec *exec)
 {
-    *m = (struct move){.exec = exec, .phase = PHASE_REDIRECT, .ending = EVENT_FAILED};
+    *m = (struct move){.own = *exec, .phase = PHASE_REDIRECT, .ending = EVENT_FAILED};
+    m->exec = &m->own;
     progress_init(&m->progress);
     m->progress.on = m->progress.on && exec->jobs <= 1; /* several would share the line */
 }
@@ -362,6 +364,11 @@ static enum outcome begin_refused(struct move *m, int r)
     return move_fails(m, "director refuses: %s", text);
 }
 
+static void look_for_changes(void *arg)
+{
+    modify_look(arg);
+}
+
 static enum outcome begin(struct move *m, bool resumed)
 {
     struct director_begun begun;
@@ -377,7 +384,10 @@ static enum outcome begin(struct move *m, bool resumed)
     /* A leg that was there before us holds what others wrote. */
     m->created = m->created && !begun.attached;
     m->flow = flow_new(m->director, m->from, m->to, m->exec->bwlimit);
-    return m->flow ? GO : move_fails(m, "out of memory");
+    if (!m->flow)
+        return move_fails(m, "out of memory");
+    flow_on_look(m->flow, look_for_changes, m);
+    return GO;
 }
 
 static enum outcome redirect(struct move *m, bool resumed)
@@ -647,6 +657,7 @@ static enum outcome stall_instead(struct move *m)
 
 enum outcome move_drive(struct move *m, bool resumed)
 {
+    modify_forget(m);
     enum outcome o = redirect(m, resumed);
     if (resumed && o == FAILED && !m->begun) /* the director may have it still: keep it */
         o = stall_instead(m);

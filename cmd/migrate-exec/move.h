@@ -24,6 +24,9 @@
 
 enum on_fail { ON_FAIL_RETRY, ON_FAIL_DEFER, ON_FAIL_ABORT };
 
+/* Bounds of what can be set. */
+enum { ATTEMPTS_MAX = 1000, WINDOW_MS_MAX = 60000, BWLIMIT_MIN = 4096 };
+
 /* What all migrations of a run share. */
 struct exec {
     struct opts_dirs dirs;
@@ -64,7 +67,9 @@ enum outcome {
 
 /* One migration. */
 struct move {
-    const struct exec *exec;
+    const struct exec *exec; /* &own */
+    struct exec own;         /* the run's, until --modify changes it (modify.h) */
+    uint64_t looked_us;      /* when that was looked for */
     char id[NAME_LEN_MAX + 1];
     char volume[NAME_LEN_MAX + 1];
     char source[NAME_LEN_MAX + 1];
@@ -94,6 +99,7 @@ struct move {
     char why[256];
 };
 
+/* EXEC is copied. */
 void move_init(struct move *m, const struct exec *exec);
 /* Closes everything; the director keeps the migration if it was not ended. */
 void move_release(struct move *m);
