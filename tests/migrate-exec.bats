@@ -347,6 +347,35 @@ END
   [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2' is committed already" ]]
 }
 
+@test "migrate-exec: --expire commits what was retained long enough, and nothing else" {
+  fleet 64K
+  run -0 migrate-exec --retain 1h <(plan gw-a gw-b 1)
+  run --separate-stderr -0 migrate-exec --status v-2
+  [[ ${lines[1]} =~ 'copy kept on gw-a, flushed; retained until '[0-9]+': 65536 bytes, '[0-9]+' s old, 3'[0-9]{3}' s left' ]]
+  run --separate-stderr -0 migrate-exec --expire
+  [[ $output == "$EVENT_HEADER" && -z $stderr && -e gw-a/v && $(owner) == "gw-b 2 uncommitted" ]]
+  migrate-exec --commit v-2
+  run -0 migrate-exec --retain 0 <(plan gw-b gw-a 2)
+  run --separate-stderr -0 migrate-exec --status v-3
+  [[ ${lines[1]} == *"65536 bytes, "*" s old, to be committed"* ]]
+  echo audit >state/frozen
+  run --separate-stderr -75 migrate-exec --expire
+  [[ -e gw-b/v && $(owner) == "gw-a 3 uncommitted" ]]
+  rm state/frozen
+  run --separate-stderr -0 migrate-exec --expire
+  [[ $(steps) == "retire,committed " && ! -e gw-b/v && $(owner) == "gw-a 3 steady" ]]
+  run --separate-stderr -0 migrate-exec --expire
+  [[ $output == "$EVENT_HEADER" && -z $stderr ]]
+}
+
+@test "migrate-exec: --expire leaves what an operator has routed elsewhere since" {
+  fleet 64K
+  run -0 migrate-exec --retain 0 <(plan gw-a gw-b 1)
+  route-set v gw-a --force >/dev/null
+  run --separate-stderr -0 migrate-exec --expire
+  [[ $output == "$EVENT_HEADER" && -e gw-a/v && -e gw-b/v && $(owner) == "gw-a 3 steady" ]]
+}
+
 @test "migrate-exec: --commit never takes away the copy that the new owner serves" {
   fleet 64K
   # Two gateways on one folder.

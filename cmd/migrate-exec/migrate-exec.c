@@ -23,7 +23,7 @@
 #include "common/base/error.h"
 #include "common/base/opts.h"
 
-enum action { RUN_PLAN, DRY_RUN, CHECK, STATUS, RESUME, COMMIT, CUTOVER, MODIFY, ABORT };
+enum action { RUN_PLAN, DRY_RUN, CHECK, STATUS, RESUME, EXPIRE, COMMIT, CUTOVER, MODIFY, ABORT };
 
 struct opts {
     struct exec exec;
@@ -43,6 +43,7 @@ enum {
     KEY_CONTROL,
     KEY_CUTOVER,
     KEY_DRY_RUN,
+    KEY_EXPIRE,
     KEY_JOBS,
     KEY_MAX_AGE,
     KEY_MODIFY,
@@ -51,6 +52,7 @@ enum {
     KEY_PER_GATEWAY,
     KEY_QUARANTINE,
     KEY_RESUME,
+    KEY_RETAIN,
     KEY_STATUS,
     KEY_VERIFY,
     KEY_WAIT,
@@ -73,6 +75,8 @@ static const struct argp_option options[] = {
     {"cutover", KEY_CUTOVER, 0, 0,
      "Catch up with the deferred migration ID, and hand the volume over", 0},
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
+    {"expire", KEY_EXPIRE, 0, 0, "Commit all migrations whose old copies were retained long enough",
+     0},
     {"jobs", KEY_JOBS, "N", 0, "Carry out up to N rows of the plan at once (default 1)", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"modify", KEY_MODIFY, 0, 0,
@@ -86,6 +90,8 @@ static const struct argp_option options[] = {
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Wait so long for the director's quarantine of unanswered writes (default 60s)", 0},
     {"resume", KEY_RESUME, 0, 0, "Go on with migration ID, or with all that have not ended", 0},
+    {"retain", KEY_RETAIN, "DURATION", 0,
+     "Keep old copies for so long, until --expire commits (default 24h)", 0},
     {"status", KEY_STATUS, 0, 0, "Print the latest event of migration ID, or of each", 0},
     {"verify", KEY_VERIFY, "KIND", 0,
      "What must be proved equal before the switch: full, every block (default, the only kind)", 0},
@@ -117,6 +123,8 @@ static void check_usage(const struct argp_state *st, const struct opts *o)
 {
     if (o->n_args > 1 && o->action != CHECK)
         argp_error(st, "too many arguments");
+    if (o->action == EXPIRE && o->arg)
+        argp_error(st, "expire takes no argument");
     if (o->action >= COMMIT && !o->arg)
         argp_error(st, "the ID of a migration is missing");
     if (o->action == MODIFY && !o->given)
@@ -138,6 +146,9 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         if (x->bwlimit && x->bwlimit < BWLIMIT_MIN)
             argp_error(st, "bwlimit is 0 (none), or 4K and more");
         o->given |= MODIFY_BWLIMIT;
+        return 0;
+    case KEY_RETAIN:
+        x->retain_s = opts_duration(st, "retain", arg, 0, 1e9);
         return 0;
     case KEY_JOBS:
         x->jobs = (unsigned)opts_u64(st, "jobs", arg, 1, 64);
@@ -185,6 +196,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_DRY_RUN:
         set_action(st, o, DRY_RUN);
         o->exec.dry_run = true;
+        return 0;
+    case KEY_EXPIRE:
+        set_action(st, o, EXPIRE);
         return 0;
     case KEY_MODIFY:
         set_action(st, o, MODIFY);
@@ -279,6 +293,10 @@ static int act(struct opts *o)
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
         return jobs_exit_status(recover_cutover(x, o->arg));
+    case EXPIRE:
+        if (rows_say_frozen(x))
+            return EX_TEMPFAIL;
+        return jobs_exit_status(recover_expire(x));
     case MODIFY:
         return jobs_exit_status(modify(x, o->arg, o->given));
     case COMMIT:
@@ -311,6 +329,7 @@ int main(int argc, char **argv)
                  .on_fail = ON_FAIL_DEFER,
                  .quarantine_us = UINT64_C(60000000),
                  .max_age_s = 3600,
+                 .retain_s = 86400,
                  .jobs = 1,
                  .per_gateway = 1},
     };

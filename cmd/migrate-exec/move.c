@@ -10,6 +10,7 @@
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
 #include "cmd/migrate-exec/modify.h"
+#include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -593,9 +594,12 @@ enum outcome move_retire(struct move *m)
     if (r < 0)
         err_warn("copy of '%s' left on '%s' is unknown: its flush failed: %s", m->volume, m->source,
                  err_text(r));
-    r = move_note(m, EVENT_SWITCHED,
-                  r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
-                  m->source);
+    char what[200];
+    snprintf(what, sizeof(what),
+             r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
+             m->source);
+    retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
+    r = move_note(m, EVENT_SWITCHED, "%s", what);
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 

@@ -39,6 +39,7 @@ struct exec {
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
     unsigned jobs;          /* rows at once */
     unsigned per_gateway;   /* of them from a gateway, and to it */
+    double retain_s;        /* how long old copies are kept until --expire commits */
     double max_age_s;       /* of a plan's rows */
     bool wait;              /* for the not_before of rows */
     bool dry_run;

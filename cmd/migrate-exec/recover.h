@@ -22,6 +22,9 @@ enum outcome recover_abort(const struct exec *x, const char *id);
 /* Lets the old copy of the switched migration ID go: fenced and made cold by the hook. */
 enum outcome recover_commit(const struct exec *x, const char *id);
 
+/* The same with every switched migration whose copy was retained long enough; the worst outcome. */
+enum outcome recover_expire(const struct exec *x);
+
 /* Prints the latest event of ID, or of all (NULL). */
 enum outcome recover_status(const struct exec *x, const char *id);
 
