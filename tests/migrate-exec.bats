@@ -492,6 +492,35 @@ END
   [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2' is committed already" ]]
 }
 
+@test "migrate-exec: --expire commits what was retained long enough, and nothing else" {
+  fleet 64K
+  run -0 migrate-exec --retain 1h <(plan gw-a gw-b 1)
+  run --separate-stderr -0 migrate-exec --status v-2
+  [[ ${lines[1]} =~ 'copy kept on gw-a, flushed; retained until '[0-9]+': 65536 bytes, '[0-9]+' s old, 3'[0-9]{3}' s left' ]]
+  run --separate-stderr -0 migrate-exec --expire
+  [[ $output == "$EVENT_HEADER" && -z $stderr && -e gw-a/v && $(owner) == "gw-b 2 uncommitted" ]]
+  migrate-exec --commit v-2
+  run -0 migrate-exec --retain 0 <(plan gw-b gw-a 2)
+  run --separate-stderr -0 migrate-exec --status v-3
+  [[ ${lines[1]} == *"65536 bytes, "*" s old, to be committed"* ]]
+  echo audit >state/frozen
+  run --separate-stderr -75 migrate-exec --expire
+  [[ -e gw-b/v && $(owner) == "gw-a 3 uncommitted" ]]
+  rm state/frozen
+  run --separate-stderr -0 migrate-exec --expire
+  [[ $(steps) == "retire,committed " && ! -e gw-b/v && $(owner) == "gw-a 3 steady" ]]
+  run --separate-stderr -0 migrate-exec --expire
+  [[ $output == "$EVENT_HEADER" && -z $stderr ]]
+}
+
+@test "migrate-exec: --expire leaves what an operator has routed elsewhere since" {
+  fleet 64K
+  run -0 migrate-exec --retain 0 <(plan gw-a gw-b 1)
+  route-set v gw-a --force >/dev/null
+  run --separate-stderr -0 migrate-exec --expire
+  [[ $output == "$EVENT_HEADER" && -e gw-a/v && -e gw-b/v && $(owner) == "gw-a 3 steady" ]]
+}
+
 @test "migrate-exec: --commit never takes away the copy that the new owner serves" {
   fleet 64K
   # Two gateways on one folder.
@@ -966,8 +995,120 @@ commit_cut_short()
   fleet 4M --filter=delay rdelay=30ms
   writer 6
   run --separate-stderr -75 migrate-exec --window 2 --attempts 2 <(plan gw-a gw-b 1)
-  [[ ${lines[-1]} == *,handover,deferred,*"mirrored meanwhile"* && $(owner) == "gw-a 1 moving" ]]
+  [[ ${lines[-1]} == *,handover,deferred,*"mirrored meanwhile"* && $(owner) == "gw-a 1 deferred" ]]
   run --separate-stderr -0 migrate-exec --window 2000 --resume v-2
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  writer_done
+}
+
+# defer_v: a move of v that is deferred, under a writer.
+defer_v()
+{
+  fleet 4M --filter=delay rdelay=30ms
+  writer 6
+  run --separate-stderr -75 migrate-exec --window 2 --attempts 2 <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: 'v-2' deferred: 2 attempts failed: "*"; go on with: migrate-exec --cutover v-2" ]]
+  [[ $(owner) == "gw-a 1 deferred" && $(last_event) == handover,deferred ]]
+}
+
+@test "migrate-exec: a deferred move is refused to others, and --cutover hands it over" {
+  defer_v
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: refused 'v': a deferred move is open: see migrate-exec --status and --cutover" ]]
+  # A cutover that does not fit either leaves it deferred.
+  run --separate-stderr -75 migrate-exec --window 2 --attempts 1 --cutover v-2
+  [[ $(owner) == "gw-a 1 deferred" ]]
+  run --separate-stderr -0 migrate-exec --window 2000 --cutover v-2
+  [[ $(steps) == "redirect,begin replicate,pass "*"handover,switched " && $(owner) == "gw-b 2 uncommitted" ]]
+  writer_done
+  run --separate-stderr -0 migrate-exec --cutover v-2
+  [[ $stderr == "migrate-exec: 'v-2' is not deferred: switched" ]]
+}
+
+@test "I4: a deferred move outlives the director and a killed cutover" {
+  defer_v
+  writer_done
+  kill_hard director
+  start_director --quarantine 200ms
+  # Without the director's knowledge of the blocks it begins again.
+  start exec migrate-exec --bwlimit 200K --cutover v-2
+  wait_for 20 in_phase redirect begin
+  kill_hard exec
+  [[ $(owner) == "gw-a 1 "* ]]
+  run --separate-stderr -0 migrate-exec --window 2000 --resume v-2
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  cmp gw-a/v gw-b/v
+}
+
+@test "I5: a deferred move can be aborted" {
+  defer_v
+  run --separate-stderr -0 migrate-exec --abort v-2
+  [[ ${lines[-1]} == *,aborted,*"left on gw-b: export v" && $(owner) == "gw-a 1 steady" ]]
+  writer_done
+  run --separate-stderr -1 migrate-exec --cutover v-2
+  [[ $stderr == "migrate-exec: 'v-2' is not deferred: aborted" ]]
+}
+
+@test "migrate-exec: --modify changes the bandwidth of a move that runs" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 4K <(plan gw-a gw-b 1) # nine minutes
+  wait_for 10 moving
+  run --separate-stderr -0 migrate-exec --modify --bwlimit 0 v-2
+  [[ $output == "$EVENT_HEADER" && -z $stderr && ! -e state/migrations/v-2.modify ]]
+  ends_with 0 exec
+  grep -qx "migrate-exec: 'v-2' goes on with window 100, attempts 5, bwlimit 0, on-fail defer" exec.log
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  copied gw-b
+}
+
+@test "migrate-exec: --modify changes attempts, window and what a failure leads to" {
+  fleet 4M --filter=delay rdelay=30ms
+  writer 8
+  start exec migrate-exec --window 2 --on-fail retry <(plan gw-a gw-b 1)
+  wait_for 20 moving
+  run --separate-stderr -0 migrate-exec --modify --window=1 --attempts=2 --on-fail=abort v-2
+  grep -qx "migrate-exec: 'v-2' goes on with window 1, attempts 2, bwlimit 0, on-fail abort" exec.log
+  ends_with 1 exec
+  [[ $(last_event) == *,aborted && $(owner) == "gw-a 1 steady" ]]
+  writer_done
+}
+
+@test "migrate-exec: --modify is for migrations that are driven, and takes nothing damaged" {
+  fleet 2M
+  run --separate-stderr -1 migrate-exec --modify --bwlimit 1M v-2
+  [[ $stderr == "migrate-exec: no such migration 'v-2'" ]]
+  run --separate-stderr -64 migrate-exec --modify v-2
+  [[ $stderr == *"modify needs --attempts, --bwlimit, --on-fail or --window"* ]]
+  start exec migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  printf 'bwlimit 0\nwindow 0\n' >new
+  mv new state/migrations/v-2.modify
+  wait_for 10 test ! -e state/migrations/v-2.modify
+  grep -q "^migrate-exec: 'v-2' goes on as it was: " exec.log
+  kill_hard exec
+  run --separate-stderr -1 migrate-exec --modify --bwlimit 1M v-2
+  [[ $stderr == "migrate-exec: cannot modify 'v-2': no process drives it" ]]
+  [[ ! -e state/migrations/v-2.modify && $(owner) == "gw-a 1 moving" ]]
+}
+
+@test "migrate-exec: --cutover is for deferred moves" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  run --separate-stderr -1 migrate-exec --cutover v-2
+  [[ $stderr == "migrate-exec: 'v-2' is not deferred: "*"; go on with: migrate-exec --resume v-2" ]]
+  run --separate-stderr -64 migrate-exec --cutover
+  [[ $(owner) == "gw-a 1 moving" ]]
+}
+
+@test "migrate-exec: --on-fail abort ends on the source, retry tries on" {
+  fleet 4M --filter=delay rdelay=30ms
+  writer 8
+  run --separate-stderr -1 migrate-exec --window 2 --attempts 1 --on-fail abort <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *,aborted,*"1 attempts failed: "* && $(owner) == "gw-a 1 steady" ]]
+  # It gets through when the writer has ended.
+  run --separate-stderr -0 migrate-exec --window 2 --attempts 1 --on-fail retry <(plan gw-a gw-b 1)
   [[ $(owner) == "gw-b 2 uncommitted" ]]
   writer_done
 }

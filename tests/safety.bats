@@ -371,6 +371,58 @@ flush_setup()
   cmp gw-a/v gw-b/v
 }
 
+@test "S15: a move that its driver defers stays open, mirrored, and says so in the route" {
+  move_setup
+  converge
+  drive hold v 5000
+  refuses EBUSY defer v
+  drive unhold v
+  drive defer v
+  owner_is gw-a 1 deferred
+  status_is phase mirror
+  drive defer v # it is so already
+  put 9 0 4k
+  holds gw-b 9 0 4k
+  # Another driver attaches, and can switch.
+  driver_kill
+  driver_start
+  wait_for 10 drive begin v 1 gw-b
+  [[ $REPLY_LINE == *attached ]]
+  owner_is gw-a 1 deferred
+  copy_all
+  drive flush v
+  prove_all
+  drive hold v 5000
+  drive flush v
+  drive switch v 1
+  owner_is gw-b 2 uncommitted
+}
+
+@test "S16: a deferred move whose target is lost ends on the owner" {
+  move_setup
+  converge
+  drive defer v
+  driver_kill
+  stop_gateway gw-b
+  wait_for 10 owner_is gw-a 1 steady
+  put 7 0 4k
+}
+
+@test "I4: a deferred move is begun again by the next director" {
+  move_setup
+  converge
+  drive defer v
+  kill_hard director
+  start_director --quarantine 0
+  owner_is gw-a 1 deferred
+  driver_start
+  wait_for 10 drive begin v 1 gw-b
+  [[ $REPLY_LINE == *new ]]
+  owner_is gw-a 1 moving
+  drive abort v
+  owner_is gw-a 1 steady
+}
+
 @test "S2: blocks of a dead copier are haunted until the quarantine is over" {
   move_setup 1M --quarantine 1500ms
   driver_start

@@ -8,8 +8,9 @@
 static const char *busy(enum rec_route_state s)
 {
     switch (s) {
-    case ROUTE_STATE_MOVING:
     case ROUTE_STATE_DEFERRED:
+        return "a deferred move is open: see migrate-exec --status and --cutover";
+    case ROUTE_STATE_MOVING:
         return "a move is open: see migrate-exec --status";
     case ROUTE_STATE_UNCOMMITTED:
         return "its last move is not committed";

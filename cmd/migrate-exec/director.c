@@ -228,6 +228,11 @@ int director_switch(struct director *d, uint64_t epoch, uint64_t *new_epoch, uin
     return 0;
 }
 
+int director_defer(struct director *d)
+{
+    return ask(d, SLOW_REPLY_MS, "defer %s", d->volume);
+}
+
 int director_retire(struct director *d)
 {
     return ask(d, SLOW_REPLY_MS, "retire %s", d->volume);

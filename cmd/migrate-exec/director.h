@@ -67,6 +67,8 @@ int director_unhold(struct director *d);
 int director_flush(struct director *d);
 /* -ETIMEDOUT: the hold was over; -EINPROGRESS or -ECONNRESET: only the store knows. */
 int director_switch(struct director *d, uint64_t epoch, uint64_t *new_epoch, uint64_t *pause_us);
+/* The move waits for another driver; the route says "deferred". */
+int director_defer(struct director *d);
 int director_retire(struct director *d);
 int director_abort(struct director *d);
 int director_reload(struct director *d);

@@ -70,6 +70,8 @@ struct flow {
     struct digests *digests;
     flow_tick *tick;
     void *tick_arg;
+    flow_look *look;
+    void *look_arg;
 };
 
 /* Short extents under a low bandwidth limit, so that it is kept evenly. */
@@ -188,6 +190,21 @@ void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg)
 void flow_set_digests(struct flow *f, struct digests *d)
 {
     f->digests = d;
+}
+
+void flow_set_bwlimit(struct flow *f, uint64_t bwlimit)
+{
+    f->bwlimit = bwlimit;
+    f->extent_max = extent_limit(f->sides[0].conn[0], f->sides[1].conn[0], bwlimit);
+    if (f->piece > f->extent_max)
+        f->piece = f->extent_max;
+    f->earliest_us = 0;
+}
+
+void flow_on_look(struct flow *f, flow_look *fn, void *arg)
+{
+    f->look = fn;
+    f->look_arg = arg;
 }
 
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg)
@@ -635,6 +652,8 @@ int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limit
     f->error = (struct flow_error){.side = FLOW_NOBODY};
     bool stop = false;
     while (!stop || f->busy) {
+        if (f->look && limits->throttled)
+            f->look(f->look_arg);
         stop = stop || must_stop(f, limits, claimed);
         struct slot *s = stop ? NULL : free_slot(f);
         if (s)

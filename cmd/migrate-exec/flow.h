@@ -100,6 +100,12 @@ typedef uint64_t flow_limiter(void *arg, uint64_t rate);
 void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg);
 /* Where proofs leave their digests (stored); NULL: nowhere. */
 void flow_set_digests(struct flow *f, struct digests *d);
+
+/* Another limit from now on. */
+void flow_set_bwlimit(struct flow *f, uint64_t bwlimit);
+/* Called again and again while a run keeps to the limit: whoever has something to change. */
+typedef void flow_look(void *arg);
+void flow_on_look(struct flow *f, flow_look *fn, void *arg);
 void flow_on_tick(struct flow *f, flow_tick *fn, void *arg);
 
 /*

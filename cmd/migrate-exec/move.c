@@ -11,6 +11,8 @@
 #include "cmd/migrate-exec/cutover.h"
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/seal.h"
+#include "cmd/migrate-exec/modify.h"
+#include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -28,8 +30,10 @@ enum {
 
 void move_init(struct move *m, const struct exec *exec)
 {
-    *m = (struct move){.exec = exec, .phase = PHASE_REDIRECT, .ending = EVENT_FAILED};
+    *m = (struct move){.own = *exec, .phase = PHASE_REDIRECT, .ending = EVENT_FAILED};
+    m->exec = &m->own;
     progress_init(&m->progress);
+    m->progress.on = m->progress.on && exec->jobs <= 1; /* several would share the line */
 }
 
 /* Lets go of both gateways.  The exports first: what is unanswered points into the flow. */
@@ -396,6 +400,11 @@ static void widen(struct move *m, enum flow_side side, const char *gateway)
     flow_widen(m->flow, side, more, n);
 }
 
+static void look_for_changes(void *arg)
+{
+    modify_look(arg);
+}
+
 static enum outcome begin(struct move *m, bool resumed)
 {
     struct director_begun begun;
@@ -420,6 +429,7 @@ static enum outcome begin(struct move *m, bool resumed)
     flow_set_digests(m->flow, m->digests);
     widen(m, FLOW_SOURCE, m->source);
     widen(m, FLOW_TARGET, m->target);
+    flow_on_look(m->flow, look_for_changes, m);
     return GO;
 }
 
@@ -640,9 +650,12 @@ enum outcome move_retire(struct move *m)
     if (r < 0)
         err_warn("copy of '%s' left on '%s' is unknown: its flush failed: %s", m->volume, m->source,
                  err_text(r));
-    r = move_note(m, EVENT_SWITCHED,
-                  r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
-                  m->source);
+    char what[200];
+    snprintf(what, sizeof(what),
+             r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
+             m->source);
+    retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
+    r = move_note(m, EVENT_SWITCHED, "%s", what);
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 
@@ -676,6 +689,18 @@ enum outcome move_finish(struct move *m)
     return move_retire(m);
 }
 
+/* The director keeps the move for whoever goes on with it. */
+static void leave_open(struct move *m)
+{
+    bool deferred = m->ending == EVENT_DEFERRED;
+    int r = deferred && m->director ? director_defer(m->director) : 0;
+    if (r < 0) /* it is mirrored all the same, and can be gone on with */
+        err_warn("'%s' is not marked as deferred in its route: %s", m->id,
+                 director_error(m->director));
+    err_warn("'%s' %s: %s; go on with: migrate-exec --%s %s", m->id, rec_event_words[m->ending],
+             m->why, deferred ? "cutover" : "resume", m->id);
+}
+
 /* Writes the event that ends the migration for this run. */
 static enum outcome conclude(struct move *m, enum outcome o)
 {
@@ -692,8 +717,7 @@ static enum outcome conclude(struct move *m, enum outcome o)
         disconnect(m);
         move_event(m, m->ending, "%s", m->why);
         if (o == DEFERRED)
-            err_warn("'%s' %s: %s; go on with: migrate-exec --resume %s", m->id,
-                     rec_event_words[m->ending], m->why, m->id);
+            leave_open(m);
         return o;
     default:
         return o;
@@ -709,6 +733,7 @@ static enum outcome stall_instead(struct move *m)
 
 enum outcome move_drive(struct move *m, bool resumed)
 {
+    modify_forget(m);
     enum outcome o = redirect(m, resumed);
     if (resumed && o == FAILED && !m->begun) /* the director may have it still: keep it */
         o = stall_instead(m);

@@ -32,6 +32,9 @@ enum compare {
     COMPARE_NEVER,
 };
 
+/* Bounds of what can be set. */
+enum { ATTEMPTS_MAX = 1000, WINDOW_MS_MAX = 60000, BWLIMIT_MIN = 4096 };
+
 /* What all migrations of a run share. */
 struct exec {
     struct opts_dirs dirs;
@@ -45,7 +48,13 @@ struct exec {
     unsigned max_slowdown;  /* percent that clients may wait longer; 0: no limit */
     unsigned connections;   /* to each gateway, at most FLOW_CONNECTIONS */
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
-    const char *who;        /* user and command line */
+    unsigned jobs;          /* rows at once */
+    unsigned per_gateway;   /* of them from a gateway, and to it */
+    double retain_s;        /* how long old copies are kept until --expire commits */
+    double max_age_s;       /* of a plan's rows */
+    bool wait;              /* for the not_before of rows */
+    bool dry_run;
+    const char *who; /* user and command line */
     struct fleet *fleet;
     struct route_store *store;
     struct rec_writer *out; /* event records */
@@ -70,7 +79,9 @@ enum outcome {
 
 /* One migration. */
 struct move {
-    const struct exec *exec;
+    const struct exec *exec; /* &own */
+    struct exec own;         /* the run's, until --modify changes it (modify.h) */
+    uint64_t looked_us;      /* when that was looked for */
     char id[NAME_LEN_MAX + 1];
     char volume[NAME_LEN_MAX + 1];
     char source[NAME_LEN_MAX + 1];
@@ -102,6 +113,7 @@ struct move {
     char why[256];
 };
 
+/* EXEC is copied. */
 void move_init(struct move *m, const struct exec *exec);
 /* Closes everything; the director keeps the migration if it was not ended. */
 void move_release(struct move *m);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/admit.h"
+#include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -24,6 +25,7 @@ struct story {
     bool switched; /* the change of owner is in it */
     bool retired;  /* ... and that the source was let go */
     bool committing;
+    double retain_until; /* 0: not said, or no copy is kept */
     bool unknown;        /* the source's copy: its flush failed */
     struct event public; /* the last that belongs into the history, too; if any */
     bool any_public;
@@ -48,6 +50,7 @@ static int take_event(const struct event *e, void *arg)
     }
     if (e->event == EVENT_SWITCHED && e->phase == PHASE_RETIRE) {
         s->retired = true;
+        retain_get(e, &s->retain_until);
         s->unknown = strstr(e->detail, "is unknown") != NULL;
     }
     if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE)
@@ -363,6 +366,38 @@ enum outcome recover_commit(const struct exec *x, const char *id)
     return with_migration(x, id, take_journal, commit);
 }
 
+/* Is ID's old copy kept, for longer than it was to be?  Asked of the store, too. */
+static bool has_expired(const struct exec *x, const char *id)
+{
+    struct story s = {.any = false};
+    struct route route;
+    struct move m;
+    if (journal_each(x->dirs.state, id, take_event, &s) < 0 || !s.any ||
+        s.last.event == EVENT_COMMITTED || s.retain_until == 0 || s.retain_until > clock_now())
+        return false;
+    move_init(&m, x);
+    return set_move(&m, id, &s.last) == 0 && locate(&m, &route) == ON_TARGET &&
+           route.state == ROUTE_STATE_UNCOMMITTED;
+}
+
+enum outcome recover_expire(const struct exec *x)
+{
+    char **ids;
+    size_t n;
+    enum outcome worst = GO;
+    int r = journal_ids(x->dirs.state, &ids, &n);
+    if (r < 0)
+        err_die(EX_OSERR, "cannot read '%s/migrations': %s", x->dirs.state, err_text(r));
+    for (size_t i = 0; i < n; i++) {
+        if (!has_expired(x, ids[i]))
+            continue;
+        enum outcome o = recover_commit(x, ids[i]);
+        worst = o > worst ? o : worst;
+    }
+    journal_ids_free(ids, n);
+    return worst;
+}
+
 /* ---- resume ---- */
 
 static bool to_resume(const struct story *s)
@@ -432,8 +467,26 @@ static enum outcome resume(struct move *m, struct story *s)
 
 enum outcome recover_resume(const struct exec *x, const char *id)
 {
-    signals_block();
+    signals_catch();
     return with_migration(x, id, take_journal, resume);
+}
+
+static enum outcome cutover(struct move *m, struct story *s)
+{
+    struct route route;
+    /* The switch of a cutover that was killed may be in the store already. */
+    bool deferred = s->any_public && s->public.event == EVENT_DEFERRED;
+    if (deferred || (locate(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED))
+        return resume(m, s);
+    err_warn("'%s' is not deferred: %s%s%s", m->id, rec_event_words[s->last.event],
+             to_resume(s) ? "; go on with: migrate-exec --resume " : "", to_resume(s) ? m->id : "");
+    return s->switched && s->retired ? SETTLED : FAILED;
+}
+
+enum outcome recover_cutover(const struct exec *x, const char *id)
+{
+    signals_catch();
+    return with_migration(x, id, take_journal, cutover);
 }
 
 enum outcome recover_resume_all(const struct exec *x)
@@ -568,6 +621,8 @@ static enum outcome print_last(const struct exec *x, const char *id)
                  r == -EBADMSG ? "a damaged record" : err_text(r));
         return MANUAL;
     }
+    if (r)
+        retain_describe(&e, clock_now());
     return r ? print_end(x, &e) : SETTLED;
 }
 

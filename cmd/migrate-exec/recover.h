@@ -13,11 +13,17 @@ enum outcome recover_resume(const struct exec *x, const char *id);
 /* The same with every migration that has not ended; the worst outcome. */
 enum outcome recover_resume_all(const struct exec *x);
 
+/* As recover_resume(), for a deferred migration alone: attach, catch up, hand over. */
+enum outcome recover_cutover(const struct exec *x, const char *id);
+
 /* Ends ID on the source, as long as it has not switched; SETTLED when it is ended. */
 enum outcome recover_abort(const struct exec *x, const char *id);
 
 /* Lets the old copy of the switched migration ID go: fenced and made cold by the hook. */
 enum outcome recover_commit(const struct exec *x, const char *id);
+
+/* The same with every switched migration whose copy was retained long enough; the worst outcome. */
+enum outcome recover_expire(const struct exec *x);
 
 /* Prints the latest event of ID, or of all (NULL). */
 enum outcome recover_status(const struct exec *x, const char *id);

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * SIGINT and SIGTERM while a migration is driven: blocked, and looked at where stopping is safe,
- * so that no handler and no global flag is needed.
+ * SIGINT and SIGTERM while a migration is driven: the first is remembered, and looked at where
+ * stopping is safe; a second one ends the program at once, with the status 128 + its number.
+ * Signals that are ignored stay so.
  */
 #ifndef EXEC_SIGNALS_H
 #define EXEC_SIGNALS_H
 
-void signals_block(void);
-/* A signal that came meanwhile takes effect now. */
-void signals_unblock(void);
-/* "SIGINT" or "SIGTERM" if one waits, else NULL. */
+void signals_catch(void);
+/* They have their default effect again.  Not when one has come: it would be forgotten. */
+void signals_release(void);
+/* "SIGINT" or "SIGTERM" if one has come, else NULL. */
 const char *signals_pending(void);
 
 #endif

@@ -347,6 +347,13 @@ static void run_mirror(struct control *c, char **args)
         move_mirror(m, c);
 }
 
+static void run_defer(struct control *c, char **args)
+{
+    struct move *m = driven(c, args[0]);
+    if (m)
+        move_defer(m, c);
+}
+
 static void run_hold(struct control *c, char **args)
 {
     uint64_t window_ms;
@@ -398,6 +405,7 @@ static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
     {"begin", "begin VOLUME EPOCH TARGET", 3, run_begin},
     {"claim", "claim VOLUME copy|prove MAX_BYTES", 3, run_claim},
+    {"defer", "defer VOLUME", 1, run_defer},
     {"differs", "differs VOLUME CLAIM", 2, run_differs},
     {"flush", "flush VOLUME", 1, run_flush},
     {"help", "help", 0, NULL},

@@ -240,6 +240,7 @@ static void doubt(struct move *m)
 static void went_back(struct move *m, const struct route *now)
 {
     m->v->route = *now;
+    m->stored = now->state;
     not_switched(m, -EIO, "the commit failed; the volume stays where it was, at a new epoch");
 }
 
@@ -257,7 +258,7 @@ static void settled(struct move *m)
         struct route back = v->route;
         back.epoch++;
         back.state = ROUTE_STATE_MOVING;
-        move_record(m, &back, v->route.epoch, ROUTE_STATE_MOVING);
+        move_record(m, &back, v->route.epoch, m->stored);
     } else {
         not_switched(m, -ESTALE, "the route was changed by somebody else");
     }
@@ -331,7 +332,7 @@ void move_switch(struct move *m, struct control *c, uint64_t epoch)
     loop_timer_cancel(v->d->loop, &m->tick);
     loop_timer_set(v->d->loop, &m->deadline, move_now_us(m) + v->d->set.retry_us, commit_late);
     move_wait_for(m, c, WAIT_SWITCH);
-    move_record(m, &next, v->route.epoch, ROUTE_STATE_MOVING);
+    move_record(m, &next, v->route.epoch, m->stored);
 }
 
 void move_retire(struct move *m, struct control *c)

@@ -231,6 +231,7 @@ static void begin_read(struct move *m)
         struct route next = *now;
         next.state = ROUTE_STATE_MOVING;
         snprintf(next.target, sizeof(next.target), "%s", m->target);
+        m->stored = ROUTE_STATE_MOVING;
         move_record(m, &next, now->epoch, now->state);
     }
 }
@@ -282,7 +283,7 @@ static bool answer_from_present(struct volume *v, struct control *c, uint64_t ep
         return false;
     if (m->driver)
         control_err(c, EBUSY, "the volume is being moved to '%s' by another run", m->target);
-    else if (m->phase != MOVE_COPYING)
+    else if (m->phase != MOVE_COPYING || m->deferring)
         control_err(c, EAGAIN, "the last move is not over yet");
     else if (strcmp(m->target, target) != 0 || m->v->route.epoch != epoch)
         control_err(c, EBUSY, "a move to '%s' is open: resume or abort it", m->target);
@@ -386,6 +387,14 @@ static void gone(struct move *m)
     move_free_if_over(m);
 }
 
+void move_record_end(struct move *m)
+{
+    struct route next = m->v->route;
+    next.state = ROUTE_STATE_STEADY;
+    next.target[0] = 0;
+    move_record(m, &next, m->v->route.epoch, m->stored);
+}
+
 /*
  * Back to the owner alone.  Whoever waits is told; an abort that waits is answered when the store
  * says "steady" again.
@@ -409,14 +418,10 @@ void move_give_up(struct move *m, int err, const char *why)
     drop_target(m);
     if (held)
         volume_open_gate(v);
-    if (!m->recorded) {
+    if (!m->recorded)
         gone(m);
-        return;
-    }
-    struct route next = v->route;
-    next.state = ROUTE_STATE_STEADY;
-    next.target[0] = 0;
-    move_record(m, &next, v->route.epoch, ROUTE_STATE_MOVING);
+    else if (!m->deferring) /* else when that is known */
+        move_record_end(m);
 }
 
 static void end_recorded(struct move *m)

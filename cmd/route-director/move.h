@@ -39,7 +39,8 @@ enum move_wait {
     WAIT_FLUSH,
     WAIT_SWITCH,
     WAIT_RETIRE,
-    WAIT_ABORT
+    WAIT_ABORT,
+    WAIT_DEFER
 };
 
 struct move {
@@ -53,7 +54,10 @@ struct move {
     struct leg *leg;       /* the target's; in RETIRE the old owner's */
     struct blocks *blocks; /* COPYING … DOUBT */
     struct storejob job;
-    bool recorded;              /* the route's state is "moving" */
+    bool recorded;         /* the route's state is "moving" … */
+    int stored;            /* … or "deferred": what a compare-and-set expects; -1: in doubt */
+    bool deferring;        /* "deferred" is being written … */
+    struct storejob defer; /* … by this */
     struct loop_timer deadline; /* of the hold; later of the doubt */
     struct loop_timer tick;     /* haunted blocks, late mirrored writes; retries in doubt */
     uint64_t held_at_us, hold_until_us;
@@ -72,6 +76,8 @@ struct move {
  * most of them: the caller has checked that.  move_begin() takes over a use of V.
  */
 void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target);
+/* It waits for somebody, mirrored: the route says "deferred". */
+void move_defer(struct move *m, struct control *c);
 void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max);
 void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t claim);
 void move_release(struct move *m, struct control *c, uint64_t claim);

@@ -34,6 +34,8 @@ void move_end_hold(struct move *m);
  * says "steady" again.  May free M.
  */
 void move_give_up(struct move *m, int err, const char *why);
+/* The end of a move that was recorded goes to the store: "steady". */
+void move_record_end(struct move *m);
 /* Frees a move that is over and that nobody will ask for any more. */
 void move_free_if_over(struct move *m);
 

@@ -164,6 +164,8 @@ static int shake_hands(struct nbd_export *e, int timeout_ms)
         if (!poll_entry(e, &p))
             return failed(e, ECONNRESET);
         int n = poll(&p, 1, ms_left(deadline));
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n < 0)
             return failed(e, errno);
         if (n == 0)

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-exec/jobs.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cmd/migrate-exec/rows.h"
+#include "cmd/migrate-exec/signals.h"
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+
+enum { LOOK_MS = 200 }; /* for a signal, or a row whose time has come */
+
+enum row_state { ROW_WAITS, ROW_RUNS, ROW_OVER };
+
+struct row {
+    struct plan_row plan;
+    double read; /* when: a row does not grow too old by waiting for others */
+    enum row_state state;
+    pid_t pid;
+    int pidfd;
+};
+
+struct jobs {
+    const struct exec *x;
+    struct row *rows;
+    size_t n;
+    size_t cap;
+    unsigned running;
+    enum outcome worst;
+    bool told; /* the children, of a signal */
+};
+
+int jobs_exit_status(enum outcome worst)
+{
+    switch (worst) {
+    case DEFERRED:
+        return EX_TEMPFAIL;
+    case UNAVAILABLE:
+        return EX_UNAVAILABLE;
+    case FAILED:
+        return EX_NO;
+    case MANUAL:
+        return EX_SOFTWARE;
+    default:
+        return EX_OK;
+    }
+}
+
+/* The outcome that a child's wait status means. */
+static enum outcome outcome_of(int status)
+{
+    if (!WIFEXITED(status))
+        return DEFERRED; /* killed: what it began can be resumed */
+    switch (WEXITSTATUS(status)) {
+    case EX_OK:
+        return SWITCHED;
+    case EX_UNAVAILABLE:
+        return UNAVAILABLE;
+    case EX_NO:
+        return FAILED;
+    case EX_SOFTWARE:
+        return MANUAL;
+    default:
+        return DEFERRED;
+    }
+}
+
+static void worsen(struct jobs *j, enum outcome o)
+{
+    j->worst = o > j->worst ? o : j->worst;
+}
+
+/* ---- children ---- */
+
+/*
+ * The child: one row.  Its events go to the same standard output, each in one write; the store is
+ * opened anew, for a lock that is inherited is shared.
+ */
+_Noreturn static void run_child(const struct jobs *j, const struct row *row)
+{
+    struct exec x = *j->x;
+    setpgid(0, 0); /* an interrupt of the terminal comes through the parent */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signals_release();
+    route_store_close(x.store);
+    x.store = NULL;
+    int r = route_store_open(x.dirs.state, false, &x.store);
+    if (r < 0 && r != -ENOENT)
+        err_die(EX_TEMPFAIL, "cannot open the routes in '%s': %s", x.dirs.state, err_text(r));
+    x.max_age_s += clock_now() - row->read;
+    enum outcome o = rows_carry_out(&x, &row->plan);
+    exit(jobs_exit_status(o));
+}
+
+static void start(struct jobs *j, struct row *row)
+{
+    rec_flush(j->x->out);
+    pid_t pid = fork();
+    if (pid == 0)
+        run_child(j, row);
+    row->pid = pid;
+    row->pidfd = pid < 0 ? -1 : pidfd_open(pid, 0);
+    if (row->pidfd < 0) {
+        err_warn("cannot start '%s': %s", row->plan.volume, err_text(errno));
+        row->state = ROW_OVER;
+        worsen(j, DEFERRED);
+        if (pid > 0) {
+            kill(pid, SIGKILL);
+            waitpid(pid, NULL, 0);
+        }
+        return;
+    }
+    row->state = ROW_RUNS;
+    j->running++;
+}
+
+static void reap(struct jobs *j, struct row *row)
+{
+    int status = 0;
+    while (waitpid(row->pid, &status, 0) < 0)
+        if (errno != EINTR) {
+            status = EX_TEMPFAIL << 8;
+            break;
+        }
+    if (WIFSIGNALED(status))
+        err_warn("the move of '%s' was killed: go on with: migrate-exec --resume",
+                 row->plan.volume);
+    close(row->pidfd);
+    row->state = ROW_OVER;
+    j->running--;
+    worsen(j, outcome_of(status));
+}
+
+/* ---- which, and when ---- */
+
+/* May ROW begin beside those that run? */
+static bool has_room(const struct jobs *j, const struct row *row)
+{
+    unsigned source = 0;
+    unsigned target = 0;
+    for (size_t i = 0; i < j->n; i++) {
+        const struct row *other = &j->rows[i];
+        if (other->state != ROW_RUNS)
+            continue;
+        if (strcmp(other->plan.volume, row->plan.volume) == 0)
+            return false;
+        source += strcmp(other->plan.source, row->plan.source) == 0;
+        target += strcmp(other->plan.target, row->plan.target) == 0;
+    }
+    return source < j->x->per_gateway && target < j->x->per_gateway;
+}
+
+/* A row that would only wait for its time takes no place. */
+static bool is_due(const struct jobs *j, const struct row *row)
+{
+    return !j->x->wait || row->plan.not_before <= clock_now();
+}
+
+/* Begins what may begin; is anything left? */
+static bool begin_some(struct jobs *j)
+{
+    bool left = false;
+    for (size_t i = 0; i < j->n; i++) {
+        struct row *row = &j->rows[i];
+        if (row->state == ROW_WAITS && j->running < j->x->jobs && is_due(j, row) &&
+            has_room(j, row))
+            start(j, row);
+        left = left || row->state == ROW_WAITS;
+    }
+    return left;
+}
+
+/* Waits for a child's end, a signal, or a moment. */
+static void wait_some(struct jobs *j)
+{
+    struct pollfd *fds = calloc(j->running + 1, sizeof(*fds));
+    struct row **which = calloc(j->running + 1, sizeof(*which));
+    nfds_t n = 0;
+    if (!fds || !which)
+        err_die(EX_OSERR, "%s", err_text(ENOMEM)); /* the children die with us, resumable */
+    for (size_t i = 0; i < j->n; i++)
+        if (j->rows[i].state == ROW_RUNS) {
+            fds[n] = (struct pollfd){.fd = j->rows[i].pidfd, .events = POLLIN};
+            which[n++] = &j->rows[i];
+        }
+    int r = poll(fds, n, LOOK_MS);
+    for (nfds_t i = 0; r > 0 && i < n; i++)
+        if (fds[i].revents)
+            reap(j, which[i]);
+    free(fds);
+    free(which);
+}
+
+/* Hands a signal that came on to the children, once. */
+static void tell_children(struct jobs *j)
+{
+    const char *name = signals_pending();
+    if (!name || j->told)
+        return;
+    j->told = true;
+    for (size_t i = 0; i < j->n; i++)
+        if (j->rows[i].state == ROW_RUNS)
+            kill(j->rows[i].pid, strcmp(name, "SIGINT") == 0 ? SIGINT : SIGTERM);
+}
+
+static void run_all(struct jobs *j)
+{
+    bool left = true;
+    signals_catch();
+    while (left || j->running) {
+        left = !signals_pending() && begin_some(j);
+        if (left || j->running)
+            wait_some(j);
+        tell_children(j);
+    }
+}
+
+/* ---- the plan ---- */
+
+static void remember(struct jobs *j, const struct plan_row *plan)
+{
+    if (vec_room(&j->rows, j->n, &j->cap, sizeof(*j->rows)) < 0)
+        err_die(EX_OSERR, "cannot read the plan: %s", err_text(ENOMEM));
+    j->rows[j->n++] = (struct row){.plan = *plan, .read = clock_now(), .pidfd = -1};
+}
+
+int jobs_run_plan(const struct exec *x, const char *path)
+{
+    char *paths[] = {(char *)(uintptr_t)path}; /* the reader does not change it */
+    struct jobs j = {.x = x, .worst = GO};
+    struct rec_reader *r = rec_reader_new(&rec_plan);
+    int more = 0;
+    if (!r)
+        err_die(EX_OSERR, "cannot read the plan: %s", err_text(ENOMEM));
+    rec_reader_files(r, paths, path ? 1 : 0);
+    rec_reader_tie(r, x->out);
+    while (!signals_pending() && (more = rec_reader_next(r)) > 0) {
+        struct plan_row row;
+        rows_read(r, &row);
+        if (x->jobs > 1)
+            remember(&j, &row);
+        else
+            worsen(&j, rows_carry_out(x, &row));
+    }
+    if (x->jobs > 1)
+        run_all(&j);
+    int status = jobs_exit_status(j.worst);
+    if (more < 0) {
+        err_warn("%s", rec_reader_error(r));
+        status = j.worst == MANUAL ? status : rec_reader_status(r);
+    } else if (signals_pending() && j.worst < DEFERRED) {
+        status = EX_TEMPFAIL; /* rows were left */
+    }
+    rec_reader_free(r);
+    free(j.rows);
+    return status;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A plan's rows: read, admitted, and carried out one by one. */
+#ifndef EXEC_ROWS_H
+#define EXEC_ROWS_H
+
+#include "cmd/migrate-exec/admit.h"
+#include "cmd/migrate-exec/move.h"
+#include "common/record/schema.h"
+
+/* The present record of R, a reader of plan records. */
+void rows_read(const struct rec_reader *r, struct plan_row *row);
+
+/* Is starting forbidden by STATE/frozen?  WHY gets the reason in the file. */
+bool rows_frozen(const struct exec *x, char *why, size_t size);
+/* The same, and says so. */
+bool rows_say_frozen(const struct exec *x);
+
+/* Carries ROW out, or says why not. */
+enum outcome rows_carry_out(const struct exec *x, const struct plan_row *row);
+
+#endif
