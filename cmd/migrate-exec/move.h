@@ -22,6 +22,9 @@
 #include "common/fleet/fleet.h"
 #include "common/route/store.h"
 
+/* What --commit does with the old copy. */
+enum disposal { DISPOSAL_COLD, DISPOSAL_REMOVE };
+
 enum on_fail { ON_FAIL_RETRY, ON_FAIL_DEFER, ON_FAIL_ABORT };
 
 /* What all migrations of a run share. */
@@ -33,6 +36,8 @@ struct exec {
     enum on_fail on_fail;
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
+    enum disposal disposal; /* of --commit */
+    unsigned hook_timeout_s;
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
     const char *who;        /* user and command line */
     struct fleet *fleet;
