@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The label of a cold copy: which one it is, said by us to the hook that keeps it and, before, to
- * the journal; so that a copy that comes back can be told from another (S12 of gateshift-safety(7)).
+ * the journal; so that one that comes back can be told from another (S12 of gateshift-safety(7)).
  */
 #ifndef EXEC_LABEL_H
 #define EXEC_LABEL_H

@@ -14,6 +14,7 @@ static const struct {
     const char *done;
 } ways[] = {
     [DISPOSAL_COLD] = {"commit", NULL, "cold"},
+    [DISPOSAL_ARCHIVE] = {"commit, archive", "archive", "archived"},
     [DISPOSAL_REMOVE] = {"commit, remove", "remove", "removed"},
 };
 
@@ -78,11 +79,64 @@ static enum outcome take_back(struct move *m, const struct letgo *l, const char 
     return stops(m, why);
 }
 
+#define PACKED      "packed as archive/"
+#define DIGEST_WORD "XXH3-128 "
+
+void letgo_recall(struct letgo *l, const char *detail)
+{
+    const char *at = strstr(detail, DIGEST_WORD);
+    if (!at)
+        return;
+    snprintf(l->digest, sizeof(l->digest), "%s", at + strlen(DIGEST_WORD));
+    l->packed = strncmp(detail, PACKED, strlen(PACKED)) == 0;
+}
+
+/* An earlier commit has taken the copy out of service. */
+static bool cold_already(const struct move *m, const struct letgo *l)
+{
+    struct hook hook = move_hook(m, m->source);
+    uint64_t bytes;
+    char why[64];
+    return l->again && hook_size(&hook, &bytes, why, sizeof(why)) == HOOK_ABSENT;
+}
+
+/* While the copy is still exported: its digest, and with OURS all of it, into the state folder. */
+static enum outcome read_copy(struct move *m, struct letgo *l, bool ours)
+{
+    char why[512];
+    if (l->digest[0] && (l->packed || !ours))
+        return GO;
+    if (cold_already(m, l)) {
+        snprintf(why, sizeof(why), "the hook of %s has no action 'archive'; its copy is cold",
+                 m->source);
+        return ours ? stops(m, why) : GO;
+    }
+    if (archive_read(m, ours, l->digest, why, sizeof(why)) < 0)
+        return stops(m, why);
+    l->packed = ours;
+    int r = ours ? move_event(m, EVENT_PASS, PACKED "%s.lz4, " DIGEST_WORD "%s", m->id, l->digest)
+                 : move_event(m, EVENT_PASS, "read, " DIGEST_WORD "%s", l->digest);
+    return r < 0 ? DEFERRED : GO;
+}
+
+/*
+ * Where the hook archives, it is asked when the copy is cold.  It says that it can by doing so with
+ * those that are there now.  Where it can't we do it, and it has to remove the copy then.
+ */
+static enum outcome prepare_archive(struct move *m, struct letgo *l)
+{
+    int r = act(m, l, "archive");
+    if (r < 0)
+        return FAILED;
+    l->ours = r == HOOK_CANNOT;
+    return read_copy(m, l, l->ours);
+}
+
 /* What is done with the copy once it is COLD, as the hook has answered. */
 static enum outcome dispose(struct move *m, const struct letgo *l, int cold, int *result)
 {
     char why[512];
-    const char *action = ways[l->disposal].action;
+    const char *action = l->ours ? "remove" : ways[l->disposal].action;
     *result = cold;
     if (!action || (cold == HOOK_ABSENT && !l->again))
         return GO;
@@ -100,7 +154,9 @@ static enum outcome dispose(struct move *m, const struct letgo *l, int cold, int
 static void describe(const struct move *m, const struct letgo *l, int fenced, int result,
                      char *what, size_t size)
 {
-    const char *done = ways[l->disposal].done;
+    char done[NAME_LEN_MAX + 64];
+    snprintf(done, sizeof(done), l->ours ? PACKED "%s.lz4, removed" : "%s",
+             l->ours ? m->id : ways[l->disposal].done);
     if (result == HOOK_ABSENT && l->again)
         snprintf(what, size, "%s on %s already", done, m->source);
     else if (result == HOOK_ABSENT)
@@ -111,11 +167,12 @@ static void describe(const struct move *m, const struct letgo *l, int fenced, in
                  l->unknown ? "; it is unknown: its flush failed" : "");
 }
 
-enum outcome letgo(struct move *m, const struct letgo *l, char *what, size_t size)
+enum outcome letgo(struct move *m, struct letgo *l, char *what, size_t size)
 {
     struct hook hook = move_hook(m, m->source);
     char why[200];
     int result;
+    enum outcome o = GO;
     if (!owner_serves(m, why, sizeof(why))) {
         err_warn("cannot commit '%s': %s", m->id, why);
         return DEFERRED;
@@ -124,13 +181,17 @@ enum outcome letgo(struct move *m, const struct letgo *l, char *what, size_t siz
         snprintf(what, size, "%s has no hook: its copy stays as it is, unfenced", m->source);
         return GO;
     }
+    if (l->disposal == DISPOSAL_ARCHIVE)
+        o = prepare_archive(m, l);
+    if (o != GO)
+        return o;
     int fenced = act(m, l, "fence");
     int cold = fenced < 0 ? -1 : act(m, l, "cold");
     if (cold < 0)
         return FAILED;
     if (cold == HOOK_DONE && !owner_serves(m, why, sizeof(why)))
         return take_back(m, l, why);
-    enum outcome o = dispose(m, l, cold, &result);
+    o = dispose(m, l, cold, &result);
     if (o == GO)
         describe(m, l, fenced, result, what, size);
     return o;

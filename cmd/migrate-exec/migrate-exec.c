@@ -38,15 +38,18 @@ struct opts {
 
 enum {
     KEY_ABORT = OPT_LONG,
+    KEY_ARCHIVE,
     KEY_ATTEMPTS,
     KEY_BWLIMIT,
     KEY_COMMIT,
     KEY_CONTROL,
     KEY_DRY_RUN,
+    KEY_HOOK_TIMEOUT,
     KEY_MAX_AGE,
     KEY_ON_FAIL,
     KEY_OVERWRITE,
     KEY_QUARANTINE,
+    KEY_REMOVE,
     KEY_RESUME,
     KEY_STATUS,
     KEY_VERIFY,
@@ -56,6 +59,7 @@ enum {
 
 static const struct argp_option options[] = {
     {"abort", KEY_ABORT, 0, 0, "End migration ID on the source; not after it has switched", 0},
+    {"archive", KEY_ARCHIVE, 0, 0, "With --commit: compress the old copy, and keep its digest", 0},
     {"attempts", KEY_ATTEMPTS, "N", 0, "Holds to try before --on-fail (default 5)", 0},
     {"bwlimit", KEY_BWLIMIT, "RATE", 0,
      "Copy and prove at most RATE bytes a second (K, M, G; default: no limit); not in the hold", 0},
@@ -65,6 +69,8 @@ static const struct argp_option options[] = {
      "RUN/director.sock)",
      0},
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
+    {"hook-timeout", KEY_HOOK_TIMEOUT, "DURATION", 0, "Kill a hook that takes longer (default 5m)",
+     0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"on-fail", KEY_ON_FAIL, "ACTION", 0,
      "When the attempts are used up: retry, defer or abort (default defer)", 0},
@@ -72,6 +78,7 @@ static const struct argp_option options[] = {
      "Move also onto an export that the target has already and that no move of the volume left", 0},
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Wait so long for the director's quarantine of unanswered writes (default 60s)", 0},
+    {"remove", KEY_REMOVE, 0, 0, "With --commit: delete the old copy", 0},
     {"resume", KEY_RESUME, 0, 0, "Go on with migration ID, or with all that have not ended", 0},
     {"status", KEY_STATUS, 0, 0, "Print the latest event of migration ID, or of each", 0},
     {"verify", KEY_VERIFY, "KIND", 0,
@@ -101,10 +108,19 @@ static void set_action(const struct argp_state *st, struct opts *o, enum action 
     o->action = a;
 }
 
+static void set_disposal(const struct argp_state *st, struct opts *o, enum disposal d)
+{
+    if (o->exec.disposal != DISPOSAL_COLD)
+        argp_error(st, "only one of --archive and --remove");
+    o->exec.disposal = d;
+}
+
 static void check_usage(const struct argp_state *st, const struct opts *o)
 {
     if ((o->action == COMMIT || o->action == ABORT) && !o->arg)
         argp_error(st, "the ID of a migration is missing");
+    if (o->exec.disposal != DISPOSAL_COLD && o->action != COMMIT)
+        argp_error(st, "--archive and --remove are for --commit");
     if (o->action > DRY_RUN && o->arg && parse_name(o->arg) < 0)
         argp_error(st, "not the ID of a migration: '%s'", o->arg);
 }
@@ -118,6 +134,9 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         return 0;
     case KEY_BWLIMIT:
         x->bwlimit = opts_size(st, "bwlimit", arg, 4096, UINT64_C(1) << 50);
+        return 0;
+    case KEY_HOOK_TIMEOUT:
+        x->hook_timeout_s = (unsigned)opts_duration(st, "hook-timeout", arg, 1, 7 * 86400);
         return 0;
     case KEY_MAX_AGE:
         o->max_age_s = opts_duration(st, "max-age", arg, 0, 1e9);
@@ -143,6 +162,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_ABORT:
         set_action(st, o, ABORT);
         return 0;
+    case KEY_ARCHIVE:
+        set_disposal(st, o, DISPOSAL_ARCHIVE);
+        return 0;
     case KEY_COMMIT:
         set_action(st, o, COMMIT);
         return 0;
@@ -157,6 +179,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_OVERWRITE:
         o->exec.overwrite = true;
+        return 0;
+    case KEY_REMOVE:
+        set_disposal(st, o, DISPOSAL_REMOVE);
         return 0;
     case KEY_RESUME:
         set_action(st, o, RESUME);

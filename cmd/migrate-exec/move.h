@@ -23,7 +23,7 @@
 #include "common/route/store.h"
 
 /* What --commit does with the old copy. */
-enum disposal { DISPOSAL_COLD, DISPOSAL_REMOVE };
+enum disposal { DISPOSAL_COLD, DISPOSAL_ARCHIVE, DISPOSAL_REMOVE };
 
 enum on_fail { ON_FAIL_RETRY, ON_FAIL_DEFER, ON_FAIL_ABORT };
 

@@ -27,6 +27,7 @@ struct story {
     enum disposal disposal; /* what the commit in it is to do with the copy ... */
     char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
     bool unknown;           /* the source's copy: its flush failed */
+    char archived[256];     /* the detail of what was read of the copy, or packed */
     struct event public;    /* the last that belongs into the history, too; if any */
     bool any_public;
 };
@@ -68,6 +69,8 @@ static int take_event(const struct event *e, void *arg)
     }
     if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE)
         s->switched = true;
+    if (e->event == EVENT_PASS && e->phase == PHASE_RETIRE)
+        snprintf(s->archived, sizeof(s->archived), "%s", e->detail);
     if (e->event == EVENT_BEGIN && e->phase == PHASE_RETIRE)
         take_commit(e, s);
     return 0;
@@ -308,6 +311,7 @@ static enum outcome commit_switched(struct move *m, const struct story *s, struc
         return commit_settled(m);
     if (!s->retired && retire_now(m, &l) != SWITCHED)
         return DEFERRED;
+    letgo_recall(&l, s->archived);
     if (note_commit(m, s, &l) < 0)
         return DEFERRED;
     enum outcome o = letgo(m, &l, what, sizeof(what));
