@@ -10,10 +10,10 @@ setup()
   mkdir exports
 }
 
-# hook ACTION [VOLUME [SIZE]]
+# hook ACTION [VOLUME [SIZE [LABEL]]]
 hook()
 {
-  "$SRC/share/hooks/dir" exports "$1" "${2-v}" "${3-1048576}" gw-a
+  "$SRC/share/hooks/dir" exports "$1" "${2-v}" "${3-1048576}" gw-a "${@:4}"
 }
 
 @test "hook-dir: create makes a sparse file of the size, reading as zeros" {
@@ -90,6 +90,86 @@ hook()
   [[ $(cat exports/v) == one && -z $(ls exports/.cold) ]]
 }
 
+@test "S12: a label is kept with the cold copy, and given back once" {
+  echo one >exports/v
+  hook cold v 4 v,2,5f,4,-
+  [[ $(head -n 1 exports/.cold/v.1.label) == v,2,5f,4,- ]]
+  run --separate-stderr -0 hook unfence
+  [[ $output == v,2,5f,4,- && -z $stderr && $(cat exports/v) == one && -z $(ls exports/.cold) ]]
+  # What is made cold without one has none.
+  hook cold
+  run --separate-stderr -0 hook unfence
+  [[ -z $output && $(cat exports/v) == one ]]
+}
+
+# labelled: a cold copy "one" with a label.
+labelled()
+{
+  rm -rf exports
+  mkdir exports
+  echo one >exports/v
+  hook cold v 4 v,2,5f,4,-
+}
+
+@test "S12: a cold copy that was changed, replaced, cut or put back has no label any more" {
+  local change
+  for change in 'echo two >v.1' 'cp v.1 x; mv x v.1' 'truncate -s 0 v.1' 'touch v.1' \
+    'mv v.1 ../v' 'rm v.1.label' 'echo v,2,5f,4,- >v.1.label' ': >v.1.label'; do
+    labelled
+    (cd exports/.cold && eval "$change")
+    [[ ! -e exports/v ]] || hook cold # somebody took it into service and out again
+    run --separate-stderr -0 hook unfence
+    [[ -z $output && -e exports/v && -z $(ls exports/.cold) ]] || { echo "$change" && false; }
+  done
+}
+
+@test "S12: a write by a connection that was open before takes the label away" {
+  echo one >exports/v
+  exec 9<>exports/v
+  hook cold v 4 v,2,5f,4,-
+  echo two >&9
+  exec 9>&-
+  run --separate-stderr -0 hook unfence
+  [[ -z $output && $(cat exports/v) == two ]]
+}
+
+@test "S12: the label is gone from the disk before the copy is writable" {
+  labelled
+  # What is synced, and what is there then.
+  mkdir bin
+  printf '%s\n' '#!/bin/sh' '/bin/sync "$@"' 'echo "$(ls exports) $(ls exports/.cold)" | xargs' \
+    >bin/sync
+  chmod +x bin/sync
+  PATH=$PWD/bin:$PATH run --separate-stderr -0 hook unfence
+  [[ ${lines[0]} == v.1 && ${lines[1]} == "v v.1" && ${lines[-1]} == v,2,5f,4,- ]]
+}
+
+@test "S12: cold and unfence, killed at any sync, never give a label to a changed copy" {
+  local n label
+  mkdir bin
+  # The n-th sync kills the hook.
+  printf '%s\n' '#!/bin/sh' 'echo >>count' '[ "$(wc -l <count)" -ne "$N" ] || kill -9 "$PPID"' \
+    'exec /bin/sync "$@"' >bin/sync
+  chmod +x bin/sync
+  for ((n = 1; n < 20; n++)); do
+    rm -rf exports count
+    mkdir exports
+    echo one >exports/v
+    N=$n PATH=$PWD/bin:$PATH hook cold v 4 v,2,5f,4,- || true
+    hook cold v 4 v,2,5f,4,- || [[ $? -eq 4 ]]
+    [[ ! -e exports/v && $(cat exports/.cold/v.1) == one ]]
+    [[ $(hook unfence) == v,2,5f,4,- ]]
+    labelled
+    rm -f count
+    N=$n PATH=$PWD/bin:$PATH hook unfence >out || true
+    [[ ! -e exports/v ]] || echo two >exports/v # as soon as it is there it is written to
+    label=$(hook unfence 2>err) || [[ $(cat err) == *exists* ]]
+    [[ -z $label || $(cat exports/v) == one ]]
+    [[ $(wc -l <count) -ge $n ]] || break
+  done
+  ((n > 2 && n < 20))
+}
+
 @test "hook-dir: an archive that was cut short is finished by the next call" {
   command -v lz4 || skip "no lz4"
   echo one >exports/v
@@ -123,12 +203,40 @@ hook()
   run -4 hook remove
 }
 
+@test "hook-dir: remove with a label deletes the copy that has it, and no other" {
+  echo one >exports/v
+  hook cold v 4 v,2,5f,4,-
+  echo two >exports/v
+  hook cold v 4 v,4,6e,4,-
+  run -4 hook remove v 4 v,4,6f,4,-
+  hook remove v 4 v,4,6e,4,-
+  [[ $(cd exports/.cold && echo *) == "v.1 v.1.label" ]]
+  run -4 hook remove v 4 v,4,6e,4,-
+}
+
+@test "hook-dir: an archive that does not hold what was compressed is not kept" {
+  command -v lz4 || skip "no lz4"
+  echo one >exports/v
+  hook cold
+  mkdir bin
+  printf '%s\n' '#!/bin/sh' 'for last; do :; done' 'case "$*" in *" -d "*) exec "$LZ4" "$@" ;; esac' \
+    'echo two | "$LZ4" -q -f - "$last"' >bin/lz4
+  chmod +x bin/lz4
+  LZ4=$(command -v lz4) PATH=$PWD/bin:$PATH run --separate-stderr -1 hook archive
+  [[ $stderr == "dir: 'exports/.cold/v.1.part' is not what was compressed" ]]
+  [[ $(cat exports/.cold/v.1) == one && ! -e exports/.cold/v.1.lz4 ]]
+  hook archive
+  [[ $(lz4 -dc exports/.cold/v.1.lz4) == one && ! -e exports/.cold/v.1 ]]
+}
+
 @test "hook-dir: names that lead elsewhere and missing arguments are refused" {
   local name
   for name in ../v .v -v a/b ''; do
     run -64 hook create "$name"
   done
   run -64 hook create v 1x
+  run -64 hook cold v 1 'a b'
+  run -64 hook cold v 1 ../a
   run -64 "$SRC/share/hooks/dir" exports create v
   run -1 "$SRC/share/hooks/dir" nowhere create v 1 gw-a
   [[ -z $(ls -A exports) ]]

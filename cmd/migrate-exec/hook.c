@@ -19,10 +19,9 @@
 #include "common/base/parse.h"
 
 enum {
-    WORDS_MAX = 32,          /* of a hook's command line */
-    TIMEOUT_MS = 300 * 1000, /* a hook that archives over ssh may take minutes */
-    OUTPUT_MAX = 64 * 1024,  /* bytes kept of what it prints */
-    STATUS_NOT_RUN = 127,    /* the child could not exec */
+    WORDS_MAX = 32,         /* of a hook's command line */
+    OUTPUT_MAX = 64 * 1024, /* bytes kept of what it prints */
+    STATUS_NOT_RUN = 127,   /* the child could not exec */
 };
 
 bool hook_there(const struct hook *h)
@@ -121,9 +120,9 @@ static void drain(struct child *c, int i)
  * Reads both streams until the hook has ended: not until their ends, which a server that it left
  * running may hold open.  0 or -errno: -ETIMEDOUT when it takes too long.
  */
-static int listen_to(struct child *c)
+static int listen_to(struct child *c, unsigned timeout_s)
 {
-    uint64_t deadline = clock_mono_us() + UINT64_C(1000) * TIMEOUT_MS;
+    uint64_t deadline = clock_mono_us() + UINT64_C(1000000) * timeout_s;
     int pidfd = pidfd_open(c->pid, 0);
     int r = pidfd < 0 ? -errno : 0;
     for (bool ended = false; r == 0 && !ended;) {
@@ -172,26 +171,41 @@ static void first_line(const struct buf *b, char *out, size_t size)
             *p = '?';
 }
 
-static int run(const char *path, char **argv, char *out, size_t size)
+/* In place of what a hook printed, where it did not end by itself. */
+static void describe_end(int r, unsigned timeout_s, char *out, size_t size)
+{
+    if (r == -ETIMEDOUT)
+        snprintf(out, size, "killed after %u s", timeout_s);
+    else
+        snprintf(out, size, "%s", r == -EINTR ? "killed by a signal" : err_text(r));
+}
+
+static int run(const char *path, char **argv, unsigned timeout_s, char *out, size_t size)
 {
     struct child c = {.pid = -1, .fds = {-1, -1}};
     int r = start(&c, path, argv);
     if (r < 0)
         snprintf(out, size, "%s", err_text(r));
     if (c.pid > 0) {
-        r = reap(&c, listen_to(&c));
+        r = reap(&c, listen_to(&c, timeout_s));
         first_line(&c.text[r == HOOK_DONE ? 0 : 1], out, size);
         if (r < 0)
-            snprintf(out, size, "%s", r == -EINTR ? "killed by a signal" : err_text(r));
+            describe_end(r, timeout_s, out, size);
     }
     buf_release(&c.text[0]);
     buf_release(&c.text[1]);
     return r;
 }
 
+/* Is the label for ACTION? */
+static bool takes_label(const struct hook *h, const char *action)
+{
+    return h->label && (strcmp(action, "cold") == 0 || strcmp(action, "remove") == 0);
+}
+
 int hook_run(const struct hook *h, const char *action, char *out, size_t size)
 {
-    char *words[WORDS_MAX + 5];
+    char *words[WORDS_MAX + 6];
     char bytes[32];
     struct buf path = {0};
     char *line = strdup(h->line);
@@ -206,8 +220,10 @@ int hook_run(const struct hook *h, const char *action, char *out, size_t size)
         words[n++] = (char *)(uintptr_t)h->volume;
         words[n++] = bytes;
         words[n++] = (char *)(uintptr_t)h->gateway;
+        if (takes_label(h, action))
+            words[n++] = (char *)(uintptr_t)h->label;
         words[n] = NULL;
-        r = run(path.data, words, out, size);
+        r = run(path.data, words, h->timeout_s ? h->timeout_s : HOOK_TIMEOUT_S, out, size);
     } else {
         snprintf(out, size, "%s", err_text(r));
     }

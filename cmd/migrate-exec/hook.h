@@ -22,17 +22,21 @@ struct hook {
     const char *gateway;
     const char *volume;
     uint64_t size_bytes;
+    const char *label;  /* for "cold" and "remove"; NULL: none (borrowed) */
+    unsigned timeout_s; /* then it is killed; 0: HOOK_TIMEOUT_S */
 };
+
+enum { HOOK_TIMEOUT_S = 300 }; /* one that archives over ssh may take minutes */
 
 /* Has the gateway one? */
 bool hook_there(const struct hook *h);
 
 /*
  * Runs the hook's command, split at blanks and never given to a shell, with "ACTION VOLUME SIZE
- * GATEWAY" appended, and waits for its end.  A command without a slash is looked up in
- * $GATESHIFT_HOOKS, or else in share/gateshift/hooks beside the program's own prefix.  OUT (SIZE
- * bytes) gets the first line of what it printed: of standard output if it was done, else of
- * standard error.
+ * GATEWAY" appended, and the label behind it for "cold" and "remove", and waits for its end.  A
+ * command without a slash is looked up in $GATESHIFT_HOOKS, or else in share/gateshift/hooks beside
+ * the program's own prefix.  OUT (SIZE bytes) gets the first line of what it printed: of standard
+ * output if it was done, else of standard error.
  *
  * Its exit status (enum hook_result, or another positive one: failed), or -errno: it could not be
  * run, or was killed (-EINTR) or overran its time and was killed (-ETIMEDOUT).

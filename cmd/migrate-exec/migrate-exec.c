@@ -36,6 +36,7 @@ struct opts {
 
 enum {
     KEY_ABORT = OPT_LONG,
+    KEY_ARCHIVE,
     KEY_ATTEMPTS,
     KEY_BWLIMIT,
     KEY_CHECK,
@@ -46,6 +47,7 @@ enum {
     KEY_CUTOVER,
     KEY_DRY_RUN,
     KEY_EXPIRE,
+    KEY_HOOK_TIMEOUT,
     KEY_JOBS,
     KEY_MAX_AGE,
     KEY_MAX_SLOWDOWN,
@@ -54,6 +56,7 @@ enum {
     KEY_OVERWRITE,
     KEY_PER_GATEWAY,
     KEY_QUARANTINE,
+    KEY_REMOVE,
     KEY_RESUME,
     KEY_RETAIN,
     KEY_STATUS,
@@ -64,6 +67,7 @@ enum {
 
 static const struct argp_option options[] = {
     {"abort", KEY_ABORT, 0, 0, "End migration ID on the source; not after it has switched", 0},
+    {"archive", KEY_ARCHIVE, 0, 0, "With --commit: compress the old copy, and keep its digest", 0},
     {"attempts", KEY_ATTEMPTS, "N", 0, "Holds to try before --on-fail (default 5)", 0},
     {"bwlimit", KEY_BWLIMIT, "RATE", 0,
      "Copy and prove at most RATE bytes a second (K, M, G; default: no limit); not in the hold", 0},
@@ -86,6 +90,8 @@ static const struct argp_option options[] = {
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
     {"expire", KEY_EXPIRE, 0, 0, "Commit all migrations whose old copies were retained long enough",
      0},
+    {"hook-timeout", KEY_HOOK_TIMEOUT, "DURATION", 0, "Kill a hook that takes longer (default 5m)",
+     0},
     {"jobs", KEY_JOBS, "N", 0, "Carry out up to N rows of the plan at once (default 1)", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"max-slowdown", KEY_MAX_SLOWDOWN, "PERCENT", 0,
@@ -100,6 +106,7 @@ static const struct argp_option options[] = {
      "With --jobs: at most N moves from a gateway, and N to it, at once (default 1)", 0},
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Wait so long for the director's quarantine of unanswered writes (default 60s)", 0},
+    {"remove", KEY_REMOVE, 0, 0, "With --commit: delete the old copy", 0},
     {"resume", KEY_RESUME, 0, 0, "Go on with migration ID, or with all that have not ended", 0},
     {"retain", KEY_RETAIN, "DURATION", 0,
      "Keep old copies for so long, until --expire commits (default 24h)", 0},
@@ -140,6 +147,13 @@ static void set_action(const struct argp_state *st, struct opts *o, enum action 
     o->action = a;
 }
 
+static void set_disposal(const struct argp_state *st, struct opts *o, enum disposal d)
+{
+    if (o->exec.disposal != DISPOSAL_COLD)
+        argp_error(st, "only one of --archive and --remove");
+    o->exec.disposal = d;
+}
+
 static void check_usage(const struct argp_state *st, const struct opts *o)
 {
     if (o->n_args > 1 && o->action != CHECK)
@@ -148,6 +162,8 @@ static void check_usage(const struct argp_state *st, const struct opts *o)
         argp_error(st, "expire takes no argument");
     if (o->action >= COMMIT && !o->arg)
         argp_error(st, "the ID of a migration is missing");
+    if (o->exec.disposal != DISPOSAL_COLD && o->action != COMMIT)
+        argp_error(st, "--archive and --remove are for --commit");
     if (o->action == MODIFY && !o->given)
         argp_error(st, "modify needs --attempts, --bwlimit, --on-fail or --window");
     if (o->action > CHECK && o->arg && parse_name(o->arg) < 0)
@@ -180,6 +196,9 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
     case KEY_CONNECTIONS:
         x->connections = (unsigned)opts_u64(st, "connections", arg, 1, FLOW_CONNECTIONS);
         return 0;
+    case KEY_HOOK_TIMEOUT:
+        x->hook_timeout_s = (unsigned)opts_duration(st, "hook-timeout", arg, 1, 7 * 86400);
+        return 0;
     case KEY_MAX_AGE:
         x->max_age_s = opts_duration(st, "max-age", arg, 0, 1e9);
         return 0;
@@ -207,6 +226,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_ABORT:
         set_action(st, o, ABORT);
+        return 0;
+    case KEY_ARCHIVE:
+        set_disposal(st, o, DISPOSAL_ARCHIVE);
         return 0;
     case KEY_CHECK:
         set_action(st, o, CHECK);
@@ -239,6 +261,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_OVERWRITE:
         o->exec.overwrite = true;
+        return 0;
+    case KEY_REMOVE:
+        set_disposal(st, o, DISPOSAL_REMOVE);
         return 0;
     case KEY_RESUME:
         set_action(st, o, RESUME);

@@ -15,6 +15,7 @@
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
+#include "cmd/migrate-exec/warm.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 
@@ -215,6 +216,7 @@ struct hook move_hook(const struct move *m, const char *gateway)
         .gateway = gateway,
         .volume = m->volume,
         .size_bytes = m->size_bytes,
+        .timeout_s = m->exec->hook_timeout_s,
     };
 }
 
@@ -257,7 +259,7 @@ static enum outcome take_export(struct move *m)
     return r < 0 ? move_journal_failed(m, r) : GO;
 }
 
-/* Has the target's hook make the export if it is not there. */
+/* Has the target's hook make the export if it is not there: of a cold copy, or a new one. */
 static enum outcome provide_export(struct move *m)
 {
     struct hook hook = move_hook(m, m->target);
@@ -270,8 +272,11 @@ static enum outcome provide_export(struct move *m)
         return GO;
     if (r != HOOK_ABSENT)
         return move_fails(m, "hook of %s, size: %s", m->target, why);
+    bool there = false;
     enum outcome o = take_export(m);
-    if (o != GO)
+    if (o == GO)
+        o = warm_cold_copy(m, &there);
+    if (o != GO || there)
         return o;
     r = hook_run(&hook, "create", why, sizeof(why));
     if (r != HOOK_DONE)

@@ -23,6 +23,9 @@
 #include "common/fleet/fleet.h"
 #include "common/route/store.h"
 
+/* What --commit does with the old copy. */
+enum disposal { DISPOSAL_COLD, DISPOSAL_ARCHIVE, DISPOSAL_REMOVE };
+
 enum on_fail { ON_FAIL_RETRY, ON_FAIL_DEFER, ON_FAIL_ABORT };
 
 /* Is the target read too, and only what differs sent? */
@@ -47,6 +50,8 @@ struct exec {
     uint64_t bwlimit;       /* bytes a second; 0: none */
     unsigned max_slowdown;  /* percent that clients may wait longer; 0: no limit */
     unsigned connections;   /* to each gateway, at most FLOW_CONNECTIONS */
+    enum disposal disposal; /* of --commit */
+    unsigned hook_timeout_s;
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
     unsigned jobs;          /* rows at once */
     unsigned per_gateway;   /* of them from a gateway, and to it */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/admit.h"
+#include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
@@ -25,9 +26,12 @@ struct story {
     bool switched; /* the change of owner is in it */
     bool retired;  /* ... and that the source was let go */
     bool committing;
-    double retain_until; /* 0: not said, or no copy is kept */
-    bool unknown;        /* the source's copy: its flush failed */
-    struct event public; /* the last that belongs into the history, too; if any */
+    double retain_until;    /* 0: not said, or no copy is kept */
+    enum disposal disposal; /* what the commit in it is to do with the copy ... */
+    char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
+    bool unknown;           /* the source's copy: its flush failed */
+    char archived[256];     /* the detail of what was read of the copy, or packed */
+    struct event public;    /* the last that belongs into the history, too; if any */
     bool any_public;
 };
 
@@ -37,6 +41,20 @@ static bool is_note(const struct event *e)
     if (e->phase == PHASE_REDIRECT)
         return strcmp(e->detail, MOVE_TAKES_EXPORT) == 0;
     return e->phase == PHASE_RETIRE && (e->event == EVENT_BEGIN || e->event == EVENT_SWITCHED);
+}
+
+/* Does E, the end of the source's connections, say that its flush failed? */
+static bool copy_is_unknown(const struct event *e)
+{
+    return strstr(e->detail, "is unknown") != NULL;
+}
+
+/* The note in front of a commit. */
+static void take_commit(const struct event *e, struct story *s)
+{
+    s->committing = true;
+    s->disposal = letgo_disposal(e->detail);
+    label_of_note(e->detail, s->label, NULL);
 }
 
 static int take_event(const struct event *e, void *arg)
@@ -51,12 +69,14 @@ static int take_event(const struct event *e, void *arg)
     if (e->event == EVENT_SWITCHED && e->phase == PHASE_RETIRE) {
         s->retired = true;
         retain_get(e, &s->retain_until);
-        s->unknown = strstr(e->detail, "is unknown") != NULL;
+        s->unknown = copy_is_unknown(e);
     }
     if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE)
         s->switched = true;
+    if (e->event == EVENT_PASS && e->phase == PHASE_RETIRE)
+        snprintf(s->archived, sizeof(s->archived), "%s", e->detail);
     if (e->event == EVENT_BEGIN && e->phase == PHASE_RETIRE)
-        s->committing = true;
+        take_commit(e, s);
     return 0;
 }
 
@@ -220,70 +240,6 @@ static enum outcome report(struct move *m, enum outcome o)
 
 /* ---- commit ---- */
 
-/* One action of the source's hook: HOOK_DONE, HOOK_CANNOT or HOOK_ABSENT, or -1 with a message. */
-static int let_go(struct move *m, const char *action)
-{
-    struct hook hook = move_hook(m, m->source);
-    char text[200];
-    int r = hook_run(&hook, action, text, sizeof(text));
-    if (r == HOOK_DONE || r == HOOK_CANNOT || r == HOOK_ABSENT)
-        return r;
-    err_warn("cannot commit '%s': hook of %s, %s: %s", m->id, m->source, action, text);
-    return -1;
-}
-
-/* Does the new owner accept connections?  If not, WHY says so. */
-static bool owner_serves(const struct move *m, char *why, size_t size)
-{
-    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->target);
-    struct nbd_export *e;
-    if (!g) {
-        snprintf(why, size, "gateway '%s' is not in gateways.csv", m->target);
-        return false;
-    }
-    if (side_connect(m->target, g->uri, m->volume, m->size_bytes, true, &e, why, size) < 0)
-        return false;
-    nbd_export_free(e);
-    return true;
-}
-
-/* Two gateways on one storage: what was made cold was the owner's export itself. */
-static enum outcome take_back(struct move *m, const char *why)
-{
-    bool back = let_go(m, "unfence") == HOOK_DONE;
-    err_warn("cannot commit '%s': without the copy on %s, %s; %s", m->id, m->source, why,
-             back ? "it is back in service" : "PUT IT BACK INTO SERVICE");
-    return FAILED;
-}
-
-/* Fences the old copy and makes it cold; *WHAT says what became of it. */
-static enum outcome make_cold(struct move *m, const struct story *s, char *what, size_t size)
-{
-    struct hook hook = move_hook(m, m->source);
-    char why[200];
-    if (!owner_serves(m, why, sizeof(why))) {
-        err_warn("cannot commit '%s': %s", m->id, why);
-        return DEFERRED;
-    }
-    if (!hook_there(&hook)) {
-        snprintf(what, size, "%s has no hook: its copy stays as it is, unfenced", m->source);
-        return GO;
-    }
-    int fenced = let_go(m, "fence");
-    int cold = fenced < 0 ? -1 : let_go(m, "cold");
-    if (cold < 0)
-        return FAILED;
-    if (cold == HOOK_DONE && !owner_serves(m, why, sizeof(why)))
-        return take_back(m, why);
-    if (cold == HOOK_ABSENT)
-        snprintf(what, size, s->committing ? "cold on %s already" : "no copy on %s", m->source);
-    else
-        snprintf(what, size, "%s on %s%s%s%s", cold == HOOK_DONE ? "cold" : "kept", m->source,
-                 fenced == HOOK_DONE ? "" : ", unfenced", cold == HOOK_DONE ? "" : ": no cold",
-                 s->unknown ? "; it is unknown: its flush failed" : "");
-    return GO;
-}
-
 /* The director that has the volume open reads the route again. */
 static void tell_director(struct move *m)
 {
@@ -319,17 +275,50 @@ static enum outcome commit_settled(struct move *m)
     return r < 0 ? DEFERRED : SWITCHED;
 }
 
-static enum outcome commit_switched(struct move *m, const struct story *s, struct route *route)
+/*
+ * What is to be done with the copy, in the journal before it is: an interrupted commit that is run
+ * again gives the copy the label that it may have already.  0 or -errno.
+ */
+static int note_commit(struct move *m, const struct story *s, struct letgo *l)
 {
+    char detail[LABEL_DETAIL_SIZE];
+    if (s->label[0] && s->disposal == l->disposal) {
+        memcpy(l->label, s->label, sizeof(l->label));
+        return 0;
+    }
+    int r = 0;
+    if (s->label[0])
+        memcpy(l->label, s->label, sizeof(l->label));
+    else
+        r = label_make(l->label, m->volume, m->epoch + 1, m->size_bytes, "-");
+    label_note(detail, letgo_word(l->disposal), l->label, l->unknown);
+    return r < 0 ? r : move_note(m, EVENT_BEGIN, "%s", detail);
+}
+
+/* The source is let go by the director only now; *L hears of a flush that failed. */
+static enum outcome retire_now(struct move *m, struct letgo *l)
+{
+    struct event last = {.detail = ""};
+    enum outcome o = move_retire(m);
+    if (o == SWITCHED && journal_last(m->exec->dirs.state, m->id, &last) == 1)
+        l->unknown = copy_is_unknown(&last);
+    return o;
+}
+
+static enum outcome commit_switched(struct move *m, const struct story *s, struct route *route,
+                                    enum disposal disposal)
+{
+    struct letgo l = {.disposal = disposal, .again = s->committing, .unknown = s->unknown};
     char what[200];
     m->phase = PHASE_RETIRE;
     if (route->state != ROUTE_STATE_UNCOMMITTED)
         return commit_settled(m);
-    if (!s->retired && move_retire(m) != SWITCHED)
+    if (!s->retired && retire_now(m, &l) != SWITCHED)
         return DEFERRED;
-    if (!s->committing && move_note(m, EVENT_BEGIN, "commit") < 0)
+    letgo_recall(&l, s->archived);
+    if (note_commit(m, s, &l) < 0)
         return DEFERRED;
-    enum outcome o = make_cold(m, s, what, sizeof(what));
+    enum outcome o = letgo(m, &l, what, sizeof(what));
     if (o == GO)
         o = settle_route(m, route);
     if (o == GO && move_event(m, EVENT_COMMITTED, "%s", what) < 0)
@@ -358,7 +347,7 @@ static enum outcome commit(struct move *m, struct story *s)
     if (place != ON_TARGET)
         return report(m, give_to_operator(m, &route));
     enum outcome o = ask_director(m, &route);
-    return o == GO ? commit_switched(m, s, &route) : report(m, o);
+    return o == GO ? commit_switched(m, s, &route, m->exec->disposal) : report(m, o);
 }
 
 enum outcome recover_commit(const struct exec *x, const char *id)
@@ -431,7 +420,7 @@ static enum outcome roll_forward(struct move *m, const struct story *s, struct r
     if (o != GO)
         return report(m, o);
     if (s->committing)
-        return commit_switched(m, s, route);
+        return commit_switched(m, s, route, s->disposal);
     return s->switched ? move_retire(m) : move_finish(m);
 }
 

@@ -14,4 +14,12 @@ struct hash128 {
 uint64_t hash64(const void *data, size_t len);
 struct hash128 hash128(const void *data, size_t len);
 
+/* hash128() of what comes in pieces.  NULL: out of memory. */
+struct hash_stream;
+struct hash_stream *hash_stream_new(void);
+void hash_stream_free(struct hash_stream *s);
+void hash_stream_add(struct hash_stream *s, const void *data, size_t len);
+/* Of all that was added so far. */
+struct hash128 hash_stream_end(const struct hash_stream *s);
+
 #endif

@@ -14,21 +14,23 @@ struct lz4out {
     int fd;
     bool begun;
     LZ4F_cctx *lz4;
+    LZ4F_preferences_t preferences;
     size_t size; /* of PACKED: room for a packed part, or for the header or the end */
     unsigned char *packed;
 };
 
-static const LZ4F_preferences_t preferences = {
+static const LZ4F_preferences_t defaults = {
     .frameInfo = {.blockSizeID = LZ4F_max256KB, .contentChecksumFlag = LZ4F_contentChecksumEnabled},
 };
 
-int lz4out_new(int fd, struct lz4out **out)
+static int new_frame(int fd, const LZ4F_preferences_t *preferences, struct lz4out **out)
 {
     struct lz4out *z = calloc(1, sizeof(*z));
     if (!z)
         return -ENOMEM;
     z->fd = fd;
-    z->size = LZ4F_compressBound(PART, &preferences);
+    z->preferences = *preferences;
+    z->size = LZ4F_compressBound(PART, preferences);
     if (z->size < LZ4F_HEADER_SIZE_MAX)
         z->size = LZ4F_HEADER_SIZE_MAX;
     z->packed = malloc(z->size);
@@ -38,6 +40,19 @@ int lz4out_new(int fd, struct lz4out **out)
     }
     *out = z;
     return 0;
+}
+
+int lz4out_new(int fd, struct lz4out **out)
+{
+    return new_frame(fd, &defaults, out);
+}
+
+int lz4out_new_sized(int fd, uint64_t size, struct lz4out **out)
+{
+    LZ4F_preferences_t preferences = defaults;
+    preferences.frameInfo.contentSize = size;
+    preferences.frameInfo.blockMode = LZ4F_blockIndependent;
+    return new_frame(fd, &preferences, out);
 }
 
 void lz4out_free(struct lz4out *z)
@@ -61,7 +76,7 @@ static int begin(struct lz4out *z)
     if (z->begun)
         return 0;
     z->begun = true;
-    return hand_on(z, LZ4F_compressBegin(z->lz4, z->packed, z->size, &preferences));
+    return hand_on(z, LZ4F_compressBegin(z->lz4, z->packed, z->size, &z->preferences));
 }
 
 int lz4out_write(struct lz4out *z, const void *data, size_t len)

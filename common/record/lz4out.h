@@ -4,6 +4,7 @@
 #define GS_RECORD_LZ4OUT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct lz4out;
 
@@ -12,6 +13,11 @@ struct lz4out;
  * owned.  0 or -ENOMEM; nothing is written yet.
  */
 int lz4out_new(int fd, struct lz4out **out);
+/*
+ * As lz4out_new(), for content of SIZE bytes, which is said in the frame, in blocks that can be
+ * unpacked each for itself.
+ */
+int lz4out_new_sized(int fd, uint64_t size, struct lz4out **out);
 void lz4out_free(struct lz4out *z);
 
 /* Packs LEN bytes.  0 or -errno; after an error the frame is of no use. */

@@ -209,6 +209,23 @@ static void test_rng(void)
     CHECK_EQ_U64(rng_below(&a, 1), 0);
 }
 
+/* In pieces of any length it is the digest of the whole. */
+static void test_hash_stream(void)
+{
+    static unsigned char data[5000];
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (unsigned char)(i * 7);
+    for (size_t piece = 1; piece < 2000; piece = piece * 3 + 1) {
+        struct hash_stream *s = hash_stream_new();
+        for (size_t at = 0; at < sizeof(data); at += piece)
+            hash_stream_add(s, data + at, at + piece < sizeof(data) ? piece : sizeof(data) - at);
+        struct hash128 a = hash_stream_end(s);
+        struct hash128 b = hash128(data, sizeof(data));
+        CHECK(memcmp(&a, &b, sizeof(a)) == 0);
+        hash_stream_free(s);
+    }
+}
+
 static void test_hash(void)
 {
     /* XXH3 of nothing, from its specification's test vectors. */
@@ -391,6 +408,7 @@ int main(void)
     test_intern();
     test_rng();
     test_hash();
+    test_hash_stream();
     test_clock();
     test_errors();
     test_fsfile();

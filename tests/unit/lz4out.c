@@ -22,13 +22,13 @@ static void fill(struct rng *r, unsigned char *data, size_t n)
         data[i] = i & 1 << 12 ? (unsigned char)rng_u64(r) : (unsigned char)(i >> 6);
 }
 
-/* Packs DATA in pieces of random lengths. */
-static void pack(struct rng *r, const unsigned char *data, size_t n)
+/* Packs DATA in pieces of random lengths, SIZED or not. */
+static void pack(struct rng *r, const unsigned char *data, size_t n, bool sized)
 {
     struct lz4out *z = NULL;
     int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
     CHECK(fd >= 0);
-    CHECK(lz4out_new(fd, &z) == 0);
+    CHECK((sized ? lz4out_new_sized(fd, n, &z) : lz4out_new(fd, &z)) == 0);
     for (size_t done = 0; done < n;) {
         size_t len = 1 + rng_below(r, 200000);
         if (len > n - done)
@@ -62,11 +62,11 @@ static void test_round_trip(uint64_t seed)
     static const size_t sizes[] = {0, 1, 3, 65535, 65536, 65537, 262144, 700001, MAX};
     struct rng r;
     rng_init(&r, seed);
-    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        fill(&r, in, sizes[i]);
-        pack(&r, in, sizes[i]);
-        CHECK_EQ_U64(unpack(out, sizeof(out)), sizes[i]);
-        CHECK(memcmp(in, out, sizes[i]) == 0);
+    for (size_t i = 0; i < 2 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+        fill(&r, in, sizes[i / 2]);
+        pack(&r, in, sizes[i / 2], i % 2);
+        CHECK_EQ_U64(unpack(out, sizeof(out)), sizes[i / 2]);
+        CHECK(memcmp(in, out, sizes[i / 2]) == 0);
     }
 }
 
