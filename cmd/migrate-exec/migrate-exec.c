@@ -26,7 +26,7 @@
 #include "common/base/fsfile.h"
 #include "common/base/opts.h"
 
-enum action { RUN_PLAN, DRY_RUN, STATUS, RESUME, COMMIT, ABORT };
+enum action { RUN_PLAN, DRY_RUN, STATUS, RESUME, COMMIT, ABORT, REVERT };
 
 struct opts {
     struct exec exec;
@@ -48,6 +48,7 @@ enum {
     KEY_OVERWRITE,
     KEY_QUARANTINE,
     KEY_RESUME,
+    KEY_REVERT,
     KEY_STATUS,
     KEY_VERIFY,
     KEY_WAIT,
@@ -73,9 +74,13 @@ static const struct argp_option options[] = {
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Wait so long for the director's quarantine of unanswered writes (default 60s)", 0},
     {"resume", KEY_RESUME, 0, 0, "Go on with migration ID, or with all that have not ended", 0},
+    {"revert", KEY_REVERT, 0, 0,
+     "Bring the volume of the switched migration ID back, sending only what has changed since", 0},
     {"status", KEY_STATUS, 0, 0, "Print the latest event of migration ID, or of each", 0},
     {"verify", KEY_VERIFY, "KIND", 0,
-     "What must be proved equal before the switch: full, every block (default, the only kind)", 0},
+     "What must be compared before the switch: full, every block (default, the only kind; --revert "
+     "without it trusts the director's change map)",
+     0},
     {"wait", KEY_WAIT, 0, 0, "Wait for the not_before of rows instead of leaving them", 0},
     {"window", KEY_WINDOW, "MS", 0, "The longest hold of an attempt, milliseconds (default 100)",
      0},
@@ -97,13 +102,13 @@ static enum on_fail parse_on_fail(const struct argp_state *st, const char *arg)
 static void set_action(const struct argp_state *st, struct opts *o, enum action a)
 {
     if (o->action != RUN_PLAN)
-        argp_error(st, "only one of --dry-run, --status, --resume, --commit and --abort");
+        argp_error(st, "only one of --dry-run, --status, --resume, --commit, --revert and --abort");
     o->action = a;
 }
 
 static void check_usage(const struct argp_state *st, const struct opts *o)
 {
-    if ((o->action == COMMIT || o->action == ABORT) && !o->arg)
+    if (o->action >= COMMIT && !o->arg)
         argp_error(st, "the ID of a migration is missing");
     if (o->action > DRY_RUN && o->arg && parse_name(o->arg) < 0)
         argp_error(st, "not the ID of a migration: '%s'", o->arg);
@@ -161,12 +166,16 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_RESUME:
         set_action(st, o, RESUME);
         return 0;
+    case KEY_REVERT:
+        set_action(st, o, REVERT);
+        return 0;
     case KEY_STATUS:
         set_action(st, o, STATUS);
         return 0;
     case KEY_VERIFY:
         if (strcmp(arg, "full") != 0)
             argp_error(st, "verify is full: nothing less is built yet");
+        o->exec.verify_all = true;
         return 0;
     case KEY_WAIT:
         o->wait = true;
@@ -430,6 +439,8 @@ static int act(struct opts *o)
         return exit_status(o->arg ? recover_resume(x, o->arg) : recover_resume_all(x));
     case COMMIT:
         return exit_status(recover_commit(x, o->arg));
+    case REVERT:
+        return frozen(x) ? EX_TEMPFAIL : exit_status(recover_revert(x, o->arg));
     case ABORT:
         return exit_status(recover_abort(x, o->arg));
     default:
@@ -443,7 +454,7 @@ int main(int argc, char **argv)
     const struct argp argp = {
         options,
         parse_opt,
-        "[PLAN]\n--status [ID]\n--resume [ID]\n--commit ID\n--abort ID",
+        "[PLAN]\n--status [ID]\n--resume [ID]\n--commit ID\n--revert ID\n--abort ID",
         "Carry out the moves of a plan (default: standard input), printing event records; or "
         "look after migrations that were begun before.",
         children,

@@ -262,6 +262,8 @@ static enum outcome provide_export(struct move *m)
         return GO;
     if (r != HOOK_ABSENT)
         return move_fails(m, "hook of %s, size: %s", m->target, why);
+    if (m->back)
+        return move_fails(m, "the copy on %s is not there any more", m->target);
     enum outcome o = take_export(m);
     if (o != GO)
         return o;
@@ -338,7 +340,7 @@ static int begin_patiently(struct move *m, bool resumed, struct director_begun *
     uint64_t quarantine_end = now + m->exec->quarantine_us;
     uint64_t busy_end = now + (resumed ? PREDECESSOR_US : 0);
     for (;;) {
-        int r = director_begin(m->director, m->epoch, m->target, begun);
+        int r = director_begin(m->director, m->epoch, m->target, m->back, begun);
         bool wait = (r == -EAGAIN && clock_mono_us() < quarantine_end) ||
                     (r == -EBUSY && clock_mono_us() < busy_end);
         if (!wait || signals_pending())
@@ -376,7 +378,10 @@ static enum outcome begin(struct move *m, bool resumed)
     /* A leg that was there before us holds what others wrote. */
     m->created = m->created && !begun.attached;
     m->flow = flow_new(m->director, m->from, m->to, m->exec->bwlimit);
-    return m->flow ? GO : move_fails(m, "out of memory");
+    if (!m->flow)
+        return move_fails(m, "out of memory");
+    flow_trust_map(m->flow, !m->exec->verify_all);
+    return GO;
 }
 
 static enum outcome redirect(struct move *m, bool resumed)
@@ -441,18 +446,27 @@ static bool passes_done(const struct move *m, uint64_t dirty_before)
     return left_us < (uint64_t)m->exec->window_ms * 1000 || m->dirty >= dirty_before;
 }
 
+static const char *say_unchanged(const struct flow_result *res, char *text, size_t size)
+{
+    snprintf(text, size, res->unchanged ? ", %llu unchanged" : "",
+             (unsigned long long)res->unchanged);
+    return text;
+}
+
 /* Pre-copy: pass after pass, while clients go on writing. */
 static enum outcome copy_passes(struct move *m)
 {
     for (int pass = 1; pass <= PASSES_MAX; pass++) {
         uint64_t before = m->dirty;
+        char text[48];
         struct flow_result res;
         struct flow_limits limits = {.bytes = before, .throttled = true};
         enum outcome o = move_copy(m, &limits, &res);
         if (o != GO)
             return o;
-        int r = move_event(m, EVENT_PASS, "pass %d: %llu bytes handled, %llu sent", pass,
-                           (unsigned long long)res.bytes, (unsigned long long)res.sent);
+        int r = move_event(m, EVENT_PASS, "pass %d: %llu bytes handled, %llu sent%s", pass,
+                           (unsigned long long)res.bytes, (unsigned long long)res.sent,
+                           say_unchanged(&res, text, sizeof(text)));
         if (r < 0)
             return move_journal_failed(m, r);
         if (passes_done(m, before))
@@ -504,7 +518,7 @@ static int settle_in_store(struct move *m, bool idle)
         return r < 0 ? r : -ENOENT;
     if (strcmp(route.gateway, m->source) != 0)
         return -ESTALE;
-    if (route.state == ROUTE_STATE_STEADY)
+    if (route.state == ROUTE_STATE_STEADY || (m->back && route.state == ROUTE_STATE_UNCOMMITTED))
         return 0;
     if (route.epoch != m->epoch)
         return -ESTALE;

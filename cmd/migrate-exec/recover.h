@@ -19,6 +19,12 @@ enum outcome recover_abort(const struct exec *x, const char *id);
 /* Lets the old copy of the switched migration ID go: fenced and made cold by the hook. */
 enum outcome recover_commit(const struct exec *x, const char *id);
 
+/*
+ * Brings the volume of the switched migration ID back to where it came from, in a migration of its
+ * own, which sends only what has changed since.
+ */
+enum outcome recover_revert(const struct exec *x, const char *id);
+
 /* Prints the latest event of ID, or of all (NULL). */
 enum outcome recover_status(const struct exec *x, const char *id);
 

@@ -291,6 +291,17 @@ int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const vo
     return 0;
 }
 
+int blocks_extent(const struct blocks *b, uint64_t claim, const void *driver, uint64_t *offset,
+                  uint64_t *length)
+{
+    const struct claim *c = find_claim(b, claim, -1, driver);
+    if (!c)
+        return -ESTALE;
+    *offset = c->offset;
+    *length = c->length;
+    return 0;
+}
+
 void blocks_cut(struct blocks *b, uint64_t claim, const void *driver, uint64_t length)
 {
     size_t i, end;

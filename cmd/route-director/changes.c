@@ -204,6 +204,8 @@ static const char *objection(const struct changes *c, const struct changes_setup
         return "it is damaged";
     if (!changes_are_of(c, &s->id))
         return "it is of another move";
+    if (!s->former || h->incarnation != s->former)
+        return "the volume was served without it since";
     if (h->use == CLOSED)
         return s->unclean                   ? "the volume was served without it since"
                : h->bits_sum != bits_sum(c) ? "it is damaged"

@@ -10,9 +10,8 @@
  * that was closed in order, when all of it was synced, in any.  A map that can't be believed is
  * void: then nothing is known to be equal.  There is no third state.
  *
- * The header names the volume, the owner, the copy, the epoch of the switch and the director's
- * incarnation; whoever served the volume between two incarnations without the map has left other
- * marks on the volume's lock than the map has (UNCLEAN below), and it is void.
+ * The header names the volume, the owner, the copy, the epoch of the switch and the incarnation
+ * that served the volume; if another one served it since, without the map, it is void.
  *
  * All calls for a map come from one thread at a time, of the process that holds the volume's lock.
  */
@@ -45,7 +44,8 @@ struct changes_setup {
     const char *path; /* of the file; copied */
     struct changes_id id;
     struct hash128 boot;  /* of the kernel's boot id; all zero: unknown */
-    uint64_t incarnation; /* of the director: a random number, not 0 */
+    uint64_t incarnation; /* of who serves the volume now: a random number, not 0 */
+    uint64_t former;      /* changes_open(): of who served it last; 0: unknown */
     /* changes_open(): the last director did not let go of the volume in order. */
     bool unclean;
 };

@@ -216,7 +216,8 @@ static void begun(struct move *m)
 static void prepare_map(struct storejob *j, const char *state)
 {
     struct move *m = j->arg;
-    m->next = track_prepare(state, &j->route, m->target, j->error, sizeof(j->error));
+    m->next =
+        track_prepare(state, &j->route, m->target, m->v->incarnation, j->error, sizeof(j->error));
 }
 
 /* The record is as it should be.  Next, a map for what changes after the switch. */

@@ -115,7 +115,11 @@ void move_differs(struct move *m, struct control *c, uint64_t claim)
 {
     if (!move_is_copying(m, c))
         return;
+    uint64_t offset = 0, length = 0;
+    blocks_extent(m->blocks, claim, c, &offset, &length);
     int r = blocks_differ(m->blocks, claim, c, volume_range_busy, m->v);
+    if (r == 0 && m->back && m->v->changes) /* whoever wrote there: it is not as it was left */
+        changes_mark(m->v->changes, offset, length);
     if (r < 0)
         no_such_claim(c, claim);
     else if (r > 0)

@@ -24,10 +24,10 @@ void track_follow(struct volume *v);
 
 /*
  * Makes the map for a switch of the volume of route NOW to TARGET.  Syncs: not in the loop; STATE
- * is the folder.  NULL: there is none, and WHY says why.
+ * is the folder, INCARNATION the volume's.  NULL: there is none, and WHY says why.
  */
 struct changes *track_prepare(const char *state, const struct route *now, const char *target,
-                              char *why, size_t size);
+                              uint64_t incarnation, char *why, size_t size);
 /*
  * The volume has switched, by v->route: NEXT (NULL: none), which is taken over, is its map from now
  * on if it is its own.

@@ -95,6 +95,7 @@ struct volume {
     struct client *clients;    /* a list */
     unsigned n_clients, next_index;
     struct move *move;
+    uint64_t incarnation;    /* a number that no other opening of the volume has */
     struct changes *changes; /* since the kept copy was left; NULL: not known, or none is kept */
     struct ranges ranges;
     struct requestq blocked; /* wait for a range, or for room in the log */
