@@ -130,10 +130,11 @@ static int reply_numbers(struct director *d, uint64_t *out, size_t n)
     return numbers(control_reply(d->control), out, n) < 0 ? misunderstood(d) : 0;
 }
 
-int director_begin(struct director *d, uint64_t epoch, const char *target,
+int director_begin(struct director *d, uint64_t epoch, const char *target, bool back,
                    struct director_begun *out)
 {
-    int r = ask(d, SLOW_REPLY_MS, "begin %s %llu %s", d->volume, (unsigned long long)epoch, target);
+    int r = ask(d, SLOW_REPLY_MS, "begin %s %llu %s%s", d->volume, (unsigned long long)epoch,
+                target, back ? " back" : "");
     if (r < 0)
         return r;
     const char *text = control_reply(d->control);
@@ -165,15 +166,24 @@ int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struc
         *backlog = (struct backlog){n[0], n[1], n[2], n[3]};
         return 0;
     }
-    if (numbers(text, n, 3) < 0 || n[2] == 0 || n[2] > max)
+    const char *word = strstr(text, " unchanged");
+    char extent[256];
+    snprintf(extent, sizeof(extent), "%.*s", (int)(word ? word - text : (long)strlen(text)), text);
+    if (numbers(extent, n, 3) < 0 || n[2] == 0 || (n[2] > max && !word))
         return misunderstood(d);
-    *claim = (struct claim){.id = n[0], .offset = n[1], .length = n[2]};
+    *claim = (struct claim){.id = n[0], .offset = n[1], .length = n[2], .unchanged = word != NULL};
     return 1;
 }
 
 int director_synced(struct director *d, uint64_t claim, uint64_t *dirty)
 {
     int r = ask(d, REPLY_MS, "synced %s %llu", d->volume, (unsigned long long)claim);
+    return r < 0 ? r : reply_numbers(d, dirty, 1);
+}
+
+int director_unchanged(struct director *d, uint64_t claim, uint64_t *dirty)
+{
+    int r = ask(d, REPLY_MS, "synced %s %llu unchanged", d->volume, (unsigned long long)claim);
     return r < 0 ? r : reply_numbers(d, dirty, 1);
 }
 

@@ -35,7 +35,8 @@ struct director_begun {
     uint64_t size;  /* of the volume, bytes */
     bool attached;  /* this very migration was alive: synced blocks stay, proofs are void */
 };
-int director_begin(struct director *d, uint64_t epoch, const char *target,
+/* BACK: to the copy that the last move left. */
+int director_begin(struct director *d, uint64_t epoch, const char *target, bool back,
                    struct director_begun *out);
 
 enum claim_kind { CLAIM_COPY, CLAIM_PROVE };
@@ -43,6 +44,7 @@ struct claim {
     uint64_t id;
     uint64_t offset; /* bytes */
     uint64_t length;
+    bool unchanged; /* equal on the target, by the director's change map: nothing to be sent */
 };
 /* Bytes in each state when there was nothing to claim. */
 struct backlog {
@@ -51,11 +53,13 @@ struct backlog {
     uint64_t haunted;
     uint64_t unproved;
 };
-/* 1: *CLAIM, of at most MAX bytes; 0: nothing to claim, *BACKLOG says why. */
+/* 1: *CLAIM, of at most MAX bytes or unchanged; 0: nothing to claim, *BACKLOG says why. */
 int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claim,
                    struct backlog *backlog);
 /* *DIRTY / *UNPROVED: the bytes left. */
 int director_synced(struct director *d, uint64_t claim, uint64_t *dirty);
+/* As director_synced() of an unchanged claim, whose blocks count as proved by the change map. */
+int director_unchanged(struct director *d, uint64_t claim, uint64_t *dirty);
 int director_proved(struct director *d, uint64_t claim, uint64_t *unproved);
 int director_release(struct director *d, uint64_t claim);
 /* 0: a write raced the comparison, prove again; -EILSEQ: the copy really differs. */

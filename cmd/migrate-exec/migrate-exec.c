@@ -23,7 +23,19 @@
 #include "common/base/error.h"
 #include "common/base/opts.h"
 
-enum action { RUN_PLAN, DRY_RUN, CHECK, STATUS, RESUME, EXPIRE, COMMIT, CUTOVER, MODIFY, ABORT };
+enum action {
+    RUN_PLAN,
+    DRY_RUN,
+    CHECK,
+    STATUS,
+    RESUME,
+    EXPIRE,
+    COMMIT,
+    CUTOVER,
+    MODIFY,
+    ABORT,
+    REVERT
+};
 
 struct opts {
     struct exec exec;
@@ -59,6 +71,7 @@ enum {
     KEY_REMOVE,
     KEY_RESUME,
     KEY_RETAIN,
+    KEY_REVERT,
     KEY_STATUS,
     KEY_VERIFY,
     KEY_WAIT,
@@ -110,9 +123,13 @@ static const struct argp_option options[] = {
     {"resume", KEY_RESUME, 0, 0, "Go on with migration ID, or with all that have not ended", 0},
     {"retain", KEY_RETAIN, "DURATION", 0,
      "Keep old copies for so long, until --expire commits (default 24h)", 0},
+    {"revert", KEY_REVERT, 0, 0,
+     "Bring the volume of the switched migration ID back, sending only what has changed since", 0},
     {"status", KEY_STATUS, 0, 0, "Print the latest event of migration ID, or of each", 0},
     {"verify", KEY_VERIFY, "KIND", 0,
-     "What must be proved equal before the switch: full, every block (default, the only kind)", 0},
+     "What must be compared before the switch: full, every block (default, the only kind; --revert "
+     "without it trusts the director's change map)",
+     0},
     {"wait", KEY_WAIT, 0, 0, "Wait for the not_before of rows instead of leaving them", 0},
     {"window", KEY_WINDOW, "MS", 0, "The longest hold of an attempt, milliseconds (default 100)",
      0},
@@ -268,12 +285,16 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_RESUME:
         set_action(st, o, RESUME);
         return 0;
+    case KEY_REVERT:
+        set_action(st, o, REVERT);
+        return 0;
     case KEY_STATUS:
         set_action(st, o, STATUS);
         return 0;
     case KEY_VERIFY:
         if (strcmp(arg, "full") != 0)
             argp_error(st, "verify is full: nothing less is built yet");
+        o->exec.verify_all = true;
         return 0;
     case KEY_WAIT:
         o->exec.wait = true;
@@ -356,6 +377,10 @@ static int act(struct opts *o)
         return jobs_exit_status(modify(x, o->arg, o->given));
     case COMMIT:
         return jobs_exit_status(recover_commit(x, o->arg));
+    case REVERT:
+        if (rows_say_frozen(x))
+            return EX_TEMPFAIL;
+        return jobs_exit_status(recover_revert(x, o->arg));
     case ABORT:
         return jobs_exit_status(recover_abort(x, o->arg));
     default:
@@ -371,7 +396,7 @@ int main(int argc, char **argv)
         parse_opt,
         "[PLAN]\n--check [PLAN | VOLUME...]\n--status [ID]\n--resume [ID]\n--cutover ID\n--modify "
         "ID\n--commit "
-        "ID\n--abort ID",
+        "ID\n--revert ID\n--abort ID",
         "Carry out the moves of a plan (default: standard input), printing event records; or "
         "look after migrations that were begun before.",
         children,

@@ -273,6 +273,8 @@ static enum outcome provide_export(struct move *m)
     if (r != HOOK_ABSENT)
         return move_fails(m, "hook of %s, size: %s", m->target, why);
     bool there = false;
+    if (m->back)
+        return move_fails(m, "the copy on %s is not there any more", m->target);
     enum outcome o = take_export(m);
     if (o == GO)
         o = warm_cold_copy(m, &there);
@@ -351,7 +353,7 @@ static int begin_patiently(struct move *m, bool resumed, struct director_begun *
     uint64_t quarantine_end = now + m->exec->quarantine_us;
     uint64_t busy_end = now + (resumed ? PREDECESSOR_US : 0);
     for (;;) {
-        int r = director_begin(m->director, m->epoch, m->target, begun);
+        int r = director_begin(m->director, m->epoch, m->target, m->back, begun);
         bool wait = (r == -EAGAIN && clock_mono_us() < quarantine_end) ||
                     (r == -EBUSY && clock_mono_us() < busy_end);
         if (!wait || signals_pending())
@@ -435,6 +437,7 @@ static enum outcome begin(struct move *m, bool resumed)
     widen(m, FLOW_SOURCE, m->source);
     widen(m, FLOW_TARGET, m->target);
     flow_on_look(m->flow, look_for_changes, m);
+    flow_trust_map(m->flow, !m->exec->verify_all);
     return GO;
 }
 
@@ -509,11 +512,19 @@ static uint64_t rest_us(const struct move *m)
            pace_predict(prove, m->dirty, m->block) + m->flush_us;
 }
 
+static const char *say_unchanged(const struct flow_result *res, char *text, size_t size)
+{
+    snprintf(text, size, res->unchanged ? ", %llu unchanged" : "",
+             (unsigned long long)res->unchanged);
+    return text;
+}
+
 /* Pre-copy: pass after pass, while clients go on writing. */
 static enum outcome copy_passes(struct move *m)
 {
     struct passes passes = {.n = 0};
     for (int pass = 1; pass <= PASSES_MAX; pass++) {
+        char text[48];
         struct flow_result res;
         struct flow_limits limits = {.bytes = m->dirty, .throttled = true};
         enum outcome o = move_copy(m, &limits, &res);
@@ -523,8 +534,9 @@ static enum outcome copy_passes(struct move *m)
         if (m->slowdown.lowest)
             snprintf(slowed, sizeof(slowed), "; for clients slowed to %llu bytes/s at times",
                      (unsigned long long)m->slowdown.lowest);
-        int r = move_event(m, EVENT_PASS, "pass %d: %llu bytes handled, %llu sent%s", pass,
-                           (unsigned long long)res.bytes, (unsigned long long)res.sent, slowed);
+        int r = move_event(m, EVENT_PASS, "pass %d: %llu bytes handled, %llu sent%s%s", pass,
+                           (unsigned long long)res.bytes, (unsigned long long)res.sent,
+                           say_unchanged(&res, text, sizeof(text)), slowed);
         if (r < 0)
             return move_journal_failed(m, r);
         passes_add(&passes, rest_us(m));
@@ -577,7 +589,7 @@ static int settle_in_store(struct move *m, bool idle)
         return r < 0 ? r : -ENOENT;
     if (strcmp(route.gateway, m->source) != 0)
         return -ESTALE;
-    if (route.state == ROUTE_STATE_STEADY)
+    if (route.state == ROUTE_STATE_STEADY || (m->back && route.state == ROUTE_STATE_UNCOMMITTED))
         return 0;
     if (route.epoch != m->epoch)
         return -ESTALE;

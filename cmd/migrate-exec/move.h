@@ -46,6 +46,7 @@ struct exec {
     unsigned attempts;
     enum compare compare;
     enum on_fail on_fail;
+    bool verify_all;        /* also what a change map knows to be equal */
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
     unsigned max_slowdown;  /* percent that clients may wait longer; 0: no limit */
@@ -79,6 +80,9 @@ enum outcome {
     MANUAL,      /* nobody but an operator can say who owns the volume */
 };
 
+/* How the detail of a revert's first event begins; the ID of what it reverts follows. */
+#define MOVE_REVERTS "reverts "
+
 /* The detail of the journal's note that the target's export is this volume's from now on. */
 #define MOVE_TAKES_EXPORT "takes the export on the target"
 
@@ -99,6 +103,8 @@ struct move {
     uint64_t unproved; /* bytes, as last heard */
     int differing;     /* rounds of proof that found a difference */
     bool created;      /* the target's export, by this run's hook: it is all zeroes */
+    bool back;         /* to the copy that an uncommitted move has left */
+    bool other_leg;    /* the director has a second leg of the volume open, as last heard */
     bool begun;        /* the director has a second leg open for us */
     struct journal *journal;
     struct director *director;

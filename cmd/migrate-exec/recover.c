@@ -29,9 +29,10 @@ struct story {
     double retain_until;    /* 0: not said, or no copy is kept */
     enum disposal disposal; /* what the commit in it is to do with the copy ... */
     char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
-    bool unknown;           /* the source's copy: its flush failed */
+    bool unknown;           /* the source's copy: its flush failed, or a revert wrote to it */
     char archived[256];     /* the detail of what was read of the copy, or packed */
     struct event public;    /* the last that belongs into the history, too; if any */
+    char reverts[NAME_LEN_MAX + 1]; /* the migration that this one takes back; "": none */
     bool any_public;
 };
 
@@ -40,7 +41,8 @@ static bool is_note(const struct event *e)
 {
     if (e->phase == PHASE_REDIRECT)
         return strcmp(e->detail, MOVE_TAKES_EXPORT) == 0;
-    return e->phase == PHASE_RETIRE && (e->event == EVENT_BEGIN || e->event == EVENT_SWITCHED);
+    return e->phase == PHASE_RETIRE &&
+           (e->event == EVENT_BEGIN || e->event == EVENT_SWITCHED || e->event == EVENT_REVERTED);
 }
 
 /* Does E, the end of the source's connections, say that its flush failed? */
@@ -62,6 +64,10 @@ static int take_event(const struct event *e, void *arg)
     struct story *s = arg;
     s->last = *e;
     s->any = true;
+    const size_t skip = strlen(MOVE_REVERTS);
+    bool begins = e->event == EVENT_BEGIN && e->phase == PHASE_REDIRECT;
+    if (begins && strncmp(e->detail, MOVE_REVERTS, skip) == 0)
+        snprintf(s->reverts, sizeof(s->reverts), "%s", e->detail + skip);
     if (!is_note(e)) {
         s->public = *e;
         s->any_public = true;
@@ -69,7 +75,7 @@ static int take_event(const struct event *e, void *arg)
     if (e->event == EVENT_SWITCHED && e->phase == PHASE_RETIRE) {
         s->retired = true;
         retain_get(e, &s->retain_until);
-        s->unknown = copy_is_unknown(e);
+        s->unknown = s->unknown || copy_is_unknown(e);
     }
     if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE)
         s->switched = true;
@@ -207,6 +213,7 @@ static enum outcome ask_director(struct move *m, const struct route *route)
         return GO;
     if (r < 0)
         return move_director_failed(m, r);
+    m->other_leg = s.target[0] && strcmp(s.target, "-") != 0;
     if (strcmp(s.phase, "doubt") == 0 || strcmp(s.phase, "commit") == 0)
         return move_stalls(m, "the director is still in doubt about the switch");
     if (s.epoch == route->epoch && strcmp(s.owner, route->gateway) == 0) {
@@ -217,6 +224,12 @@ static enum outcome ask_director(struct move *m, const struct route *route)
     return move_ends(m, MANUAL, EVENT_MANUAL_RECOVERY,
                      "the director serves %s at epoch %llu, the store says %s at %llu", s.owner,
                      (unsigned long long)s.epoch, route->gateway, (unsigned long long)route->epoch);
+}
+
+/* Is a copy kept on GATEWAY? */
+static bool route_keeps(const struct route *r, const char *gateway)
+{
+    return r->state == ROUTE_STATE_UNCOMMITTED && strcmp(r->target, gateway) == 0;
 }
 
 static enum outcome give_to_operator(struct move *m, const struct route *route)
@@ -326,13 +339,20 @@ static enum outcome commit_switched(struct move *m, const struct story *s, struc
     return o == GO ? SWITCHED : o;
 }
 
+/* Has it ended, so that neither --commit nor --revert has anything to do? */
+static bool say_ended(const struct move *m, const struct story *s)
+{
+    bool ended = s->last.event == EVENT_COMMITTED || s->last.event == EVENT_REVERTED;
+    if (ended)
+        err_warn("'%s' is %s already", m->id, rec_event_words[s->last.event]);
+    return ended;
+}
+
 static enum outcome commit(struct move *m, struct story *s)
 {
     struct route route;
-    if (s->last.event == EVENT_COMMITTED) {
-        err_warn("'%s' is committed already", m->id);
-        return SETTLED;
-    }
+    if (say_ended(m, s))
+        return s->last.event == EVENT_COMMITTED ? SETTLED : FAILED;
     enum place place = locate(m, &route);
     if (!s->switched && place == ON_TARGET && !event_is_final(s->last.event)) {
         err_warn("cannot commit '%s' before migrate-exec --resume %s: its switch was interrupted",
@@ -347,6 +367,10 @@ static enum outcome commit(struct move *m, struct story *s)
     if (place != ON_TARGET)
         return report(m, give_to_operator(m, &route));
     enum outcome o = ask_director(m, &route);
+    if (o == GO && m->other_leg && route.state == ROUTE_STATE_UNCOMMITTED) {
+        err_warn("cannot commit '%s': it is being reverted; migrate-exec --abort ends that", m->id);
+        return DEFERRED;
+    }
     return o == GO ? commit_switched(m, s, &route, m->exec->disposal) : report(m, o);
 }
 
@@ -385,6 +409,103 @@ enum outcome recover_expire(const struct exec *x)
     }
     journal_ids_free(ids, n);
     return worst;
+}
+
+/* ---- revert ---- */
+
+/* GO, or why the switched migration M can't be taken back now, said. */
+static enum outcome may_revert(struct move *m, const struct story *s, struct route *route)
+{
+    if (say_ended(m, s))
+        return FAILED;
+    if (!s->switched || s->committing) {
+        err_warn("cannot revert '%s': %s", m->id,
+                 s->switched ? "its --commit was begun" : "it has not switched");
+        return FAILED;
+    }
+    if (locate(m, route) != ON_TARGET || !route_keeps(route, m->source)) {
+        err_warn("cannot revert '%s': the store says %s at epoch %llu, %s", m->id, route->gateway,
+                 (unsigned long long)route->epoch, rec_route_state_words[route->state]);
+        return FAILED;
+    }
+    enum outcome o = ask_director(m, route);
+    if (o != GO) {
+        err_warn("cannot revert '%s': %s", m->id, m->why);
+        return o == MANUAL ? MANUAL : DEFERRED;
+    }
+    return s->retired || move_retire(m) == SWITCHED ? GO : DEFERRED;
+}
+
+/* The journal of the way back, which nobody else can begin: that of OLD is locked. */
+static enum outcome open_way_back(struct move *back, const char *old)
+{
+    const char *state = back->exec->dirs.state;
+    int r = -ENAMETOOLONG;
+    for (unsigned n = 1; migration_id(back->volume, back->epoch + 1, n, back->id) == 0; n++) {
+        struct event last;
+        r = journal_last(state, back->id, &last);
+        if (r == 1 && event_is_final(last.event))
+            continue;
+        if (r == 1) {
+            err_warn("'%s' is open: migrate-exec --resume %s, or --abort %s", back->id, back->id,
+                     back->id);
+            return DEFERRED;
+        }
+        r = r == 0 || r == -ENOENT ? journal_open(state, back->id, true, &back->journal) : r;
+        break;
+    }
+    if (r == 0)
+        return GO;
+    err_warn("cannot revert '%s': journal '%s': %s", old, back->id, err_text(r));
+    return FAILED;
+}
+
+/* Both journals are open.  The old one is told first: from now on its copy may be written to. */
+static enum outcome drive_back(struct move *old, struct move *back)
+{
+    int r = move_note(old, EVENT_SWITCHED, "copy on %s is unknown: %s may have written to it",
+                      old->source, back->id);
+    if (r < 0)
+        return DEFERRED;
+    back->back = true;
+    snprintf(back->reason, sizeof(back->reason), MOVE_REVERTS "%s", old->id);
+    enum outcome o = move_drive(back, false);
+    if (o == SWITCHED)
+        move_note(old, EVENT_REVERTED, "by %s", back->id);
+    return o;
+}
+
+static enum outcome revert(struct move *m, struct story *s)
+{
+    struct move back;
+    struct route route;
+    char why[200];
+    enum outcome o = may_revert(m, s, &route);
+    if (o != GO)
+        return o;
+    if (admit_forbids(m->exec->fleet, m->volume, m->target, m->source, why, sizeof(why))) {
+        err_warn("cannot revert '%s': %s", m->id, why);
+        return FAILED;
+    }
+    move_leave_director(m);
+    m->phase = PHASE_RETIRE;
+    move_init(&back, m->exec);
+    memcpy(back.volume, m->volume, sizeof(back.volume));
+    memcpy(back.source, m->target, sizeof(back.source));
+    memcpy(back.target, m->source, sizeof(back.target));
+    back.epoch = m->epoch + 1;
+    back.size_bytes = route.size_bytes;
+    o = open_way_back(&back, m->id);
+    if (o == GO)
+        o = drive_back(m, &back);
+    move_release(&back);
+    return o;
+}
+
+enum outcome recover_revert(const struct exec *x, const char *id)
+{
+    signals_catch();
+    return with_migration(x, id, take_journal, revert);
 }
 
 /* ---- resume ---- */
@@ -434,13 +555,9 @@ static enum outcome drive_again(struct move *m)
     return DEFERRED;
 }
 
-static enum outcome resume(struct move *m, struct story *s)
+static enum outcome go_on(struct move *m, struct story *s)
 {
     struct route route;
-    if (!to_resume(s)) {
-        err_warn("'%s' has ended: %s", m->id, rec_event_words[s->last.event]);
-        return SETTLED;
-    }
     switch (locate(m, &route)) {
     case ON_TARGET:
         return roll_forward(m, s, &route);
@@ -452,6 +569,35 @@ static enum outcome resume(struct move *m, struct story *s)
     default:
         return still_manual(m, s, &route);
     }
+}
+
+/* The same of a revert, under the lock of what it takes back. */
+static enum outcome go_on_back(struct move *m, struct story *s)
+{
+    struct move old;
+    struct story old_story;
+    move_init(&old, m->exec);
+    memcpy(old.id, s->reverts, sizeof(old.id));
+    enum outcome o = take_journal(&old, &old_story);
+    if (o == GO && set_move(&old, old.id, &old_story.last) < 0)
+        o = FAILED;
+    if (o == GO) {
+        m->back = true;
+        o = go_on(m, s);
+        old.phase = PHASE_RETIRE;
+        if (o == SWITCHED && old_story.last.event != EVENT_REVERTED)
+            move_note(&old, EVENT_REVERTED, "by %s", m->id);
+    }
+    move_release(&old);
+    return o;
+}
+
+static enum outcome resume(struct move *m, struct story *s)
+{
+    if (to_resume(s))
+        return s->reverts[0] ? go_on_back(m, s) : go_on(m, s);
+    err_warn("'%s' has ended: %s", m->id, rec_event_words[s->last.event]);
+    return SETTLED;
 }
 
 enum outcome recover_resume(const struct exec *x, const char *id)
@@ -550,6 +696,7 @@ static enum outcome abort_open(struct move *m, const struct story *s)
 {
     struct route route;
     enum place place = locate(m, &route);
+    m->back = s->reverts[0] != 0;
     if (s->switched || place == ON_TARGET) {
         err_warn("cannot abort '%s': it has switched to %s; see --commit and --resume", m->id,
                  m->target);

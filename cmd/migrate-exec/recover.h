@@ -25,6 +25,12 @@ enum outcome recover_commit(const struct exec *x, const char *id);
 /* The same with every switched migration whose copy was retained long enough; the worst outcome. */
 enum outcome recover_expire(const struct exec *x);
 
+/*
+ * Brings the volume of the switched migration ID back to where it came from, in a migration of its
+ * own, which sends only what has changed since.
+ */
+enum outcome recover_revert(const struct exec *x, const char *id);
+
 /* Prints the latest event of ID, or of all (NULL). */
 enum outcome recover_status(const struct exec *x, const char *id);
 

@@ -20,6 +20,7 @@ struct block {
 struct claim {
     uint32_t id;
     enum claim_kind kind;
+    bool equal; /* on the target, when it was claimed */
     const void *driver;
     uint64_t offset, length;
 };
@@ -227,19 +228,27 @@ int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const
     return c->id;
 }
 
-/* Takes the claim out of the list into *OUT.  A kind of -1 fits any. */
-static int take_claim(struct blocks *b, uint64_t id, int kind, const void *driver,
-                      struct claim *out)
+/* DRIVER's claim ID, or NULL.  A kind of -1 fits any. */
+static struct claim *find_claim(const struct blocks *b, uint64_t id, int kind, const void *driver)
 {
     for (size_t i = 0; i < b->n_claims; i++) {
         struct claim *c = &b->claims[i];
-        if (c->id != id || c->driver != driver || (kind >= 0 && (int)c->kind != kind))
-            continue;
-        *out = *c;
-        *c = b->claims[--b->n_claims];
-        return 0;
+        if (c->id == id && c->driver == driver && (kind < 0 || (int)c->kind == kind))
+            return c;
     }
-    return -ESTALE;
+    return NULL;
+}
+
+/* Takes it out of the list into *OUT. */
+static int take_claim(struct blocks *b, uint64_t id, int kind, const void *driver,
+                      struct claim *out)
+{
+    struct claim *c = find_claim(b, id, kind, driver);
+    if (!c)
+        return -ESTALE;
+    *out = *c;
+    *c = b->claims[--b->n_claims];
+    return 0;
 }
 
 static void span(uint64_t offset, uint64_t length, size_t *first, size_t *end)
@@ -278,6 +287,56 @@ int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const vo
             prove_block(b, i, &c);
         else
             sync_block(b, i, &c, busy, arg);
+    }
+    return 0;
+}
+
+int blocks_extent(const struct blocks *b, uint64_t claim, const void *driver, uint64_t *offset,
+                  uint64_t *length)
+{
+    const struct claim *c = find_claim(b, claim, -1, driver);
+    if (!c)
+        return -ESTALE;
+    *offset = c->offset;
+    *length = c->length;
+    return 0;
+}
+
+void blocks_cut(struct blocks *b, uint64_t claim, const void *driver, uint64_t length)
+{
+    size_t i, end;
+    struct claim *c = find_claim(b, claim, CLAIM_COPY, driver);
+    if (!c || length >= c->length)
+        return;
+    span(c->offset + length, c->length - length, &i, &end);
+    b->cursor[CLAIM_COPY] = i;
+    for (; i < end; i++)
+        block_state(b, i, DIRTY);
+    c->length = length;
+}
+
+void blocks_claim_equal(struct blocks *b, uint64_t claim, const void *driver)
+{
+    struct claim *c = find_claim(b, claim, CLAIM_COPY, driver);
+    if (c)
+        c->equal = true;
+}
+
+int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,
+                 void *arg)
+{
+    size_t i, end;
+    const struct claim *found = find_claim(b, claim, CLAIM_COPY, driver);
+    if (!found)
+        return -ESTALE;
+    if (!found->equal)
+        return -EINVAL;
+    span(found->offset, found->length, &i, &end);
+    blocks_done(b, claim, CLAIM_COPY, driver, busy, arg);
+    for (; i < end; i++) {
+        struct block now = b->block[i];
+        now.unproved = now.state == SYNCED ? 0 : now.unproved;
+        block_set(b, i, now);
     }
     return 0;
 }

@@ -46,6 +46,18 @@ void blocks_free(struct blocks *b);
 int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const void *driver,
                      uint64_t *offset, uint64_t *length);
 
+/* What a claim of DRIVER has.  0 or -ESTALE. */
+int blocks_extent(const struct blocks *b, uint64_t claim, const void *driver, uint64_t *offset,
+                  uint64_t *length);
+
+/* Keeps of a copy claim of DRIVER its first LENGTH bytes, whole blocks; the others are dirty again. */
+void blocks_cut(struct blocks *b, uint64_t claim, const void *driver, uint64_t length);
+
+/*
+ * What a copy claim of DRIVER has is known to be equal on the target: blocks_adopt() may end it.
+ */
+void blocks_claim_equal(struct blocks *b, uint64_t claim, const void *driver);
+
 /*
  * Is a data-changing command in flight on these bytes?  ARG comes from the caller of the function
  * that asks.
@@ -61,6 +73,13 @@ typedef bool blocks_busy_fn(void *arg, uint64_t offset, uint64_t length);
  */
 int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const void *driver,
                 blocks_busy_fn *busy, void *arg);
+
+/*
+ * As blocks_done() of a copy claim that nothing was copied for, as it was equal: what no write
+ * touched becomes SYNCED and is proved.  0; -EINVAL: it was not told to be equal; -ESTALE.
+ */
+int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,
+                 void *arg);
 
 /* Gives a copy claim up, every reply being in: its blocks are dirty again.  0 or -ESTALE. */
 int blocks_release(struct blocks *b, uint64_t claim, const void *driver);

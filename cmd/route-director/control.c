@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "accesslog.h"
+#include "changes.h"
 #include "common/base/error.h"
 #include "common/base/parse.h"
 #include "move.h"
@@ -29,6 +30,7 @@ struct control {
     struct storejob job;     /* of reload */
     struct volume_wait wait; /* of begin */
     uint64_t epoch;
+    bool back;
     char target[NAME_LEN_MAX + 1];
     struct loop_task over; /* after the last answer, or the end */
     struct buf reply;      /* being gathered */
@@ -172,6 +174,9 @@ static void status_line(struct control *c, const struct volume *v)
         n = blocks_counts(m->blocks);
     const char *target = m && m->blocks ? m->target : "-";
     struct buf latency = {0};
+    char changed[24] = "-";
+    if (v->changes)
+        snprintf(changed, sizeof(changed), "%llu", (unsigned long long)changes_bytes(v->changes));
     stats_words(v, loop_now_us(c->d->loop), &latency);
     control_line(
         c,
@@ -179,7 +184,7 @@ static void status_line(struct control *c, const struct volume *v)
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
-        "durable=%s%s",
+        "durable=%s changed=%s%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
         (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
         (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -190,7 +195,7 @@ static void status_line(struct control *c, const struct volume *v)
         (unsigned long long)v->replayed, (unsigned long long)v->reconnects,
         (unsigned long long)v->expired, owner_place_name(v),
         (unsigned long long)(owner_away_us(v) / 1000), replay_bytes(&v->owner.log),
-        v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush",
+        v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush", changed,
         latency.data ? latency.data : "");
     buf_release(&latency);
 }
@@ -248,7 +253,7 @@ static void opened(struct volume_wait *w, struct volume *v, const char *error)
     struct control *c = (struct control *)((char *)w - offsetof(struct control, wait));
     c->waiting = false;
     if (v)
-        move_begin(v, c, c->epoch, c->target);
+        move_begin(v, c, c->epoch, c->target, c->back);
     else
         control_err(c, EHOSTUNREACH, "volume can't be served: %s", error);
 }
@@ -260,6 +265,7 @@ static void run_begin(struct control *c, char **args)
         return;
     }
     snprintf(c->target, sizeof(c->target), "%s", args[2]);
+    c->back = args[3] != NULL;
     c->wait.done = opened;
     c->waiting = true;
     volume_open(c->d, args[0], &c->wait);
@@ -312,7 +318,11 @@ static void run_synced(struct control *c, char **args)
 {
     uint64_t claim;
     struct move *m = driven(c, args[0]);
-    if (m && number(c, args[1], UINT32_MAX, &claim))
+    if (!m || !number(c, args[1], UINT32_MAX, &claim))
+        return;
+    if (args[2])
+        move_unchanged(m, c, claim);
+    else
         move_done(m, c, CLAIM_COPY, claim);
 }
 
@@ -403,7 +413,7 @@ static void run_abort(struct control *c, char **args)
 
 static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
-    {"begin", "begin VOLUME EPOCH TARGET", 3, run_begin},
+    {"begin", "begin VOLUME EPOCH TARGET [back]", 3, run_begin},
     {"claim", "claim VOLUME copy|prove MAX_BYTES", 3, run_claim},
     {"defer", "defer VOLUME", 1, run_defer},
     {"differs", "differs VOLUME CLAIM", 2, run_differs},
@@ -418,7 +428,7 @@ static const struct verb verbs[] = {
     {"stats", "stats [VOLUME]", VERB_TABLE, run_stats},
     {"status", "status [VOLUME]", VERB_LINES, run_status},
     {"switch", "switch VOLUME EPOCH", 2, run_switch},
-    {"synced", "synced VOLUME CLAIM", 2, run_synced},
+    {"synced", "synced VOLUME CLAIM [unchanged]", 2, run_synced},
     {"unhold", "unhold VOLUME", 1, run_unhold},
 };
 

@@ -36,8 +36,8 @@ enum {
 
 struct verb {
     const char *name;
-    const char *usage;
-    int args;                                    /* their number, or VERB_… */
+    const char *usage; /* if it ends in "[word]", that very word may follow the arguments */
+    int args;          /* their number, or VERB_… */
     void (*run)(struct control *c, char **args); /* NULL: the front's */
 };
 

@@ -156,9 +156,19 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
+/* Is WORD the one in brackets at the end of V's usage? */
+static bool may_follow(const struct verb *v, const char *word)
+{
+    const char *option = strrchr(v->usage, '[');
+    size_t len = strlen(word);
+    return option && strncmp(option + 1, word, len) == 0 && strcmp(option + 1 + len, "]") == 0;
+}
+
 static void run_verb(struct front *f, const struct verb *v, char **words, int n)
 {
-    bool count = v->args < 0 ? n <= 2 : n == v->args + 1;
+    bool count = v->args < 0
+                     ? n <= 2
+                     : n == v->args + 1 || (n == v->args + 2 && may_follow(v, words[n - 1]));
     if (!count) {
         answer(f, "err EINVAL usage: %s", v->usage);
     } else if (n > 1 && parse_name(words[1]) < 0) {

@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "changes.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "owner.h"
+#include "track.h"
 
 enum { SETTLE_RETRY_US = 200000 };
 
@@ -81,6 +83,8 @@ static void flush_answered(struct request *r)
     if (m->phase == MOVE_RETIRE) {
         m->retired = true;
         m->retired_ok = !m->flush_failed;
+        if (m->retired_ok && m->source_sure && m->v->changes)
+            changes_copy_is_whole(m->v->changes);
         leg_free(m->leg); /* S5: flushed, and written to no more */
         m->leg = NULL;
         struct control *c = m->waits == WAIT_RETIRE ? move_take_waiter(m) : NULL;
@@ -144,6 +148,12 @@ void move_flush(struct move *m, struct control *c)
 
 /* ---- switch ---- */
 
+/* What the record says until the switch. */
+static enum rec_route_state state_before(const struct move *m)
+{
+    return m->back ? ROUTE_STATE_UNCOMMITTED : ROUTE_STATE_MOVING;
+}
+
 static void start_retire(struct move *m)
 {
     m->flushes = 0;
@@ -163,7 +173,10 @@ static void switched(struct move *m, const struct route *route)
     struct volume *v = m->v;
     loop_timer_cancel(v->d->loop, &m->deadline);
     loop_timer_cancel(v->d->loop, &m->tick);
+    m->source_sure = v->owner.place == OWNER_HERE && !v->owner.haunts.n;
     struct leg *old = volume_change_owner(v, m->leg, route);
+    track_switched(v, m->next);
+    m->next = NULL;
     m->leg = old;
     if (old) {
         old->owner = m;
@@ -195,7 +208,7 @@ static void not_switched(struct move *m, int err, const char *why)
                  stale          ? "the route was changed by somebody else"
                  : m->leg->lost ? m->leg->error
                                 : own->error);
-        m->recorded = !stale;
+        m->recorded = !stale && !m->back;
         m->phase = MOVE_HELD;
         control_err(c, ECONNABORTED, "%s", text);
         v->users++; /* to give up may end the last */
@@ -241,6 +254,7 @@ static void went_back(struct move *m, const struct route *now)
 {
     m->v->route = *now;
     m->stored = now->state;
+    track_follow(m->v);
     not_switched(m, -EIO, "the commit failed; the volume stays where it was, at a new epoch");
 }
 
@@ -257,7 +271,7 @@ static void settled(struct move *m)
     } else if (now->epoch == v->route.epoch) {
         struct route back = v->route;
         back.epoch++;
-        back.state = ROUTE_STATE_MOVING;
+        back.state = state_before(m);
         move_record(m, &back, v->route.epoch, m->stored);
     } else {
         not_switched(m, -ESTALE, "the route was changed by somebody else");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "accesslog.h"
+#include "changes.h"
 #include "client.h"
 #include "common/base/error.h"
 #include "intents.h"
@@ -131,6 +132,8 @@ static void dispatch(struct volume *v, struct request *r)
     if (changes(r)) {
         v->owner.arrivals++;
         witness_changed(&v->owner.witness, r->nbd.offset, r->nbd.length);
+        if (v->changes) /* before it leaves (S10) */
+            changes_mark(v->changes, r->nbd.offset, r->nbd.length);
         if (v->move)
             move_write_arrives(v->move, r);
     }

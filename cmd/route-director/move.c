@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "changes.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "quarantine.h"
+#include "track.h"
 
 enum { TICK_US = 50000 };
 
@@ -73,6 +75,7 @@ static void move_free(struct move *m)
     loop_timer_cancel(loop, &m->tick);
     leg_free(m->leg);
     blocks_free(m->blocks);
+    changes_drop(m->next);
     v->move = NULL;
     free(m);
     volume_unuse(v);
@@ -209,7 +212,26 @@ static void begun(struct move *m)
                (unsigned long long)m->v->route.size_bytes);
 }
 
-/* The record as it is now: may a move begin?  Then it says so. */
+/* In the store's thread. */
+static void prepare_map(struct storejob *j, const char *state)
+{
+    struct move *m = j->arg;
+    m->next =
+        track_prepare(state, &j->route, m->target, m->v->incarnation, j->error, sizeof(j->error));
+}
+
+/* The record is as it should be.  Next, a map for what changes after the switch. */
+static void prepare(struct move *m)
+{
+    m->job = (struct storejob){.kind = STOREJOB_CALL,
+                               .route = m->v->route,
+                               .call = prepare_map,
+                               .done = move_store_outcome,
+                               .arg = m};
+    storejobs_queue(m->v->d->jobs, &m->job);
+}
+
+/* The record as it is now: may a move begin?  Then it says so; on the way back it does already. */
 static void begin_read(struct move *m)
 {
     const struct storejob *j = &m->job;
@@ -221,6 +243,13 @@ static void begin_read(struct move *m)
         move_give_up(m, j->result < 0 ? j->result : -ENOENT, why);
     } else if (now->epoch != v->route.epoch || strcmp(now->gateway, v->route.gateway) != 0) {
         move_give_up(m, -ESTALE, "the route was changed by somebody else");
+    } else if (m->back && track_is_kept(now, m->target)) {
+        v->route = *now;
+        m->stored = ROUTE_STATE_UNCOMMITTED;
+        prepare(m);
+    } else if (m->back) {
+        snprintf(why, sizeof(why), "no copy of an uncommitted move is kept on '%s'", m->target);
+        move_give_up(m, -EINVAL, why);
     } else if (now->state == ROUTE_STATE_UNCOMMITTED) {
         snprintf(why, sizeof(why), "the last move is not committed: a copy is kept on '%s'",
                  now->target);
@@ -246,6 +275,14 @@ static void begin_recorded(struct move *m)
         return;
     }
     m->v->route = j->route;
+    prepare(m);
+}
+
+static void begin_prepared(struct move *m)
+{
+    if (!m->next)
+        err_warn("volume '%s': no change map for the way back from '%s': %s", m->v->name, m->target,
+                 m->job.error);
     if (m->leg->lost)
         move_give_up(m, m->leg->err, m->leg->error);
     else if (m->v->state != VOLUME_SERVING)
@@ -269,7 +306,7 @@ static void attach(struct move *m, struct control *c)
 
 /* Is there a move already?  True: C has its answer. */
 static bool answer_from_present(struct volume *v, struct control *c, uint64_t epoch,
-                                const char *target)
+                                const char *target, bool back)
 {
     struct move *m = v->move;
     /* A driver that lives will ask how the old owner's end went. */
@@ -285,7 +322,7 @@ static bool answer_from_present(struct volume *v, struct control *c, uint64_t ep
         control_err(c, EBUSY, "the volume is being moved to '%s' by another run", m->target);
     else if (m->phase != MOVE_COPYING || m->deferring)
         control_err(c, EAGAIN, "the last move is not over yet");
-    else if (strcmp(m->target, target) != 0 || m->v->route.epoch != epoch)
+    else if (strcmp(m->target, target) != 0 || m->v->route.epoch != epoch || m->back != back)
         control_err(c, EBUSY, "a move to '%s' is open: resume or abort it", m->target);
     else
         attach(m, c);
@@ -317,13 +354,13 @@ static bool refuse_begin(struct volume *v, struct control *c, uint64_t epoch, co
     return true;
 }
 
-void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target)
+void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target, bool back)
 {
     char uri[1024], why[512];
     struct move *m = NULL;
     int r;
     quarantine_writer_gone(v->d, c);
-    if (answer_from_present(v, c, epoch, target) || refuse_begin(v, c, epoch, target))
+    if (answer_from_present(v, c, epoch, target, back) || refuse_begin(v, c, epoch, target))
         goto unuse;
     r = volume_gateway_uri(v->d, target, v->name, uri, sizeof(uri), why, sizeof(why));
     if (r < 0) {
@@ -340,6 +377,7 @@ void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char 
     }
     m->v = v;
     m->phase = MOVE_OPENING;
+    m->back = back;
     snprintf(m->target, sizeof(m->target), "%s", target);
     m->driver = c;
     move_wait_for(m, c, WAIT_BEGIN);
@@ -377,6 +415,8 @@ static void drop_target(struct move *m)
         quarantine_add(v->d, v->name, writer);
     blocks_free(m->blocks);
     m->blocks = NULL;
+    changes_drop(m->next);
+    m->next = NULL;
 }
 
 static void gone(struct move *m)
@@ -438,6 +478,8 @@ void move_store_outcome(struct storejob *j)
     struct move *m = j->arg;
     if (m->phase == MOVE_RECORDING && j->kind == STOREJOB_GET)
         begin_read(m);
+    else if (m->phase == MOVE_RECORDING && j->kind == STOREJOB_CALL)
+        begin_prepared(m);
     else if (m->phase == MOVE_RECORDING)
         begin_recorded(m);
     else if (m->phase == MOVE_ENDING)

@@ -17,6 +17,7 @@
 #include "blocks.h"
 #include "volume.h"
 
+struct changes;
 struct control;
 
 enum move_phase {
@@ -47,12 +48,14 @@ struct move {
     struct volume *v;
     enum move_phase phase;
     bool mirror;
+    bool back; /* to the kept copy of the last move, which is not committed */
     char target[NAME_LEN_MAX + 1];
     struct control *driver; /* the connection that began it; NULL: gone */
     struct control *waiter; /* whose verb is not answered yet; NULL: none, or gone */
     enum move_wait waits;
     struct leg *leg;       /* the target's; in RETIRE the old owner's */
     struct blocks *blocks; /* COPYING … DOUBT */
+    struct changes *next;  /* will be the map of what the source lacks; NULL: there is none */
     struct storejob job;
     bool recorded;         /* the route's state is "moving" … */
     int stored;            /* … or "deferred": what a compare-and-set expects; -1: in doubt */
@@ -65,21 +68,24 @@ struct move {
     unsigned flushes; /* of the flush under way, not answered yet */
     uint64_t flushing_since_us;
     bool flush_failed;
-    bool retired;    /* the old owner's connections are closed … */
-    bool retired_ok; /* … after a flush that succeeded */
-    bool expired;    /* in doubt for too long: what is held gets EIO */
-    char why[512];   /* of ENDING and GONE */
+    bool source_sure; /* no write of a connection that ended could land there after the switch */
+    bool retired;     /* the old owner's connections are closed … */
+    bool retired_ok;  /* … after a flush that succeeded */
+    bool expired;     /* in doubt for too long: what is held gets EIO */
+    char why[512];    /* of ENDING and GONE */
 };
 
 /*
  * The verbs; each answers C now or later (control_ok(), control_err()).  Only the driver may call
- * most of them: the caller has checked that.  move_begin() takes over a use of V.
+ * most of them: the caller has checked that.  move_begin() takes over a use of V; BACK: to the copy
+ * that the last move left.
  */
-void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target);
+void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target, bool back);
 /* It waits for somebody, mirrored: the route says "deferred". */
 void move_defer(struct move *m, struct control *c);
 void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max);
 void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t claim);
+void move_unchanged(struct move *m, struct control *c, uint64_t claim);
 void move_release(struct move *m, struct control *c, uint64_t claim);
 void move_differs(struct move *m, struct control *c, uint64_t claim);
 void move_mirror(struct move *m, struct control *c);

@@ -4,7 +4,11 @@
 
 #include <errno.h>
 
+#include "changes.h"
 #include "common/base/error.h"
+
+/* An extent of which nothing is sent may be so long, bytes. */
+enum { EQUAL_MAX = 16 << 20 };
 
 /* ---- copying and proving ---- */
 
@@ -17,19 +21,45 @@ bool move_is_copying(const struct move *m, struct control *c)
     return false;
 }
 
+/*
+ * On the way back: an extent that is all changed, or all equal on the kept copy, by the map as it
+ * is now.  Nobody reads the latter, so that it may be longer than MAX.
+ */
+static int64_t claim_back(struct move *m, struct control *c, uint64_t max, uint64_t *offset,
+                          uint64_t *length, bool *equal)
+{
+    uint64_t most = max > EQUAL_MAX ? max : EQUAL_MAX;
+    int64_t id = blocks_claim(m->blocks, CLAIM_COPY, most, c, offset, length);
+    if (id <= 0)
+        return id;
+    uint64_t run = changes_run(m->v->changes, *offset, *length, equal);
+    uint64_t whole = max < BLOCK_SIZE ? BLOCK_SIZE : max / BLOCK_SIZE * BLOCK_SIZE;
+    if (!*equal && run > whole)
+        run = whole;
+    if (run < *length)
+        *length = run;
+    blocks_cut(m->blocks, (uint64_t)id, c, run);
+    if (*equal)
+        blocks_claim_equal(m->blocks, (uint64_t)id, c);
+    return id;
+}
+
 void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max)
 {
     uint64_t offset, length;
     if (!move_is_copying(m, c))
         return;
-    int64_t id = blocks_claim(m->blocks, kind, max, c, &offset, &length);
+    bool equal = false;
+    bool mapped = m->back && kind == CLAIM_COPY && m->v->changes;
+    int64_t id = mapped ? claim_back(m, c, max, &offset, &length, &equal)
+                        : blocks_claim(m->blocks, kind, max, c, &offset, &length);
     if (id < 0) {
         control_err(c, (int)id, "%s", err_text((int)id));
         return;
     }
     if (id > 0) {
-        control_ok(c, "%lld %llu %llu", (long long)id, (unsigned long long)offset,
-                   (unsigned long long)length);
+        control_ok(c, "%lld %llu %llu%s", (long long)id, (unsigned long long)offset,
+                   (unsigned long long)length, equal ? " unchanged" : "");
         return;
     }
     struct blocks_counts n = blocks_counts(m->blocks);
@@ -57,6 +87,19 @@ void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t
     control_ok(c, "%llu", (unsigned long long)(kind == CLAIM_COPY ? n.dirty : n.unproved));
 }
 
+void move_unchanged(struct move *m, struct control *c, uint64_t claim)
+{
+    if (!move_is_copying(m, c))
+        return;
+    int r = blocks_adopt(m->blocks, claim, c, volume_range_busy, m->v);
+    if (r == -ESTALE)
+        no_such_claim(c, claim);
+    else if (r < 0)
+        control_err(c, r, "claim %llu was not told to be unchanged", (unsigned long long)claim);
+    else
+        control_ok(c, "%llu", (unsigned long long)blocks_counts(m->blocks).dirty);
+}
+
 void move_release(struct move *m, struct control *c, uint64_t claim)
 {
     if (!move_is_copying(m, c))
@@ -72,7 +115,11 @@ void move_differs(struct move *m, struct control *c, uint64_t claim)
 {
     if (!move_is_copying(m, c))
         return;
+    uint64_t offset = 0, length = 0;
+    blocks_extent(m->blocks, claim, c, &offset, &length);
     int r = blocks_differ(m->blocks, claim, c, volume_range_busy, m->v);
+    if (r == 0 && m->back && m->v->changes) /* whoever wrote there: it is not as it was left */
+        changes_mark(m->v->changes, offset, length);
     if (r < 0)
         no_such_claim(c, claim);
     else if (r > 0)

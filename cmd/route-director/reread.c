@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "move.h"
+#include "track.h"
 #include "volume.h"
 
 static bool is_other(const struct volume *v, const struct route *now)
@@ -31,6 +32,7 @@ int reread_apply(struct director *d, const struct storejob *j)
         /* The same owner and epoch: a kept copy was let go, say. */
         v->route.state = now->state;
         memcpy(v->route.target, now->target, sizeof(v->route.target));
+        track_follow(v);
     }
     return 0;
 }

@@ -63,6 +63,8 @@ static void run(struct storejob *j, struct route_store *s)
     case STOREJOB_CAS:
         j->result = route_store_cas(s, j->expect, j->expect_state, &j->route, -1);
         break;
+    case STOREJOB_CALL: /* not the store's */
+        break;
     case STOREJOB_SETTLE:
         j->result = route_store_settle(s);
         break;
@@ -85,6 +87,10 @@ static void settle_if_in_doubt(struct thread_store *t)
 
 static void run_job(struct storejobs *s, struct storejob *j, struct thread_store *t)
 {
+    if (j->kind == STOREJOB_CALL) {
+        j->call(j, s->state);
+        return;
+    }
     int r = t->store ? 0 : route_store_open(s->state, true, &t->store);
     if (r < 0) {
         j->result = r;

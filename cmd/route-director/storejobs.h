@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The route store, used from a thread of its own: a lock that somebody holds or a slow fdatasync
- * stops no volume's I/O.  Jobs are done one after the other, in order.
+ * stops no volume's I/O.  Jobs are done one after the other, in order.  So is other work on the
+ * state folder that syncs.
  */
 #ifndef DIRECTOR_STOREJOBS_H
 #define DIRECTOR_STOREJOBS_H
@@ -11,7 +12,7 @@
 #include "common/base/loop.h"
 #include "common/route/store.h"
 
-enum storejob_kind { STOREJOB_GET, STOREJOB_LIST, STOREJOB_CAS, STOREJOB_SETTLE };
+enum storejob_kind { STOREJOB_GET, STOREJOB_LIST, STOREJOB_CAS, STOREJOB_SETTLE, STOREJOB_CALL };
 
 /* Owned by who queues it; must stay until done() was called. */
 struct storejob {
@@ -22,7 +23,8 @@ struct storejob {
     struct buf names;   /* LIST: NUL-terminated volume names, owned by the job's owner */
     int result;         /* as route_store_get(), _each(), _cas() or _settle() */
     char error[512];    /* words for a negative result */
-    void (*done)(struct storejob *j); /* called from the loop */
+    void (*call)(struct storejob *j, const char *state); /* CALL: what to do, in the thread */
+    void (*done)(struct storejob *j);                    /* called from the loop */
     void *arg;
     struct storejob *next;
     struct loop_msg msg; /* done, on its way to the loop */

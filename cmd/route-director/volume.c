@@ -15,6 +15,7 @@
 #include "move.h"
 #include "owner.h"
 #include "quarantine.h"
+#include "track.h"
 
 /* ---- life ---- */
 
@@ -65,6 +66,7 @@ static void let_go(struct volume *v)
     bool served = v->state == VOLUME_SERVING && v->owner.place != OWNER_DISTRUSTED;
     intents_close(v->owner.intents);
     v->owner.intents = NULL;
+    track_close(v, served);
     if (v->lock_fd < 0)
         return;
     if (served || !v->unclean)
@@ -164,6 +166,7 @@ static void serve(struct volume *v)
         fail(v, why);
         return;
     }
+    track_open(v);
     v->offered = offer(v);
     v->state = VOLUME_SERVING;
     tell_waiters(v);
@@ -447,6 +450,7 @@ void volume_drop(struct volume *v, const char *why)
     volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
     intents_close(v->owner.intents);
     v->owner.intents = NULL;
+    track_close(v, !haunted);
     if (haunted)
         close(v->lock_fd);
     else

@@ -22,6 +22,7 @@
 #include "storejobs.h"
 #include "witness.h"
 
+struct changes;
 struct client;
 struct move;
 
@@ -94,6 +95,8 @@ struct volume {
     struct client *clients;    /* a list */
     unsigned n_clients, next_index;
     struct move *move;
+    uint64_t incarnation;    /* a number that no other opening of the volume has */
+    struct changes *changes; /* since the kept copy was left; NULL: not known, or none is kept */
     struct ranges ranges;
     struct requestq blocked; /* wait for a range, or for room in the log */
     struct requestq held;    /* wait for the gate */

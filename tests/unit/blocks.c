@@ -317,9 +317,69 @@ static void test_haunted_by_two(void)
     blocks_free(b);
 }
 
+/* ---- what is equal already ---- */
+
+static void test_cut(void)
+{
+    struct blocks *b = blocks_new(4 * K64 + 10);
+    uint64_t offset, length;
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    blocks_cut(b, (uint64_t)e.id, &them, K64); /* not theirs */
+    CHECK_EQ_U64(blocks_counts(b).copying, 4 * K64 + 10);
+    blocks_cut(b, (uint64_t)e.id, &us, K64);
+    CHECK(blocks_extent(b, (uint64_t)e.id, &us, &offset, &length) == 0);
+    CHECK(offset == 0 && length == K64);
+    CHECK(blocks_extent(b, (uint64_t)e.id, &them, &offset, &length) == -ESTALE);
+    CHECK_EQ_U64(blocks_counts(b).copying, K64);
+    struct extent rest = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK(rest.offset == K64 && rest.length == 3 * K64 + 10);
+    CHECK(done(b, e, CLAIM_COPY) == 0);
+    expect_counts(b, (struct blocks_counts){.copying = 4 * K64, .synced = K64, .unproved = K64});
+    blocks_free(b);
+}
+
+static int adopt(struct blocks *b, struct extent e, blocks_busy_fn *busy)
+{
+    return blocks_adopt(b, (uint64_t)e.id, &us, busy, NULL);
+}
+
+static void test_adopt(void)
+{
+    struct blocks *b = blocks_new(4 * K64 + 10);
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK(adopt(b, e, busy_never) == -EINVAL); /* nobody said that it is equal */
+    blocks_claim_equal(b, (uint64_t)e.id, &them);
+    CHECK(adopt(b, e, busy_never) == -EINVAL);
+    blocks_claim_equal(b, (uint64_t)e.id, &us);
+    CHECK(blocks_adopt(b, (uint64_t)e.id, &them, busy_never, NULL) == -ESTALE);
+    blocks_written(b, K64, 1, false);
+    CHECK(adopt(b, e, busy_never) == 0);
+    expect_counts(b, (struct blocks_counts){.dirty = K64, .synced = 4 * K64});
+    CHECK(!blocks_complete(b));
+    CHECK(adopt(b, e, busy_never) == -ESTALE);
+    /* Claimed anew nothing of it is equal, until that is said again. */
+    e = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK(adopt(b, e, busy_never) == -EINVAL);
+    blocks_claim_equal(b, (uint64_t)e.id, &us);
+    CHECK(adopt(b, e, busy_always) == 0);
+    CHECK_EQ_U64(blocks_counts(b).dirty, K64);
+    CHECK(done(b, claim(b, CLAIM_COPY, UINT64_MAX), CLAIM_COPY) == 0);
+    CHECK_EQ_U64(blocks_counts(b).unproved, K64);
+    CHECK(done(b, claim(b, CLAIM_PROVE, UINT64_MAX), CLAIM_PROVE) == 0);
+    CHECK(blocks_complete(b));
+    /* What the map proved is proved no longer by a write, nor for another driver. */
+    blocks_written(b, 2 * K64, 1, true);
+    CHECK_EQ_U64(blocks_counts(b).unproved, K4);
+    blocks_unprove(b);
+    CHECK(!blocks_complete(b));
+    blocks_free(b);
+}
+
 int main(void)
 {
     test_begin("blocks");
+    test_cut();
+    test_adopt();
     test_copy_goes_round();
     test_claims_are_their_drivers();
     test_tail();
