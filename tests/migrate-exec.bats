@@ -266,6 +266,37 @@ waits_known()
   cmp gw-a/v gw-b/v
 }
 
+@test "migrate-exec: --heat has what will be written soon copied last" {
+  fleet 8M --filter=log logfile=gw-b.requests
+  local now
+  now=$(date +%s)
+  {
+    echo volume,segment,offset,length,gateway,start,duration_s,reads,writes,bytes
+    echo "v,0,0,1048576,gw-a,$now,3600,0,90,368640"
+    echo "v,1,1048576,1048576,gw-a,$now,3600,0,7,28672"
+    echo "v,3,3145728,1048576,gw-a,$((now + 86400)),3600,0,1000,4096000"
+    echo "w,4,4194304,1048576,gw-a,$now,3600,0,1000,4096000"
+  } >heat
+  run --separate-stderr -0 migrate-exec --heat=heat --connections=1 <(plan gw-a gw-b 1)
+  [[ -z $stderr ]]
+  copied gw-b
+  # 0x200000 and more first, then the second MiB, then the first.
+  sed -n 's/.* Write id=.* offset=0x\([0-9a-f]*\) .*/\1/p' gw-b.requests >offsets
+  # (In what order replies come to several requests in flight is the gateway's.)
+  [[ $(head -n 3 offsets | grep -c '^[2-7].....$') -eq 3 ]]
+  [[ $(tail -n 1 offsets) =~ ^1?[0-9a-f]{1,5}$ ]]
+  run --separate-stderr -66 migrate-exec --heat=absent <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: cannot open 'absent': no such file or directory" ]]
+}
+
+@test "migrate-exec: heat that cannot be read is told of, and done without" {
+  fleet 1M
+  echo volume,segment,offset >heat
+  run --separate-stderr -0 migrate-exec --heat=heat <(plan gw-a gw-b 1)
+  [[ $stderr == "migrate-exec: 'v' is copied without regard to heat: heat:1: "* ]]
+  copied gw-b
+}
+
 # lanes GATEWAY REQUEST: over how many connections the logging GATEWAY got such requests.
 lanes()
 {

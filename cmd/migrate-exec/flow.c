@@ -60,6 +60,7 @@ struct flow {
     struct slot slots[SLOTS];
     unsigned busy;
     const struct flow_job *job;
+    bool throttled;            /* the present run keeps to the limits */
     struct flow_result result; /* of the present run */
     struct flow_error error;
     flow_limiter *limiter; /* NULL: none */
@@ -67,6 +68,8 @@ struct flow {
     uint64_t slow_limit;      /* what it said last */
     uint64_t sampled_us;      /* when, … */
     uint64_t claimed_sampled; /* … and how much was claimed since */
+    const struct heat *order; /* of copy claims; NULL: the director's */
+    size_t order_at;
     struct digests *digests;
     flow_tick *tick;
     void *tick_arg;
@@ -183,6 +186,12 @@ void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg)
     f->limiter = fn;
     f->limiter_arg = arg;
     f->sampled_us = clock_mono_us();
+}
+
+void flow_set_order(struct flow *f, const struct heat *h)
+{
+    f->order = h;
+    f->order_at = 0;
 }
 
 void flow_set_digests(struct flow *f, struct digests *d)
@@ -545,7 +554,7 @@ static uint64_t limit_now(const struct flow *f)
 static uint64_t claim_size(const struct flow *f)
 {
     uint64_t size = f->piece > EXTENT_MIN ? f->piece : EXTENT_MIN;
-    while (f->slow_limit && size > EXTENT_MIN && size > f->slow_limit / 16)
+    while (f->throttled && f->slow_limit && size > EXTENT_MIN && size > f->slow_limit / 16)
         size /= 2;
     return size;
 }
@@ -561,11 +570,25 @@ static void sample(struct flow *f, const struct flow_limits *lim)
     f->sampled_us = now;
 }
 
+/* The next extent of the job, in order.  As director_claim(). */
+static int claim_next(struct flow *f, struct claim *c)
+{
+    while (f->order && f->job->kind == CLAIM_COPY && f->order_at < f->order->n) {
+        const struct heat_range *range = &f->order->range[f->order_at];
+        int r = director_claim_in(f->director, range->from, range->to, claim_size(f), c,
+                                  &f->result.backlog);
+        if (r != 0)
+            return r;
+        f->order_at++;
+    }
+    return director_claim(f->director, f->job->kind, claim_size(f), c, &f->result.backlog);
+}
+
 /* Claims one extent.  1, 0 (nothing to claim) or -errno. */
 static int claim_one(struct flow *f, struct slot *s, const struct flow_limits *lim)
 {
     struct claim *c = &s->extent.claim;
-    int r = director_claim(f->director, f->job->kind, claim_size(f), c, &f->result.backlog);
+    int r = claim_next(f, c);
     if (r < 0)
         return fail_director(f, r);
     if (r == 0)
@@ -631,6 +654,7 @@ int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limit
     uint64_t claimed = 0;
     uint64_t begin = clock_mono_us();
     f->job = job;
+    f->throttled = limits->throttled;
     f->result = (struct flow_result){.left = 0};
     f->error = (struct flow_error){.side = FLOW_NOBODY};
     bool stop = false;

@@ -45,6 +45,7 @@ enum {
     KEY_CONNECTIONS,
     KEY_CONTROL,
     KEY_DRY_RUN,
+    KEY_HEAT,
     KEY_MAX_AGE,
     KEY_MAX_SLOWDOWN,
     KEY_ON_FAIL,
@@ -74,6 +75,8 @@ static const struct argp_option options[] = {
      "RUN/director.sock)",
      0},
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
+    {"heat", KEY_HEAT, "FILE", 0,
+     "Heat records: what they expect to be written within the hour is copied last", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"max-slowdown", KEY_MAX_SLOWDOWN, "PERCENT", 0,
      "Copy and prove slower while clients wait by more than PERCENT longer than before", 0},
@@ -181,6 +184,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_DRY_RUN:
         set_action(st, o, DRY_RUN);
+        return 0;
+    case KEY_HEAT:
+        o->exec.heat = arg;
         return 0;
     case KEY_ON_FAIL:
         o->exec.on_fail = parse_on_fail(st, arg);
@@ -440,6 +446,12 @@ static void check_state(const struct exec *x)
         err_die(EX_NOINPUT, "cannot open '%s': %s", x->dirs.state, err_text(errno));
 }
 
+static void check_heat(const struct exec *x)
+{
+    if (x->heat && access(x->heat, R_OK) < 0)
+        err_die(EX_NOINPUT, "cannot open '%s': %s", x->heat, err_text(errno));
+}
+
 /* Without a store no volume has a route, and no migration was begun. */
 static void open_store(struct exec *x)
 {
@@ -493,6 +505,7 @@ int main(int argc, char **argv)
     opts_parse(&argp, argc, argv, &o);
     if (o.action > DRY_RUN)
         check_state(&o.exec);
+    check_heat(&o.exec);
     char *who = describe_caller(argc, argv);
     o.exec.who = who;
     o.exec.out = rec_writer_new(&rec_event, stdout);

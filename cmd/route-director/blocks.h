@@ -46,6 +46,10 @@ void blocks_free(struct blocks *b);
 int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const void *driver,
                      uint64_t *offset, uint64_t *length);
 
+/* As blocks_claim() of CLAIM_COPY, within [FROM, TO); a block counts as where it begins. */
+int64_t blocks_claim_in(struct blocks *b, uint64_t from, uint64_t to, uint64_t max,
+                        const void *driver, uint64_t *offset, uint64_t *length);
+
 /*
  * Is a data-changing command in flight on these bytes?  ARG comes from the caller of the function
  * that asks.

@@ -17,12 +17,10 @@ bool move_is_copying(const struct move *m, struct control *c)
     return false;
 }
 
-void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max)
+/* What came of asking for a claim. */
+static void answer_claim(const struct move *m, struct control *c, int64_t id, uint64_t offset,
+                         uint64_t length)
 {
-    uint64_t offset, length;
-    if (!move_is_copying(m, c))
-        return;
-    int64_t id = blocks_claim(m->blocks, kind, max, c, &offset, &length);
     if (id < 0) {
         control_err(c, (int)id, "%s", err_text((int)id));
         return;
@@ -36,6 +34,24 @@ void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_
     control_ok(c, "none %llu %llu %llu %llu", (unsigned long long)n.dirty,
                (unsigned long long)n.copying, (unsigned long long)n.haunted,
                (unsigned long long)n.unproved);
+}
+
+void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max)
+{
+    uint64_t offset = 0, length = 0;
+    if (!move_is_copying(m, c))
+        return;
+    int64_t id = blocks_claim(m->blocks, kind, max, c, &offset, &length);
+    answer_claim(m, c, id, offset, length);
+}
+
+void move_claim_in(struct move *m, struct control *c, uint64_t from, uint64_t to, uint64_t max)
+{
+    uint64_t offset = 0, length = 0;
+    if (!move_is_copying(m, c))
+        return;
+    int64_t id = blocks_claim_in(m->blocks, from, to, max, c, &offset, &length);
+    answer_claim(m, c, id, offset, length);
 }
 
 static void no_such_claim(struct control *c, uint64_t claim)
