@@ -218,10 +218,10 @@ bytes_read()
   grep -q 'handover,switched' events
 }
 
-# digest: of the event "switched" in $output.
+# digest EVENTS: of the event "switched" in them.
 digest()
 {
-  grep ',handover,switched,' <<<"$output" | grep -o 'digest=[0-9a-f]\{32\}$'
+  grep ',handover,switched,' <<<"$1" | grep -o 'digest=[0-9a-f]\{32\}$'
 }
 
 @test "S8: the digest is of what was switched to, whatever was written meanwhile" {
@@ -229,7 +229,7 @@ digest()
   writer 2
   run -0 migrate-exec <(plan gw-a gw-b 1)
   local under_writes
-  under_writes=$(digest)
+  under_writes=$(digest "$output")
   [[ -n $under_writes ]]
   # gw-a is as it was at the switch: once more from there, with nobody writing.
   writer_done
@@ -239,7 +239,7 @@ digest()
   route-set v gw-a >/dev/null
   start_director --quarantine 200ms
   run -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
-  [[ $(digest) == "$under_writes" ]]
+  [[ $(digest "$output") == "$under_writes" ]]
 }
 
 # waits_known: the director can say how long clients wait for reads, after some hundred of them.
