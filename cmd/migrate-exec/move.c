@@ -671,7 +671,7 @@ static void describe_digest(struct move *m, char *text, size_t size)
     text[0] = 0;
     if (!m->digests || !m->from)
         return;
-    int r = seal(m->digests, m->from, root);
+    int r = seal(m->digests, &m->from, root);
     if (r < 0)
         err_warn("'%s' has no digest: read from source: %s", m->id, err_text(r));
     else
