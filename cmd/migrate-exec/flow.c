@@ -12,9 +12,9 @@
 #include "common/base/error.h"
 
 enum {
-    SLOTS = 8,
+    SLOTS = 16,
     SIDES = 2,
-    EXTENT_MAX = 1024 * 1024,
+    EXTENT_MAX = 512 * 1024,
     EXTENT_MIN = 64 * 1024, /* the director's block: it claims no less */
     BUFFER_ALIGN = 4096,    /* unaligned buffers cost recv() a multiple */
     PIECE_MIN = 4 * 1024,   /* of a read from a slow source */
