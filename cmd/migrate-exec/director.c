@@ -151,13 +151,9 @@ int director_begin(struct director *d, uint64_t epoch, const char *target, bool 
     return 0;
 }
 
-int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claim,
-                   struct backlog *backlog)
+/* The answer to a claim of at most MAX bytes. */
+static int claimed(struct director *d, uint64_t max, struct claim *claim, struct backlog *backlog)
 {
-    int r = ask(d, REPLY_MS, "claim %s %s %llu", d->volume, kind == CLAIM_COPY ? "copy" : "prove",
-                (unsigned long long)max);
-    if (r < 0)
-        return r;
     const char *text = control_reply(d->control);
     uint64_t n[4];
     if (strncmp(text, "none ", 5) == 0) {
@@ -173,6 +169,22 @@ int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struc
         return misunderstood(d);
     *claim = (struct claim){.id = n[0], .offset = n[1], .length = n[2], .unchanged = word != NULL};
     return 1;
+}
+
+int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claim,
+                   struct backlog *backlog)
+{
+    int r = ask(d, REPLY_MS, "claim %s %s %llu", d->volume, kind == CLAIM_COPY ? "copy" : "prove",
+                (unsigned long long)max);
+    return r < 0 ? r : claimed(d, max, claim, backlog);
+}
+
+int director_claim_in(struct director *d, uint64_t from, uint64_t to, uint64_t max,
+                      struct claim *claim, struct backlog *backlog)
+{
+    int r = ask(d, REPLY_MS, "claimin %s %llu %llu %llu", d->volume, (unsigned long long)from,
+                (unsigned long long)to, (unsigned long long)max);
+    return r < 0 ? r : claimed(d, max, claim, backlog);
 }
 
 int director_synced(struct director *d, uint64_t claim, uint64_t *dirty)

@@ -57,6 +57,9 @@ struct backlog {
 int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claim,
                    struct backlog *backlog);
 /* *DIRTY / *UNPROVED: the bytes left. */
+/* As director_claim() of CLAIM_COPY, of blocks that begin in [FROM, TO). */
+int director_claim_in(struct director *d, uint64_t from, uint64_t to, uint64_t max,
+                      struct claim *claim, struct backlog *backlog);
 int director_synced(struct director *d, uint64_t claim, uint64_t *dirty);
 /* As director_synced() of an unchanged claim, whose blocks count as proved by the change map. */
 int director_unchanged(struct director *d, uint64_t claim, uint64_t *dirty);

@@ -12,9 +12,9 @@
 #include "common/base/error.h"
 
 enum {
-    SLOTS = 8,
+    SLOTS = 16,
     SIDES = 2,
-    EXTENT_MAX = 1024 * 1024,
+    EXTENT_MAX = 512 * 1024,
     EXTENT_MIN = 64 * 1024, /* the director's block: it claims no less */
     BUFFER_ALIGN = 4096,    /* unaligned buffers cost recv() a multiple */
     PIECE_MIN = 4 * 1024,   /* of a read from a slow source */
@@ -61,6 +61,7 @@ struct flow {
     struct slot slots[SLOTS];
     unsigned busy;
     const struct flow_job *job;
+    bool throttled;            /* the present run keeps to the limits */
     struct flow_result result; /* of the present run */
     struct flow_error error;
     flow_limiter *limiter; /* NULL: none */
@@ -68,6 +69,8 @@ struct flow {
     uint64_t slow_limit;      /* what it said last */
     uint64_t sampled_us;      /* when, … */
     uint64_t claimed_sampled; /* … and how much was claimed since */
+    const struct heat *order; /* of copy claims; NULL: the director's */
+    size_t order_at;
     struct digests *digests;
     flow_tick *tick;
     void *tick_arg;
@@ -186,6 +189,12 @@ void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg)
     f->limiter = fn;
     f->limiter_arg = arg;
     f->sampled_us = clock_mono_us();
+}
+
+void flow_set_order(struct flow *f, const struct heat *h)
+{
+    f->order = h;
+    f->order_at = 0;
 }
 
 void flow_set_digests(struct flow *f, struct digests *d)
@@ -568,7 +577,7 @@ static uint64_t limit_now(const struct flow *f)
 static uint64_t claim_size(const struct flow *f)
 {
     uint64_t size = f->piece > EXTENT_MIN ? f->piece : EXTENT_MIN;
-    while (f->slow_limit && size > EXTENT_MIN && size > f->slow_limit / 16)
+    while (f->throttled && f->slow_limit && size > EXTENT_MIN && size > f->slow_limit / 16)
         size /= 2;
     return size;
 }
@@ -600,11 +609,25 @@ static int pass_over(struct flow *f, const struct claim *c)
     return 1;
 }
 
+/* The next extent of the job, in order.  As director_claim(). */
+static int claim_next(struct flow *f, struct claim *c)
+{
+    while (f->order && f->job->kind == CLAIM_COPY && f->order_at < f->order->n) {
+        const struct heat_range *range = &f->order->range[f->order_at];
+        int r = director_claim_in(f->director, range->from, range->to, claim_size(f), c,
+                                  &f->result.backlog);
+        if (r != 0)
+            return r;
+        f->order_at++;
+    }
+    return director_claim(f->director, f->job->kind, claim_size(f), c, &f->result.backlog);
+}
+
 /* Claims one extent.  1, 0 (nothing to claim) or -errno. */
 static int claim_one(struct flow *f, struct slot *s, const struct flow_limits *lim)
 {
     struct claim *c = &s->extent.claim;
-    int r = director_claim(f->director, f->job->kind, claim_size(f), c, &f->result.backlog);
+    int r = claim_next(f, c);
     if (r < 0)
         return fail_director(f, r);
     if (r == 0)
@@ -672,6 +695,7 @@ int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limit
     uint64_t claimed = 0;
     uint64_t begin = clock_mono_us();
     f->job = job;
+    f->throttled = limits->throttled;
     f->result = (struct flow_result){.left = 0};
     f->error = (struct flow_error){.side = FLOW_NOBODY};
     bool stop = false;

@@ -16,6 +16,7 @@
 
 #include "cmd/migrate-exec/digests.h"
 #include "cmd/migrate-exec/director.h"
+#include "cmd/migrate-exec/heat.h"
 #include "common/nbd/export.h"
 
 enum flow_side { FLOW_NOBODY, FLOW_SOURCE, FLOW_TARGET, FLOW_DIRECTOR };
@@ -99,6 +100,9 @@ int flow_flush(struct flow *f, int timeout_ms);
 enum { FLOW_SAMPLE_US = 250 * 1000 };
 typedef uint64_t flow_limiter(void *arg, uint64_t rate);
 void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg);
+/* Copy claims are made in the order of H's ranges (stored), then as the director has them; NULL:
+ * only so. */
+void flow_set_order(struct flow *f, const struct heat *h);
 /* Where proofs leave their digests (stored); NULL: nowhere. */
 void flow_set_digests(struct flow *f, struct digests *d);
 

@@ -59,6 +59,7 @@ enum {
     KEY_CUTOVER,
     KEY_DRY_RUN,
     KEY_EXPIRE,
+    KEY_HEAT,
     KEY_HOOK_TIMEOUT,
     KEY_JOBS,
     KEY_MAX_AGE,
@@ -103,6 +104,8 @@ static const struct argp_option options[] = {
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
     {"expire", KEY_EXPIRE, 0, 0, "Commit all migrations whose old copies were retained long enough",
      0},
+    {"heat", KEY_HEAT, "FILE", 0,
+     "Heat records: what they expect to be written within the hour is copied last", 0},
     {"hook-timeout", KEY_HOOK_TIMEOUT, "DURATION", 0, "Kill a hook that takes longer (default 5m)",
      0},
     {"jobs", KEY_JOBS, "N", 0, "Carry out up to N rows of the plan at once (default 1)", 0},
@@ -272,6 +275,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_MODIFY:
         set_action(st, o, MODIFY);
         return 0;
+    case KEY_HEAT:
+        o->exec.heat = arg;
+        return 0;
     case KEY_ON_FAIL:
         o->exec.on_fail = parse_on_fail(st, arg);
         o->given |= MODIFY_ON_FAIL;
@@ -343,6 +349,12 @@ static void check_state(const struct exec *x)
 {
     if (access(x->dirs.state, F_OK) < 0)
         err_die(EX_NOINPUT, "cannot open '%s': %s", x->dirs.state, err_text(errno));
+}
+
+static void check_heat(const struct exec *x)
+{
+    if (x->heat && access(x->heat, R_OK) < 0)
+        err_die(EX_NOINPUT, "cannot open '%s': %s", x->heat, err_text(errno));
 }
 
 /* Without a store no volume has a route, and no migration was begun. */
@@ -419,6 +431,7 @@ int main(int argc, char **argv)
     opts_parse(&argp, argc, argv, &o);
     if (o.action > CHECK)
         check_state(&o.exec);
+    check_heat(&o.exec);
     char *who = describe_caller(argc, argv);
     o.exec.who = who;
     o.exec.out = rec_writer_new(&rec_event, stdout);

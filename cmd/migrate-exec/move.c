@@ -44,6 +44,7 @@ static void disconnect(struct move *m)
     nbd_export_free(m->to);
     flow_free(m->flow);
     digests_free(m->digests);
+    heat_release(&m->heat);
     m->from = m->to = NULL;
     m->flow = NULL;
     m->digests = NULL;
@@ -519,15 +520,32 @@ static const char *say_unchanged(const struct flow_result *res, char *text, size
     return text;
 }
 
+/* What is expected to be written soon is copied last, or else it would be copied twice. */
+static void order_first_pass(struct move *m)
+{
+    char why[256];
+    if (!m->exec->heat || m->back)
+        return;
+    int r = heat_load(&m->heat, m->exec->heat, m->volume, clock_now(), why, sizeof(why));
+    if (r == 0)
+        r = heat_settle(&m->heat, m->size_bytes);
+    if (r == 0)
+        flow_set_order(m->flow, &m->heat);
+    else
+        err_warn("'%s' is copied without regard to heat: %s", m->volume, why);
+}
+
 /* Pre-copy: pass after pass, while clients go on writing. */
 static enum outcome copy_passes(struct move *m)
 {
     struct passes passes = {.n = 0};
+    order_first_pass(m);
     for (int pass = 1; pass <= PASSES_MAX; pass++) {
         char text[48];
         struct flow_result res;
         struct flow_limits limits = {.bytes = m->dirty, .throttled = true};
         enum outcome o = move_copy(m, &limits, &res);
+        flow_set_order(m->flow, NULL);
         if (o != GO)
             return o;
         char slowed[64] = "";
@@ -683,7 +701,7 @@ static void describe_digest(struct move *m, char *text, size_t size)
     text[0] = 0;
     if (!m->digests || !m->from)
         return;
-    int r = seal(m->digests, m->from, root);
+    int r = seal(m->digests, &m->from, root);
     if (r < 0)
         err_warn("'%s' has no digest: read from source: %s", m->id, err_text(r));
     else

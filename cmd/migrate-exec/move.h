@@ -49,6 +49,7 @@ struct exec {
     bool verify_all;        /* also what a change map knows to be equal */
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
+    const char *heat;       /* a file of heat records; NULL: none */
     unsigned max_slowdown;  /* percent that clients may wait longer; 0: no limit */
     unsigned connections;   /* to each gateway, at most FLOW_CONNECTIONS */
     enum disposal disposal; /* of --commit */
@@ -112,6 +113,7 @@ struct move {
     struct nbd_export *to;
     struct flow *flow;
     struct digests *digests; /* of what was proved; NULL: not collected */
+    struct heat heat;        /* the order of the first pass */
     struct slowdown slowdown;
     struct pace copy_pace;
     struct pace prove_pace;

@@ -69,17 +69,19 @@ static int close_open(struct digests *d, struct nbd_export *source, struct batch
     return 0;
 }
 
-int seal(struct digests *d, struct nbd_export *source, char text[SEAL_TEXT])
+int seal(struct digests *d, struct nbd_export **source, char text[SEAL_TEXT])
 {
     struct batch *b = calloc(1, sizeof(*b));
     if (!b)
         return -ENOMEM;
     b->buffer = aligned_alloc(ALIGN, (size_t)DEPTH * DIGEST_BLOCK);
-    int r = b->buffer ? close_open(d, source, b) : -ENOMEM;
-    if (nbd_export_in_flight(source) == 0) { /* else replies may still come into the buffer */
-        free(b->buffer);
-        free(b);
+    int r = b->buffer ? close_open(d, *source, b) : -ENOMEM;
+    if (nbd_export_in_flight(*source)) { /* replies may still come into the buffer */
+        nbd_export_free(*source);
+        *source = NULL;
     }
+    free(b->buffer);
+    free(b);
     if (r < 0)
         return r;
     struct hash128 root = digests_root(d);

@@ -9,9 +9,10 @@
 enum { SEAL_TEXT = 33 }; /* 32 hexadecimal digits */
 
 /*
- * Reads the blocks that D has open from SOURCE, which nobody writes to any more, and puts the root
- * into TEXT.  0; or -errno if the source does not give them.
+ * Reads the blocks that D has open from *SOURCE, which nobody writes to any more, and puts the root
+ * into TEXT.  0; or -errno if the source does not give them; one that does not answer is freed, and
+ * *SOURCE NULL.
  */
-int seal(struct digests *d, struct nbd_export *source, char text[SEAL_TEXT]);
+int seal(struct digests *d, struct nbd_export **source, char text[SEAL_TEXT]);
 
 #endif

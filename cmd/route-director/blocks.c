@@ -204,14 +204,10 @@ static void claim_prove_extent(struct blocks *b, struct claim *c, size_t i, uint
     b->cursor[CLAIM_PROVE] = (size_t)(end / BLOCK_SIZE);
 }
 
-int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const void *driver,
-                     uint64_t *offset, uint64_t *length)
+/* Claims the extent that begins with block I. */
+static int64_t claim_at(struct blocks *b, enum claim_kind kind, size_t i, uint64_t max,
+                        const void *driver, uint64_t *offset, uint64_t *length)
 {
-    size_t i = next_todo(b, kind, b->cursor[kind]);
-    if (i == b->n)
-        i = next_todo(b, kind, 0);
-    if (i == b->n)
-        return 0;
     if (vec_room(&b->claims, b->n_claims, &b->cap_claims, sizeof(*b->claims)) < 0)
         return -ENOMEM;
     /* Numbers may wrap after 2^32 claims; 0 is "none", and one in use is not given again. */
@@ -226,6 +222,29 @@ int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const
     *offset = c->offset;
     *length = c->length;
     return c->id;
+}
+
+int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const void *driver,
+                     uint64_t *offset, uint64_t *length)
+{
+    size_t i = next_todo(b, kind, b->cursor[kind]);
+    if (i == b->n)
+        i = next_todo(b, kind, 0);
+    return i == b->n ? 0 : claim_at(b, kind, i, max, driver, offset, length);
+}
+
+int64_t blocks_claim_in(struct blocks *b, uint64_t from, uint64_t to, uint64_t max,
+                        const void *driver, uint64_t *offset, uint64_t *length)
+{
+    uint64_t first = from / BLOCK_SIZE + (from % BLOCK_SIZE != 0);
+    size_t i = first < b->n ? next_todo(b, CLAIM_COPY, (size_t)first) : b->n;
+    if (i == b->n || (uint64_t)i * BLOCK_SIZE >= to)
+        return 0;
+    uint64_t room = to - (uint64_t)i * BLOCK_SIZE;
+    room = room / BLOCK_SIZE + (room % BLOCK_SIZE != 0); /* blocks that begin before TO */
+    if (max / BLOCK_SIZE > room)
+        max = room * BLOCK_SIZE;
+    return claim_at(b, CLAIM_COPY, i, max, driver, offset, length);
 }
 
 /* DRIVER's claim ID, or NULL.  A kind of -1 fits any. */

@@ -58,6 +58,10 @@ void blocks_cut(struct blocks *b, uint64_t claim, const void *driver, uint64_t l
  */
 void blocks_claim_equal(struct blocks *b, uint64_t claim, const void *driver);
 
+/* As blocks_claim() of CLAIM_COPY, within [FROM, TO); a block counts as where it begins. */
+int64_t blocks_claim_in(struct blocks *b, uint64_t from, uint64_t to, uint64_t max,
+                        const void *driver, uint64_t *offset, uint64_t *length);
+
 /*
  * Is a data-changing command in flight on these bytes?  ARG comes from the caller of the function
  * that asks.

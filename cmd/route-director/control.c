@@ -314,6 +314,15 @@ static void run_claim(struct control *c, char **args)
         move_claim(m, c, copy ? CLAIM_COPY : CLAIM_PROVE, max);
 }
 
+static void run_claimin(struct control *c, char **args)
+{
+    uint64_t from, to, max;
+    struct move *m = driven(c, args[0]);
+    if (m && number(c, args[1], UINT64_MAX, &from) && number(c, args[2], UINT64_MAX, &to) &&
+        number(c, args[3], UINT64_MAX, &max))
+        move_claim_in(m, c, from, to, max);
+}
+
 static void run_synced(struct control *c, char **args)
 {
     uint64_t claim;
@@ -415,6 +424,7 @@ static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
     {"begin", "begin VOLUME EPOCH TARGET [back]", 3, run_begin},
     {"claim", "claim VOLUME copy|prove MAX_BYTES", 3, run_claim},
+    {"claimin", "claimin VOLUME FROM TO MAX_BYTES", 4, run_claimin},
     {"defer", "defer VOLUME", 1, run_defer},
     {"differs", "differs VOLUME CLAIM", 2, run_differs},
     {"flush", "flush VOLUME", 1, run_flush},

@@ -84,6 +84,7 @@ void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char 
 /* It waits for somebody, mirrored: the route says "deferred". */
 void move_defer(struct move *m, struct control *c);
 void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max);
+void move_claim_in(struct move *m, struct control *c, uint64_t from, uint64_t to, uint64_t max);
 void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t claim);
 void move_unchanged(struct move *m, struct control *c, uint64_t claim);
 void move_release(struct move *m, struct control *c, uint64_t claim);

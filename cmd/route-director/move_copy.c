@@ -44,15 +44,10 @@ static int64_t claim_back(struct move *m, struct control *c, uint64_t max, uint6
     return id;
 }
 
-void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max)
+/* What came of asking for a claim. */
+static void answer_claim(const struct move *m, struct control *c, int64_t id, uint64_t offset,
+                         uint64_t length, bool equal)
 {
-    uint64_t offset, length;
-    if (!move_is_copying(m, c))
-        return;
-    bool equal = false;
-    bool mapped = m->back && kind == CLAIM_COPY && m->v->changes;
-    int64_t id = mapped ? claim_back(m, c, max, &offset, &length, &equal)
-                        : blocks_claim(m->blocks, kind, max, c, &offset, &length);
     if (id < 0) {
         control_err(c, (int)id, "%s", err_text((int)id));
         return;
@@ -66,6 +61,27 @@ void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_
     control_ok(c, "none %llu %llu %llu %llu", (unsigned long long)n.dirty,
                (unsigned long long)n.copying, (unsigned long long)n.haunted,
                (unsigned long long)n.unproved);
+}
+
+void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max)
+{
+    uint64_t offset = 0, length = 0;
+    if (!move_is_copying(m, c))
+        return;
+    bool equal = false;
+    bool mapped = m->back && kind == CLAIM_COPY && m->v->changes;
+    int64_t id = mapped ? claim_back(m, c, max, &offset, &length, &equal)
+                        : blocks_claim(m->blocks, kind, max, c, &offset, &length);
+    answer_claim(m, c, id, offset, length, equal);
+}
+
+void move_claim_in(struct move *m, struct control *c, uint64_t from, uint64_t to, uint64_t max)
+{
+    uint64_t offset = 0, length = 0;
+    if (!move_is_copying(m, c))
+        return;
+    int64_t id = blocks_claim_in(m->blocks, from, to, max, c, &offset, &length);
+    answer_claim(m, c, id, offset, length, false);
 }
 
 static void no_such_claim(struct control *c, uint64_t claim)

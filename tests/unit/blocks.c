@@ -375,12 +375,30 @@ static void test_adopt(void)
     blocks_free(b);
 }
 
+static void test_copy_within(void)
+{
+    struct blocks *b = blocks_new(5 * K64 + 100);
+    struct extent e = {0, 0, 0};
+    /* Blocks that begin in the range, no others; a part of one at its end counts as the block. */
+    e.id = blocks_claim_in(b, K64 + 1, 3 * K64 + 1, UINT64_MAX, &us, &e.offset, &e.length);
+    CHECK(e.id > 0 && e.offset == 2 * K64 && e.length == 2 * K64);
+    CHECK(blocks_claim_in(b, K64 + 1, 4 * K64, UINT64_MAX, &us, &e.offset, &e.length) == 0);
+    CHECK(blocks_claim_in(b, 6 * K64, UINT64_MAX, K64, &us, &e.offset, &e.length) == 0);
+    CHECK(blocks_claim_in(b, 2 * K64, K64, K64, &us, &e.offset, &e.length) == 0);
+    e.id = blocks_claim_in(b, 5 * K64, UINT64_MAX, 1, &us, &e.offset, &e.length);
+    CHECK(e.id > 0 && e.offset == 5 * K64 && e.length == 100);
+    e.id = blocks_claim_in(b, 0, K64, 8 * K64, &us, &e.offset, &e.length);
+    CHECK(e.id > 0 && e.offset == 0 && e.length == K64);
+    blocks_free(b);
+}
+
 int main(void)
 {
     test_begin("blocks");
     test_cut();
     test_adopt();
     test_copy_goes_round();
+    test_copy_within();
     test_claims_are_their_drivers();
     test_tail();
     test_empty();

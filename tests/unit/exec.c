@@ -3,6 +3,7 @@
 /* migrate-exec's pure parts: which rows are carried out, and how long the rest will take. */
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/digests.h"
+#include "cmd/migrate-exec/heat.h"
 #include "cmd/migrate-exec/pace.h"
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/progress.h"
@@ -253,6 +254,32 @@ static void test_slowdown(void)
     CHECK(steps > 20 && steps < 40);
 }
 
+static bool range_is(const struct heat *h, size_t i, uint64_t from, uint64_t to)
+{
+    return i < h->n && h->range[i].from == from && h->range[i].to == to;
+}
+
+static void test_heat(void)
+{
+    struct heat h = {.n = 0};
+    CHECK_EQ_U64((uint64_t)heat_settle(&h, 100), 0);
+    CHECK(h.n == 1 && range_is(&h, 0, 0, 100)); /* nothing known: from one end to the other */
+    heat_release(&h);
+    heat_add(&h, 40, 50, 3);
+    heat_add(&h, 10, 20, 5);
+    heat_add(&h, 40, 50, 3);         /* the same again: 6 */
+    heat_add(&h, 45, 60, 1);         /* overlaps: [50, 60) */
+    heat_add(&h, 90, UINT64_MAX, 2); /* longer than the volume */
+    heat_add(&h, 200, 300, 9);       /* behind its end */
+    heat_add(&h, 30, 30, 9);         /* nothing */
+    CHECK_EQ_U64((uint64_t)heat_settle(&h, 100), 0);
+    CHECK_EQ_U64(h.n, 7);
+    CHECK(range_is(&h, 0, 0, 10) && range_is(&h, 1, 20, 40) && range_is(&h, 2, 60, 90));
+    CHECK(range_is(&h, 3, 50, 60) && range_is(&h, 4, 90, 100));
+    CHECK(range_is(&h, 5, 10, 20) && range_is(&h, 6, 40, 50));
+    heat_release(&h);
+}
+
 int main(void)
 {
     test_begin("exec");
@@ -264,5 +291,6 @@ int main(void)
     test_progress();
     test_digests();
     test_slowdown();
+    test_heat();
     return test_done();
 }
