@@ -83,6 +83,7 @@ struct move {
     uint64_t unproved; /* bytes, as last heard */
     int differing;     /* rounds of proof that found a difference */
     bool created;      /* the target's export, by this run's hook: it is all zeroes */
+    bool was_deferred; /* and is again, when interrupted */
     bool begun;        /* the director has a second leg open for us */
     struct journal *journal;
     struct director *director;
@@ -118,7 +119,10 @@ enum outcome move_ends(struct move *m, enum outcome o, enum rec_event event, con
 enum outcome move_journal_failed(struct move *m, int r);
 enum outcome move_director_failed(struct move *m, int r);
 enum outcome move_flow_failed(struct move *m);
-/* GO, or that a signal waits. */
+/*
+ * GO; or that a signal has come, and the migration is to be aborted, or deferred again.  Its replies
+ * are in by then.
+ */
 enum outcome move_interrupted(struct move *m);
 
 /*
