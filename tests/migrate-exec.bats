@@ -168,6 +168,18 @@ copied()
   run --separate-stderr -0 migrate-exec --dry-run <(plan gw-a gw-b 1)
   [[ -z $stderr && ${#lines[@]} -eq 2 && ${lines[1]} == *",0,2097152,"*"dry run: at most 2097152 bytes"* ]]
   [[ $(owner) == "gw-a 1 steady" && ! -e gw-b/v && ! -e state/migrations && ! -e state/history.csv ]]
+  [[ ${lines[1]} =~ ', about '[0-9.]+' s to copy and compare at '[0-9.]+' MiB/s; pause about '[0-9.]+' ms, 6 round trips, at most 100 ms' ]]
+}
+
+@test "migrate-exec: --dry-run goes by the bandwidth limit, and by the pauses of earlier moves" {
+  fleet 2M
+  migrate-exec <(plan gw-a gw-b 1)
+  migrate-exec --commit v-2
+  local pause
+  pause=$(awk -F, '$7 == "switched" && $10 { printf "%.1f", $10 / 1000 }' state/history.csv)
+  run --separate-stderr -0 migrate-exec --dry-run --bwlimit 64K --window 50 <(plan gw-b gw-a 2)
+  [[ ${lines[1]} == *", about 64.0 s to copy and compare at 0.1 MiB/s; pause about $pause ms, the median of 1, at most 50 ms"* ]]
+  [[ $(owner) == "gw-b 2 steady" ]]
 }
 
 @test "migrate-exec: rows that no longer hold are refused, with the reason" {
