@@ -3,6 +3,7 @@
 /* migrate-exec's pure parts: which rows are carried out, and how long the rest will take. */
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/pace.h"
+#include "cmd/migrate-exec/retain.h"
 #include "tests/unit/tap.h"
 
 enum { NOW = 1000000 };
@@ -100,11 +101,43 @@ static void test_pace(void)
     CHECK(same.byte_us == p.byte_us && same.claim_us == p.claim_us);
 }
 
+static void test_retain(void)
+{
+    struct event e = {.time = NOW,
+                      .phase = PHASE_RETIRE,
+                      .event = EVENT_SWITCHED,
+                      .bytes_total = 4096,
+                      .detail = "copy kept on gw-a, flushed"};
+    double until = 0;
+    CHECK(retain_get(&e, &until) == 0);
+    retain_put(e.detail, sizeof(e.detail), NOW + 3600);
+    CHECK(retain_get(&e, &until) == 1 && until == NOW + 3600);
+    struct event same = e;
+    retain_describe(&e, NOW + 60);
+    CHECK_STR(e.detail, "copy kept on gw-a, flushed; retained until 1003600: 4096 bytes, 60 s old, "
+                        "3540 s left");
+    e = same;
+    retain_describe(&e, NOW + 3600);
+    CHECK(strstr(e.detail, ", to be committed") != NULL);
+    /* Only the note says it: not the event of the switch, and not one that was cut or changed. */
+    e = same;
+    e.phase = PHASE_HANDOVER;
+    CHECK(retain_get(&e, &until) == 0);
+    e = same;
+    snprintf(e.detail, sizeof(e.detail), "; retained until 12x");
+    CHECK(retain_get(&e, &until) == 0);
+    /* A detail without room stays as it is. */
+    char full[32] = "copy kept on gw-a, flushed";
+    retain_put(full, sizeof(full), NOW);
+    CHECK_STR(full, "copy kept on gw-a, flushed");
+}
+
 int main(void)
 {
     test_begin("exec");
     test_admit();
     test_states();
     test_pace();
+    test_retain();
     return test_done();
 }
