@@ -630,7 +630,7 @@ hang_exec()
   defer_v
   writer_done
   start exec migrate-exec --bwlimit 100K --cutover v-2
-  wait_for 20 in_phase redirect begin
+  wait_for 20 in_phase replicate mirror
   stop exec || [[ $? -eq 75 ]]
   [[ $(owner) == "gw-a 1 deferred" && $(last_event) == *,deferred ]]
   run --separate-stderr -0 migrate-exec --window 2000 --cutover v-2
