@@ -344,6 +344,18 @@ lanes()
   run --separate-stderr -0 migrate-exec --dry-run <(plan gw-a gw-b 1)
   [[ -z $stderr && ${#lines[@]} -eq 2 && ${lines[1]} == *",0,2097152,"*"dry run: at most 2097152 bytes"* ]]
   [[ $(owner) == "gw-a 1 steady" && ! -e gw-b/v && ! -e state/migrations && ! -e state/history.csv ]]
+  [[ ${lines[1]} =~ ', about '[0-9.]+' s to copy and compare at '[0-9.]+' MiB/s; pause about '[0-9.]+' ms, 6 round trips, at most 100 ms' ]]
+}
+
+@test "migrate-exec: --dry-run goes by the bandwidth limit, and by the pauses of earlier moves" {
+  fleet 2M
+  migrate-exec <(plan gw-a gw-b 1)
+  migrate-exec --commit v-2
+  local pause
+  pause=$(awk -F, '$7 == "switched" && $10 { printf "%.1f", $10 / 1000 }' state/history.csv)
+  run --separate-stderr -0 migrate-exec --dry-run --bwlimit 64K --window 50 <(plan gw-b gw-a 2)
+  [[ ${lines[1]} == *", about 64.0 s to copy and compare at 0.1 MiB/s; pause about $pause ms, the median of 1, at most 50 ms"* ]]
+  [[ $(owner) == "gw-b 2 steady" ]]
 }
 
 @test "migrate-exec: rows that no longer hold are refused, with the reason" {
@@ -723,7 +735,7 @@ END
   [[ $(owner) == "gw-b 2 uncommitted" ]]
 }
 
-@test "I6: an interrupt is not a success, and what is left can be gone on with" {
+@test "I6: an interrupt is not a success: the move is aborted, what is left is named" {
   fleet 2M
   local signal
   for signal in INT TERM; do
@@ -733,14 +745,72 @@ END
     set +m
     wait_for 10 moving
     kill -"$signal" "${PIDS[exec]}"
-    ends_with 75 exec
-    [[ $(tail -n 1 exec.log) == *"go on with: migrate-exec --resume v-2"* ]]
-    [[ $(last_event) == *,stalled && $(owner) == "gw-a 1 moving" ]]
-    migrate-exec --abort v-2
+    ends_with 1 exec
+    [[ $(tail -n 1 exec.log) == *",aborted,"*"interrupted by SIG$signal; left on gw-b: export v" ]]
+    [[ $(last_event) == *,aborted && $(owner) == "gw-a 1 steady" ]]
+    nbdcopy "$(director_uri v)" served
+    cmp original served
     rm -rf state/migrations gw-b/v
   done
-  migrate-exec <(plan gw-a gw-b 1)
+  # Every reply was waited for: no quarantine keeps the next move waiting.
+  run -0 migrate-exec --quarantine 0 <(plan gw-a gw-b 1)
   copied gw-b
+}
+
+# interrupted NAME SIGNAL: sends one more; fails while NAME runs.
+interrupted()
+{
+  ! kill -"$2" "${PIDS[$1]}"
+}
+
+# copying: an extent is in work at the copier.
+copying()
+{
+  [[ $(control status v) =~ \ copying=[1-9] ]]
+}
+
+# hang_exec: a run whose target hangs, so that it waits for replies.
+hang_exec()
+{
+  set -m
+  start exec migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
+  set +m
+  wait_for 10 moving
+  kill -STOP "${PIDS[gw-b]}"
+  wait_for 10 copying
+}
+
+@test "I4: a second interrupt ends the run at once, and what is left can be gone on with" {
+  fleet 2M
+  local signal
+  for signal in INT:130 TERM:143; do
+    hang_exec
+    wait_for 10 interrupted exec "${signal%:*}"
+    ends_with "${signal#*:}" exec
+    [[ $(owner) == "gw-a 1 moving" ]]
+    kill -CONT "${PIDS[gw-b]}"
+    run --separate-stderr -0 migrate-exec --abort v-2
+    [[ $(owner) == "gw-a 1 steady" ]]
+    rm -rf state/migrations gw-b/v
+  done
+  hang_exec
+  wait_for 10 interrupted exec TERM
+  ends_with 143 exec
+  kill -CONT "${PIDS[gw-b]}"
+  run --separate-stderr -0 migrate-exec --resume
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  copied gw-b
+}
+
+@test "I6: an interrupted cutover is deferred again" {
+  defer_v
+  writer_done
+  start exec migrate-exec --bwlimit 100K --cutover v-2
+  wait_for 20 in_phase replicate mirror
+  stop exec || [[ $? -eq 75 ]]
+  [[ $(owner) == "gw-a 1 deferred" && $(last_event) == *,deferred ]]
+  run --separate-stderr -0 migrate-exec --window 2000 --cutover v-2
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
 }
 
 @test "S15: --resume goes on after kill -9 while copying" {

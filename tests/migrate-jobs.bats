@@ -120,7 +120,7 @@ order()
   wait_for 20 both_moving
   local status=0
   stop exec || status=$?
-  [[ $status -ne 0 && $(state x) == steady && $(state v) != uncommitted ]]
+  [[ $status -eq 1 && $(state x) == steady && $(state v) == steady && $(state w) == steady ]]
   run grep -c "SIGTERM" exec.log
   ((output >= 2))
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd/migrate-exec/dryrun.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/nbd/export.h"
@@ -20,6 +22,7 @@ enum {
     PIECE = 16 * 1024,
     DEPTH = 8,
     REPLY_MS = 5000,
+    TRIPS = 6, /* of a hold: drain, last blocks, two flushes, last proof, commit */
 };
 
 struct sample {
@@ -79,17 +82,89 @@ static double read_rate(struct nbd_export *from, uint64_t size)
     return good ? (double)s.bytes * 1e6 / (double)us : 0;
 }
 
+/* ---- the pause ---- */
+
+/* Pauses of earlier moves that are in the journals. */
+struct pauses {
+    uint64_t *us;
+    size_t n;
+    size_t cap;
+};
+
+static int take_pause(const struct event *e, void *arg)
+{
+    struct pauses *p = arg;
+    if (!e->has_pause || e->phase == PHASE_RETIRE) /* its note repeats it */
+        return 0;
+    int r = vec_room(&p->us, p->n, &p->cap, sizeof(*p->us));
+    if (r == 0)
+        p->us[p->n++] = e->pause_us;
+    return r;
+}
+
+static int ascending(const void *a, const void *b)
+{
+    const uint64_t *x = a;
+    const uint64_t *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+/* The median of the pauses that earlier moves had, of *N; what cannot be read does not count. */
+static uint64_t median_pause_us(const struct exec *x, size_t *n)
+{
+    struct pauses p = {.n = 0};
+    char **ids = NULL;
+    size_t n_ids = 0;
+    if (journal_ids(x->dirs.state, &ids, &n_ids) == 0)
+        for (size_t i = 0; i < n_ids; i++)
+            journal_each(x->dirs.state, ids[i], take_pause, &p);
+    journal_ids_free(ids, n_ids);
+    if (p.n)
+        qsort(p.us, p.n, sizeof(*p.us), ascending);
+    uint64_t median = p.n ? p.us[p.n / 2] : 0;
+    *n = p.n;
+    free(p.us);
+    return median;
+}
+
+/* ---- in words ---- */
+
+static void add(char *out, size_t size, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+static void add(char *out, size_t size, const char *fmt, ...)
+{
+    size_t len = strlen(out);
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(out + len, size - len, fmt, ap);
+    va_end(ap);
+}
+
+static void describe_pause(const struct exec *x, double rate, char *out, size_t size)
+{
+    size_t n;
+    uint64_t earlier_us = median_pause_us(x, &n);
+    /* A read's round trip while DEPTH of them share the rate (Little's law). */
+    double trip_us = rate > 0 ? (double)DEPTH * PIECE * 1e6 / rate : 0;
+    if (n)
+        add(out, size, "; pause about %.1f ms, the median of %zu, ", (double)earlier_us / 1000, n);
+    else if (trip_us > 0)
+        add(out, size, "; pause about %.1f ms, %d round trips, ", TRIPS * trip_us / 1000, TRIPS);
+    else
+        add(out, size, "; pause ");
+    add(out, size, "at most %u ms", x->window_ms);
+}
+
 static void describe(const struct move *m, double rate, char *out, size_t size)
 {
-    double limit = (double)m->exec->bwlimit;
+    const struct exec *x = m->exec;
+    double limit = (double)x->bwlimit;
     double effective = limit > 0 && (rate <= 0 || limit < rate) ? limit : rate;
+    snprintf(out, size, "dry run: at most %llu bytes to move", (unsigned long long)m->size_bytes);
     if (effective > 0)
-        snprintf(out, size, "dry run: at most %llu bytes to move, about %.1f s at %.1f MiB/s",
-                 (unsigned long long)m->size_bytes, (double)m->size_bytes / effective,
-                 effective / 1048576);
-    else
-        snprintf(out, size, "dry run: at most %llu bytes to move",
-                 (unsigned long long)m->size_bytes);
+        add(out, size, ", about %.1f s to copy and compare at %.1f MiB/s",
+            2 * (double)m->size_bytes / effective, effective / 1048576);
+    describe_pause(x, rate, out, size);
 }
 
 enum outcome dry_run(struct move *m)

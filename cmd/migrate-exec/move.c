@@ -204,7 +204,11 @@ enum outcome move_flow_failed(struct move *m)
 enum outcome move_interrupted(struct move *m)
 {
     const char *signal = signals_pending();
-    return signal ? move_stalls(m, "interrupted by %s", signal) : GO;
+    if (!signal)
+        return GO;
+    if (m->was_deferred)
+        return move_ends(m, DEFERRED, EVENT_DEFERRED, "interrupted by %s", signal);
+    return move_ends(m, FAILED, EVENT_ABORTED, "interrupted by %s", signal);
 }
 
 /* ---- redirect ---- */
@@ -418,6 +422,8 @@ static enum outcome begin(struct move *m, bool resumed)
     struct director_begun begun;
     note_latency(m);
     int r = begin_patiently(m, resumed, &begun);
+    if (r < 0 && r != -ECONNRESET && move_interrupted(m) != GO)
+        return move_interrupted(m);
     if (r < 0)
         return begin_refused(m, r);
     m->begun = true;

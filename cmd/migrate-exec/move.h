@@ -106,6 +106,7 @@ struct move {
     bool created;      /* the target's export, by this run's hook: it is all zeroes */
     bool back;         /* to the copy that an uncommitted move has left */
     bool other_leg;    /* the director has a second leg of the volume open, as last heard */
+    bool was_deferred; /* and is again, when interrupted */
     bool begun;        /* the director has a second leg open for us */
     struct journal *journal;
     struct director *director;
@@ -144,7 +145,10 @@ enum outcome move_ends(struct move *m, enum outcome o, enum rec_event event, con
 enum outcome move_journal_failed(struct move *m, int r);
 enum outcome move_director_failed(struct move *m, int r);
 enum outcome move_flow_failed(struct move *m);
-/* GO, or that a signal waits. */
+/*
+ * GO; or that a signal has come, and the migration is to be aborted, or deferred again.  Its replies
+ * are in by then.
+ */
 enum outcome move_interrupted(struct move *m);
 
 /*

@@ -611,8 +611,10 @@ static enum outcome cutover(struct move *m, struct story *s)
     struct route route;
     /* The switch of a cutover that was killed may be in the store already. */
     bool deferred = s->any_public && s->public.event == EVENT_DEFERRED;
-    if (deferred || (locate(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED))
+    if (deferred || (locate(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED)) {
+        m->was_deferred = true;
         return resume(m, s);
+    }
     err_warn("'%s' is not deferred: %s%s%s", m->id, rec_event_words[s->last.event],
              to_resume(s) ? "; go on with: migrate-exec --resume " : "", to_resume(s) ? m->id : "");
     return s->switched && s->retired ? SETTLED : FAILED;

@@ -22,11 +22,9 @@ static void leave_after_term(int sig)
 
 static void set(int sig, void (*handler)(int))
 {
-    struct sigaction now;
     struct sigaction next = {.sa_handler = handler, .sa_flags = SA_RESTART};
     sigemptyset(&next.sa_mask);
-    if (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_IGN)
-        sigaction(sig, &next, NULL);
+    sigaction(sig, &next, NULL);
 }
 
 static void first(int sig)

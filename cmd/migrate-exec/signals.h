@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * SIGINT and SIGTERM while a migration is driven: the first is remembered, and looked at where
- * stopping is safe; a second one ends the program at once, with the status 128 + its number.
- * Signals that are ignored stay so.
+ * stopping is safe; a second one ends the program at once, with the status 128 + its number.  Also
+ * where they were ignored, as in a job that a script put into the background: whoever sends one to
+ * a move means it.
  */
 #ifndef EXEC_SIGNALS_H
 #define EXEC_SIGNALS_H

@@ -9,6 +9,7 @@
 #include "cmd/migrate-exec/progress.h"
 #include "cmd/migrate-exec/rate.h"
 #include "cmd/migrate-exec/slowdown.h"
+#include "cmd/migrate-exec/retain.h"
 #include "tests/unit/tap.h"
 
 enum { NOW = 1000000 };
@@ -280,6 +281,37 @@ static void test_heat(void)
     heat_release(&h);
 }
 
+static void test_retain(void)
+{
+    struct event e = {.time = NOW,
+                      .phase = PHASE_RETIRE,
+                      .event = EVENT_SWITCHED,
+                      .bytes_total = 4096,
+                      .detail = "copy kept on gw-a, flushed"};
+    double until = 0;
+    CHECK(retain_get(&e, &until) == 0);
+    retain_put(e.detail, sizeof(e.detail), NOW + 3600);
+    CHECK(retain_get(&e, &until) == 1 && until == NOW + 3600);
+    struct event same = e;
+    retain_describe(&e, NOW + 60);
+    CHECK_STR(e.detail, "copy kept on gw-a, flushed; retained until 1003600: 4096 bytes, 60 s old, "
+                        "3540 s left");
+    e = same;
+    retain_describe(&e, NOW + 3600);
+    CHECK(strstr(e.detail, ", to be committed") != NULL);
+    /* Only the note says it: not the event of the switch, and not one that was cut or changed. */
+    e = same;
+    e.phase = PHASE_HANDOVER;
+    CHECK(retain_get(&e, &until) == 0);
+    e = same;
+    snprintf(e.detail, sizeof(e.detail), "; retained until 12x");
+    CHECK(retain_get(&e, &until) == 0);
+    /* A detail without room stays as it is. */
+    char full[32] = "copy kept on gw-a, flushed";
+    retain_put(full, sizeof(full), NOW);
+    CHECK_STR(full, "copy kept on gw-a, flushed");
+}
+
 int main(void)
 {
     test_begin("exec");
@@ -292,5 +324,6 @@ int main(void)
     test_digests();
     test_slowdown();
     test_heat();
+    test_retain();
     return test_done();
 }
