@@ -312,6 +312,10 @@ without_archive()
   [[ ${lines[-1]} == *"retire,committed,"*"removed on gw-a, unfenced"* && -z $stderr ]]
   [[ $(ls gw-a/.cold) == v.7 && ! -e gw-a/v && $(owner) == "gw-b 4 steady" ]]
   served
+  # Nor is that one taken for what was removed.
+  sed -i "s|,$GS/hook |,dir |" config/gateways.csv
+  run --separate-stderr -0 migrate-exec <(plan gw-b gw-a 4)
+  [[ $output != *"cold copy"* && $(ls gw-a/.cold) == v.7 ]]
 }
 
 @test "migrate-exec: --archive and --remove are for --commit, one of them" {
