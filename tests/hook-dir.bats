@@ -229,6 +229,76 @@ labelled()
   [[ $(lz4 -dc exports/.cold/v.1.lz4) == one && ! -e exports/.cold/v.1 ]]
 }
 
+# over_ssh: from now on hook() works on the same folder by way of a host "far".  In place of ssh a
+# program does as sshd would, on this machine: it gives all words to the user's shell.
+over_ssh()
+{
+  mkdir -p bin
+  cat >bin/ssh <<'END'
+#!/bin/sh
+echo "$*" >>"$GS/ssh.log"
+while [ "$1" != -- ]; do shift; done
+[ "$2" = ssh://me@far:2222 ] || { echo "ssh: no such host" >&2; exit 255; }
+shift 2
+cd / && exec sh -c "$*"
+END
+  chmod +x bin/ssh
+  PATH=$PWD/bin:$PATH
+  hook()
+  {
+    "$SRC/share/hooks/dir" "ssh://me@far:2222$GS/exports" "$1" "${2-v}" "${3-1048576}" gw-a "${@:4}"
+  }
+}
+
+@test "hook-dir: over ssh it does the same, there" {
+  command -v lz4 || skip "no lz4"
+  over_ssh
+  run -4 hook size
+  run --separate-stderr -0 hook create v 12345
+  [[ -z $output && -z $stderr && $(stat -c %s exports/v) -eq 12345 ]]
+  run --separate-stderr -0 hook size
+  [[ $output == 12345 ]]
+  run --separate-stderr -1 hook create
+  [[ $stderr == "dir: export 'v' exists in '$GS/exports'" ]]
+  run -3 hook fence
+  hook cold v 12345 v,2,5f,12345,-
+  [[ $(head -n 1 exports/.cold/v.1.label) == v,2,5f,12345,- ]]
+  run --separate-stderr -0 hook unfence
+  [[ $output == v,2,5f,12345,- ]]
+  hook cold
+  hook archive
+  [[ $(lz4 -dc exports/.cold/v.1.lz4 | wc -c) -eq 12345 ]]
+  hook remove
+  [[ -z $(ls exports/.cold) ]]
+  run -4 hook cold
+  [[ $(grep -c '^-o BatchMode=yes -- ssh://me@far:2222 sh -s -- ' ssh.log) -eq 11 ]]
+}
+
+@test "hook-dir: nothing that a shell could take for a command gets to ssh" {
+  local word dir=$SRC/share/hooks/dir
+  over_ssh
+  for word in 'v;touch x' 'v$(touch x)' 'v`touch x`' "v'" 'v"' 'v x' 'v*' 'v\x' $'v\ntouch x' 'v&' \
+    'v|x' 'v>x' '~v' 'v#' '{v,w}' 'v=x' 'v!' 'v%'; do
+    run -64 hook size "$word"
+    run -64 hook "$word"
+    run -64 "$dir" "ssh://me@far:2222/$word" size v 1 gw-a
+    run -64 "$dir" "ssh://far$word/x" size v 1 gw-a
+    run -64 "$dir" "ssh://me@far:2222$GS/exports" size v 1 "$word"
+    run -64 "$dir" "ssh://me@far:2222$GS/exports" cold v 1 gw-a "$word"
+  done
+  for word in ssh:// ssh:///x ssh://far ssh://far/ ssh://-oProxyCommand=x/y ssh://-x/y; do
+    run -64 "$dir" "$word" size v 1 gw-a
+  done
+  [[ ! -e ssh.log && ! -e x && -z $(ls -A exports) ]]
+}
+
+@test "hook-dir: a host that cannot be reached is a failure, not an absent export" {
+  over_ssh
+  run --separate-stderr -1 "$SRC/share/hooks/dir" ssh://near/x size v 1 gw-a
+  [[ $stderr == "ssh: no such host
+dir: ssh to 'near' ended with status 255" ]]
+}
+
 @test "hook-dir: names that lead elsewhere and missing arguments are refused" {
   local name
   for name in ../v .v -v a/b ''; do

@@ -312,6 +312,10 @@ without_archive()
   [[ ${lines[-1]} == *"retire,committed,"*"removed on gw-a, unfenced"* && -z $stderr ]]
   [[ $(ls gw-a/.cold) == v.7 && ! -e gw-a/v && $(owner) == "gw-b 4 steady" ]]
   served
+  # Nor is that one taken for what was removed.
+  sed -i "s|,$GS/hook |,dir |" config/gateways.csv
+  run --separate-stderr -0 migrate-exec <(plan gw-b gw-a 4)
+  [[ $output != *"cold copy"* && $(ls gw-a/.cold) == v.7 ]]
 }
 
 @test "migrate-exec: --archive and --remove are for --commit, one of them" {
@@ -333,6 +337,24 @@ without_archive()
   [[ $(owner) == "gw-b 2 uncommitted" ]]
   run --separate-stderr -0 migrate-exec --commit v-2
   [[ ${lines[-1]} == *"cold on gw-a already"* && $(owner) == "gw-b 2 steady" ]]
+}
+
+@test "S12: there and back with folders that are reached over ssh" {
+  fleet 1M
+  mkdir bin
+  printf '%s\n' '#!/bin/sh' 'while [ "$1" != -- ]; do shift; done' 'shift 2' 'cd /' \
+    'exec sh -c "$*"' >bin/ssh
+  chmod +x bin/ssh
+  PATH=$PWD/bin:$PATH
+  sed -i 's|,dir /|,dir ssh://far/|' config/gateways.csv
+  there
+  cmp original gw-b/v
+  [[ ! -e gw-a/v && $(head -n 1 gw-a/.cold/v.1.label) == "$(label_in_journal v-2)" ]]
+  run --separate-stderr -0 migrate-exec <(plan gw-b gw-a 2)
+  [[ $output == *"the cold copy on gw-a is the one that was left there"*" 0 sent"* ]]
+  run --separate-stderr -0 migrate-exec --commit v-3 --archive
+  [[ ${lines[-1]} == *"archived on gw-b"* && $(owner) == "gw-a 3 steady" ]]
+  lz4 -dc gw-b/.cold/v.1.lz4 | cmp - original
 }
 
 # ---- hooks that fail, hang, and hang or fail behind what they have done ----

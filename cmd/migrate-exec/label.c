@@ -9,6 +9,7 @@
 #include "cmd/migrate-exec/journal.h"
 
 #define LABEL_WORD   ", label "
+#define LEFT_COLD    "commit" LABEL_WORD
 #define UNKNOWN_WORD " of a copy that is unknown"
 
 int label_make(char out[LABEL_SIZE], const char *volume, uint64_t epoch, uint64_t size_bytes,
@@ -53,7 +54,10 @@ struct search {
     char label[LABEL_SIZE];
 };
 
-/* The last one counts: a copy that came later has taken the place of those before. */
+/*
+ * The last one counts: a copy that came later has taken the place of those before.  One that was to
+ * be archived or removed is not there: what is cold on the gateway is another, and stays.
+ */
 static int look(const struct event *e, void *arg)
 {
     struct search *s = arg;
@@ -63,7 +67,8 @@ static int look(const struct event *e, void *arg)
         epoch < s->epoch)
         return 0;
     s->epoch = epoch;
-    s->found = label_of_note(e->detail, s->label, &s->unknown) == 1;
+    s->found = strncmp(e->detail, LEFT_COLD, strlen(LEFT_COLD)) == 0 &&
+               label_of_note(e->detail, s->label, &s->unknown) == 1;
     return 0;
 }
 

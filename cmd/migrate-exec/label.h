@@ -32,7 +32,7 @@ int label_of_note(const char *detail, char out[LABEL_SIZE], bool *unknown);
 
 /*
  * The label of the last copy of VOLUME that a commit left on GATEWAY, by the journals in the folder
- * STATE: 1; 0, none is known, or that copy may lack writes; or -errno.
+ * STATE: 1; 0, none is known, it was not left cold, or it may lack writes; or -errno.
  */
 int label_find(const char *state, const char *volume, const char *gateway, char out[LABEL_SIZE]);
 

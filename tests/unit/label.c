@@ -76,12 +76,16 @@ static void test_find(void)
     CHECK_STR(label, "untouched");
     CHECK(label_find(state, "v", "gw-a", label) == 1);
     CHECK_STR(label, "ten"); /* epochs are compared as numbers, and no clock is asked */
-    commit(state, "v-12", "gw-a", "commit, remove, label twelve of a copy that is unknown");
+    commit(state, "v-12", "gw-a", "commit, label twelve of a copy that is unknown");
+    CHECK(label_find(state, "v", "gw-a", label) == 0);
+    commit(state, "v-13", "gw-a", "commit, label thirteen");
+    CHECK(label_find(state, "v", "gw-a", label) == 1);
+    commit(state, "v-13", "gw-a", "commit, remove, label thirteen");
     CHECK(label_find(state, "v", "gw-a", label) == 0);
     commit(state, "v-14", "gw-a", "commit");
     CHECK(label_find(state, "v", "gw-a", label) == 0);
     char path[256];
-    static const char *const ids[] = {"v-9", "v-10", "v-11", "v-12", "v-14"};
+    static const char *const ids[] = {"v-9", "v-10", "v-11", "v-12", "v-13", "v-14"};
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         snprintf(path, sizeof(path), "%s/migrations/%s.csv", state, ids[i]);
         CHECK(unlink(path) == 0);
