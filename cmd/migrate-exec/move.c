@@ -170,6 +170,8 @@ enum outcome move_director_failed(struct move *m, int r)
         move_leave_director(m);
         return move_stalls(m, "%s", text);
     }
+    if (r == -EAGAIN)
+        return move_stalls(m, "%s", text); /* it keeps what is synced until the source is back */
     if (r == -ENOENT || (r == -ECONNABORTED && strcmp(text, "aborted") == 0))
         return move_ends(m, FAILED, EVENT_ABORTED, "by somebody else");
     if (r == -ECONNABORTED && m->from && !nbd_export_alive(m->from))

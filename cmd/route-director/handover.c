@@ -43,6 +43,8 @@ void move_hold(struct move *m, struct control *c, uint64_t window_ms)
 {
     if (move_busy(m, c))
         return;
+    if (move_is_stalled(m, c))
+        return;
     if (m->phase != MOVE_COPYING) {
         control_err(c, EBUSY, "the move is in phase %s", move_phase_name(m));
         return;
@@ -88,7 +90,7 @@ static void flush_answered(struct request *r)
         move_free_if_over(m);
         return;
     }
-    if (m->phase != MOVE_COPYING && m->phase != MOVE_HELD)
+    if (m->phase != MOVE_COPYING && m->phase != MOVE_HELD && m->phase != MOVE_STALLED)
         return;
     /* The next flush may succeed although what this one should have written is lost (S4, S5). */
     if (m->flush_failed)
@@ -189,12 +191,10 @@ static void not_switched(struct move *m, int err, const char *why)
     struct control *c = move_take_waiter(m);
     const struct leg *own = v->owner.leg;
     bool stale = err == -ESTALE;
-    if (m->leg->lost || stale || own->lost) {
+    if (m->leg->lost || stale) {
         char text[512];
         snprintf(text, sizeof(text), "%s",
-                 stale          ? "the route was changed by somebody else"
-                 : m->leg->lost ? m->leg->error
-                                : own->error);
+                 stale ? "the route was changed by somebody else" : m->leg->error);
         m->recorded = !stale;
         m->phase = MOVE_HELD;
         control_err(c, ECONNABORTED, "%s", text);
@@ -208,8 +208,13 @@ static void not_switched(struct move *m, int err, const char *why)
         return;
     }
     m->phase = MOVE_HELD;
-    move_end_hold(m);
-    move_start_tick(m);
+    if (own->lost) {
+        move_stall(m);
+        owner_went_away(v);
+    } else {
+        move_end_hold(m);
+        move_start_tick(m);
+    }
     control_err(c, err, "%s", why);
 }
 
@@ -297,7 +302,7 @@ static void commit_late(struct loop_timer *t)
 void move_switch(struct move *m, struct control *c, uint64_t epoch)
 {
     struct volume *v = m->v;
-    if (move_busy(m, c))
+    if (move_busy(m, c) || move_is_stalled(m, c))
         return;
     if (m->phase != MOVE_HELD) {
         control_err(c, ETIMEDOUT, "there is no hold any more: the owner is '%s'", v->route.gateway);

@@ -52,6 +52,8 @@ const char *move_phase_name(const struct move *m)
         return m->mirror ? "mirror" : "replicate";
     case MOVE_HELD:
         return "hold";
+    case MOVE_STALLED:
+        return "stalled";
     case MOVE_COMMIT:
         return "commit";
     case MOVE_DOUBT:
@@ -173,9 +175,10 @@ static void tick_copying(struct move *m)
 {
     struct director *d = m->v->d;
     uint64_t now = move_now_us(m);
+    /* Without an owner it is not the target that clients wait for. */
+    uint64_t late = m->phase == MOVE_STALLED ? d->set.retry_us : d->set.leg_us;
     blocks_exorcise(m->blocks, now);
-    if (m->mirror && now > d->set.leg_us &&
-        volume_role_waits(m->v, ROLE_TARGET, now - d->set.leg_us))
+    if (m->mirror && now > late && volume_role_waits(m->v, ROLE_TARGET, now - late))
         move_give_up(m, -ETIMEDOUT, "the target is too slow for mirrored writes (--leg-timeout)");
     else if (flush_is_late(m))
         move_give_up(m, -ETIMEDOUT, "the target does not answer a flush (--retry-for)");
@@ -186,7 +189,9 @@ static void tick_copying(struct move *m)
 static void tick(struct loop_timer *t)
 {
     struct move *m = (struct move *)((char *)t - offsetof(struct move, tick));
-    if (m->phase == MOVE_COPYING || m->phase == MOVE_HELD)
+    if (m->phase == MOVE_STALLED)
+        move_stalled_tick(m);
+    if (m->phase == MOVE_COPYING || m->phase == MOVE_HELD || m->phase == MOVE_STALLED)
         tick_copying(m);
     else if (m->phase != MOVE_RETIRE || m->retired)
         return;
@@ -282,6 +287,8 @@ static bool answer_from_present(struct volume *v, struct control *c, uint64_t ep
         return false;
     if (m->driver)
         control_err(c, EBUSY, "the volume is being moved to '%s' by another run", m->target);
+    else if (move_is_stalled(m, c))
+        return true;
     else if (m->phase != MOVE_COPYING)
         control_err(c, EAGAIN, "the last move is not over yet");
     else if (strcmp(m->target, target) != 0 || m->v->route.epoch != epoch)
@@ -393,7 +400,6 @@ static void gone(struct move *m)
 void move_give_up(struct move *m, int err, const char *why)
 {
     struct volume *v = m->v;
-    bool held = m->phase == MOVE_HELD;
     loop_timer_cancel(v->d->loop, &m->deadline);
     loop_timer_cancel(v->d->loop, &m->tick);
     snprintf(m->why, sizeof(m->why), "%s", why);
@@ -407,7 +413,7 @@ void move_give_up(struct move *m, int err, const char *why)
     }
     m->phase = MOVE_ENDING;
     drop_target(m);
-    if (held)
+    if (v->gate)
         volume_open_gate(v);
     if (!m->recorded) {
         gone(m);
@@ -447,6 +453,7 @@ void move_abort(struct move *m, struct control *c)
     case MOVE_OPENING:
     case MOVE_COPYING:
     case MOVE_HELD:
+    case MOVE_STALLED:
         if (m->waits != WAIT_NOTHING)
             control_err(move_take_waiter(m), ECONNABORTED, "aborted");
         move_wait_for(m, c, WAIT_ABORT);
@@ -474,12 +481,29 @@ bool move_owner_lost(struct move *m, const char *why)
     case MOVE_DOUBT:
         return true; /* nothing is in flight on it, and the store decides */
     case MOVE_OPENING:
+        move_give_up(m, -ECONNABORTED, why);
+        return false;
     case MOVE_COPYING:
     case MOVE_HELD:
-        move_give_up(m, -ECONNABORTED, why);
+        err_warn("volume '%s': move to '%s' stalls: %s", m->v->name, m->target, why);
+        move_stall(m);
         return false;
     default:
         return false;
+    }
+}
+
+void move_overtaken(struct move *m, const char *why)
+{
+    switch (m->phase) {
+    case MOVE_OPENING:
+    case MOVE_COPYING:
+    case MOVE_HELD:
+    case MOVE_STALLED:
+        move_give_up(m, -ECONNABORTED, why);
+        break;
+    default:
+        break;
     }
 }
 

@@ -6,6 +6,7 @@
  *
  *   OPENING ▶ RECORDING ▶ COPYING ▶ HELD ▶ COMMIT ▶ RETIRE
  *      │          │          │   ◀────┘      │ ▶ DOUBT ▶ (either side)
+ *      │          │          │ ▶ STALLED (the owner is away) ▶ COPYING, when it is back
  *      └──────────┴──────────┴─▶ ENDING ▶ GONE (aborted or given up)
  */
 #ifndef DIRECTOR_MOVE_H
@@ -24,6 +25,7 @@ enum move_phase {
     MOVE_RECORDING, /* route state "moving" is being written */
     MOVE_COPYING,   /* claims; mirrored writes once asked for */
     MOVE_HELD,      /* new requests wait; draining until inflight is 0 */
+    MOVE_STALLED,   /* the owner is away: what is synced is kept until it is back */
     MOVE_COMMIT,    /* the compare-and-set is under way */
     MOVE_DOUBT,     /* its outcome is not known */
     MOVE_RETIRE,    /* the target is the owner; the old owner is flushed and closed */
@@ -51,7 +53,7 @@ struct move {
     struct control *waiter; /* whose verb is not answered yet; NULL: none, or gone */
     enum move_wait waits;
     struct leg *leg;       /* the target's; in RETIRE the old owner's */
-    struct blocks *blocks; /* COPYING … DOUBT */
+    struct blocks *blocks; /* COPYING … DOUBT, STALLED */
     struct storejob job;
     bool recorded;              /* the route's state is "moving" */
     struct loop_timer deadline; /* of the hold; later of the doubt */
@@ -93,11 +95,13 @@ void move_write_ends(struct move *m, struct request *r);
 /* Nothing is in flight any more. */
 void move_drained(struct move *m);
 /*
- * The owner leg is lost, or its owner is another, for the reason WHY.  True: the move goes on
- * without it (a commit is under way).
+ * The owner leg is lost, for the reason WHY.  True: the move goes on without it (a commit is under
+ * way).
  */
 bool move_owner_lost(struct move *m, const char *why);
-/* "steady", "replicate", "mirror", "hold", "commit", "doubt", "retire", "failed". */
+/* By the store the owner is another, or at another epoch, for the reason WHY: the move is over. */
+void move_overtaken(struct move *m, const char *why);
+/* "steady", "replicate", "mirror", "hold", "stalled", "commit", "doubt", "retire", "failed". */
 const char *move_phase_name(const struct move *m);
 
 #endif

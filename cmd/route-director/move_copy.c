@@ -13,8 +13,15 @@ bool move_is_copying(const struct move *m, struct control *c)
 {
     if (m->phase == MOVE_COPYING || m->phase == MOVE_HELD)
         return true;
-    control_err(c, EBUSY, "the move is in phase %s", move_phase_name(m));
+    if (!move_is_stalled(m, c))
+        control_err(c, EBUSY, "the move is in phase %s", move_phase_name(m));
     return false;
+}
+
+/* The same for the end of a claim, which is heard while the owner is away, too. */
+static bool may_end_claims(const struct move *m, struct control *c)
+{
+    return m->phase == MOVE_STALLED || move_is_copying(m, c);
 }
 
 void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max)
@@ -45,7 +52,7 @@ static void no_such_claim(struct control *c, uint64_t claim)
 
 void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t claim)
 {
-    if (!move_is_copying(m, c))
+    if (!may_end_claims(m, c))
         return;
     if (blocks_done(m->blocks, claim, kind, c, volume_range_busy, m->v) < 0) {
         no_such_claim(c, claim);
@@ -59,7 +66,7 @@ void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t
 
 void move_release(struct move *m, struct control *c, uint64_t claim)
 {
-    if (!move_is_copying(m, c))
+    if (!may_end_claims(m, c))
         return;
     m->flushed = false;
     if (blocks_release(m->blocks, claim, c) < 0)
@@ -70,7 +77,7 @@ void move_release(struct move *m, struct control *c, uint64_t claim)
 
 void move_differs(struct move *m, struct control *c, uint64_t claim)
 {
-    if (!move_is_copying(m, c))
+    if (!may_end_claims(m, c))
         return;
     int r = blocks_differ(m->blocks, claim, c, volume_range_busy, m->v);
     if (r < 0)
@@ -97,7 +104,8 @@ static bool takes_zeroes(const struct move *m)
 
 void move_write_arrives(struct move *m, struct request *r)
 {
-    if ((m->phase != MOVE_COPYING && m->phase != MOVE_HELD) || !r->nbd.length)
+    bool open = m->phase == MOVE_COPYING || m->phase == MOVE_HELD || m->phase == MOVE_STALLED;
+    if (!open || !r->nbd.length)
         return;
     /* TRIM may leave anything behind, and FAST_ZERO may fail on one leg alone (S20): the owner
      * gets them, and the copier brings what came of it. */

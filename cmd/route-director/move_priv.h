@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of a move (move.c, move_copy.c, handover.c) share; nobody else includes it. */
+/*
+ * What the parts of a move (move.c, move_copy.c, handover.c, stall.c) share; nobody else includes
+ * it.
+ */
 #ifndef DIRECTOR_MOVE_PRIV_H
 #define DIRECTOR_MOVE_PRIV_H
 
@@ -28,6 +31,15 @@ void move_commit_outcome(struct move *m);
 void move_start_tick(struct move *m);
 /* Ends a hold on the owner: the waiting requests go on. */
 void move_end_hold(struct move *m);
+
+/* ---- stall.c ---- */
+
+/* Is the owner away?  Then C, whose verb needs it, has its answer. */
+bool move_is_stalled(const struct move *m, struct control *c);
+/* The owner is lost: until it is back nothing is copied, and nothing is given up (S17). */
+void move_stall(struct move *m);
+/* Looks if a stalled move can go on. */
+void move_stalled_tick(struct move *m);
 
 /*
  * Back to the owner alone.  Whoever waits is told; an abort that waits is answered when the store
