@@ -614,6 +614,19 @@ target_setup()
   wait_for 5 owner_is gw-a 1 steady
 }
 
+@test "S16: a write that waited for the end of a hold is not late on the target" {
+  target_setup --filter=delay wdelay=300ms
+  converge
+  drive hold v 60000
+  start client qemu-io -f raw -c 'write -P 7 0 4k' "$(director_uri v)"
+  wait_for 5 status_is held 1
+  sleep 1.2 # longer than --leg-timeout
+  drive unhold v
+  wait "${PIDS[client]}"
+  status_is phase mirror
+  holds gw-b 7 0 4k
+}
+
 @test "S16: a target that is killed is dropped, and the client notices nothing" {
   move_setup
   converge

@@ -250,7 +250,13 @@ static int take_status(struct director_status *s, const char *key, const char *v
         return parse_u64(value, &s->epoch);
     if (strcmp(key, "pause_us") == 0)
         return parse_u64(value, &s->pause_us);
-    if (strcmp(key, "owner") == 0)
+    if (strcmp(key, "unproved") == 0)
+        return parse_u64(value, &s->unproved);
+    if (strcmp(key, "promotable") == 0)
+        s->promotable = strcmp(value, "yes") == 0;
+    else if (strcmp(key, "promoted") == 0)
+        s->promoted = strcmp(value, "yes") == 0;
+    else if (strcmp(key, "owner") == 0)
         snprintf(s->owner, sizeof(s->owner), "%s", value);
     else if (strcmp(key, "target") == 0)
         snprintf(s->target, sizeof(s->target), "%s", value);

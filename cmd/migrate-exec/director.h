@@ -77,6 +77,9 @@ struct director_status {
     char phase[16]; /* steady, replicate, mirror, hold, commit, doubt */
     uint64_t epoch;
     uint64_t pause_us; /* of the last cutover */
+    bool promotable;   /* the target could take the place of an owner that is dead */
+    bool promoted;     /* … and has, with so many bytes unproved: */
+    uint64_t unproved;
 };
 /* -ENOENT: the director does not serve the volume. */
 int director_status(struct director *d, struct director_status *out);

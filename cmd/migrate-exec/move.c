@@ -9,6 +9,7 @@
 
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/promoted.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -579,11 +580,12 @@ enum outcome move_retire(struct move *m)
     m->phase = PHASE_RETIRE;
     enum outcome o = move_find_director(m);
     int r = o == GO ? director_retire(m->director) : -ENOENT;
-    if (r == -ENOENT)
+    /* Who died before it was replaced (S17) may have lost what a flush now can't bring back. */
+    if (r == -ENOENT && !m->unsure && !m->promoted)
         r = flush_source(m);
     if (r < 0)
         err_warn("copy of '%s' left on '%s' is unknown: its flush failed: %s", m->volume, m->source,
-                 err_text(r));
+                 r == -ENOENT ? "nobody saw it" : err_text(r));
     r = move_note(m, EVENT_SWITCHED,
                   r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
                   m->source);
@@ -594,8 +596,12 @@ enum outcome move_finish(struct move *m)
 {
     m->dirty = 0;
     m->phase = PHASE_HANDOVER;
-    int r = move_event(m, EVENT_SWITCHED, "epoch %llu; kept on %s until migrate-exec --commit %s",
-                       (unsigned long long)m->epoch + 1, m->source, m->id);
+    char how[96] = "";
+    if (m->promoted)
+        snprintf(how, sizeof(how), "; promoted as the source is dead, %llu bytes unproved",
+                 (unsigned long long)m->unproved);
+    int r = move_event(m, EVENT_SWITCHED, "epoch %llu%s; kept on %s until migrate-exec --commit %s",
+                       (unsigned long long)m->epoch + 1, how, m->source, m->id);
     if (r < 0) {
         err_warn("'%s' has switched to %s; have it recorded with: migrate-exec --resume %s", m->id,
                  m->target, m->id);
@@ -638,11 +644,12 @@ static enum outcome stall_instead(struct move *m)
 enum outcome move_drive(struct move *m, bool resumed)
 {
     enum outcome o = redirect(m, resumed);
+    m->unsure = false;                       /* what becomes of it we shall see */
     if (resumed && o == FAILED && !m->begun) /* the director may have it still: keep it */
         o = stall_instead(m);
     if (o == GO)
         o = replicate(m);
     if (o == GO)
         o = hand_over(m);
-    return conclude(m, o);
+    return conclude(m, promoted(m, o));
 }

@@ -22,6 +22,7 @@ struct story {
     struct event last;
     bool any;
     bool switched; /* the change of owner is in it */
+    bool promoted; /* ... by the director, since the source was dead */
     bool retired;  /* ... and that the source was let go */
     bool committing;
     bool unknown;        /* the source's copy: its flush failed */
@@ -50,8 +51,10 @@ static int take_event(const struct event *e, void *arg)
         s->retired = true;
         s->unknown = strstr(e->detail, "is unknown") != NULL;
     }
-    if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE)
+    if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE) {
         s->switched = true;
+        s->promoted = strstr(e->detail, "; promoted as ") != NULL;
+    }
     if (e->event == EVENT_BEGIN && e->phase == PHASE_RETIRE)
         s->committing = true;
     return 0;
@@ -144,6 +147,7 @@ static enum outcome with_migration(const struct exec *x, const char *id,
         err_warn("no such migration '%s'", id);
         o = FAILED;
     }
+    m.unsure = s.promoted || !s.switched;
     if (o == GO)
         o = work(&m, &s);
     move_release(&m);

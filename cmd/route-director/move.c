@@ -8,6 +8,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "owner.h"
 #include "quarantine.h"
 
 enum { TICK_US = 50000 };
@@ -54,6 +55,8 @@ const char *move_phase_name(const struct move *m)
         return "hold";
     case MOVE_STALLED:
         return "stalled";
+    case MOVE_PROMOTING:
+        return "promote";
     case MOVE_COMMIT:
         return "commit";
     case MOVE_DOUBT:
@@ -176,9 +179,10 @@ static void tick_copying(struct move *m)
     struct director *d = m->v->d;
     uint64_t now = move_now_us(m);
     /* Without an owner it is not the target that clients wait for. */
-    uint64_t late = m->phase == MOVE_STALLED ? d->set.retry_us : d->set.leg_us;
+    bool stalled = m->phase == MOVE_STALLED || m->phase == MOVE_PROMOTING;
+    uint64_t late = stalled ? d->set.retry_us : d->set.leg_us;
     blocks_exorcise(m->blocks, now);
-    if (m->mirror && now > late && volume_role_waits(m->v, ROLE_TARGET, now - late))
+    if (m->mirror && now > late && volume_target_waits(m->v, now - late))
         move_give_up(m, -ETIMEDOUT, "the target is too slow for mirrored writes (--leg-timeout)");
     else if (flush_is_late(m))
         move_give_up(m, -ETIMEDOUT, "the target does not answer a flush (--retry-for)");
@@ -191,7 +195,9 @@ static void tick(struct loop_timer *t)
     struct move *m = (struct move *)((char *)t - offsetof(struct move, tick));
     if (m->phase == MOVE_STALLED)
         move_stalled_tick(m);
-    if (m->phase == MOVE_COPYING || m->phase == MOVE_HELD || m->phase == MOVE_STALLED)
+    else if (m->phase == MOVE_PROMOTING)
+        move_promote_step(m);
+    if (move_is_open(m))
         tick_copying(m);
     else if (m->phase != MOVE_RETIRE || m->retired)
         return;
@@ -357,7 +363,7 @@ unuse:
 
 /* ---- giving up ---- */
 
-static void unmirror(struct volume *v)
+void move_unmirror(struct volume *v)
 {
     const struct requests *t = &v->d->requests;
     for (size_t i = 0; i < t->n; i++)
@@ -368,11 +374,11 @@ static void unmirror(struct volume *v)
 static void drop_target(struct move *m)
 {
     struct volume *v = m->v;
-    bool unanswered = volume_role_waits(v, ROLE_TARGET, UINT64_MAX);
+    bool unanswered = volume_target_waits(v, UINT64_MAX);
     const void *writer = NULL;
     leg_free(m->leg);
     m->leg = NULL;
-    unmirror(v);
+    move_unmirror(v);
     volume_forget_role(v, ROLE_TARGET, NBD_EIO);
     if (m->blocks) {
         struct blocks_counts n = blocks_counts(m->blocks);
@@ -400,6 +406,7 @@ static void gone(struct move *m)
 void move_give_up(struct move *m, int err, const char *why)
 {
     struct volume *v = m->v;
+    bool promoting = m->phase == MOVE_PROMOTING;
     loop_timer_cancel(v->d->loop, &m->deadline);
     loop_timer_cancel(v->d->loop, &m->tick);
     snprintf(m->why, sizeof(m->why), "%s", why);
@@ -413,6 +420,8 @@ void move_give_up(struct move *m, int err, const char *why)
     }
     m->phase = MOVE_ENDING;
     drop_target(m);
+    if (promoting)
+        owner_look_again(v);
     if (v->gate)
         volume_open_gate(v);
     if (!m->recorded) {
@@ -459,6 +468,7 @@ void move_abort(struct move *m, struct control *c)
         move_wait_for(m, c, WAIT_ABORT);
         move_give_up(m, -ECONNABORTED, "aborted");
         return;
+    case MOVE_PROMOTING:
     case MOVE_RECORDING:
     case MOVE_ENDING:
         control_err(c, EAGAIN, "the store is being written: try again");
@@ -500,6 +510,7 @@ void move_overtaken(struct move *m, const char *why)
     case MOVE_COPYING:
     case MOVE_HELD:
     case MOVE_STALLED:
+    case MOVE_PROMOTING:
         move_give_up(m, -ECONNABORTED, why);
         break;
     default:

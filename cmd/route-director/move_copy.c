@@ -21,7 +21,7 @@ bool move_is_copying(const struct move *m, struct control *c)
 /* The same for the end of a claim, which is heard while the owner is away, too. */
 static bool may_end_claims(const struct move *m, struct control *c)
 {
-    return m->phase == MOVE_STALLED || move_is_copying(m, c);
+    return move_is_open(m) || move_is_copying(m, c);
 }
 
 void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max)
@@ -60,7 +60,7 @@ void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t
     }
     struct blocks_counts n = blocks_counts(m->blocks);
     if (kind == CLAIM_COPY)
-        m->flushed = false;
+        m->flushed = m->copies_flushed = false;
     control_ok(c, "%llu", (unsigned long long)(kind == CLAIM_COPY ? n.dirty : n.unproved));
 }
 
@@ -68,7 +68,7 @@ void move_release(struct move *m, struct control *c, uint64_t claim)
 {
     if (!may_end_claims(m, c))
         return;
-    m->flushed = false;
+    m->flushed = m->copies_flushed = false;
     if (blocks_release(m->blocks, claim, c) < 0)
         no_such_claim(c, claim);
     else
@@ -104,8 +104,7 @@ static bool takes_zeroes(const struct move *m)
 
 void move_write_arrives(struct move *m, struct request *r)
 {
-    bool open = m->phase == MOVE_COPYING || m->phase == MOVE_HELD || m->phase == MOVE_STALLED;
-    if (!open || !r->nbd.length)
+    if (!move_is_open(m) || !r->nbd.length)
         return;
     /* TRIM may leave anything behind, and FAST_ZERO may fail on one leg alone (S20): the owner
      * gets them, and the copier brings what came of it. */
