@@ -1247,3 +1247,23 @@ defer_v()
   [[ $(owner) == "gw-b 2 uncommitted" ]]
   copied gw-b
 }
+
+# promotable: the target has all, should the source die.
+promotable()
+{
+  control status v | grep -q promotable=yes
+}
+
+@test "S17: a source that dies when all is mirrored is switched away from by the director" {
+  fleet 1M
+  writer 6
+  start exec migrate-exec --window 1 --on-fail retry --attempts 1 <(plan gw-a gw-b 1)
+  wait_for 10 promotable
+  stop_gateway gw-a
+  ends_with 0 exec
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  [[ $(last_event) == retire,switched ]]
+  grep -q ',handover,switched,.*promoted as the source is dead' state/history.csv
+  grep -q "copy of 'v' left on 'gw-a' is unknown" exec.log
+  writer_done
+}

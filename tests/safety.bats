@@ -666,6 +666,19 @@ target_setup()
   wait_for 5 owner_is gw-a 1 steady
 }
 
+@test "S16: a write that waited for the end of a hold is not late on the target" {
+  target_setup --filter=delay wdelay=300ms
+  converge
+  drive hold v 60000
+  start client qemu-io -f raw -c 'write -P 7 0 4k' "$(director_uri v)"
+  wait_for 5 status_is held 1
+  sleep 1.2 # longer than --leg-timeout
+  drive unhold v
+  wait "${PIDS[client]}"
+  status_is phase mirror
+  holds gw-b 7 0 4k
+}
+
 @test "S16: a target that is killed is dropped, and the client notices nothing" {
   move_setup
   converge
@@ -683,19 +696,79 @@ target_setup()
   holds gw-a 2 4k 8k
 }
 
-@test "I4: a source that is killed ends the move, and the volume is served again when it is back" {
+@test "I4: a source that is killed stalls the move, which goes on when it is back" {
   move_setup
-  converge
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 65536
+  copy_extent 0 65536
+  drive synced v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  drive mirror v
   stop_gateway gw-a
-  wait_for 5 grep -q "gw-a: the gateway closed the connection" director.log
-  run ! drive claim v copy 1
-  start client qemu-io -f raw -c 'write -P 7 0 4k' "$(director_uri v)"
+  wait_for 5 status_is phase stalled
+  refuses EAGAIN claim v copy 1
+  refuses EAGAIN hold v 100
+  start client qemu-io -f raw -c 'write -P 7 512k 4k' "$(director_uri v)"
   wait_for 5 status_is inflight 1
   start_gateway gw-a
   wait "${PIDS[client]}"
+  holds gw-a 7 512k 4k
+  wait_for 5 status_is phase mirror
+  status_is synced 65536
+  status_is unproved 65536
+  owner_is gw-a 1 moving
+  copy_all
+  drive hold v 5000
+  drive flush v
+  prove_all
+  drive switch v 1
+  drive retire v
+  cmp gw-a/v gw-b/v
+}
+
+@test "S3: what was claimed when the owner went away is not synced by it" {
+  move_setup 1M --quarantine 0
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 131072
+  local claim
+  claim=$(cut -d' ' -f2 <<<"$REPLY_LINE")
+  stop_gateway gw-a
+  wait_for 5 status_is phase stalled
+  status_is copying 131072
+  drive synced v "$claim"
+  [[ $REPLY_LINE == "ok 1048576" ]]
+  drive_is_gone_in stalled
+  start_gateway gw-a
+  wait_for 5 status_is phase replicate
+  drive begin v 1 gw-b
+  [[ $REPLY_LINE == *" attached" ]]
+  copy_all
+  cmp gw-a/v gw-b/v
+}
+
+# drive_is_gone_in PHASE: another driver comes, and the move is kept for it.
+drive_is_gone_in()
+{
+  driver_kill
+  driver_start
+  refuses EAGAIN begin v 1 gw-b
+  status_is phase "$1"
+}
+
+@test "S17: a stalled move can be aborted" {
+  move_setup
+  driver_start
+  drive begin v 1 gw-b
+  stop_gateway gw-a
+  wait_for 5 status_is phase stalled
+  drive abort v
+  owner_is gw-a 1 steady
+  start_gateway gw-a
+  put 7 0 4k
   holds gw-a 7 0 4k
-  nbdinfo --size "$(director_uri v)"
-  wait_for 5 owner_is gw-a 1 steady
+  drive begin v 1 gw-b
+  [[ $REPLY_LINE == *" new" ]]
 }
 
 @test "S3: a target that lost its connections has lost what was synced, too" {

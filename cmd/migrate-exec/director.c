@@ -281,7 +281,13 @@ static int take_status(struct director_status *s, const char *key, const char *v
         return parse_u64(value, &s->read_us_now);
     if (strcmp(key, "write_us_now") == 0 && strcmp(value, "-") != 0)
         return parse_u64(value, &s->write_us_now);
-    if (strcmp(key, "owner") == 0)
+    if (strcmp(key, "unproved") == 0)
+        return parse_u64(value, &s->unproved);
+    if (strcmp(key, "promotable") == 0)
+        s->promotable = strcmp(value, "yes") == 0;
+    else if (strcmp(key, "promoted") == 0)
+        s->promoted = strcmp(value, "yes") == 0;
+    else if (strcmp(key, "owner") == 0)
         snprintf(s->owner, sizeof(s->owner), "%s", value);
     else if (strcmp(key, "target") == 0)
         snprintf(s->target, sizeof(s->target), "%s", value);

@@ -87,6 +87,9 @@ struct director_status {
     uint64_t epoch;
     uint64_t pause_us;                  /* of the last cutover */
     uint64_t read_us_now, write_us_now; /* what clients wait; 0: unknown */
+    bool promotable; /* the target could take the place of an owner that is dead */
+    bool promoted;   /* … and has, with so many bytes unproved: */
+    uint64_t unproved;
 };
 /* -ENOENT: the director does not serve the volume. */
 int director_status(struct director *d, struct director_status *out);

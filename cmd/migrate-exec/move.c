@@ -13,6 +13,7 @@
 #include "cmd/migrate-exec/seal.h"
 #include "cmd/migrate-exec/modify.h"
 #include "cmd/migrate-exec/retain.h"
+#include "cmd/migrate-exec/promoted.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "cmd/migrate-exec/warm.h"
@@ -180,6 +181,8 @@ enum outcome move_director_failed(struct move *m, int r)
         move_leave_director(m);
         return move_stalls(m, "%s", text);
     }
+    if (r == -EAGAIN)
+        return move_stalls(m, "%s", text); /* it keeps what is synced until the source is back */
     if (r == -ENOENT || (r == -ECONNABORTED && strcmp(text, "aborted") == 0))
         return move_ends(m, FAILED, EVENT_ABORTED, "by somebody else");
     if (r == -ECONNABORTED && m->from && !nbd_export_alive(m->from))
@@ -686,11 +689,12 @@ enum outcome move_retire(struct move *m)
     m->phase = PHASE_RETIRE;
     enum outcome o = move_find_director(m);
     int r = o == GO ? director_retire(m->director) : -ENOENT;
-    if (r == -ENOENT)
+    /* Who died before it was replaced (S17) may have lost what a flush now can't bring back. */
+    if (r == -ENOENT && !m->unsure && !m->promoted)
         r = flush_source(m);
     if (r < 0)
         err_warn("copy of '%s' left on '%s' is unknown: its flush failed: %s", m->volume, m->source,
-                 err_text(r));
+                 r == -ENOENT ? "nobody saw it" : err_text(r));
     char what[200];
     snprintf(what, sizeof(what),
              r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
@@ -720,8 +724,13 @@ enum outcome move_finish(struct move *m)
     m->dirty = 0;
     describe_digest(m, digest, sizeof(digest));
     m->phase = PHASE_HANDOVER;
-    int r = move_event(m, EVENT_SWITCHED, "epoch %llu; kept on %s until migrate-exec --commit %s%s",
-                       (unsigned long long)m->epoch + 1, m->source, m->id, digest);
+    char how[96] = "";
+    if (m->promoted)
+        snprintf(how, sizeof(how), "; promoted as the source is dead, %llu bytes unproved",
+                 (unsigned long long)m->unproved);
+    int r =
+        move_event(m, EVENT_SWITCHED, "epoch %llu%s; kept on %s until migrate-exec --commit %s%s",
+                   (unsigned long long)m->epoch + 1, how, m->source, m->id, digest);
     if (r < 0) {
         err_warn("'%s' has switched to %s; have it recorded with: migrate-exec --resume %s", m->id,
                  m->target, m->id);
@@ -776,11 +785,12 @@ enum outcome move_drive(struct move *m, bool resumed)
 {
     modify_forget(m);
     enum outcome o = redirect(m, resumed);
+    m->unsure = false;                       /* what becomes of it we shall see */
     if (resumed && o == FAILED && !m->begun) /* the director may have it still: keep it */
         o = stall_instead(m);
     if (o == GO)
         o = replicate(m);
     if (o == GO)
         o = hand_over(m);
-    return conclude(m, o);
+    return conclude(m, promoted(m, o));
 }

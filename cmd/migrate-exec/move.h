@@ -121,6 +121,8 @@ struct move {
     uint64_t flush_us; /* what the last flush took */
     uint64_t pause_us; /* of the cutover */
     bool has_pause;
+    bool unsure;   /* for all we know it was a promotion: what the source has is unknown */
+    bool promoted; /* by the director, since the source was dead */
     enum rec_phase phase;
     struct progress progress;
     enum rec_event ending; /* the event of an outcome that is not GO, and its reason */

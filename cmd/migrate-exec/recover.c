@@ -24,6 +24,7 @@ struct story {
     struct event last;
     bool any;
     bool switched; /* the change of owner is in it */
+    bool promoted; /* ... by the director, since the source was dead */
     bool retired;  /* ... and that the source was let go */
     bool committing;
     double retain_until;    /* 0: not said, or no copy is kept */
@@ -77,8 +78,10 @@ static int take_event(const struct event *e, void *arg)
         retain_get(e, &s->retain_until);
         s->unknown = s->unknown || copy_is_unknown(e);
     }
-    if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE)
+    if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE) {
         s->switched = true;
+        s->promoted = strstr(e->detail, "; promoted as ") != NULL;
+    }
     if (e->event == EVENT_PASS && e->phase == PHASE_RETIRE)
         snprintf(s->archived, sizeof(s->archived), "%s", e->detail);
     if (e->event == EVENT_BEGIN && e->phase == PHASE_RETIRE)
@@ -173,6 +176,7 @@ static enum outcome with_migration(const struct exec *x, const char *id,
         err_warn("no such migration '%s'", id);
         o = FAILED;
     }
+    m.unsure = s.promoted || !s.switched;
     if (o == GO)
         o = work(&m, &s);
     move_release(&m);

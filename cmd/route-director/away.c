@@ -3,8 +3,10 @@
 #include "owner_priv.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/base/error.h"
 
@@ -82,6 +84,33 @@ static void say_why(struct volume *v, const char *why)
     err_warn("volume '%s': %s", v->name, why);
 }
 
+void owner_forget_process(struct owner *o)
+{
+    if (o->process >= 0)
+        close(o->process);
+    o->process = -1;
+    o->refused = false;
+}
+
+/* The leg L is lost: what does it tell of the gateway's death? */
+static void note_process(struct owner *o, const struct leg *l)
+{
+    if (l->peer.pidfd >= 0 || l->n_ready)
+        owner_forget_process(o); /* of the one before */
+    if (l->peer.pidfd >= 0)
+        o->process = fcntl(l->peer.pidfd, F_DUPFD_CLOEXEC, 0);
+    else if (l->err == -ECONNREFUSED || l->err == -ENOENT)
+        o->refused = true;
+}
+
+bool owner_is_dead(const struct volume *v)
+{
+    const struct owner *o = &v->owner;
+    if (o->place != OWNER_AWAY && o->place != OWNER_CONNECTING)
+        return false;
+    return o->process >= 0 ? peer_is_gone(o->process) : o->refused;
+}
+
 void owner_went_away(struct volume *v)
 {
     struct owner *o = &v->owner;
@@ -97,6 +126,8 @@ void owner_went_away(struct volume *v)
         say_why(v, l->error);
     if (l && l->silent)
         o->silences++;
+    if (l)
+        note_process(o, l);
     if (l)
         ghosts_of_leg(v, l);
     o->place = OWNER_AWAY;
@@ -139,6 +170,33 @@ static void look_again(struct volume *v)
                    owner_now_us(v) + (wait < OWNER_PAUSE_US ? wait : OWNER_PAUSE_US),
                    connect_again);
     volume_close_if_unused(v);
+}
+
+void owner_stop_looking(struct volume *v)
+{
+    struct owner *o = &v->owner;
+    loop_timer_cancel(v->d->loop, &o->again);
+    if (o->place != OWNER_CONNECTING)
+        return;
+    leg_free(o->leg);
+    o->leg = NULL;
+    o->place = OWNER_AWAY;
+}
+
+void owner_look_again(struct volume *v)
+{
+    look_again(v);
+}
+
+void owner_replaced(struct volume *v)
+{
+    struct owner *o = &v->owner;
+    o->tries = o->silences = 0;
+    haunts_release(&o->haunts);
+    v->users++;
+    io_send_again(v);
+    ghosts_watch(v);
+    volume_unuse(v);
 }
 
 /* ---- back ---- */

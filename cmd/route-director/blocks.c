@@ -372,7 +372,8 @@ int blocks_release(struct blocks *b, uint64_t claim, const void *driver)
     return 0;
 }
 
-static void forget_proof(struct blocks *b, const struct claim *c)
+/* No block has the claim C any more. */
+static void forget_claim(struct blocks *b, const struct claim *c)
 {
     size_t i, end;
     span(c->offset, c->length, &i, &end);
@@ -393,7 +394,7 @@ int blocks_differ(struct blocks *b, uint64_t claim, const void *driver, blocks_b
     for (i = first; i < end; i++)
         raced |= b->block[i].claim != c.id;
     if (raced) {
-        forget_proof(b, &c);
+        forget_claim(b, &c);
         return 1;
     }
     for (i = first; i < end; i++)
@@ -428,7 +429,7 @@ size_t blocks_driver_gone(struct blocks *b, const void *driver, uint64_t until_u
         if (c.kind == CLAIM_COPY)
             haunt(b, &c, until_us);
         else
-            forget_proof(b, &c);
+            forget_claim(b, &c);
     }
     return b->count[HAUNTED] - before;
 }
@@ -477,6 +478,12 @@ void blocks_written(struct blocks *b, uint64_t offset, uint64_t length, bool mir
             now.unproved |= page_mask(i, offset, offset + length);
         block_set(b, i, now);
     }
+}
+
+void blocks_void(struct blocks *b)
+{
+    for (size_t i = 0; i < b->n_claims; i++)
+        forget_claim(b, &b->claims[i]);
 }
 
 void blocks_unprove(struct blocks *b)

@@ -115,7 +115,13 @@ bool blocks_all_synced(const struct blocks *b, uint64_t offset, uint64_t length)
  */
 void blocks_written(struct blocks *b, uint64_t offset, uint64_t length, bool mirrored);
 
-/* All proofs are void (another driver goes on). */
+/*
+ * All claims are void, as if a write had touched each: their work comes to nothing.  They must be
+ * ended all the same.
+ */
+void blocks_void(struct blocks *b);
+
+/* All proofs are void (another driver goes on, or a leg was lost). */
 void blocks_unprove(struct blocks *b);
 
 struct blocks_counts blocks_counts(const struct blocks *b);

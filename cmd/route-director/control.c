@@ -172,6 +172,8 @@ static void status_line(struct control *c, const struct volume *v)
     struct blocks_counts n = {0};
     if (m && m->blocks)
         n = blocks_counts(m->blocks);
+    if (m && !m->blocks)
+        n.unproved = m->unproved;
     const char *target = m && m->blocks ? m->target : "-";
     struct buf latency = {0};
     char changed[24] = "-";
@@ -184,7 +186,7 @@ static void status_line(struct control *c, const struct volume *v)
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
-        "durable=%s changed=%s%s",
+        "durable=%s changed=%s promotable=%s promoted=%s%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
         (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
         (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -196,6 +198,8 @@ static void status_line(struct control *c, const struct volume *v)
         (unsigned long long)v->expired, owner_place_name(v),
         (unsigned long long)(owner_away_us(v) / 1000), replay_bytes(&v->owner.log),
         v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush", changed,
+        m && m->blocks && move_may_promote(m) ? "yes" : "no",
+        m && m->phase == MOVE_RETIRE && m->promoted ? "yes" : "no",
         latency.data ? latency.data : "");
     buf_release(&latency);
 }

@@ -45,6 +45,8 @@ void move_hold(struct move *m, struct control *c, uint64_t window_ms)
 {
     if (move_busy(m, c))
         return;
+    if (move_is_stalled(m, c))
+        return;
     if (m->phase != MOVE_COPYING) {
         control_err(c, EBUSY, "the move is in phase %s", move_phase_name(m));
         return;
@@ -92,17 +94,19 @@ static void flush_answered(struct request *r)
         move_free_if_over(m);
         return;
     }
-    if (m->phase != MOVE_COPYING && m->phase != MOVE_HELD)
+    if (!move_is_open(m))
         return;
     /* The next flush may succeed although what this one should have written is lost (S4, S5). */
     if (m->flush_failed)
         move_give_up(m, -EIO, "the target could not flush: what it holds is unknown");
     else if (m->waits == WAIT_FLUSH)
         control_ok(move_take_waiter(m), "%s", "");
+    else if (m->phase == MOVE_PROMOTING)
+        move_promote_step(m);
 }
 
-/* A flush on every connection of the leg; flush_answered() follows for each.  0 or -errno. */
-static int flush_leg(struct move *m)
+/* flush_answered() follows for each. */
+int move_flush_leg(struct move *m)
 {
     struct volume *v = m->v;
     unsigned n = m->leg->lost ? 0 : m->leg->n_ready;
@@ -137,11 +141,11 @@ void move_flush(struct move *m, struct control *c)
         control_err(c, EBUSY, "an earlier flush is not answered yet");
         return;
     }
-    m->flushed = true; /* until a write to the target says otherwise */
+    m->flushed = m->copies_flushed = true; /* until a write to the target says otherwise */
     move_wait_for(m, c, WAIT_FLUSH);
-    int r = flush_leg(m);
+    int r = move_flush_leg(m);
     if (r < 0) {
-        m->flushed = false;
+        m->flushed = m->copies_flushed = false;
         control_err(move_take_waiter(m), r, "the target could not flush");
     }
 }
@@ -157,7 +161,7 @@ static enum rec_route_state state_before(const struct move *m)
 static void start_retire(struct move *m)
 {
     m->flushes = 0;
-    int r = m->leg ? flush_leg(m) : -ENOTCONN;
+    int r = m->leg ? move_flush_leg(m) : -ENOTCONN;
     move_start_tick(m);
     if (r < 0) {
         m->retired = true;
@@ -174,6 +178,8 @@ static void switched(struct move *m, const struct route *route)
     loop_timer_cancel(v->d->loop, &m->deadline);
     loop_timer_cancel(v->d->loop, &m->tick);
     m->source_sure = v->owner.place == OWNER_HERE && !v->owner.haunts.n;
+    if (m->promoted)
+        move_note_promotion(m, route);
     struct leg *old = volume_change_owner(v, m->leg, route);
     track_switched(v, m->next);
     m->next = NULL;
@@ -187,6 +193,8 @@ static void switched(struct move *m, const struct route *route)
     m->blocks = NULL;
     v->pause_us = clock_mono_us() - m->held_at_us;
     start_retire(m);
+    if (m->promoted)
+        owner_replaced(v);
     if (v->owner.leg->lost)
         owner_went_away(v);
     volume_open_gate(v);
@@ -200,19 +208,19 @@ static void not_switched(struct move *m, int err, const char *why)
 {
     struct volume *v = m->v;
     struct control *c = move_take_waiter(m);
-    const struct leg *own = v->owner.leg;
     bool stale = err == -ESTALE;
-    if (m->leg->lost || stale || own->lost) {
+    bool promoting = m->promoted; /* then there is no owner to be lost, but one to be looked for */
+    bool lost = !promoting && v->owner.leg->lost;
+    m->promoted = false;
+    if (m->leg->lost || stale) {
         char text[512];
         snprintf(text, sizeof(text), "%s",
-                 stale          ? "the route was changed by somebody else"
-                 : m->leg->lost ? m->leg->error
-                                : own->error);
+                 stale ? "the route was changed by somebody else" : m->leg->error);
         m->recorded = !stale && !m->back;
-        m->phase = MOVE_HELD;
+        m->phase = promoting ? MOVE_PROMOTING : MOVE_HELD;
         control_err(c, ECONNABORTED, "%s", text);
         v->users++; /* to give up may end the last */
-        if (!stale && own->lost)
+        if (!stale && lost)
             owner_went_away(v);
         move_give_up(m, err, text);
         if (stale)
@@ -221,8 +229,15 @@ static void not_switched(struct move *m, int err, const char *why)
         return;
     }
     m->phase = MOVE_HELD;
-    move_end_hold(m);
-    move_start_tick(m);
+    if (promoting) {
+        move_not_promoted(m, why);
+    } else if (lost) {
+        move_stall(m);
+        owner_went_away(v);
+    } else {
+        move_end_hold(m);
+        move_start_tick(m);
+    }
     control_err(c, err, "%s", why);
 }
 
@@ -309,10 +324,25 @@ static void commit_late(struct loop_timer *t)
     loop_timer_set(m->v->d->loop, &m->deadline, move_now_us(m) + SETTLE_RETRY_US, commit_late);
 }
 
+void move_commit(struct move *m)
+{
+    struct volume *v = m->v;
+    struct route next = v->route;
+    next.epoch++;
+    next.state = ROUTE_STATE_UNCOMMITTED;
+    snprintf(next.gateway, sizeof(next.gateway), "%s", m->target);
+    snprintf(next.target, sizeof(next.target), "%s", v->route.gateway);
+    m->phase = MOVE_COMMIT;
+    m->expired = false;
+    loop_timer_cancel(v->d->loop, &m->tick);
+    loop_timer_set(v->d->loop, &m->deadline, move_now_us(m) + v->d->set.retry_us, commit_late);
+    move_record(m, &next, v->route.epoch, m->stored);
+}
+
 void move_switch(struct move *m, struct control *c, uint64_t epoch)
 {
     struct volume *v = m->v;
-    if (move_busy(m, c))
+    if (move_busy(m, c) || move_is_stalled(m, c))
         return;
     if (m->phase != MOVE_HELD) {
         control_err(c, ETIMEDOUT, "there is no hold any more: the owner is '%s'", v->route.gateway);
@@ -336,17 +366,8 @@ void move_switch(struct move *m, struct control *c, uint64_t epoch)
                     v->inflight ? ", requests in flight" : "");
         return;
     }
-    struct route next = v->route;
-    next.epoch++;
-    next.state = ROUTE_STATE_UNCOMMITTED;
-    snprintf(next.gateway, sizeof(next.gateway), "%s", m->target);
-    snprintf(next.target, sizeof(next.target), "%s", v->route.gateway);
-    m->phase = MOVE_COMMIT;
-    m->expired = false;
-    loop_timer_cancel(v->d->loop, &m->tick);
-    loop_timer_set(v->d->loop, &m->deadline, move_now_us(m) + v->d->set.retry_us, commit_late);
     move_wait_for(m, c, WAIT_SWITCH);
-    move_record(m, &next, v->route.epoch, m->stored);
+    move_commit(m);
 }
 
 void move_retire(struct move *m, struct control *c)

@@ -140,6 +140,7 @@ static void dispatch(struct volume *v, struct request *r)
     if (r->mirrored) {
         assert(v->move);
         r->waiting |= ROLE_TARGET;
+        r->mirrored_us = loop_now_us(v->d->loop);
         leg_send(v->move->leg, r, ROLE_TARGET, r->client ? client_index(r->client) : 0);
     }
     /* While it is away R waits, and is sent when it is back. */
@@ -269,8 +270,11 @@ static void end_of_role(struct request *r, enum leg_role role, uint32_t error)
     }
     if (role == ROLE_OWNER || r->done)
         r->error = error;
+    bool missed = error && role == ROLE_TARGET && r->mirrored;
     if (error)
         r->mirrored = false;
+    if (missed && r->volume->move) /* before the owner's answer, which may never come (S17) */
+        move_write_ends(r->volume->move, r);
     if (!r->waiting)
         complete(r->volume, r);
 }
@@ -368,12 +372,12 @@ void volume_data(struct leg *l, struct request *r, struct slice part, size_t roo
 
 /* ---- all requests of a volume ---- */
 
-bool volume_role_waits(const struct volume *v, enum leg_role role, uint64_t before_us)
+bool volume_target_waits(const struct volume *v, uint64_t before_us)
 {
     const struct requests *t = &v->d->requests;
     for (size_t i = 0; i < t->n; i++)
-        if (t->slots[i]->volume == v && t->slots[i]->waiting & role && !t->slots[i]->done &&
-            t->slots[i]->arrived_us < before_us)
+        if (t->slots[i]->volume == v && t->slots[i]->waiting & ROLE_TARGET && !t->slots[i]->done &&
+            t->slots[i]->mirrored_us < before_us)
             return true;
     return false;
 }

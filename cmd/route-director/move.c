@@ -9,6 +9,7 @@
 #include "changes.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "owner.h"
 #include "quarantine.h"
 #include "track.h"
 
@@ -54,6 +55,10 @@ const char *move_phase_name(const struct move *m)
         return m->mirror ? "mirror" : "replicate";
     case MOVE_HELD:
         return "hold";
+    case MOVE_STALLED:
+        return "stalled";
+    case MOVE_PROMOTING:
+        return "promote";
     case MOVE_COMMIT:
         return "commit";
     case MOVE_DOUBT:
@@ -176,9 +181,11 @@ static void tick_copying(struct move *m)
 {
     struct director *d = m->v->d;
     uint64_t now = move_now_us(m);
+    /* Without an owner it is not the target that clients wait for. */
+    bool stalled = m->phase == MOVE_STALLED || m->phase == MOVE_PROMOTING;
+    uint64_t late = stalled ? d->set.retry_us : d->set.leg_us;
     blocks_exorcise(m->blocks, now);
-    if (m->mirror && now > d->set.leg_us &&
-        volume_role_waits(m->v, ROLE_TARGET, now - d->set.leg_us))
+    if (m->mirror && now > late && volume_target_waits(m->v, now - late))
         move_give_up(m, -ETIMEDOUT, "the target is too slow for mirrored writes (--leg-timeout)");
     else if (flush_is_late(m))
         move_give_up(m, -ETIMEDOUT, "the target does not answer a flush (--retry-for)");
@@ -189,7 +196,11 @@ static void tick_copying(struct move *m)
 static void tick(struct loop_timer *t)
 {
     struct move *m = (struct move *)((char *)t - offsetof(struct move, tick));
-    if (m->phase == MOVE_COPYING || m->phase == MOVE_HELD)
+    if (m->phase == MOVE_STALLED)
+        move_stalled_tick(m);
+    else if (m->phase == MOVE_PROMOTING)
+        move_promote_step(m);
+    if (move_is_open(m))
         tick_copying(m);
     else if (m->phase != MOVE_RETIRE || m->retired)
         return;
@@ -320,6 +331,8 @@ static bool answer_from_present(struct volume *v, struct control *c, uint64_t ep
         return false;
     if (m->driver)
         control_err(c, EBUSY, "the volume is being moved to '%s' by another run", m->target);
+    else if (move_is_stalled(m, c))
+        return true;
     else if (m->phase != MOVE_COPYING || m->deferring)
         control_err(c, EAGAIN, "the last move is not over yet");
     else if (strcmp(m->target, target) != 0 || m->v->route.epoch != epoch || m->back != back)
@@ -389,7 +402,7 @@ unuse:
 
 /* ---- giving up ---- */
 
-static void unmirror(struct volume *v)
+void move_unmirror(struct volume *v)
 {
     const struct requests *t = &v->d->requests;
     for (size_t i = 0; i < t->n; i++)
@@ -400,11 +413,11 @@ static void unmirror(struct volume *v)
 static void drop_target(struct move *m)
 {
     struct volume *v = m->v;
-    bool unanswered = volume_role_waits(v, ROLE_TARGET, UINT64_MAX);
+    bool unanswered = volume_target_waits(v, UINT64_MAX);
     const void *writer = NULL;
     leg_free(m->leg);
     m->leg = NULL;
-    unmirror(v);
+    move_unmirror(v);
     volume_forget_role(v, ROLE_TARGET, NBD_EIO);
     if (m->blocks) {
         struct blocks_counts n = blocks_counts(m->blocks);
@@ -442,7 +455,7 @@ void move_record_end(struct move *m)
 void move_give_up(struct move *m, int err, const char *why)
 {
     struct volume *v = m->v;
-    bool held = m->phase == MOVE_HELD;
+    bool promoting = m->phase == MOVE_PROMOTING;
     loop_timer_cancel(v->d->loop, &m->deadline);
     loop_timer_cancel(v->d->loop, &m->tick);
     snprintf(m->why, sizeof(m->why), "%s", why);
@@ -456,7 +469,9 @@ void move_give_up(struct move *m, int err, const char *why)
     }
     m->phase = MOVE_ENDING;
     drop_target(m);
-    if (held)
+    if (promoting)
+        owner_look_again(v);
+    if (v->gate)
         volume_open_gate(v);
     if (!m->recorded)
         gone(m);
@@ -494,11 +509,13 @@ void move_abort(struct move *m, struct control *c)
     case MOVE_OPENING:
     case MOVE_COPYING:
     case MOVE_HELD:
+    case MOVE_STALLED:
         if (m->waits != WAIT_NOTHING)
             control_err(move_take_waiter(m), ECONNABORTED, "aborted");
         move_wait_for(m, c, WAIT_ABORT);
         move_give_up(m, -ECONNABORTED, "aborted");
         return;
+    case MOVE_PROMOTING:
     case MOVE_RECORDING:
     case MOVE_ENDING:
         control_err(c, EAGAIN, "the store is being written: try again");
@@ -521,12 +538,30 @@ bool move_owner_lost(struct move *m, const char *why)
     case MOVE_DOUBT:
         return true; /* nothing is in flight on it, and the store decides */
     case MOVE_OPENING:
+        move_give_up(m, -ECONNABORTED, why);
+        return false;
     case MOVE_COPYING:
     case MOVE_HELD:
-        move_give_up(m, -ECONNABORTED, why);
+        err_warn("volume '%s': move to '%s' stalls: %s", m->v->name, m->target, why);
+        move_stall(m);
         return false;
     default:
         return false;
+    }
+}
+
+void move_overtaken(struct move *m, const char *why)
+{
+    switch (m->phase) {
+    case MOVE_OPENING:
+    case MOVE_COPYING:
+    case MOVE_HELD:
+    case MOVE_STALLED:
+    case MOVE_PROMOTING:
+        move_give_up(m, -ECONNABORTED, why);
+        break;
+    default:
+        break;
     }
 }
 

@@ -6,6 +6,8 @@
  *
  *   OPENING ▶ RECORDING ▶ COPYING ▶ HELD ▶ COMMIT ▶ RETIRE
  *      │          │          │   ◀────┘      │ ▶ DOUBT ▶ (either side)
+ *      │          │          │ ▶ STALLED (the owner is away) ▶ COPYING, when it is back
+ *      │          │          │      └─▶ PROMOTING ▶ COMMIT, when it is dead (S17)
  *      └──────────┴──────────┴─▶ ENDING ▶ GONE (aborted or given up)
  */
 #ifndef DIRECTOR_MOVE_H
@@ -25,6 +27,8 @@ enum move_phase {
     MOVE_RECORDING, /* route state "moving" is being written */
     MOVE_COPYING,   /* claims; mirrored writes once asked for */
     MOVE_HELD,      /* new requests wait; draining until inflight is 0 */
+    MOVE_STALLED,   /* the owner is away: what is synced is kept until it is back */
+    MOVE_PROMOTING, /* the owner is dead: the target is about to take its place */
     MOVE_COMMIT,    /* the compare-and-set is under way */
     MOVE_DOUBT,     /* its outcome is not known */
     MOVE_RETIRE,    /* the target is the owner; the old owner is flushed and closed */
@@ -64,6 +68,10 @@ struct move {
     struct loop_timer deadline; /* of the hold; later of the doubt */
     struct loop_timer tick;     /* haunted blocks, late mirrored writes; retries in doubt */
     uint64_t held_at_us, hold_until_us;
+    bool promoted;       /* COMMIT, DOUBT, RETIRE: without the old owner … */
+    uint64_t unproved;   /* … with so many bytes that were not proved */
+    uint64_t promote_us; /* not before: an attempt failed */
+    bool copies_flushed; /* the driver's connections flushed since their last write to the target */
     bool flushed;     /* every connection that wrote to the target flushed since its last write */
     unsigned flushes; /* of the flush under way, not answered yet */
     uint64_t flushing_since_us;
@@ -106,11 +114,18 @@ void move_write_ends(struct move *m, struct request *r);
 /* Nothing is in flight any more. */
 void move_drained(struct move *m);
 /*
- * The owner leg is lost, or its owner is another, for the reason WHY.  True: the move goes on
- * without it (a commit is under way).
+ * The owner leg is lost, for the reason WHY.  True: the move goes on without it (a commit is under
+ * way).
  */
 bool move_owner_lost(struct move *m, const char *why);
-/* "steady", "replicate", "mirror", "hold", "commit", "doubt", "retire", "failed". */
+/* By the store the owner is another, or at another epoch, for the reason WHY: the move is over. */
+void move_overtaken(struct move *m, const char *why);
+/* Could the target take the owner's place, should that be dead (S17)? */
+bool move_may_promote(const struct move *m);
+/*
+ * "steady", "replicate", "mirror", "hold", "stalled", "promote", "commit", "doubt", "retire",
+ * "failed".
+ */
 const char *move_phase_name(const struct move *m);
 
 #endif

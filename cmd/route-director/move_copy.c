@@ -17,8 +17,15 @@ bool move_is_copying(const struct move *m, struct control *c)
 {
     if (m->phase == MOVE_COPYING || m->phase == MOVE_HELD)
         return true;
-    control_err(c, EBUSY, "the move is in phase %s", move_phase_name(m));
+    if (!move_is_stalled(m, c))
+        control_err(c, EBUSY, "the move is in phase %s", move_phase_name(m));
     return false;
+}
+
+/* The same for the end of a claim, which is heard while the owner is away, too. */
+static bool may_end_claims(const struct move *m, struct control *c)
+{
+    return move_is_open(m) || move_is_copying(m, c);
 }
 
 /*
@@ -91,7 +98,7 @@ static void no_such_claim(struct control *c, uint64_t claim)
 
 void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t claim)
 {
-    if (!move_is_copying(m, c))
+    if (!may_end_claims(m, c))
         return;
     if (blocks_done(m->blocks, claim, kind, c, volume_range_busy, m->v) < 0) {
         no_such_claim(c, claim);
@@ -99,7 +106,7 @@ void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t
     }
     struct blocks_counts n = blocks_counts(m->blocks);
     if (kind == CLAIM_COPY)
-        m->flushed = false;
+        m->flushed = m->copies_flushed = false;
     control_ok(c, "%llu", (unsigned long long)(kind == CLAIM_COPY ? n.dirty : n.unproved));
 }
 
@@ -118,9 +125,9 @@ void move_unchanged(struct move *m, struct control *c, uint64_t claim)
 
 void move_release(struct move *m, struct control *c, uint64_t claim)
 {
-    if (!move_is_copying(m, c))
+    if (!may_end_claims(m, c))
         return;
-    m->flushed = false;
+    m->flushed = m->copies_flushed = false;
     if (blocks_release(m->blocks, claim, c) < 0)
         no_such_claim(c, claim);
     else
@@ -129,7 +136,7 @@ void move_release(struct move *m, struct control *c, uint64_t claim)
 
 void move_differs(struct move *m, struct control *c, uint64_t claim)
 {
-    if (!move_is_copying(m, c))
+    if (!may_end_claims(m, c))
         return;
     uint64_t offset = 0, length = 0;
     blocks_extent(m->blocks, claim, c, &offset, &length);
@@ -160,7 +167,7 @@ static bool takes_zeroes(const struct move *m)
 
 void move_write_arrives(struct move *m, struct request *r)
 {
-    if ((m->phase != MOVE_COPYING && m->phase != MOVE_HELD) || !r->nbd.length)
+    if (!move_is_open(m) || !r->nbd.length)
         return;
     /* TRIM may leave anything behind, and FAST_ZERO may fail on one leg alone (S20): the owner
      * gets them, and the copier brings what came of it. */

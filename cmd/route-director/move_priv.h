@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the parts of a move (move.c, move_copy.c, handover.c) share; nobody else includes it. */
+/*
+ * What the parts of a move (move.c, move_copy.c, handover.c, stall.c) share; nobody else includes
+ * it.
+ */
 #ifndef DIRECTOR_MOVE_PRIV_H
 #define DIRECTOR_MOVE_PRIV_H
 
@@ -16,6 +19,12 @@ struct control *move_take_waiter(struct move *m);
 bool move_busy(struct move *m, struct control *c);
 /* Is the move where claims make sense?  If not, C has its answer. */
 bool move_is_copying(const struct move *m, struct control *c);
+/* Are there blocks, and is no commit sent? */
+static inline bool move_is_open(const struct move *m)
+{
+    return m->phase == MOVE_COPYING || m->phase == MOVE_HELD || m->phase == MOVE_STALLED ||
+           m->phase == MOVE_PROMOTING;
+}
 
 /* Writes NEXT to the store by compare-and-set; move_store_outcome() follows. */
 void move_record(struct move *m, const struct route *next, uint64_t expect, int expect_state);
@@ -28,6 +37,27 @@ void move_commit_outcome(struct move *m);
 void move_start_tick(struct move *m);
 /* Ends a hold on the owner: the waiting requests go on. */
 void move_end_hold(struct move *m);
+
+/* A flush on every connection of the target, or of the old owner.  0 or -errno. */
+int move_flush_leg(struct move *m);
+/* The target shall be the owner: starts the compare-and-set. */
+void move_commit(struct move *m);
+/* No request counts as mirrored any more. */
+void move_unmirror(struct volume *v);
+
+/* ---- stall.c ---- */
+
+/* Is the owner away?  Then C, whose verb needs it, has its answer. */
+bool move_is_stalled(const struct move *m, struct control *c);
+/* The owner is lost: until it is back nothing is copied, and nothing is given up (S17). */
+void move_stall(struct move *m);
+/* Looks if a stalled move can go on, or its target take the owner's place. */
+void move_stalled_tick(struct move *m);
+/* It is, as ROUTE says; or it is not, for the reason WHY, and the move stalls again. */
+void move_note_promotion(struct move *m, const struct route *route);
+void move_not_promoted(struct move *m, const char *why);
+/* The next step of a promotion. */
+void move_promote_step(struct move *m);
 
 /*
  * Back to the owner alone.  Whoever waits is told; an abort that waits is answered when the store

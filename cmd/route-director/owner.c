@@ -221,6 +221,7 @@ void owner_release(struct volume *v)
         v->users--; /* the verdict's */
     }
     ghosts_forget(o);
+    owner_forget_process(o);
     haunts_release(&o->haunts);
     ranges_release(&o->replaying);
     replay_release(&o->log, &v->d->pool);

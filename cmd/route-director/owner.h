@@ -21,6 +21,22 @@ void owner_went_away(struct volume *v);
 /* The leg that owner_went_away() led to is negotiated. */
 void owner_came_back(struct volume *v);
 
+/*
+ * Is it away and certainly dead?  The process that listened on its unix socket has ended; or where
+ * that is not known connections are refused.
+ */
+bool owner_is_dead(const struct volume *v);
+
+/* An owner that is away is looked for no more, or again. */
+void owner_stop_looking(struct volume *v);
+void owner_look_again(struct volume *v);
+
+/*
+ * Another has taken the place of an owner that was away (owner_take()): what waited for it is sent,
+ * and what it may still do touches nobody.
+ */
+void owner_replaced(struct volume *v);
+
 /* The volume is opened, or has changed hands: L is the owner's leg, and nothing is owed to it. */
 void owner_take(struct volume *v, struct leg *l);
 

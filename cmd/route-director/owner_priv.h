@@ -32,6 +32,8 @@ void ghosts_forget(struct owner *o);
 
 /* ---- away.c ---- */
 
+/* Nothing is known of the process that went away. */
+void owner_forget_process(struct owner *o);
 /* All that waits fails, and all that comes.  Returns how many failed. */
 uint64_t owner_fail_all(struct volume *v);
 /* The copy is the one it was: gives it what it may have lost. */

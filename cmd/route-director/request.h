@@ -30,6 +30,7 @@ struct request {
     uint8_t waiting;                 /* roles that have not answered */
     const void *conn[2];             /* where it was sent as owner and as target; NULL: not sent */
     bool ranged;                     /* holds its range of the overlap lock */
+    uint64_t mirrored_us;            /* when it was sent to the target */
     bool mirrored;                   /* sent to both legs and no error so far */
     bool sent;                       /* was sent to the owner once, on a connection that ended */
     uint8_t losses;                  /* how often */

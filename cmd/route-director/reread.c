@@ -26,7 +26,7 @@ int reread_apply(struct director *d, const struct storejob *j)
         if (m && (m->phase == MOVE_COMMIT || m->phase == MOVE_DOUBT))
             return -EBUSY;
         if (m)
-            move_owner_lost(v->move, why);
+            move_overtaken(v->move, why);
         volume_drop(v, why);
     } else if (v->state == VOLUME_SERVING && (!v->move || v->move->phase == MOVE_RETIRE)) {
         /* The same owner and epoch: a kept copy was let go, say. */

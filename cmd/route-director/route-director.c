@@ -53,6 +53,7 @@ enum {
     KEY_HANDSHAKE,
     KEY_CONNECT,
     KEY_LEG,
+    KEY_PROMOTE,
     KEY_QUARANTINE,
     KEY_RETRY,
     KEY_INFLIGHT,
@@ -95,6 +96,10 @@ static const struct argp_option options[] = {
     {"listen", 'l', "ADDRESS", 0, "Listen on unix:PATH or HOST:PORT; may be repeated", 0},
     {"max-clients", KEY_MAX_CLIENTS, "N", 0,
      "Client connections at a time, in all; further ones are closed (default 4096)", 0},
+    {"promote-after", KEY_PROMOTE, "DURATION", 0,
+     "A move's complete target takes the place of an owner that is dead for so long, or never "
+     "(default 2s)",
+     0},
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Assume that a gateway is done with the writes of a dead connection after this time "
      "(default 30s)",
@@ -115,6 +120,13 @@ static const struct argp_option options[] = {
 static uint64_t duration_us(struct argp_state *st, const char *name, const char *arg)
 {
     return (uint64_t)(opts_duration(st, name, arg, 0.001, 86400) * 1e6);
+}
+
+static uint64_t promote_us(struct argp_state *st, const char *arg)
+{
+    if (strcmp(arg, "never") == 0)
+        return PROMOTE_NEVER;
+    return (uint64_t)(opts_duration(st, "promote-after", arg, 0, 86400) * 1e6);
 }
 
 static uint64_t sample(struct argp_state *st, const char *arg)
@@ -166,6 +178,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_LEG:
         o->set.leg_us = duration_us(st, "leg-timeout", arg);
+        return 0;
+    case KEY_PROMOTE:
+        o->set.promote_us = promote_us(st, arg);
         return 0;
     case KEY_QUARANTINE:
         o->set.quarantine_us = (uint64_t)(opts_duration(st, "quarantine", arg, 0, 86400) * 1e6);
@@ -342,6 +357,7 @@ int main(int argc, char **argv)
                              .connect_us = 5000000,
                              .leg_us = 1000000,
                              .quarantine_us = 30000000,
+                             .promote_us = 2000000,
                              .retry_us = 60000000,
                              .silence_us = 30000000,
                              .replay_bytes = 64 << 20,

@@ -374,6 +374,7 @@ void volume_open(struct director *d, const char *name, struct volume_wait *w)
         snprintf(v->name, sizeof(v->name), "%s", name);
         requestq_init(&v->blocked);
         requestq_init(&v->held);
+        v->owner.process = -1;
         witness_init(&v->owner.witness);
         v->next = d->volumes;
         d->volumes = v;

@@ -69,6 +69,8 @@ struct owner {
     struct intents *intents; /* where changes are in flight, for who comes after a kill */
     struct haunts haunts;    /* where writes of ended connections may land */
     struct ghost *ghosts;    /* who may still do that */
+    int process;             /* of the gateway that went away: a pidfd; -1: not known, … */
+    bool refused;            /* … but nobody listens where it was */
     struct loop_timer exorcism;
     struct witness witness;
     uint64_t arrivals;  /* data-changing commands sent so far, … */
@@ -143,8 +145,8 @@ void volume_forget_role(struct volume *v, enum leg_role role, uint32_t error);
 void volume_fail_blocked(struct volume *v, uint32_t error);
 /* Something became free: starts what can go now. */
 void volume_unblock(struct volume *v);
-/* Is a client's request that arrived before BEFORE_US waiting for ROLE? */
-bool volume_role_waits(const struct volume *v, enum leg_role role, uint64_t before_us);
+/* Is a client's request that was mirrored before BEFORE_US waiting for the target? */
+bool volume_target_waits(const struct volume *v, uint64_t before_us);
 
 /*
  * The owner is another, by the store: clients are cut off, and find it when they connect again.  In

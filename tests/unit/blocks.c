@@ -273,6 +273,23 @@ static void test_unprove(void)
     blocks_free(b);
 }
 
+static void test_void(void)
+{
+    struct blocks *b = synced_volume(4 * K64);
+    blocks_written(b, 0, 2 * K64, false);
+    struct extent copy = claim(b, CLAIM_COPY, UINT64_MAX);
+    struct extent proof = claim(b, CLAIM_PROVE, UINT64_MAX);
+    blocks_void(b);
+    expect_counts(
+        b, (struct blocks_counts){.copying = 2 * K64, .synced = 2 * K64, .unproved = 2 * K64});
+    CHECK_EQ_U64((uint64_t)claim(b, CLAIM_COPY, UINT64_MAX).id, 0);
+    CHECK(done(b, proof, CLAIM_PROVE) == 0);
+    CHECK(done(b, copy, CLAIM_COPY) == 0);
+    expect_counts(b,
+                  (struct blocks_counts){.dirty = 2 * K64, .synced = 2 * K64, .unproved = 2 * K64});
+    blocks_free(b);
+}
+
 /* ---- S2: a copier that died ---- */
 
 static void test_haunted(void)
@@ -412,6 +429,7 @@ int main(void)
     test_stale_claim_of_a_block_claimed_anew();
     test_differ();
     test_unprove();
+    test_void();
     test_haunted();
     test_haunted_by_two();
     return test_done();
