@@ -109,7 +109,7 @@ start_director()
   rm -f "$dir/front.sock"
   launch director front.sock "$bin/route-director" --listen "unix:$dir/front.sock" \
     --quarantine 200ms "${dirs[@]}"
-  front=nbd+unix:///vol?socket=$dir/front.sock
+  front="nbd+unix:///vol?socket=$dir/front.sock"
 }
 
 epoch()
@@ -161,7 +161,7 @@ start_qsd()
     --nbd-server "addr.type=unix,addr.path=$dir/qsd.sock" \
     --export type=nbd,id=e,node-name=node0,name=vol,writable=on \
     --chardev "socket,path=$dir/qmp.sock,server=on,wait=off,id=m" --monitor chardev=m
-  front=nbd+unix:///vol?socket=$dir/qsd.sock
+  front="nbd+unix:///vol?socket=$dir/qsd.sock"
   node=0
   coproc QMP { exec socat - "UNIX-CONNECT:$dir/qmp.sock" 2>/dev/null; }
   pids[qmp]=$QMP_PID
@@ -187,20 +187,20 @@ move_qsd()
   local old=node$node
   node=$((node + 1))
   echo "$EPOCHREALTIME begin"
-  qmp '{"execute": "blockdev-add", "arguments": {"driver": "nbd", "node-name": "node'$node'",
-    "server": {"type": "unix", "path": "'"$dir/$1"'.sock"}, "export": "vol"}}' return &&
-    qmp '{"execute": "blockdev-mirror", "arguments": {"job-id": "m", "device": "'$old'",
-    "target": "node'$node'", "sync": "full", "copy-mode": "'"$2"'"}}' BLOCK_JOB_READY || {
+  if ! qmp '{"execute": "blockdev-add", "arguments": {"driver": "nbd", "node-name": "node'"$node"'",
+    "server": {"type": "unix", "path": "'"$dir/$1"'.sock"}, "export": "vol"}}' return ||
+    ! qmp '{"execute": "blockdev-mirror", "arguments": {"job-id": "m", "device": "'"$old"'",
+    "target": "node'"$node"'", "sync": "full", "copy-mode": "'"$2"'"}}' BLOCK_JOB_READY; then
     echo "$EPOCHREALTIME never"
     return
-  }
+  fi
   echo "$EPOCHREALTIME cutover"
   qmp '{"execute": "job-complete", "arguments": {"id": "m"}}' BLOCK_JOB_COMPLETED || {
     echo "$EPOCHREALTIME never"
     return
   }
   echo "$EPOCHREALTIME end"
-  qmp '{"execute": "blockdev-del", "arguments": {"node-name": "'$old'"}}' return || true
+  qmp '{"execute": "blockdev-del", "arguments": {"node-name": "'"$old"'"}}' return || true
 }
 
 # ---- one move under a writer ----
@@ -325,7 +325,7 @@ mixed()
 {
   local part=$((64 << 20)) common
   common=(--ioengine=nbd --uri="$front" --time_based --runtime=3600 --verify=crc32c
-    --verify_backlog=64 --verify_fatal=1 --size=$part)
+    --verify_backlog=64 --verify_fatal=1 --size="$part")
   fio --name=small "${common[@]}" --rw=randrw --bs=4k --iodepth=4 --rate_iops=200 \
     --name=middle "${common[@]}" --rw=randrw --bs=256k --iodepth=2 --rate_iops=10 --offset=$part \
     --name=large "${common[@]}" --rw=randrw --bs=1M --iodepth=2 --rate_iops=3 --offset=$((2 * part)) \
@@ -374,11 +374,11 @@ line()
 
 hand_overs()
 {
-  local n from=gw-a to=gw-b qfrom=gw-c qto=gw-d qsd=$1 errors=0 qerrors=0 ours
-  size=$((256 << 20))
+  local n from=gw-a to=gw-b qfrom=gw-c qto=gw-d qsd=$1 errors=0 qerrors=0 ours theirs=(- -)
+  size=$((256 << 20)) limit=60
   rm -rf "$data"/gw-*
   mkdir -p "$data"/gw-{a,b,c,d}
-  head -c "$size" "$data/original" >"$data/gw-a/vol"
+  head -c "$size" "$data/original" >"$data/gw-a/vol" # zeros behind that
   truncate -s "$size" "$data/gw-a/vol"
   cp "$data/gw-a/vol" "$data/gw-c/vol"
   truncate -s "$size" "$data/gw-d/vol"
@@ -405,12 +405,15 @@ hand_overs()
   printf '%-20s %-10s %-10s %-10s %s\n' way 'median ms' 'p95 ms' switched errors
   read -r -a ours < <(line gateshift)
   printf '%-20s %-10s %-10s %-10s %s\n' gateshift "${ours[@]}" "$errors"
-  [[ ! $qsd ]] || printf '%-20s %-10s %-10s %-10s %s\n' qsd-background $(line qsd) "$qerrors"
+  if [[ $qsd ]]; then
+    read -r -a theirs < <(line qsd)
+    printf '%-20s %-10s %-10s %-10s %s\n' qsd-background "${theirs[@]}" "$qerrors"
+  fi
   awk -v median="${ours[0]}" -v p95="${ours[1]}" -v n="${ours[2]}" -v all="$handovers" \
-    -v errors="$errors" -v theirs="$([[ ! $qsd ]] || line qsd | cut -d' ' -f2)" 'BEGIN {
+    -v errors="$errors" -v theirs="${theirs[1]}" 'BEGIN {
       printf "goals: every hand-over without an error %s, median <= 5 ms %s, p95 <= theirs %s\n",
         n == all && !errors ? "met" : "NOT MET", median <= 5 ? "met" : "NOT MET",
-        theirs == "" || theirs == "-" ? "unknown" : p95 <= theirs ? "met" : "NOT MET" }'
+        theirs == "-" ? "unknown" : p95 <= theirs ? "met" : "NOT MET" }'
 }
 
 if ((handovers > 0)); then
