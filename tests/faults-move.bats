@@ -3,7 +3,7 @@
 # A move meets every fault in every phase: kill -9 of each process, gateways that break in each way,
 # full disks, stopped processes, and targets that won't do.  Both gateways are behind a write-back
 # cache that a kill -9 empties, and a client writes and verifies all the while.
-# shellcheck disable=SC2016 # nbdkit's shell expands them
+# shellcheck disable=SC2016,SC2154 # nbdkit's shell expands them; run sets them
 load helpers
 
 # plan SOURCE TARGET EPOCH: a plan of one row.
@@ -693,6 +693,42 @@ one_owner_has_all()
   [[ $stderr == *"its export is smaller than the volume"* && $(owner) == "gw-a 1 "* ]]
   migrate-exec --abort v-2 >/dev/null
   source_serves
+}
+
+# ---- clocks ----
+
+# jumps SECONDS: the clock jumps by so much while a volume is copied, for migrate-exec and director.
+jumps()
+{
+  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
+    skip "built with a sanitizer"
+  fi
+  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o clock.so "$BATS_TEST_DIRNAME/fault/clock.c"
+  export GS_CLOCK=$GS/clock
+  LD_PRELOAD=$GS/clock.so plain_fleet 1M
+  start exec env LD_PRELOAD="$GS/clock.so" migrate-exec --bwlimit 512K <(plan gw-a gw-b 1)
+  wait_for 20 copying
+  echo "$1" >clock
+  exit_status exec
+  ((REPLY == 0))
+  owned gw-b 2 uncommitted
+  # It did jump, and the planner reads the history all the same.
+  local first last
+  first=$(sed -n 2p state/history.csv | cut -d. -f1)
+  last=$(tail -n 1 state/history.csv | cut -d. -f1)
+  ((last - first > $1 - 100 && last - first < $1 + 100))
+  LD_PRELOAD=$GS/clock.so migrate-exec --commit v-2 >/dev/null
+  owned gw-b 2 steady
+  nbdcopy --flush "$(director_uri v)" served
+  cmp served expected
+}
+
+@test "I4: a clock that jumps a day ahead during a move changes nothing" {
+  jumps 86400
+}
+
+@test "I4: a clock that jumps a day back during a move changes nothing" {
+  jumps -86400
 }
 
 # ---- hand-overs without a rest ----
