@@ -326,6 +326,39 @@ gap()
   survives gw-b retire
 }
 
+# gives_up_in PHASE: the target is killed there and does not come back.
+gives_up_in()
+{
+  fleet
+  move_until "$1"
+  kill_hard gw-b
+  release
+  exit_status exec
+  ((REPLY == 1 || REPLY == 75))
+  [[ $REPLY -eq 1 ]] || migrate-exec --abort v-2 >/dev/null
+  owned gw-a 1 steady
+  [[ $(last_event) =~ ,(failed|aborted)$ ]]
+  migrate-exec --status v-2 | grep -q 'left on gw-b: export v'
+  client_done
+  complete
+}
+
+@test "I5: a target that is killed in redirect and stays away leaves the source serving" {
+  gives_up_in redirect
+}
+
+@test "I5: a target that is killed in replicate and stays away leaves the source serving" {
+  gives_up_in replicate
+}
+
+@test "I5: a target that is killed in mirror and stays away leaves the source serving" {
+  gives_up_in mirror
+}
+
+@test "I5: a target that is killed in hold and stays away leaves the source serving" {
+  gives_up_in hold
+}
+
 # ---- gateways that break in the ways that flexnbd's tests have names for ----
 
 # gate NAME [NBDKIT-ARGUMENT...]: gateway NAME behind a socket that does to the connections that are
@@ -436,6 +469,10 @@ target_refused()
   cmp gw-b/v expected
 }
 
+@test "I5: a target that closes when it is connected to fails the move" {
+  target_refused close "cannot connect to gw-b"
+}
+
 @test "I5: a target that breaks after its hello fails the move" {
   target_refused hello-close "cannot connect to gw-b"
 }
@@ -499,14 +536,24 @@ source_stalls()
   source_stalls hang
 }
 
-@test "I5: a source that hangs after its hello fails the move, and goes on serving" {
+# source_refused KIND: a source that is so to migrate-exec fails the move, and goes on serving.
+source_refused()
+{
   broken_fleet
-  breaks gw-a hello-hang
+  breaks gw-a "$1"
   start exec migrate-exec <(plan gw-a gw-b 1)
   exit_status exec
   [[ $REPLY -eq 1 && $(owner) == "gw-a 1 steady" && ! -e gw-b/v ]]
   grep -q "cannot connect to gw-a" exec.log
   source_serves
+}
+
+@test "I5: a source that breaks after its hello fails the move, and goes on serving" {
+  source_refused hello-close
+}
+
+@test "I5: a source that hangs after its hello fails the move, and goes on serving" {
+  source_refused hello-hang
 }
 
 # ---- targets and disks that won't do ----
@@ -693,6 +740,18 @@ one_owner_has_all()
   [[ $stderr == *"its export is smaller than the volume"* && $(owner) == "gw-a 1 "* ]]
   migrate-exec --abort v-2 >/dev/null
   source_serves
+}
+
+@test "S24: a source that lost its end since a move began is not copied" {
+  plain_fleet 1M
+  start exec migrate-exec --bwlimit 256K <(plan gw-a gw-b 1)
+  wait_for 20 copying
+  kill_hard exec
+  truncate -s 512K gw-a/v
+  run --separate-stderr -75 migrate-exec --resume
+  [[ $stderr == *"gw-a cannot take part: its export is smaller than the volume"* ]]
+  migrate-exec --abort v-2 >/dev/null
+  owned gw-a 1 steady
 }
 
 # ---- clocks ----
