@@ -6,9 +6,9 @@
 # crc32c verified at its end; the gateways are nbdkit's file plugin on a tmpfs.
 #
 # Figures come from fio's log of every write's latency, in Unix time: the rate kept is that of the
-# writes that ended between the begin of the move and that of the cutover, by that of the second
-# before; the pause is the longest latency of a write that ended between the cutover's begin (the
-# first hold; job-complete) and a tenth of a second after its end (switched; BLOCK_JOB_COMPLETED).
+# writes that ended between the begin of the move and that of the cutover, by the rate asked for; the
+# pause is the longest latency of a write that ended between the cutover's begin (the first hold;
+# job-complete) and a tenth of a second after its end (switched; BLOCK_JOB_COMPLETED).
 #
 # Then volumes are handed over to and fro without a rest, ours and qemu-storage-daemon's in turn,
 # under mixed reads and writes; the pauses are those of a job of 4 KiB writes beside them.
@@ -228,11 +228,10 @@ figures()
       last = cut ? cut : start + 1000 * limit
     }
     { t = $1 + 0 }
-    t >= start - 1000 && t < start { before++ }
     t >= start && t < last { during++ }
     stop > 0 && t >= cut && t <= stop + 100 && $2 > pause { pause = $2 }
     END {
-      kept = before ? 100 * during / ((last - start) / 1000) / before : 0
+      kept = 100 * during / ((last - start) / 1000) / rate
       if (stop > 0) printf "%.2f %.0f %.2f\n", (stop - start) / 1000, kept, pause / 1e6
       else printf "never %.0f -\n", kept
     }' limit="$limit" "$dir/stamps" FS='[, ]+' "$dir"/lat_lat.1.log
@@ -305,8 +304,10 @@ else
 fi
 
 head -c "$size" /dev/urandom >"$data/original"
-echo "migrate: a volume of $size bytes moved under 4 KiB random writes, $rounds rounds: median (min-max)"
-printf '%-8s %-20s %-20s %-22s %-20s %5s\n' writes/s way 'seconds to switch' 'rate kept %' 'pause ms' errors
+if [[ ${#rates[@]} -gt 0 ]]; then
+  echo "migrate: $size bytes moved under 4 KiB random writes, $rounds rounds: median (min-max)"
+  printf '%-8s %-20s %-20s %-22s %-20s %5s\n' writes/s way 'seconds to switch' 'rate kept %' 'pause ms' errors
+fi
 for rate in "${rates[@]}"; do
   : >"$dir/samples"
   for ((round = 1; round <= rounds; round++)); do
