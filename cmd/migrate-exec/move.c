@@ -669,10 +669,14 @@ enum outcome move_abort(struct move *m)
         return DEFERRED;
     }
     if (m->begun || m->created)
-        move_event(m, m->ending, "%.150s; left on %.40s: export %.50s", m->why, m->target,
-                   m->volume);
+        r = move_event(m, m->ending, "%.150s; left on %.40s: export %.50s", m->why, m->target,
+                       m->volume);
     else
-        move_event(m, m->ending, "%s", m->why);
+        r = move_event(m, m->ending, "%s", m->why);
+    if (r < 0)
+        err_warn("'%s' has ended, which its journal does not say: %s; end it there with: "
+                 "migrate-exec --abort %s",
+                 m->id, m->why, m->id);
     return FAILED;
 }
 
