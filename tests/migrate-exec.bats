@@ -1260,10 +1260,18 @@ promotable()
   start exec migrate-exec --window 1 --on-fail retry --attempts 1 <(plan gw-a gw-b 1)
   wait_for 10 promotable
   stop_gateway gw-a
-  ends_with 0 exec
-  [[ $(owner) == "gw-b 2 uncommitted" ]]
-  [[ $(last_event) == retire,switched ]]
-  grep -q ',handover,switched,.*promoted as the source is dead' state/history.csv
-  grep -q "copy of 'v' left on 'gw-a' is unknown" exec.log
+  if wait "${PIDS[exec]}"; then
+    [[ $(owner) == "gw-b 2 uncommitted" ]]
+    [[ $(last_event) == retire,switched ]]
+    grep -q ',handover,switched,.*promoted as the source is dead' state/history.csv
+    grep -q "copy of 'v' left on 'gw-a' is unknown" exec.log
+  else
+    # A block was dirty or not flushed just then: nobody is promoted, and nothing is lost.
+    grep -q 'stalled: ' exec.log
+    start_gateway gw-a
+    wait_for 10 eval '[[ $(control status v) == *" phase=mirror "* ]]'
+    migrate-exec --window 1000 --resume v-2
+    [[ $(owner) == "gw-b 2 uncommitted" ]]
+  fi
   writer_done
 }

@@ -78,10 +78,19 @@ static bool small_enough(const struct move *m)
     return predicted_us(m) <= window_us(m) / 16 || (m->dirty == 0 && m->unproved == 0);
 }
 
+/* What became dirty behind the last claim's back: by writes that were on their way then. */
+static void look_at_dirty(struct move *m)
+{
+    struct director_status s;
+    if (director_status(m->director, &s) == 0)
+        m->dirty = s.dirty + s.copying + s.haunted;
+}
+
 /* One round while clients write: copy what is dirty, flush, prove what is not proved. */
 static enum outcome converge_once(struct move *m)
 {
     struct flow_result res;
+    look_at_dirty(m);
     if (m->dirty) {
         struct flow_limits limits = {.bytes = m->dirty, .throttled = true};
         enum outcome o = move_copy(m, &limits, &res);

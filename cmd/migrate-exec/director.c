@@ -281,6 +281,12 @@ static int take_status(struct director_status *s, const char *key, const char *v
         return parse_u64(value, &s->read_us_now);
     if (strcmp(key, "write_us_now") == 0 && strcmp(value, "-") != 0)
         return parse_u64(value, &s->write_us_now);
+    if (strcmp(key, "dirty") == 0)
+        return parse_u64(value, &s->dirty);
+    if (strcmp(key, "copying") == 0)
+        return parse_u64(value, &s->copying);
+    if (strcmp(key, "haunted") == 0)
+        return parse_u64(value, &s->haunted);
     if (strcmp(key, "unproved") == 0)
         return parse_u64(value, &s->unproved);
     if (strcmp(key, "promotable") == 0)
