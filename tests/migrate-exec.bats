@@ -1260,7 +1260,10 @@ promotable()
   start exec migrate-exec --window 1 --on-fail retry --attempts 1 <(plan gw-a gw-b 1)
   wait_for 10 promotable
   stop_gateway gw-a
-  if wait "${PIDS[exec]}"; then
+  local status=0
+  wait "${PIDS[exec]}" || status=$?
+  unset "PIDS[exec]"
+  if ((status == 0)); then
     [[ $(owner) == "gw-b 2 uncommitted" ]]
     [[ $(last_event) == retire,switched ]]
     grep -q ',handover,switched,.*promoted as the source is dead' state/history.csv

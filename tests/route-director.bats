@@ -355,8 +355,8 @@ memory_kib()
   serve
   local verb usage words
   run -0 control help
-  [[ ${#lines[@]} == 18 && ${lines[17]} == ok ]]
-  for usage in "${lines[@]::17}"; do
+  [[ ${#lines[@]} == 20 && ${lines[19]} == ok ]]
+  for usage in "${lines[@]::19}"; do
     verb=${usage%% *}
     run -1 control "$verb" a b c d e
     [[ $output == "err EINVAL usage: $usage" ]]
@@ -364,7 +364,7 @@ memory_kib()
   for verb in abort begin claim flush hold mirror reload retire switch; do
     run -1 control "$verb"
     [[ $output == "err EINVAL usage: "* ]]
-    words=$(($(control help | grep "^$verb " | wc -w) - 2))
+    words=$(($(control help | grep "^$verb " | sed "s, \[.*,," | wc -w) - 2))
     # shellcheck disable=SC2046
     run -1 control "$verb" ../v $(seq "$words")
     [[ $output == "err EINVAL not a volume's name" ]]

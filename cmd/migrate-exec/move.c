@@ -524,8 +524,9 @@ static uint64_t rest_us(const struct move *m)
 
 static const char *say_unchanged(const struct flow_result *res, char *text, size_t size)
 {
-    snprintf(text, size, res->unchanged ? ", %llu unchanged" : "",
-             (unsigned long long)res->unchanged);
+    *text = 0;
+    if (res->unchanged)
+        snprintf(text, size, ", %llu unchanged", (unsigned long long)res->unchanged);
     return text;
 }
 

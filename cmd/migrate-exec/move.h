@@ -148,8 +148,8 @@ enum outcome move_journal_failed(struct move *m, int r);
 enum outcome move_director_failed(struct move *m, int r);
 enum outcome move_flow_failed(struct move *m);
 /*
- * GO; or that a signal has come, and the migration is to be aborted, or deferred again.  Its replies
- * are in by then.
+ * GO; or that a signal has come, and the migration is to be aborted, or deferred again.  Its
+ * replies are in by then.
  */
 enum outcome move_interrupted(struct move *m);
 

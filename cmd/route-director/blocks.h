@@ -50,7 +50,9 @@ int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const
 int blocks_extent(const struct blocks *b, uint64_t claim, const void *driver, uint64_t *offset,
                   uint64_t *length);
 
-/* Keeps of a copy claim of DRIVER its first LENGTH bytes, whole blocks; the others are dirty again. */
+/*
+ * Keeps of a copy claim of DRIVER its first LENGTH bytes, whole blocks; the others are dirty again.
+ */
 void blocks_cut(struct blocks *b, uint64_t claim, const void *driver, uint64_t length);
 
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "changes.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -123,7 +124,7 @@ static int map_file(struct changes *c, int fd)
     size_t bytes = file_bytes(c);
     void *map = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, fd, 0);
     if (map == MAP_FAILED)
-        return -errno;
+        return errno > 0 ? -errno : -EIO;
     c->head = map;
     c->bits = (uint64_t *)(void *)(c->head + 1);
     return 0;
@@ -235,13 +236,14 @@ static int take(struct changes *c, int fd, const struct changes_setup *s)
 static void count(struct changes *c)
 {
     c->marked = 0;
+    assert(c->bits);
     for (size_t i = 0; i < words(c); i++)
         c->marked += (size_t)__builtin_popcountll(c->bits[i]);
 }
 
 int changes_open(const struct changes_setup *s, struct changes **out, const char **why)
 {
-    struct stat st;
+    struct stat st = {0};
     struct changes *c = new_changes(s);
     if (!c)
         return -ENOMEM;
@@ -255,6 +257,7 @@ int changes_open(const struct changes_setup *s, struct changes **out, const char
     if (r == 0)
         r = map_file(c, fd);
     if (r == 0) {
+        assert(c->head); /* mapped */
         const char *no = objection(c, s);
         *why = no ? no : *why;
         r = no ? -ESTALE : take(c, fd, s);
