@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # share/hooks/dir: the provisioning hook for a folder of files.
 
+# shellcheck disable=SC2016
 load helpers
 
 setup()

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # migrate-exec: carries a plan out, and picks it up again after any death.
 
+# shellcheck disable=SC2016
 load helpers
 
 EVENT_HEADER=time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The end of a move: what --commit does with the old copy, and what becomes of it on the way back.
 
+# shellcheck disable=SC2016,SC2030,SC2031
 load helpers
 
 setup_file()
