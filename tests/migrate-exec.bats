@@ -1269,6 +1269,8 @@ promotable()
     [[ $(last_event) == retire,switched ]]
     grep -q ',handover,switched,.*promoted as the source is dead' state/history.csv
     grep -q "copy of 'v' left on 'gw-a' is unknown" exec.log
+    run -1 migrate-exec --commit v-2 --remove
+    [[ $output == *"promoted unproved"* && -e gw-a/v ]]
   else
     # A block was dirty or not flushed just then: nobody is promoted, and nothing is lost.
     grep -q 'stalled: ' exec.log

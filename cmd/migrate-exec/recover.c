@@ -330,6 +330,13 @@ static enum outcome commit_switched(struct move *m, const struct story *s, struc
     m->phase = PHASE_RETIRE;
     if (route->state != ROUTE_STATE_UNCOMMITTED)
         return commit_settled(m);
+    /* A promotion (S17) is no proof: the old copy may be all there is to compare with. */
+    if (s->promoted && disposal != DISPOSAL_COLD) {
+        err_warn(
+            "cannot commit '%s': it was promoted unproved, so its copy on %s is made cold only",
+            m->id, m->source);
+        return FAILED;
+    }
     if (!s->retired && retire_now(m, &l) != SWITCHED)
         return DEFERRED;
     letgo_recall(&l, s->archived);
