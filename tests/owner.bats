@@ -4,14 +4,9 @@
 # gateshift-safety(7).
 # shellcheck disable=SC2030,SC2031
 load helpers
+load client
 load mover
 load raw
-
-# cached_gateway NAME [NBDKIT-ARGUMENT...]: one that loses what was not flushed when it is killed.
-cached_gateway()
-{
-  start_gateway "$1" --filter=cache cache=writeback "${@:2}"
-}
 
 # setup_with COMMAND... [-- DIRECTOR-ARGUMENT...]: volume v of 1M on gw-a, started by the command.
 setup_with()
@@ -26,40 +21,6 @@ setup_with()
   write_gateways
   route-set v gw-a --size 1M >/dev/null
   start_director "${@:2}"
-}
-
-# client_start: a qemu-io that stays connected and flushes only when told.  tell COMMAND: gives it a
-# command; ask COMMAND: and waits until it is done.
-client_start()
-{
-  mkfifo client.in
-  exec 4<>client.in
-  TOLD=0
-  start client bash -c "exec qemu-io -t writeback -f raw '$(director_uri v)' <client.in" 4>&-
-  wait_for 10 prompted
-}
-
-prompted()
-{
-  (($(grep -o 'qemu-io> ' client.log | wc -l) > TOLD))
-}
-
-tell()
-{
-  wait_for 15 prompted
-  echo "$*" >&4
-  TOLD=$((TOLD + 1))
-}
-
-ask()
-{
-  tell "$@"
-  wait_for 15 prompted
-}
-
-no_failure()
-{
-  run -1 grep -E 'failed|error' client.log
 }
 
 # file_holds PATTERN OFFSET LENGTH: on gw-a's disk.
@@ -500,6 +461,7 @@ memory_gateway()
   setup_with start_gateway gw-a
   mkfifo client.in
   exec 4<>client.in
+  # shellcheck disable=SC2034
   TOLD=0
   start client bash -c "exec qemu-io --image-opts \
     driver=nbd,reconnect-delay=30,export=v,server.type=unix,server.path=$GATESHIFT_RUN/nbd.sock <client.in" 4>&-

@@ -3,6 +3,7 @@
 # S17 of gateshift-safety(7): the owner dies while a move is open.
 # shellcheck disable=SC2030,SC2031,SC2154
 load helpers
+load client
 load mover
 
 # both_setup GW-A-ARGUMENT... -- [DIRECTOR-ARGUMENT...]: as move_setup, both gateways behind a cache
@@ -24,51 +25,12 @@ both_setup()
   start_director "${@:2}"
 }
 
-cached_gateway()
-{
-  start_gateway "$1" --filter=cache cache=writeback "${@:2}"
-}
-
 # mirrored: a move that could be promoted.
 mirrored()
 {
   converge
   drive flush v
   status_is promotable yes
-}
-
-# client_start: a qemu-io that stays connected and flushes only when told.  tell COMMAND: gives it a
-# command; ask COMMAND: and waits until it is done.
-client_start()
-{
-  mkfifo client.in
-  exec 4<>client.in
-  TOLD=0
-  start client bash -c "exec qemu-io -t writeback -f raw '$(director_uri v)' <client.in" 4>&-
-  wait_for 10 prompted
-}
-
-prompted()
-{
-  (($(grep -o 'qemu-io> ' client.log | wc -l) > TOLD))
-}
-
-tell()
-{
-  wait_for 15 prompted
-  echo "$*" >&4
-  TOLD=$((TOLD + 1))
-}
-
-ask()
-{
-  tell "$@"
-  wait_for 15 prompted
-}
-
-no_failure()
-{
-  run -1 grep -E 'failed|error' client.log
 }
 
 # promoted: gw-b is the owner, and nobody waits.
@@ -78,7 +40,6 @@ promoted()
   wait_for 10 status_is owner gw-b
   wait_for 10 status_is inflight 0
 }
-
 
 @test "S17: an owner that dies when all is mirrored is replaced without an error" {
   both_setup -- --promote-after 100ms
