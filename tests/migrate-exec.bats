@@ -58,6 +58,12 @@ in_phase()
   [[ $(last_event "${3-v-2}") == "$1,$2" ]]
 }
 
+# begun ID: that the migration has begun, however far it has come since.
+begun()
+{
+  grep -q ",$1,.*,redirect,begin," state/history.csv
+}
+
 moving()
 {
   [[ $(owner) == "gw-a 1 moving" ]]
@@ -904,7 +910,7 @@ hang_exec()
   route-set v gw-a --force >/dev/null
   start_director --quarantine 200ms
   start exec migrate-exec --bwlimit 1M <(plan gw-a gw-c 3)
-  wait_for 10 in_phase redirect begin v-4
+  wait_for 10 begun v-4
   run --separate-stderr -0 migrate-exec --abort v-2
   [[ ${lines[-1]} == *,aborted,*"by an operator; nothing touched: gw-a at epoch 3, "* ]]
   ends_with 0 exec
@@ -1055,7 +1061,7 @@ commit_cut_short()
   fleet 1M
   commit_cut_short
   start exec migrate-exec --bwlimit 1M <(plan gw-b gw-a 2)
-  wait_for 10 in_phase redirect begin v-3
+  wait_for 10 begun v-3
   wait_for 10 test -e gw-a/v
   run --separate-stderr -0 migrate-exec --resume v-2
   [[ ${lines[1]} == *,committed,*"let go on gw-a before an interruption" ]]
@@ -1127,6 +1133,11 @@ defer_v()
   [[ $stderr == "migrate-exec: 'v-2' is not deferred: switched" ]]
 }
 
+gone_on()
+{
+  [[ $(last_event) != handover,deferred ]]
+}
+
 @test "I4: a deferred move outlives the director and a killed cutover" {
   defer_v
   writer_done
@@ -1134,7 +1145,7 @@ defer_v()
   start_director --quarantine 200ms
   # Without the director's knowledge of the blocks it begins again.
   start exec migrate-exec --bwlimit 200K --cutover v-2
-  wait_for 20 in_phase redirect begin
+  wait_for 20 gone_on
   kill_hard exec
   [[ $(owner) == "gw-a 1 "* ]]
   run --separate-stderr -0 migrate-exec --window 2000 --resume v-2
