@@ -68,16 +68,10 @@ static int decide_differences(struct flow_extent *x)
     return act_in_runs(x, PAGE, skip_equal);
 }
 
-static int settle(struct flow_extent *x, uint64_t *left)
-{
-    return director_synced(flow_director(x), x->claim.id, left);
-}
-
 const struct flow_job copy_all = {
     .kind = CLAIM_COPY,
     .asks_status = true,
     .decide = decide_all,
-    .settle = settle,
 };
 
 const struct flow_job copy_differences = {
@@ -85,5 +79,4 @@ const struct flow_job copy_differences = {
     .reads_target = true,
     .asks_status = true,
     .decide = decide_differences,
-    .settle = settle,
 };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Digests of a volume's blocks, collected while it is proved, and their root: XXH3-128 of the
- * XXH3-128 digests of all blocks of 64 KiB in order (the last may be shorter), each in canonical
- * form.  Pure.
+ * Digests of a volume, collected while it is proved, and their root: the XXH3-128 digest of those
+ * of all blocks of 64 KiB in order, each that of the digests of its pages of 4 KiB (the last of
+ * each may be shorter), in canonical form.  Pure.
  *
- * A proof of a part of a block leaves its digest open; what is open at the end is read once more.
+ * What no proof has covered is open, and read once more at the end.  In volumes of more than 64 GiB
+ * a proof of a part of a block leaves all of it open.
  */
 #ifndef EXEC_DIGESTS_H
 #define EXEC_DIGESTS_H
@@ -15,7 +16,7 @@
 
 #include "common/base/hash.h"
 
-enum { DIGEST_BLOCK = 64 * 1024 };
+enum { DIGEST_BLOCK = 64 * 1024, DIGEST_PAGE = 4 * 1024 };
 
 struct digests;
 
@@ -33,8 +34,8 @@ void digests_take(struct digests *d, uint32_t claim, uint64_t offset, const void
 
 /* The first open block at or behind *OFFSET: true, with its place.  False: there is none. */
 bool digests_open(const struct digests *d, uint64_t *offset, uint64_t *length);
-/* The block at OFFSET, open so far, is LENGTH bytes of DATA. */
-void digests_close(struct digests *d, uint64_t offset, const void *data, uint64_t length);
+/* The block at OFFSET, open so far, holds DATA, as long as digests_open() said. */
+void digests_close(struct digests *d, uint64_t offset, const void *data);
 
 /* The root; only once no block is open. */
 struct hash128 digests_root(const struct digests *d);

@@ -93,7 +93,7 @@ static int ask(struct director *d, int timeout_ms, const char *fmt, ...)
 
 static int ask(struct director *d, int timeout_ms, const char *fmt, ...)
 {
-    char request[512];
+    char request[2048];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(request, sizeof(request), fmt, ap);
@@ -151,10 +151,27 @@ int director_begin(struct director *d, uint64_t epoch, const char *target, bool 
     return 0;
 }
 
-/* The answer to a claim of at most MAX bytes. */
-static int claimed(struct director *d, uint64_t max, struct claim *claim, struct backlog *backlog)
+/* One extent of a claim's answer, of at most MAX bytes. */
+static int parse_grant(char *text, uint64_t max, struct claim *c)
+{
+    uint64_t n[3];
+    char *word = strstr(text, " unchanged");
+    if (word && word[strlen(" unchanged")])
+        return -EINVAL;
+    if (word)
+        *word = 0;
+    if (numbers(text, n, 3) < 0 || n[2] == 0 || (n[2] > max && !word))
+        return -EINVAL;
+    *c = (struct claim){.id = n[0], .offset = n[1], .length = n[2], .unchanged = word != NULL};
+    return 0;
+}
+
+/* The answer to a request for COUNT claims of at most MAX bytes. */
+static int claimed(struct director *d, uint64_t max, struct claim *claims, size_t count,
+                   struct backlog *backlog)
 {
     const char *text = control_reply(d->control);
+    char copy[CLAIM_BATCH * 64];
     uint64_t n[4];
     if (strncmp(text, "none ", 5) == 0) {
         if (numbers(text + 5, n, 4) < 0)
@@ -162,21 +179,22 @@ static int claimed(struct director *d, uint64_t max, struct claim *claim, struct
         *backlog = (struct backlog){n[0], n[1], n[2], n[3]};
         return 0;
     }
-    const char *word = strstr(text, " unchanged");
-    char extent[256];
-    snprintf(extent, sizeof(extent), "%.*s", (int)(word ? word - text : (long)strlen(text)), text);
-    if (numbers(extent, n, 3) < 0 || n[2] == 0 || (n[2] > max && !word))
+    if (snprintf(copy, sizeof(copy), "%s", text) >= (int)sizeof(copy))
         return misunderstood(d);
-    *claim = (struct claim){.id = n[0], .offset = n[1], .length = n[2], .unchanged = word != NULL};
-    return 1;
+    char *rest = copy;
+    size_t got = 0;
+    for (char *grant; (grant = strsep(&rest, ";")); got++)
+        if (got == count || parse_grant(grant, max, &claims[got]) < 0)
+            return misunderstood(d);
+    return (int)got;
 }
 
-int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claim,
-                   struct backlog *backlog)
+int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claims,
+                   size_t count, struct backlog *backlog)
 {
-    int r = ask(d, REPLY_MS, "claim %s %s %llu", d->volume, kind == CLAIM_COPY ? "copy" : "prove",
-                (unsigned long long)max);
-    return r < 0 ? r : claimed(d, max, claim, backlog);
+    int r = ask(d, REPLY_MS, "claim %s %s %llu %zu", d->volume,
+                kind == CLAIM_COPY ? "copy" : "prove", (unsigned long long)max, count);
+    return r < 0 ? r : claimed(d, max, claims, count, backlog);
 }
 
 int director_claim_in(struct director *d, uint64_t from, uint64_t to, uint64_t max,
@@ -184,25 +202,35 @@ int director_claim_in(struct director *d, uint64_t from, uint64_t to, uint64_t m
 {
     int r = ask(d, REPLY_MS, "claimin %s %llu %llu %llu", d->volume, (unsigned long long)from,
                 (unsigned long long)to, (unsigned long long)max);
-    return r < 0 ? r : claimed(d, max, claim, backlog);
+    return r < 0 ? r : claimed(d, max, claim, 1, backlog);
 }
 
-int director_synced(struct director *d, uint64_t claim, uint64_t *dirty)
+/* "VERB VOLUME CLAIM,CLAIM…[ WORD]"; *LEFT: the reply's number. */
+static int end_claims(struct director *d, const char *verb, const uint64_t *claims, size_t n,
+                      const char *word, uint64_t *left)
 {
-    int r = ask(d, REPLY_MS, "synced %s %llu", d->volume, (unsigned long long)claim);
-    return r < 0 ? r : reply_numbers(d, dirty, 1);
+    char list[CLAIM_BATCH * 21];
+    size_t len = 0;
+    for (size_t i = 0; i < n; i++)
+        len += (size_t)snprintf(list + len, sizeof(list) - len, "%s%llu", i ? "," : "",
+                                (unsigned long long)claims[i]);
+    int r = ask(d, REPLY_MS, "%s %s %s%s", verb, d->volume, list, word);
+    return r < 0 ? r : reply_numbers(d, left, 1);
+}
+
+int director_synced(struct director *d, const uint64_t *claims, size_t n, uint64_t *dirty)
+{
+    return end_claims(d, "synced", claims, n, "", dirty);
 }
 
 int director_unchanged(struct director *d, uint64_t claim, uint64_t *dirty)
 {
-    int r = ask(d, REPLY_MS, "synced %s %llu unchanged", d->volume, (unsigned long long)claim);
-    return r < 0 ? r : reply_numbers(d, dirty, 1);
+    return end_claims(d, "synced", &claim, 1, " unchanged", dirty);
 }
 
-int director_proved(struct director *d, uint64_t claim, uint64_t *unproved)
+int director_proved(struct director *d, const uint64_t *claims, size_t n, uint64_t *unproved)
 {
-    int r = ask(d, REPLY_MS, "proved %s %llu", d->volume, (unsigned long long)claim);
-    return r < 0 ? r : reply_numbers(d, unproved, 1);
+    return end_claims(d, "proved", claims, n, "", unproved);
 }
 
 int director_release(struct director *d, uint64_t claim)

@@ -53,17 +53,22 @@ struct backlog {
     uint64_t haunted;
     uint64_t unproved;
 };
-/* 1: *CLAIM, of at most MAX bytes or unchanged; 0: nothing to claim, *BACKLOG says why. */
-int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claim,
-                   struct backlog *backlog);
-/* *DIRTY / *UNPROVED: the bytes left. */
-/* As director_claim() of CLAIM_COPY, of blocks that begin in [FROM, TO). */
+/* Claims that one call can make, or end. */
+enum { CLAIM_BATCH = 48 };
+/*
+ * Claims of at most MAX bytes each, or unchanged: their number, at most COUNT (up to CLAIM_BATCH),
+ * in CLAIMS.  0: nothing to claim, *BACKLOG says why.
+ */
+int director_claim(struct director *d, enum claim_kind kind, uint64_t max, struct claim *claims,
+                   size_t count, struct backlog *backlog);
+/* One claim, as director_claim() of CLAIM_COPY, of blocks that begin in [FROM, TO). */
 int director_claim_in(struct director *d, uint64_t from, uint64_t to, uint64_t max,
                       struct claim *claim, struct backlog *backlog);
-int director_synced(struct director *d, uint64_t claim, uint64_t *dirty);
+/* N claims, at most CLAIM_BATCH, are done.  *DIRTY / *UNPROVED: the bytes left. */
+int director_synced(struct director *d, const uint64_t *claims, size_t n, uint64_t *dirty);
+int director_proved(struct director *d, const uint64_t *claims, size_t n, uint64_t *unproved);
 /* As director_synced() of an unchanged claim, whose blocks count as proved by the change map. */
 int director_unchanged(struct director *d, uint64_t claim, uint64_t *dirty);
-int director_proved(struct director *d, uint64_t claim, uint64_t *unproved);
 int director_release(struct director *d, uint64_t claim);
 /* 0: a write raced the comparison, prove again; -EILSEQ: the copy really differs. */
 int director_differs(struct director *d, uint64_t claim);

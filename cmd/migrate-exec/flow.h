@@ -17,6 +17,7 @@
 #include "cmd/migrate-exec/digests.h"
 #include "cmd/migrate-exec/director.h"
 #include "cmd/migrate-exec/heat.h"
+#include "cmd/migrate-exec/lanes.h"
 #include "common/nbd/export.h"
 
 enum flow_side { FLOW_NOBODY, FLOW_SOURCE, FLOW_TARGET, FLOW_DIRECTOR };
@@ -32,16 +33,20 @@ struct flow_extent {
     bool zero;             /* the source said, after the claim, that all of it reads as zero */
 };
 
-/* What to do with an extent.  Both are called at most once for each claim. */
+/* What to do with an extent.  Each is called at most once for each claim. */
 struct flow_job {
     enum claim_kind kind;
     bool reads_target;
     bool asks_status; /* the source's zeroes may be taken from its block status, and not read */
     /* The data are in: start the writes, if any (flow_write, flow_zero).  0 or -errno. */
     int (*decide)(struct flow_extent *x);
-    /* All replies are in and good: tell the director.  0, *LEFT = bytes left to do; or -errno of
-     * the director. */
-    int (*settle)(struct flow_extent *x, uint64_t *left);
+    /*
+     * All replies are in and good.  1: the director is to be told that it is done; 0: this function
+     * has told it something else; -errno of the director.  NULL: 1.
+     */
+    int (*check)(struct flow_extent *x);
+    /* The director has been told.  NULL: nothing to be done. */
+    void (*settled)(struct flow_extent *x);
 };
 
 /* When to stop claiming, besides an error, a signal, and nothing left to claim. */
@@ -71,11 +76,8 @@ struct flow_error {
     char text[256];
 };
 
-/* Called after each settled extent with the bytes left.  For a progress bar. */
+/* Called after extents were settled with the bytes left.  For a progress bar. */
 typedef void flow_tick(void *arg, uint64_t left);
-
-/* Connections to a side at most. */
-enum { FLOW_CONNECTIONS = 4 };
 
 /*
  * A flow between two connected exports (stored) under the director's claims (stored).  BWLIMIT is
@@ -86,7 +88,7 @@ struct flow *flow_new(struct director *director, struct nbd_export *source,
                       struct nbd_export *target, uint64_t bwlimit);
 void flow_free(struct flow *f);
 /*
- * Further connections to a side, at most FLOW_CONNECTIONS with the one it has: owned.  They must
+ * Further connections to a side, at most LANES_MAX with the one it has: owned.  They must
  * be as good as the first: multi-conn, and what it takes they take.
  */
 void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *more, unsigned n);
@@ -131,7 +133,7 @@ int flow_zero(struct flow_extent *x, uint64_t offset, uint64_t length);
 bool flow_can_zero(const struct flow_extent *x);
 struct director *flow_director(const struct flow_extent *x);
 struct digests *flow_digests(const struct flow_extent *x);
-/* For a proof's settle(). */
+/* For a proof's check(). */
 void flow_count_difference(struct flow_extent *x);
 
 #endif

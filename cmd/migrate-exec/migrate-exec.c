@@ -214,7 +214,7 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         x->per_gateway = (unsigned)opts_u64(st, "per-gateway", arg, 1, 64);
         return 0;
     case KEY_CONNECTIONS:
-        x->connections = (unsigned)opts_u64(st, "connections", arg, 1, FLOW_CONNECTIONS);
+        x->connections = (unsigned)opts_u64(st, "connections", arg, 1, LANES_MAX);
         return 0;
     case KEY_HOOK_TIMEOUT:
         x->hook_timeout_s = (unsigned)opts_duration(st, "hook-timeout", arg, 1, 7 * 86400);
@@ -418,7 +418,7 @@ int main(int argc, char **argv)
     struct opts o = {
         .exec = {.window_ms = 100,
                  .attempts = 5,
-                 .connections = FLOW_CONNECTIONS,
+                 .connections = LANES_MAX,
                  .on_fail = ON_FAIL_DEFER,
                  .quarantine_us = UINT64_C(60000000),
                  .max_age_s = 3600,

@@ -410,7 +410,7 @@ static void widen(struct move *m, enum flow_side side, const char *gateway)
 {
     const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, gateway);
     const struct nbd_export *first = side == FLOW_TARGET ? m->to : m->from;
-    struct nbd_export *more[FLOW_CONNECTIONS];
+    struct nbd_export *more[LANES_MAX];
     unsigned n = side_widen(first, g->uri, m->volume, more, m->exec->connections - 1);
     flow_widen(m->flow, side, more, n);
 }

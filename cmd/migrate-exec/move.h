@@ -51,7 +51,7 @@ struct exec {
     uint64_t bwlimit;       /* bytes a second; 0: none */
     const char *heat;       /* a file of heat records; NULL: none */
     unsigned max_slowdown;  /* percent that clients may wait longer; 0: no limit */
-    unsigned connections;   /* to each gateway, at most FLOW_CONNECTIONS */
+    unsigned connections;   /* to each gateway, at most LANES_MAX */
     enum disposal disposal; /* of --commit */
     unsigned hook_timeout_s;
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */

@@ -10,21 +10,11 @@ static int decide(struct flow_extent *x)
     return 0;
 }
 
-static int prove(const struct flow_extent *x, uint64_t *left)
+static int check(struct flow_extent *x)
 {
-    const struct claim *c = &x->claim;
-    int r = director_proved(flow_director(x), c->id, left);
-    if (r == 0 && flow_digests(x))
-        digests_take(flow_digests(x), (uint32_t)c->id, c->offset, x->source, c->length);
-    return r;
-}
-
-static int settle(struct flow_extent *x, uint64_t *left)
-{
-    struct director *d = flow_director(x);
     if (memcmp(x->source, x->target, x->claim.length) == 0)
-        return prove(x, left);
-    int r = director_differs(d, x->claim.id);
+        return 1;
+    int r = director_differs(flow_director(x), x->claim.id);
     if (r == -EILSEQ) {
         flow_count_difference(x); /* its blocks are dirty again */
         return 0;
@@ -32,9 +22,17 @@ static int settle(struct flow_extent *x, uint64_t *left)
     return r;
 }
 
+static void settled(struct flow_extent *x)
+{
+    const struct claim *c = &x->claim;
+    if (flow_digests(x))
+        digests_take(flow_digests(x), (uint32_t)c->id, c->offset, x->source, c->length);
+}
+
 const struct flow_job proof = {
     .kind = CLAIM_PROVE,
     .reads_target = true,
     .decide = decide,
-    .settle = settle,
+    .check = check,
+    .settled = settled,
 };

@@ -64,7 +64,7 @@ static int close_open(struct digests *d, struct nbd_export *source, struct batch
         if (r < 0)
             return r;
         for (unsigned i = 0; i < b->n; i++)
-            digests_close(d, b->offset[i], b->buffer + (size_t)i * DIGEST_BLOCK, b->length[i]);
+            digests_close(d, b->offset[i], b->buffer + (size_t)i * DIGEST_BLOCK);
     } while (b->n);
     return 0;
 }

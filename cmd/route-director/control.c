@@ -305,17 +305,34 @@ static bool number(struct control *c, const char *arg, uint64_t max, uint64_t *o
     return false;
 }
 
+/* ARG as a list of claims with commas between them: their number, or 0: C has its answer. */
+static size_t claim_list(struct control *c, char *arg, uint64_t ids[CLAIMS_MAX])
+{
+    size_t n = 0;
+    char *rest = arg;
+    for (char *word; (word = strsep(&rest, ","));) {
+        if (n == CLAIMS_MAX) {
+            control_err(c, EINVAL, "more than %d claims", CLAIMS_MAX);
+            return 0;
+        }
+        if (!number(c, word, UINT32_MAX, &ids[n++]))
+            return 0;
+    }
+    return n;
+}
+
 static void run_claim(struct control *c, char **args)
 {
-    uint64_t max;
+    uint64_t max, count = 1;
     bool copy = strcmp(args[1], "copy") == 0;
     struct move *m = driven(c, args[0]);
     if (!m)
         return;
     if (!copy && strcmp(args[1], "prove") != 0)
         control_err(c, EINVAL, "claim copy, or prove");
-    else if (number(c, args[2], UINT64_MAX, &max))
-        move_claim(m, c, copy ? CLAIM_COPY : CLAIM_PROVE, max);
+    else if (number(c, args[2], UINT64_MAX, &max) &&
+             (!args[3] || number(c, args[3], CLAIMS_MAX, &count)))
+        move_claim(m, c, copy ? CLAIM_COPY : CLAIM_PROVE, max, count ? count : 1);
 }
 
 static void run_claimin(struct control *c, char **args)
@@ -329,22 +346,22 @@ static void run_claimin(struct control *c, char **args)
 
 static void run_synced(struct control *c, char **args)
 {
-    uint64_t claim;
+    uint64_t ids[CLAIMS_MAX];
     struct move *m = driven(c, args[0]);
-    if (!m || !number(c, args[1], UINT32_MAX, &claim))
-        return;
-    if (args[2])
-        move_unchanged(m, c, claim);
-    else
-        move_done(m, c, CLAIM_COPY, claim);
+    size_t n = m ? claim_list(c, args[1], ids) : 0;
+    if (n && args[2])
+        move_unchanged(m, c, ids, n);
+    else if (n)
+        move_done(m, c, CLAIM_COPY, ids, n);
 }
 
 static void run_proved(struct control *c, char **args)
 {
-    uint64_t claim;
+    uint64_t ids[CLAIMS_MAX];
     struct move *m = driven(c, args[0]);
-    if (m && number(c, args[1], UINT32_MAX, &claim))
-        move_done(m, c, CLAIM_PROVE, claim);
+    size_t n = m ? claim_list(c, args[1], ids) : 0;
+    if (n)
+        move_done(m, c, CLAIM_PROVE, ids, n);
 }
 
 static void run_release(struct control *c, char **args)
@@ -427,7 +444,7 @@ static void run_abort(struct control *c, char **args)
 static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
     {"begin", "begin VOLUME EPOCH TARGET [back]", 3, run_begin},
-    {"claim", "claim VOLUME copy|prove MAX_BYTES", 3, run_claim},
+    {"claim", "claim VOLUME copy|prove MAX_BYTES [COUNT]", 3, run_claim},
     {"claimin", "claimin VOLUME FROM TO MAX_BYTES", 4, run_claimin},
     {"defer", "defer VOLUME", 1, run_defer},
     {"differs", "differs VOLUME CLAIM", 2, run_differs},
@@ -435,14 +452,14 @@ static const struct verb verbs[] = {
     {"help", "help", 0, NULL},
     {"hold", "hold VOLUME WINDOW_MS", 2, run_hold},
     {"mirror", "mirror VOLUME", 1, run_mirror},
-    {"proved", "proved VOLUME CLAIM", 2, run_proved},
+    {"proved", "proved VOLUME CLAIM[,CLAIM...]", 2, run_proved},
     {"release", "release VOLUME CLAIM", 2, run_release},
     {"reload", "reload VOLUME", 1, run_reload},
     {"retire", "retire VOLUME", 1, run_retire},
     {"stats", "stats [VOLUME]", VERB_TABLE, run_stats},
     {"status", "status [VOLUME]", VERB_LINES, run_status},
     {"switch", "switch VOLUME EPOCH", 2, run_switch},
-    {"synced", "synced VOLUME CLAIM [unchanged]", 2, run_synced},
+    {"synced", "synced VOLUME CLAIM[,CLAIM...] [unchanged]", 2, run_synced},
     {"unhold", "unhold VOLUME", 1, run_unhold},
 };
 

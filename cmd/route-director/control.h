@@ -36,8 +36,9 @@ enum {
 
 struct verb {
     const char *name;
-    const char *usage; /* if it ends in "[word]", that very word may follow the arguments */
-    int args;          /* their number, or VERB_… */
+    /* If it ends in "[word]", that very word may follow the arguments; in "[WORD]", a value. */
+    const char *usage;
+    int args;                                    /* their number, or VERB_… */
     void (*run)(struct control *c, char **args); /* NULL: the front's */
 };
 

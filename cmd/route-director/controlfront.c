@@ -156,11 +156,13 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-/* Is WORD the one in brackets at the end of V's usage? */
+/* Is WORD the one in brackets at the end of V's usage, or a value where that is in capitals? */
 static bool may_follow(const struct verb *v, const char *word)
 {
     const char *option = strrchr(v->usage, '[');
     size_t len = strlen(word);
+    if (option && option[1] >= 'A' && option[1] <= 'Z')
+        return true;
     return option && strncmp(option + 1, word, len) == 0 && strcmp(option + 1 + len, "]") == 0;
 }
 

@@ -83,6 +83,9 @@ struct move {
     char why[512];    /* of ENDING and GONE */
 };
 
+/* Claims that one verb can make, or end. */
+enum { CLAIMS_MAX = 48 };
+
 /*
  * The verbs; each answers C now or later (control_ok(), control_err()).  Only the driver may call
  * most of them: the caller has checked that.  move_begin() takes over a use of V; BACK: to the copy
@@ -91,10 +94,12 @@ struct move {
 void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target, bool back);
 /* It waits for somebody, mirrored: the route says "deferred". */
 void move_defer(struct move *m, struct control *c);
-void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max);
+void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max,
+                uint64_t count);
 void move_claim_in(struct move *m, struct control *c, uint64_t from, uint64_t to, uint64_t max);
-void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t claim);
-void move_unchanged(struct move *m, struct control *c, uint64_t claim);
+void move_done(struct move *m, struct control *c, enum claim_kind kind, const uint64_t *claims,
+               size_t n);
+void move_unchanged(struct move *m, struct control *c, const uint64_t *claims, size_t n);
 void move_release(struct move *m, struct control *c, uint64_t claim);
 void move_differs(struct move *m, struct control *c, uint64_t claim);
 void move_mirror(struct move *m, struct control *c);

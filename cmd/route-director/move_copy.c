@@ -3,12 +3,15 @@
 #include "move_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
 
 #include "changes.h"
 #include "common/base/error.h"
 
-/* An extent of which nothing is sent may be so long, bytes. */
-enum { EQUAL_MAX = 16 << 20 };
+enum {
+    EQUAL_MAX = 16 << 20, /* an extent of which nothing is sent may be so long, bytes */
+    GRANT_MAX = 64,       /* "ID OFFSET LENGTH unchanged", and what separates it from the next */
+};
 
 /* ---- copying and proving ---- */
 
@@ -51,17 +54,30 @@ static int64_t claim_back(struct move *m, struct control *c, uint64_t max, uint6
     return id;
 }
 
-/* What came of asking for a claim. */
-static void answer_claim(const struct move *m, struct control *c, int64_t id, uint64_t offset,
-                         uint64_t length, bool equal)
+/* The extents of a claim's answer. */
+struct grants {
+    char text[CLAIMS_MAX * GRANT_MAX];
+    size_t len;
+};
+
+static void grant(struct grants *g, int64_t id, uint64_t offset, uint64_t length, bool equal)
 {
-    if (id < 0) {
-        control_err(c, (int)id, "%s", err_text((int)id));
+    int n = snprintf(g->text + g->len, GRANT_MAX, "%s%lld %llu %llu%s", g->len ? ";" : "",
+                     (long long)id, (unsigned long long)offset, (unsigned long long)length,
+                     equal ? " unchanged" : "");
+    g->len += (size_t)n;
+}
+
+/* What came of asking for claims, the last answer being ID. */
+static void answer_claim(const struct move *m, struct control *c, const struct grants *g,
+                         int64_t id)
+{
+    if (g->len) {
+        control_ok(c, "%s", g->text);
         return;
     }
-    if (id > 0) {
-        control_ok(c, "%lld %llu %llu%s", (long long)id, (unsigned long long)offset,
-                   (unsigned long long)length, equal ? " unchanged" : "");
+    if (id < 0) {
+        control_err(c, (int)id, "%s", err_text((int)id));
         return;
     }
     struct blocks_counts n = blocks_counts(m->blocks);
@@ -70,25 +86,35 @@ static void answer_claim(const struct move *m, struct control *c, int64_t id, ui
                (unsigned long long)n.unproved);
 }
 
-void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max)
+void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max,
+                uint64_t count)
 {
-    uint64_t offset = 0, length = 0;
+    struct grants g = {.len = 0};
+    int64_t id = 1;
     if (!move_is_copying(m, c))
         return;
-    bool equal = false;
     bool mapped = m->back && kind == CLAIM_COPY && m->v->changes;
-    int64_t id = mapped ? claim_back(m, c, max, &offset, &length, &equal)
-                        : blocks_claim(m->blocks, kind, max, c, &offset, &length);
-    answer_claim(m, c, id, offset, length, equal);
+    while (count-- > 0 && id > 0) {
+        uint64_t offset = 0, length = 0;
+        bool equal = false;
+        id = mapped ? claim_back(m, c, max, &offset, &length, &equal)
+                    : blocks_claim(m->blocks, kind, max, c, &offset, &length);
+        if (id > 0)
+            grant(&g, id, offset, length, equal);
+    }
+    answer_claim(m, c, &g, id);
 }
 
 void move_claim_in(struct move *m, struct control *c, uint64_t from, uint64_t to, uint64_t max)
 {
+    struct grants g = {.len = 0};
     uint64_t offset = 0, length = 0;
     if (!move_is_copying(m, c))
         return;
     int64_t id = blocks_claim_in(m->blocks, from, to, max, c, &offset, &length);
-    answer_claim(m, c, id, offset, length, false);
+    if (id > 0)
+        grant(&g, id, offset, length, false);
+    answer_claim(m, c, &g, id);
 }
 
 static void no_such_claim(struct control *c, uint64_t claim)
@@ -96,31 +122,37 @@ static void no_such_claim(struct control *c, uint64_t claim)
     control_err(c, ESTALE, "no claim %llu of yours", (unsigned long long)claim);
 }
 
-void move_done(struct move *m, struct control *c, enum claim_kind kind, uint64_t claim)
+void move_done(struct move *m, struct control *c, enum claim_kind kind, const uint64_t *claims,
+               size_t n)
 {
     if (!may_end_claims(m, c))
         return;
-    if (blocks_done(m->blocks, claim, kind, c, volume_range_busy, m->v) < 0) {
-        no_such_claim(c, claim);
-        return;
-    }
-    struct blocks_counts n = blocks_counts(m->blocks);
     if (kind == CLAIM_COPY)
         m->flushed = m->copies_flushed = false;
-    control_ok(c, "%llu", (unsigned long long)(kind == CLAIM_COPY ? n.dirty : n.unproved));
+    for (size_t i = 0; i < n; i++)
+        if (blocks_done(m->blocks, claims[i], kind, c, volume_range_busy, m->v) < 0) {
+            no_such_claim(c, claims[i]);
+            return;
+        }
+    struct blocks_counts left = blocks_counts(m->blocks);
+    control_ok(c, "%llu", (unsigned long long)(kind == CLAIM_COPY ? left.dirty : left.unproved));
 }
 
-void move_unchanged(struct move *m, struct control *c, uint64_t claim)
+void move_unchanged(struct move *m, struct control *c, const uint64_t *claims, size_t n)
 {
     if (!move_is_copying(m, c))
         return;
-    int r = blocks_adopt(m->blocks, claim, c, volume_range_busy, m->v);
-    if (r == -ESTALE)
-        no_such_claim(c, claim);
-    else if (r < 0)
-        control_err(c, r, "claim %llu was not told to be unchanged", (unsigned long long)claim);
-    else
-        control_ok(c, "%llu", (unsigned long long)blocks_counts(m->blocks).dirty);
+    for (size_t i = 0; i < n; i++) {
+        int r = blocks_adopt(m->blocks, claims[i], c, volume_range_busy, m->v);
+        if (r == -ESTALE)
+            no_such_claim(c, claims[i]);
+        else if (r < 0)
+            control_err(c, r, "claim %llu was not told to be unchanged",
+                        (unsigned long long)claims[i]);
+        if (r < 0)
+            return;
+    }
+    control_ok(c, "%llu", (unsigned long long)blocks_counts(m->blocks).dirty);
 }
 
 void move_release(struct move *m, struct control *c, uint64_t claim)
