@@ -306,6 +306,30 @@ flush_setup()
   [[ $REPLY_LINE == "ok "*" 196608 65536" ]]
 }
 
+@test "S6: of claims that are made and ended together each is voided by its own writes" {
+  local claims
+  move_setup
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v copy 65536 3
+  [[ $REPLY_LINE =~ ^ok\ ([0-9]+)\ 0\ 65536\;([0-9]+)\ 65536\ 65536\;([0-9]+)\ 131072\ 65536$ ]]
+  claims=("${BASH_REMATCH[@]:1}")
+  put 7 70k 4k
+  drive synced v "${claims[0]},${claims[1]},${claims[2]}"
+  [[ $REPLY_LINE == "ok $((1048576 - 2 * 65536))" ]]
+  refuses ESTALE synced v "${claims[0]},${claims[1]}"
+  drive claim v prove 65536 48
+  [[ $REPLY_LINE =~ ^ok\ ([0-9]+)\ 0\ 65536\;([0-9]+)\ 131072\ 65536$ ]]
+  put 7 140k 4k # not mirrored: its block is dirty again
+  drive proved v "${BASH_REMATCH[1]},${BASH_REMATCH[2]}"
+  [[ $REPLY_LINE == "ok 0" ]]
+  status_is dirty $((1048576 - 65536))
+  refuses EINVAL claim v copy 65536 49
+  refuses EINVAL synced v "1,,2"
+  refuses EINVAL proved v "$(seq -s, 49)"
+  refuses EINVAL claim v copy 65536 1 1
+}
+
 @test "S6: a write that ends during a claim voids it" {
   slow_setup
   driver_start

@@ -161,6 +161,39 @@ static void test_proof_is_by_pages(void)
     blocks_free(b);
 }
 
+static void write_page(struct blocks *b, unsigned page)
+{
+    blocks_written(b, page * K4, 1, true);
+}
+
+/* One claim for pages of a block that lie close, however long it may be; but no longer than that. */
+static void test_proof_takes_in_what_lies_between(void)
+{
+    struct blocks *b = complete_volume(3 * K64);
+    write_page(b, 1);
+    write_page(b, 6);
+    write_page(b, 12);
+    write_page(b, 16 + 4); /* the next block's first page is proved: not with it */
+    struct extent e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    CHECK_EQ_U64(e.offset, K4);
+    CHECK_EQ_U64(e.length, 6 * K4);
+    CHECK(done(b, e, CLAIM_PROVE) == 0);
+    e = claim(b, CLAIM_PROVE, UINT64_MAX);
+    CHECK_EQ_U64(e.offset, 12 * K4);
+    CHECK_EQ_U64(e.length, K4);
+    CHECK(done(b, e, CLAIM_PROVE) == 0);
+    write_page(b, 0);
+    write_page(b, 4);
+    expect_counts(b, (struct blocks_counts){.synced = 3 * K64, .unproved = 3 * K4});
+    e = claim(b, CLAIM_PROVE, 3 * K4);
+    CHECK_EQ_U64(e.offset, 0);
+    CHECK_EQ_U64(e.length, K4);
+    CHECK(done(b, e, CLAIM_PROVE) == 0);
+    CHECK_EQ_U64(claim(b, CLAIM_PROVE, UINT64_MAX).offset, 4 * K4);
+    CHECK_EQ_U64(claim(b, CLAIM_PROVE, UINT64_MAX).offset, 20 * K4);
+    blocks_free(b);
+}
+
 /* ---- S6, S8: what a write does to claims ---- */
 
 static void test_write_voids_copy(bool mirrored)
@@ -420,6 +453,7 @@ int main(void)
     test_tail();
     test_empty();
     test_proof_is_by_pages();
+    test_proof_takes_in_what_lies_between();
     test_write_voids_copy(true);
     test_write_voids_copy(false);
     test_write_voids_proof();
