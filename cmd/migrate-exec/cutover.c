@@ -75,7 +75,7 @@ static bool fits(const struct move *m)
 /* Is there nothing a further round could make much smaller? */
 static bool small_enough(const struct move *m)
 {
-    return predicted_us(m) <= window_us(m) / 16 || (m->dirty == 0 && m->unproved == 0);
+    return predicted_us(m) <= window_us(m) / 32 || (m->dirty == 0 && m->unproved == 0);
 }
 
 /* What became dirty behind the last claim's back: by writes that were on their way then. */
@@ -124,7 +124,7 @@ static enum outcome converge(struct move *m, bool *fit)
         uint64_t now = predicted_us(m);
         bool nearer = now < best - best / 8;
         stuck = nearer ? 0 : stuck + 1;
-        if (stuck && fits(m))
+        if (stuck > 1 && fits(m))
             break;
         best = nearer ? now : best;
         if (m->dirty && !m->unproved)
