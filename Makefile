@@ -27,6 +27,8 @@
 
 VERSION := 0.1.0
 BUILD   ?= build
+# One spelling: objects and their .d files would not know each other by another.
+override BUILD := $(subst $(CURDIR)/,,$(abspath $(BUILD)))
 PREFIX  ?= /usr/local
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
