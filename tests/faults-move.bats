@@ -415,9 +415,12 @@ broken_fleet()
   echo none >gw-b.fault
 }
 
-# breaks NAME KIND: gateway NAME is so before the move begins.
+# breaks NAME KIND: gateway NAME is so before the move begins.  Who meets one that hangs waits for as
+# long as $PATIENCE says.
+PATIENCE=()
 breaks()
 {
+  [[ $2 != *hang ]] || PATIENCE=(--io-timeout 2s)
   echo "$2" >"$1.fault"
   touch "$1.armed"
 }
@@ -425,8 +428,9 @@ breaks()
 # breaks_later NAME KIND: or becomes so while it is copied; exec is that move.
 breaks_later()
 {
+  [[ $2 != *hang ]] || PATIENCE=(--io-timeout 4s)
   touch "$1.armed"
-  start exec migrate-exec --bwlimit 256K <(plan gw-a gw-b 1)
+  start exec migrate-exec "${PATIENCE[@]}" --bwlimit 256K <(plan gw-a gw-b 1)
   wait_for 20 copying
   echo "$2" >"$1.fault"
 }
@@ -461,7 +465,7 @@ target_refused()
 {
   broken_fleet
   breaks gw-b "$1"
-  start exec migrate-exec <(plan gw-a gw-b 1)
+  start exec migrate-exec "${PATIENCE[@]}" <(plan gw-a gw-b 1)
   ends_failed "$2"
   rm gw-b.armed
   migrate-exec <(plan gw-a gw-b 1) >/dev/null
@@ -541,7 +545,7 @@ source_refused()
 {
   broken_fleet
   breaks gw-a "$1"
-  start exec migrate-exec <(plan gw-a gw-b 1)
+  start exec migrate-exec "${PATIENCE[@]}" <(plan gw-a gw-b 1)
   exit_status exec
   [[ $REPLY -eq 1 && $(owner) == "gw-a 1 steady" && ! -e gw-b/v ]]
   grep -q "cannot connect to gw-a" exec.log

@@ -21,7 +21,6 @@ enum {
     SLOW_US = 200 * 1000,   /* an extent that took longer is asked for in smaller pieces … */
     QUICK_US = 50 * 1000,   /* … and one that was quicker in larger ones, … */
     QUICK_ROW = 64,         /* … but so many in a row after one was slow */
-    IO_TIMEOUT_MS = 30000,  /* no reply of any request for so long: the gateway is gone */
     NAP_MS = 20,            /* while throttled with nothing in flight */
     ASK_GAP_MAX = 255, /* extents between two questions for block status that found no zeroes */
 };
@@ -50,6 +49,7 @@ struct flow {
     struct director *director;
     struct lanes sides[SIDES]; /* source, target */
     uint64_t bwlimit;
+    unsigned io_timeout_ms; /* no reply of any request for so long: the gateway is gone */
     uint64_t extent_max;
     uint64_t piece;   /* of a read: a source in trouble serves small requests before large ones */
     bool cautious;    /* an extent was slow */
@@ -113,6 +113,7 @@ struct flow *flow_new(struct director *director, struct nbd_export *source,
     f->sides[0] = (struct lanes){.conn = {source}, .n = 1};
     f->sides[1] = (struct lanes){.conn = {target}, .n = 1};
     f->bwlimit = bwlimit;
+    f->io_timeout_ms = IO_TIMEOUT_MS;
     f->extent_max = extent_limit(source, target, bwlimit);
     f->piece = piece_min(f); /* it grows soon, where the source is quick */
     for (int i = 0; i < SLOTS; i++) {
@@ -209,6 +210,11 @@ void flow_set_bwlimit(struct flow *f, uint64_t bwlimit)
     if (f->piece > f->extent_max)
         f->piece = f->extent_max;
     f->earliest_us = 0;
+}
+
+void flow_set_io_timeout(struct flow *f, unsigned ms)
+{
+    f->io_timeout_ms = ms;
 }
 
 void flow_on_look(struct flow *f, flow_look *fn, void *arg)
@@ -661,7 +667,7 @@ static bool must_stop(const struct flow *f, const struct flow_limits *lim, uint6
 /* Waits for replies.  When none comes for too long, what is unanswered is lost. */
 static void wait_replies(struct flow *f, int timeout_ms)
 {
-    int n = wait_all(f, timeout_ms < 0 ? IO_TIMEOUT_MS : timeout_ms);
+    int n = wait_all(f, timeout_ms < 0 ? (int)f->io_timeout_ms : timeout_ms);
     if (n > 0 || n == -EINTR || timeout_ms >= 0)
         return;
     bool lost = false;
