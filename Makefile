@@ -146,7 +146,7 @@ run-fuzz: $(fuzzers)
 	        $$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) || exit 1; done
 
 soak: all $(soak)
-	PATH="$(abspath $(BUILD))/bin:$$PATH" $(soak) --seconds $(SOAK_SECONDS) $(SOAK)
+	$(tree_env) GATESHIFT_HOOKS=$(CURDIR)/share/hooks PATH="$(abspath $(BUILD))/bin:$$PATH" $(soak) --seconds $(SOAK_SECONDS) $(SOAK)
 
 lint:
 	BUILD=$(BUILD) tests/lint/run
