@@ -317,9 +317,13 @@ static void ended(struct moves *m, struct mover *x, int status)
     int code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
     x->p.pid = 0;
     x->volumes = 0;
-    if (by_signal && !(x->killed && WTERMSIG(status) == SIGKILL))
+    int signal = by_signal ? WTERMSIG(status) : 0;
+    /* One that comes before there is a migration, or after, ends it at once. */
+    bool due =
+        (x->killed && signal == SIGKILL) || (x->told && (signal == SIGINT || signal == SIGTERM));
+    if (by_signal && !due)
         soak_fail(w, NULL, NULL, NULL, "migrate-exec %s ended by signal %d", verb_names[x->verb],
-                  WTERMSIG(status));
+                  signal);
     if (code != 0 && code != EX_NO && code != EX_UNAVAILABLE && code != EX_TEMPFAIL &&
         !(x->told && (code == 130 || code == 143)))
         soak_fail(w, NULL, NULL, NULL, "migrate-exec %s ended with status %d", verb_names[x->verb],

@@ -27,21 +27,23 @@
 
 static const struct gateway_kind kinds[] = {
     /* Loses what is not flushed when it is killed. */
-    {"cache", false, false, {NBDKIT, "--filter=noextents", CACHE, "cache=writeback"}},
-    {"file", false, false, {NBDKIT, "file", "dir=%d"}},
+    {"cache", false, false, true, {NBDKIT, "--filter=noextents", CACHE, "cache=writeback"}},
+    {"file", false, false, false, {NBDKIT, "file", "dir=%d"}},
     {"slow",
+     false,
      false,
      false,
      {NBDKIT, "--filter=delay", "file", "dir=%d", "delay-read=3ms", "delay-write=10ms",
       "delay-zero=5ms", "delay-trim=20ms"}},
     /* Takes one connection; many. */
-    {"qemu", true, true, {QEMU, "%f"}},
-    {"qemu-shared", true, true, {QEMU, "-e", "0", "%f"}},
+    {"qemu", true, true, false, {QEMU, "%f"}},
+    {"qemu-shared", true, true, false, {QEMU, "-e", "0", "%f"}},
 
     /* To test the test.  Every 20th read is of the volume as it was at the 40th. */
     {"stale",
      true,
      true,
+     false,
      {NBDKIT, "eval", "get_size=stat -c %%s '%f'",
       "pread=read n <$tmpdir/n || n=0; echo $((n += 1)) >$tmpdir/n; from='%f'\n"
       "[ $n != 40 ] || cp '%f' $tmpdir/old\n"
@@ -53,8 +55,10 @@ static const struct gateway_kind kinds[] = {
     {"unsafe",
      false,
      false,
+     true,
      {NBDKIT, "--filter=noextents", "--filter=fua", CACHE, "cache=unsafe", "fuamode=discard"}},
     {"failing",
+     false,
      false,
      false,
      {NBDKIT, "--filter=error", "file", "dir=%d", "error=EIO", "error-rate=0.5%%"}},
@@ -214,12 +218,24 @@ static void tick(struct world *w, struct proc *p)
     }
 }
 
+/* Did its hook ask for a new start? */
+static void start_anew(struct world *w, const struct volume *v, struct gateway *g)
+{
+    char path[200];
+    snprintf(path, sizeof(path), "%s.cold", g->path);
+    if (!g->kind->caches || v->n_gateways == 1 || unlink(path) < 0 || !g->proc.pid)
+        return;
+    proc_kill(w, &g->proc, w->now_us);
+}
+
 void procs_tick(struct world *w)
 {
     tick(w, &w->director);
     for (unsigned i = 0; i < w->n_volumes; i++)
-        for (unsigned g = 0; g < w->volumes[i].n_gateways; g++)
+        for (unsigned g = 0; g < w->volumes[i].n_gateways; g++) {
+            start_anew(w, &w->volumes[i], &w->volumes[i].gateways[g]);
             tick(w, &w->volumes[i].gateways[g].proc);
+        }
 }
 
 bool procs_all_up(const struct world *w)
@@ -358,11 +374,33 @@ static void write_gateways(struct world *w)
         const struct volume *v = &w->volumes[i];
         for (unsigned k = 0; k < v->n_gateways; k++) {
             const struct gateway *g = &v->gateways[k];
-            fprintf(f, "%s,nbd+unix:///?socket=%s,,,,active,%s%s\n", g->proc.name, g->proc.socket,
-                    g->kind->fixed ? "" : "dir ", g->kind->fixed ? "" : g->path);
+            fprintf(f, "%s,nbd+unix:///?socket=%s,,,,active,", g->proc.name, g->proc.socket);
+            if (g->kind->caches)
+                fprintf(f, "%s/hook %s", w->dir, g->path);
+            else if (!g->kind->fixed)
+                fprintf(f, "dir %s", g->path);
+            fputc('\n', f);
         }
     }
     if (fclose(f) != 0)
+        soak_abort(w, EX_IOERR, "cannot write '%s': %s", path, err_text(errno));
+}
+
+/*
+ * The hook of a gateway that caches: as "dir", but when it takes an export out of service it asks
+ * for a new start, or the gateway would go on serving from its cache what another file has.
+ */
+static void write_hook(struct world *w)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/hook", w->dir);
+    FILE *f = fopen(path, "w");
+    if (!f)
+        soak_abort(w, EX_CANTCREAT, "cannot create '%s': %s", path, err_text(errno));
+    fputs("#!/bin/sh\n[ \"$2\" != cold ] || : >\"$1.cold\"\n"
+          "exec \"$GATESHIFT_HOOKS/dir\" \"$@\"\n",
+          f);
+    if (fchmod(fileno(f), 0755) < 0 || fclose(f) != 0)
         soak_abort(w, EX_IOERR, "cannot write '%s': %s", path, err_text(errno));
 }
 
@@ -387,6 +425,7 @@ void procs_setup(struct world *w)
     for (unsigned i = 0; i < w->n_volumes; i++)
         for (unsigned g = 0; g < w->volumes[i].n_gateways; g++)
             setup_gateway(w, &w->volumes[i], i, g);
+    write_hook(w);
     write_gateways(w);
     for (unsigned i = 0; i < w->n_volumes && !w->set.direct; i++)
         set_route(w, &w->volumes[i]);

@@ -10,6 +10,7 @@ struct gateway_kind {
     const char *name;
     bool aligned;         /* takes whole sectors only */
     bool fixed;           /* its export is made before it is started, and by no hook */
+    bool caches;          /* … must be started anew when its export becomes another file */
     const char *argv[20]; /* NULL-terminated; %s: socket, %d: folder, %f: file, %n: volume, %%: % */
 };
 
