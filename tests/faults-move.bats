@@ -52,27 +52,20 @@ exit_status()
 
 # ---- gateways whose flush a test can hold up ----
 
-# The body of a script of nbdkit's: waits while $GS/FILE is there and the director is in the phase
-# that the file names.
-while_phase()
+setup_file()
 {
-  echo "p=\$(cat '$GS/$1' 2>/dev/null) || exit 0
-    while test -e '$GS/$1' && echo status v | socat -t 5 - 'UNIX-CONNECT:$GATESHIFT_RUN/director.sock' |
-      grep -q \"phase=\$p \"; do sleep 0.02; done"
+  export FLUSH=$BATS_FILE_TMPDIR/flush.so
+  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$FLUSH" "$BATS_TEST_DIRNAME/fault/flush.c"
 }
 
-# cached NAME: a gateway with a write-back cache that dies with it.
+# cached NAME: a gateway with a write-back cache that dies with it, whose flush waits while
+# $GS/stay.NAME is there and the director is in the phase that the file names.
 cached()
 {
-  local f="$GS/$1/v"
   mkdir -p "$GS/$1"
   rm -f "$GATESHIFT_RUN/$1.sock"
-  start "$1" nbdkit -f --unix "$GATESHIFT_RUN/$1.sock" --filter=cache eval cache=writeback \
-    get_size="stat -c %s '$f'" \
-    pread="dd if='$f' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=64K status=none" \
-    pwrite="dd of='$f' oflag=seek_bytes seek=\$4 bs=64K conv=notrunc status=none" \
-    can_multi_conn='exit 0' can_flush='exit 0' can_write='exit 0' \
-    flush="$(while_phase "stay.$1")"
+  start "$1" env GS_FLUSH="$GS/stay.$1" LD_PRELOAD="$FLUSH" nbdkit -f \
+    --unix "$GATESHIFT_RUN/$1.sock" --filter=cache file dir="$GS/$1" cache=writeback
   wait_for 10 test -S "$GATESHIFT_RUN/$1.sock"
 }
 
@@ -157,7 +150,8 @@ move_until()
   local slow=()
   case $1 in
     redirect) touch stay.hook ;;
-    replicate | mirror) slow=(--bwlimit 256K) ;;
+    replicate) slow=(--bwlimit 256K) ;;
+    mirror) slow=(--bwlimit 512K) ;;
     hold) echo hold >stay.gw-b ;;
     retire) echo retire >stay.gw-a ;;
   esac
@@ -577,6 +571,15 @@ plain_fleet()
   wait_for 10 status_is phase steady
 }
 
+# fio_done: ends fio, which has found nothing wrong.
+fio_done()
+{
+  kill -INT "${PIDS[fio]}"
+  exit_status fio
+  ((REPLY == 0 || REPLY == 128)) # 128: it was told to end
+  run -1 grep -iE 'verify.*(bad|fail)|err= *[1-9]' fio.log
+}
+
 # bad_target PWRITE: gw-b's writes are this script of nbdkit's; its export is not made by a hook.
 bad_target()
 {
@@ -611,7 +614,7 @@ bad_target()
 @test "S16: a target that fails in a mirrored write fails the move, and the client notices nothing" {
   plain_fleet 2M
   bad_target "(test ! -e '$GS/bad' || { cat >/dev/null; echo EIO >&2; false; })"
-  start exec migrate-exec --overwrite --bwlimit 512K <(plan gw-a gw-b 1)
+  start exec migrate-exec --overwrite --bwlimit 1M <(plan gw-a gw-b 1)
   wait_for 30 status_is phase mirror
   touch bad
   source_serves # its write is mirrored
@@ -621,7 +624,8 @@ bad_target()
 @test "S1: a target that is slower than the writer is not switched to, or is, but never loses a byte" {
   plain_fleet 4M --filter=delay wdelay=20ms
   start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randwrite --bs=4k --iodepth=8 \
-    --size=4M --rate_iops=1500 --io_size=60M --verify=crc32c --norandommap --randrepeat=1
+    --size=4M --rate_iops=1500 --time_based --runtime=170 --norandommap --randrepeat=1 \
+    --verify=crc32c --verify_backlog=64 --verify_fatal=1
   wait_for 10 status_is clients 2
   local status=0
   migrate-exec --attempts 2 <(plan gw-a gw-b 1) >/dev/null 2>exec.log || status=$?
@@ -631,8 +635,7 @@ bad_target()
     75) owned gw-a 1 moving ;;
     *) false ;;
   esac
-  exit_status fio
-  ((REPLY == 0))
+  fio_done
   [[ $status -ne 75 ]] || migrate-exec --window 5000 --resume >/dev/null
   nbdcopy --flush "$(director_uri v)" served
   cmp served "$(owner | cut -d' ' -f1)/v"
@@ -815,10 +818,7 @@ jumps()
     owned gw-a $((n + 2)) uncommitted
     migrate-exec --commit "v-$((n + 2))" >>exec.log 2>&1
   done
-  kill -INT "${PIDS[fio]}"
-  exit_status fio
-  ((REPLY == 0 || REPLY == 128)) # 128: it was told to end
-  run -1 grep -iE 'verify.*(bad|fail)|err= *[1-9]' fio.log
+  fio_done
   [[ $(grep -c ',handover,switched,' state/history.csv) -eq 60 ]]
   nbdcopy --flush "$(director_uri v)" served
   cmp served gw-a/v
