@@ -18,6 +18,7 @@
 #           BUILD=DIR           the objects' folder (build)
 #           PREFIX, DESTDIR     where install goes (/usr/local, empty)
 #           T="tests/x.bats …"  which bats files (all)
+#           JOBS                how many of them at once (2)
 #           FUZZ_SECONDS        a fuzz target's time (60)
 #           SOAK_SECONDS, SOAK  how long (600), and further options, as "--seed 7" (see --help)
 #
@@ -27,9 +28,12 @@
 
 VERSION := 0.1.0
 BUILD   ?= build
+# One spelling: objects and their .d files would not know each other by another.
+override BUILD := $(subst $(CURDIR)/,,$(abspath $(BUILD)))
 PREFIX  ?= /usr/local
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
+JOBS    ?= 2
 CFLAGS  ?= -O2 -g
 WERROR  ?=
 T       ?= $(wildcard tests/*.bats)
@@ -115,7 +119,7 @@ unit: $(unit_tests)
 	$(tree_env) tests/run --unit
 
 check: all $(unit_tests) $(soak)
-	$(tree_env) tests/run $(T)
+	$(tree_env) JOBS=$(JOBS) tests/run $(T)
 
 # A finding ends a program with 99, which no test expects.
 san_env := ASAN_OPTIONS=detect_leaks=1:exitcode=99 \
@@ -144,7 +148,7 @@ run-fuzz: $(fuzzers)
 	        $$(ls -d tests/fuzz/corpus/$$(basename $$f) 2>/dev/null) || exit 1; done
 
 soak: all $(soak)
-	PATH="$(abspath $(BUILD))/bin:$$PATH" $(soak) --seconds $(SOAK_SECONDS) $(SOAK)
+	$(tree_env) GATESHIFT_HOOKS=$(CURDIR)/share/hooks PATH="$(abspath $(BUILD))/bin:$$PATH" $(soak) --seconds $(SOAK_SECONDS) $(SOAK)
 
 lint:
 	BUILD=$(BUILD) tests/lint/run

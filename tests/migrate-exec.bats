@@ -64,9 +64,10 @@ begun()
   grep -q ",$1,.*,redirect,begin," state/history.csv
 }
 
+# Has it begun, so that the director would keep it without who began it?
 moving()
 {
-  [[ $(owner) == "gw-a 1 moving" ]]
+  [[ $(owner) == "gw-a 1 moving" ]] && control status v | grep -qE ' phase=(replicate|mirror|hold) '
 }
 
 # ends_with STATUS NAME: the background process NAME ends by itself, with STATUS.

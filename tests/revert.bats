@@ -275,6 +275,28 @@ changes_are_seen()
   same_as_original gw-a
 }
 
+@test "I4: a revert that is deferred outlives the director, and its record still names the kept copy" {
+  away
+  write_three 7
+  driver_start
+  drive begin v 2 gw-a back
+  drive mirror v
+  drive defer v
+  owner_is gw-b 2 uncommitted
+  driver_kill
+  kill_hard director
+  restart_director
+  driver_start
+  wait_for 10 drive begin v 2 gw-a back # after the quarantine
+  drive defer v
+  drive abort v
+  owner_is gw-b 2 uncommitted
+  driver_kill
+  run --separate-stderr -0 migrate-exec --revert v-2
+  owner_is gw-a 3 uncommitted
+  same_as_original gw-a
+}
+
 @test "I4: kill -9 of --revert while copying, then --resume; no --commit in between" {
   away
   put 7 0 8M

@@ -19,8 +19,7 @@
 
 enum {
     PIECE = 1024 * 1024,
-    DEPTH = 4,            /* requests in flight */
-    REPLY_MS = 30 * 1000, /* no reply for so long: the gateway is gone */
+    DEPTH = 4, /* requests in flight */
 };
 
 /* One of the pieces in flight, a ring in the order of the export. */
@@ -33,6 +32,7 @@ struct piece {
 
 struct reader {
     struct nbd_export *from;
+    unsigned io_timeout_ms; /* no reply for so long: the gateway is gone */
     uint64_t size;
     uint64_t asked; /* bytes */
     uint64_t taken;
@@ -95,7 +95,7 @@ static int read_all(struct reader *r)
         int e = ask(r);
         if (e < 0)
             return e;
-        int n = nbd_export_wait(&r->from, 1, REPLY_MS);
+        int n = nbd_export_wait(&r->from, 1, (int)r->io_timeout_ms);
         if (n == 0)
             return -ETIMEDOUT;
         if (n < 0 && n != -EINTR)
@@ -204,8 +204,9 @@ static int pack(const struct move *m, struct reader *r, char digest[DIGEST_SIZE]
 int archive_read(const struct move *m, bool keep, char digest[DIGEST_SIZE], char *why, size_t size)
 {
     const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->source);
-    struct reader r = {.from = NULL};
-    int e = g ? side_connect(m->source, g->uri, m->volume, m->size_bytes, false, &r.from, why, size)
+    struct reader r = {.io_timeout_ms = m->exec->io_timeout_ms};
+    int e = g ? side_connect(m->source, g->uri, m->volume, m->size_bytes, false,
+                             m->exec->io_timeout_ms, &r.from, why, size)
               : -ENOENT;
     if (!g)
         snprintf(why, size, "gateway '%s' is not in gateways.csv", m->source);

@@ -220,8 +220,8 @@ static void check_export(struct check *c, const struct place *p, const char *wha
     struct nbd_export *e;
     char why[256];
     const struct fleet_gateway *g = p->gateway;
-    if (side_connect(g->name, g->uri, p->volume, p->size_bytes, p->target, &e, why, sizeof(why)) <
-        0) {
+    if (side_connect(g->name, g->uri, p->volume, p->size_bytes, p->target, c->x->io_timeout_ms, &e,
+                     why, sizeof(why)) < 0) {
         say(c, FAIL, what, "%s", why);
         return;
     }

@@ -12,10 +12,9 @@
 #include "common/base/error.h"
 
 enum {
-    BUFFER_ALIGN = 4096,   /* unaligned buffers cost recv() a multiple */
-    IO_TIMEOUT_MS = 30000, /* no reply of any request for so long: the gateway is gone */
-    NAP_MS = 20,           /* while throttled with nothing in flight */
-    DEPTH = 16,            /* long extents in flight; of short ones as many as there are slots */
+    BUFFER_ALIGN = 4096, /* unaligned buffers cost recv() a multiple */
+    NAP_MS = 20,         /* while throttled with nothing in flight */
+    DEPTH = 16,          /* long extents in flight; of short ones as many as there are slots */
 };
 
 /* Short extents under a low bandwidth limit, so that it is kept evenly. */
@@ -53,6 +52,7 @@ struct flow *flow_new(struct director *director, struct nbd_export *source,
     f->sides[0] = (struct lanes){.conn = {source}, .n = 1};
     f->sides[1] = (struct lanes){.conn = {target}, .n = 1};
     f->bwlimit = bwlimit;
+    f->io_timeout_ms = IO_TIMEOUT_MS;
     f->extent_max = extent_limit(source, target, bwlimit);
     f->piece = flow_piece_min(f); /* it grows soon, where the source is quick */
     for (int i = 0; i < SLOTS; i++) {
@@ -116,6 +116,11 @@ void flow_set_bwlimit(struct flow *f, uint64_t bwlimit)
     if (f->piece > f->extent_max)
         f->piece = f->extent_max;
     f->earliest_us = 0;
+}
+
+void flow_set_io_timeout(struct flow *f, unsigned ms)
+{
+    f->io_timeout_ms = ms;
 }
 
 void flow_on_look(struct flow *f, flow_look *fn, void *arg)
@@ -356,7 +361,7 @@ static bool must_stop(const struct flow *f, const struct flow_limits *lim, uint6
 /* Waits for replies.  When none comes for too long, what is unanswered is lost. */
 static void wait_replies(struct flow *f, int timeout_ms)
 {
-    int n = lanes_wait(f->sides, timeout_ms < 0 ? IO_TIMEOUT_MS : timeout_ms);
+    int n = lanes_wait(f->sides, timeout_ms < 0 ? (int)f->io_timeout_ms : timeout_ms);
     if (n > 0 || n == -EINTR || timeout_ms >= 0)
         return;
     bool lost = false;

@@ -110,6 +110,9 @@ void flow_set_digests(struct flow *f, struct digests *d);
 
 /* Another limit from now on. */
 void flow_set_bwlimit(struct flow *f, uint64_t bwlimit);
+/* No reply of any request for so many milliseconds (IO_TIMEOUT_MS): the gateway is gone. */
+enum { IO_TIMEOUT_MS = 30 * 1000 };
+void flow_set_io_timeout(struct flow *f, unsigned ms);
 /* Called again and again while a run keeps to the limit: whoever has something to change. */
 typedef void flow_look(void *arg);
 void flow_on_look(struct flow *f, flow_look *fn, void *arg);

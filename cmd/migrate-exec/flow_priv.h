@@ -32,6 +32,7 @@ struct flow {
     struct director *director;
     struct lanes sides[LANE_SIDES];
     uint64_t bwlimit;
+    unsigned io_timeout_ms; /* no reply of any request for so long: the gateway is gone */
     uint64_t extent_max;
     uint64_t piece;   /* of a read: a source in trouble serves small requests before large ones */
     bool cautious;    /* an extent was slow */

@@ -61,6 +61,7 @@ enum {
     KEY_EXPIRE,
     KEY_HEAT,
     KEY_HOOK_TIMEOUT,
+    KEY_IO_TIMEOUT,
     KEY_JOBS,
     KEY_MAX_AGE,
     KEY_MAX_SLOWDOWN,
@@ -108,6 +109,8 @@ static const struct argp_option options[] = {
      "Heat records: what they expect to be written within the hour is copied last", 0},
     {"hook-timeout", KEY_HOOK_TIMEOUT, "DURATION", 0, "Kill a hook that takes longer (default 5m)",
      0},
+    {"io-timeout", KEY_IO_TIMEOUT, "DURATION", 0,
+     "Take a gateway for gone that answers nothing for so long (default 30s; 10s to connect)", 0},
     {"jobs", KEY_JOBS, "N", 0, "Carry out up to N rows of the plan at once (default 1)", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"max-slowdown", KEY_MAX_SLOWDOWN, "PERCENT", 0,
@@ -218,6 +221,9 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         return 0;
     case KEY_HOOK_TIMEOUT:
         x->hook_timeout_s = (unsigned)opts_duration(st, "hook-timeout", arg, 1, 7 * 86400);
+        return 0;
+    case KEY_IO_TIMEOUT:
+        x->io_timeout_ms = (unsigned)(opts_duration(st, "io-timeout", arg, 0.1, 86400) * 1e3);
         return 0;
     case KEY_MAX_AGE:
         x->max_age_s = opts_duration(st, "max-age", arg, 0, 1e9);
@@ -420,6 +426,7 @@ int main(int argc, char **argv)
                  .attempts = 5,
                  .connections = LANES_MAX,
                  .on_fail = ON_FAIL_DEFER,
+                 .io_timeout_ms = IO_TIMEOUT_MS,
                  .quarantine_us = UINT64_C(60000000),
                  .max_age_s = 3600,
                  .retain_s = 86400,

@@ -253,8 +253,8 @@ enum outcome move_check_source(struct move *m)
     char why[200];
     if (!g)
         return move_fails(m, "gateway '%s' is not in gateways.csv", m->source);
-    int r = side_connect(m->source, g->uri, m->volume, m->size_bytes, false, &m->from, why,
-                         sizeof(why));
+    int r = side_connect(m->source, g->uri, m->volume, m->size_bytes, false, m->exec->io_timeout_ms,
+                         &m->from, why, sizeof(why));
     if (r == 0 && m->size_bytes == 0)
         m->size_bytes = nbd_export_info(m->from)->size_bytes;
     return r < 0 ? move_fails(m, "%s", why) : GO;
@@ -301,8 +301,8 @@ static enum outcome connect_target(struct move *m)
     char why[200];
     if (!g)
         return move_fails(m, "gateway '%s' is not in gateways.csv", m->target);
-    int r =
-        side_connect(m->target, g->uri, m->volume, m->size_bytes, true, &m->to, why, sizeof(why));
+    int r = side_connect(m->target, g->uri, m->volume, m->size_bytes, true, m->exec->io_timeout_ms,
+                         &m->to, why, sizeof(why));
     return r < 0 ? move_fails(m, "%s", why) : GO;
 }
 
@@ -446,6 +446,7 @@ static enum outcome begin(struct move *m, bool resumed)
     flow_set_digests(m->flow, m->digests);
     widen(m, FLOW_SOURCE, m->source);
     widen(m, FLOW_TARGET, m->target);
+    flow_set_io_timeout(m->flow, m->exec->io_timeout_ms);
     flow_on_look(m->flow, look_for_changes, m);
     flow_trust_map(m->flow, !m->exec->verify_all);
     return GO;

@@ -54,6 +54,7 @@ struct exec {
     unsigned connections;   /* to each gateway, at most LANES_MAX */
     enum disposal disposal; /* of --commit */
     unsigned hook_timeout_s;
+    unsigned io_timeout_ms; /* of a gateway that does not answer */
     uint64_t quarantine_us; /* how long to wait for a director's quarantine */
     unsigned jobs;          /* rows at once */
     unsigned per_gateway;   /* of them from a gateway, and to it */

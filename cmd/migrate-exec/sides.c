@@ -28,14 +28,16 @@ static const char *objection(const struct nbd_export_info *i, uint64_t size_byte
 }
 
 int side_connect(const char *gateway, const char *uri, const char *volume, uint64_t size_bytes,
-                 bool writable, struct nbd_export **out, char *why, size_t why_size)
+                 bool writable, unsigned io_timeout_ms, struct nbd_export **out, char *why,
+                 size_t why_size)
 {
     struct nbd_export *e = nbd_export_new();
     if (!e) {
         snprintf(why, why_size, "out of memory");
         return -ENOMEM;
     }
-    int r = nbd_export_connect(e, uri, volume, CONNECT_MS);
+    int r = nbd_export_connect(e, uri, volume,
+                               io_timeout_ms < CONNECT_MS ? (int)io_timeout_ms : CONNECT_MS);
     if (r < 0) {
         snprintf(why, why_size, "cannot connect to %s: %s", gateway, nbd_export_error(e));
         nbd_export_free(e);

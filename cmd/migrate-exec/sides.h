@@ -9,17 +9,19 @@
 
 /* A connect, handshake included, may take so long. */
 enum {
-    CONNECT_MS = 10 * 1000,
+    CONNECT_MS = 10 * 1000, /* or --io-timeout, if that is less */
     WIDEN_MS = 1000, /* of all further connections: a gateway that has no more accepts none */
 };
 
 /*
  * Connects to VOLUME at URI of GATEWAY and checks that a move may use it: it holds at least
  * SIZE_BYTES, several connections see the same data (S9), it can flush (S23), and, if WRITABLE,
- * takes writes.  *OUT is owned.  0, or -errno with the reason in WHY.
+ * takes writes.  IO_TIMEOUT_MS is that of --io-timeout.  *OUT is owned.  0, or -errno with the
+ * reason in WHY.
  */
 int side_connect(const char *gateway, const char *uri, const char *volume, uint64_t size_bytes,
-                 bool writable, struct nbd_export **out, char *why, size_t why_size);
+                 bool writable, unsigned io_timeout_ms, struct nbd_export **out, char *why,
+                 size_t why_size);
 
 /*
  * Up to N further connections like FIRST, into OUT (owned).  All or none: a gateway that takes no

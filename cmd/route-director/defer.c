@@ -2,7 +2,8 @@
 /*
  * A move that waits for somebody: mirrored, and "deferred" in the route store, so that it can be
  * told from one that is being worked at.  Nothing else changes; begin attaches to it, and without
- * this director a later one begins it again.
+ * this director a later one begins it again.  The record of a way back says "uncommitted" all the
+ * time: without that a later begin would not know of the copy that is kept.
  */
 #include "move_priv.h"
 
@@ -37,6 +38,10 @@ void move_defer(struct move *m, struct control *c)
         return;
     if (m->phase != MOVE_COPYING || m->deferring) {
         control_err(c, EBUSY, "the move is in phase %s", move_phase_name(m));
+        return;
+    }
+    if (m->back) {
+        control_ok(c, "%s", "");
         return;
     }
     m->defer = (struct storejob){.kind = STOREJOB_CAS,

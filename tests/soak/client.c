@@ -17,6 +17,8 @@
  * error, or a gateway that stays away were asked for errors as fast as the processor can.
  */
 enum { DEPTH_MAX = 32, PAYLOAD_MAX = 96 << 20, RETRY_US = 100000, QUIET_US = 100000 };
+/* A hold of a move may keep a write back for as long. */
+enum { HOLD_US = 3000000 };
 enum { HOT_UNITS = 256, MIB = 1 << 20, READ_ALL_BYTES = MIB };
 
 enum op_kind { OP_READ, OP_WRITE, OP_ZERO, OP_TRIM, OP_FLUSH, OP_CACHE, OP_STATUS, OP_KINDS };
@@ -90,7 +92,8 @@ static void add_ghost(struct volume *v, const struct op *o)
         v->ghosts = more;
     }
     v->ghosts[v->n_ghosts++] = (struct ghost){
-        o->first, o->n, o->number, clock_mono_us() + (uint64_t)(v->w->set.ghost_s * 1e6)};
+        o->first, o->n, o->number,
+        clock_mono_us() + (uint64_t)(v->w->set.ghost_s * 1e6) + HOLD_US * (v->n_gateways > 1)};
 }
 
 /* Whoever has them still has had the time to execute them: none is on its way while its gateway
@@ -98,8 +101,10 @@ static void add_ghost(struct volume *v, const struct op *o)
 static void settle_ghosts(struct volume *v)
 {
     size_t kept = 0;
-    uint64_t grace_us = (uint64_t)(v->w->set.ghost_s * 1e6);
-    bool still = v->gateway.stopped || v->gateway.state != PROC_UP;
+    uint64_t grace_us = (uint64_t)(v->w->set.ghost_s * 1e6) + HOLD_US * (v->n_gateways > 1);
+    bool still = v->w->director.stopped;
+    for (unsigned i = 0; i < v->n_gateways; i++)
+        still = still || v->gateways[i].proc.stopped || v->gateways[i].proc.state != PROC_UP;
     for (size_t i = 0; i < v->n_ghosts; i++) {
         struct ghost g = v->ghosts[i];
         if (still)
@@ -208,7 +213,7 @@ static void go_down(struct conn *c, uint64_t retry_us)
 
 static const struct proc *peer(const struct conn *c)
 {
-    return c->w->set.direct ? &c->v->gateway : &c->w->director;
+    return c->w->set.direct ? &c->v->gateways[c->v->owner].proc : &c->w->director;
 }
 
 /* The other side has ended it, which nobody is told of by a kill of ours: clients_cut() came
@@ -417,7 +422,7 @@ static struct op random_op(struct conn *c)
     uint64_t all = model_units(c->v->model), n = random_units(c, o.kind);
     uint64_t room = all - n + 1, x = rng_below(&c->rng, 2);
     uint64_t first = rng_below(&c->rng, x && room > HOT_UNITS ? HOT_UNITS : room);
-    uint64_t cut = c->v->kind->aligned ? 0 : rng_below(&c->rng, UNIT_BYTES);
+    uint64_t cut = c->v->aligned ? 0 : rng_below(&c->rng, UNIT_BYTES);
     o.flags = random_flags(c, o.kind);
     o.offset = model_offset(c->v->model, first);
     o.length = n * UNIT_BYTES;
@@ -454,6 +459,9 @@ static bool change_habits(struct conn *c)
         note(c, "reads nothing for a while", NULL, 0);
         c->stalled_us = w->now_us + pause_us;
     }
+    /* A volume that moves has quiet moments, or most hand-overs would never find one. */
+    if (x >= 18 && x < 80 && c->v->n_gateways > 1)
+        c->quiet_us = w->now_us + pause_us;
     return true;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client.h"
+#include "moves.h"
 #include "procs.h"
 
 enum { SECOND_US = 1000000 };
@@ -18,10 +19,17 @@ static bool fresh(const struct volume *v, const struct proc *p)
     return p->state != PROC_UP || v->answered_us <= p->started_us;
 }
 
-static void gateway_dies(struct world *w, struct volume *v, uint64_t start_us)
+/* Is there something of V that only its gateway G has, and would lose? */
+static bool alone(struct world *w, struct volume *v, unsigned g)
 {
-    bool double_failure = !w->set.direct && fresh(v, &w->director);
-    proc_kill(w, &v->gateway, start_us);
+    moves_look(w, v);
+    return g == v->owner && !w->set.direct && fresh(v, &w->director);
+}
+
+static void gateway_dies(struct world *w, struct volume *v, unsigned g, uint64_t start_us)
+{
+    bool double_failure = alone(w, v, g);
+    proc_kill(w, &v->gateways[g].proc, start_us);
     if (w->set.direct)
         clients_cut(w, v);
     if (double_failure)
@@ -33,9 +41,12 @@ static void director_dies(struct world *w, uint64_t start_us)
     proc_kill(w, &w->director, start_us);
     clients_cut(w, NULL);
     /* What it still had to replay died with it. */
-    for (unsigned i = 0; i < w->n_volumes; i++)
-        if (fresh(&w->volumes[i], &w->volumes[i].gateway))
-            model_crash(w->volumes[i].model);
+    for (unsigned i = 0; i < w->n_volumes; i++) {
+        struct volume *v = &w->volumes[i];
+        moves_look(w, v);
+        if (fresh(v, &v->gateways[v->owner].proc))
+            model_crash(v->model);
+    }
 }
 
 /* ---- the kinds ---- */
@@ -45,69 +56,122 @@ static uint64_t within(struct world *w, double seconds)
     return w->now_us + rng_below(&w->fault_rng, (uint64_t)(seconds * SECOND_US));
 }
 
-static void do_kill(struct world *w, struct volume *v)
+static void do_kill(struct world *w, struct volume *v, unsigned g)
 {
-    gateway_dies(w, v, within(w, 3));
+    gateway_dies(w, v, g, within(w, 3));
 }
 
-static void do_twice(struct world *w, struct volume *v)
+static void do_twice(struct world *w, struct volume *v, unsigned g)
 {
-    v->gateway.again = true;
-    v->gateway.again_after_us = rng_below(&w->fault_rng, SECOND_US / 10);
-    v->gateway.again_down_us = rng_below(&w->fault_rng, 3 * SECOND_US);
-    gateway_dies(w, v, within(w, 1));
+    struct proc *p = &v->gateways[g].proc;
+    p->again = true;
+    p->again_after_us = rng_below(&w->fault_rng, SECOND_US / 10);
+    p->again_down_us = rng_below(&w->fault_rng, 3 * SECOND_US);
+    gateway_dies(w, v, g, within(w, 1));
 }
 
-static void do_stop(struct world *w, struct volume *v)
+/*
+ * One that others than the director may have written to goes on before the quarantine is over: its
+ * assumption is that what a dead writer has sent lands by then (S2).
+ */
+static void do_stop(struct world *w, struct volume *v, unsigned g)
 {
-    proc_stop(w, &v->gateway, within(w, 2));
+    proc_stop(w, &v->gateways[g].proc, within(w, v->n_gateways > 1 ? w->set.ghost_s / 2 : 2));
 }
 
-static void do_away(struct world *w, struct volume *v)
+static void do_away(struct world *w, struct volume *v, unsigned g)
 {
     uint64_t retry_us = (uint64_t)(w->set.retry_for_s * SECOND_US);
     v->lenient_from_us = w->now_us;
     /* The director may need some seconds to see that it is back. */
-    gateway_dies(w, v, within(w, 3) + retry_us);
-    v->lenient_until_us = v->gateway.start_us + 5 * SECOND_US;
+    gateway_dies(w, v, g, within(w, 3) + retry_us);
+    v->lenient_until_us = v->gateways[g].proc.start_us + 5 * SECOND_US;
 }
 
-static void do_director(struct world *w, struct volume *v)
+static void do_director(struct world *w, struct volume *v, unsigned g)
 {
-    (void)v;
+    (void)v, (void)g;
     director_dies(w, within(w, 1));
 }
 
-static void do_crash(struct world *w, struct volume *v)
+static void do_crash(struct world *w, struct volume *v, unsigned g)
 {
     director_dies(w, within(w, 1));
-    gateway_dies(w, v, within(w, 1));
+    gateway_dies(w, v, g, within(w, 1));
+}
+
+static void do_freeze(struct world *w, struct volume *v, unsigned g)
+{
+    (void)v, (void)g;
+    proc_stop(w, &w->director, within(w, 2));
+}
+
+static void do_mover(struct world *w, struct volume *v, unsigned g)
+{
+    (void)g;
+    moves_kill(w, v);
+}
+
+static void do_halt(struct world *w, struct volume *v, unsigned g)
+{
+    (void)g;
+    moves_stop(w, v, within(w, 3));
+}
+
+static void do_signal(struct world *w, struct volume *v, unsigned g)
+{
+    (void)g;
+    moves_interrupt(w, v);
 }
 
 static const struct {
     const char *name;
-    void (*run)(struct world *w, struct volume *v); /* NULL: the clients do it by themselves */
-    bool gateway, director;                         /* whom it strikes */
+    /* NULL: the clients do it by themselves. */
+    void (*run)(struct world *w, struct volume *v, unsigned g);
+    bool gateway, director, mover; /* whom it strikes */
 } kinds[FAULT_KINDS] = {
-    [FAULT_KILL] = {"kill", do_kill, true, false},
-    [FAULT_TWICE] = {"twice", do_twice, true, false},
-    [FAULT_STOP] = {"stop", do_stop, true, false},
-    [FAULT_AWAY] = {"away", do_away, true, false},
-    [FAULT_DIRECTOR] = {"director", do_director, false, true},
-    [FAULT_CRASH] = {"crash", do_crash, true, true},
-    [FAULT_CLIENT] = {"client", NULL, false, false},
-    [FAULT_STALL] = {"stall", NULL, false, false},
+    [FAULT_KILL] = {"kill", do_kill, true, false, false},
+    [FAULT_TWICE] = {"twice", do_twice, true, false, false},
+    [FAULT_STOP] = {"stop", do_stop, true, false, false},
+    [FAULT_AWAY] = {"away", do_away, true, false, false},
+    [FAULT_DIRECTOR] = {"director", do_director, false, true, false},
+    [FAULT_CRASH] = {"crash", do_crash, true, true, false},
+    [FAULT_CLIENT] = {"client", NULL, false, false, false},
+    [FAULT_STALL] = {"stall", NULL, false, false, false},
+    [FAULT_FREEZE] = {"freeze", do_freeze, false, true, false},
+    [FAULT_MOVER] = {"mover", do_mover, false, false, true},
+    [FAULT_HALT] = {"halt", do_halt, false, false, true},
+    [FAULT_SIGNAL] = {"signal", do_signal, false, false, true},
 };
 
-/* May it strike now?  A gateway that has not recovered is spared, or outages would add up to more
- * than --retry-for. */
-static bool may_strike(const struct world *w, const struct volume *v, size_t f)
+/* An owner that has not recovered is spared, or outages would add up to more than --retry-for. */
+static bool may_strike_gateway(const struct volume *v, unsigned g)
 {
+    const struct proc *p = &v->gateways[g].proc;
+    if (p->state != PROC_UP || p->stopped || p->again)
+        return false;
+    return g != v->owner || !fresh(v, p);
+}
+
+static bool may_strike(const struct world *w, const struct volume *v, unsigned g, size_t f)
+{
+    const struct proc *d = &w->director;
     if (!(w->set.faults & 1u << f) || !kinds[f].run)
         return false;
-    if (kinds[f].gateway && (fresh(v, &v->gateway) || v->gateway.again))
+    if (kinds[f].gateway && !may_strike_gateway(v, g))
         return false;
-    return !kinds[f].director || w->director.state == PROC_UP;
+    if (kinds[f].mover && !moves_runs(w, v))
+        return false;
+    return !kinds[f].director || (d->state == PROC_UP && !d->stopped);
+}
+
+bool faults_strike(struct world *w, struct volume *v, unsigned g, enum fault f)
+{
+    if (!may_strike(w, v, g, f))
+        return false;
+    w->count.faults[f]++;
+    kinds[f].run(w, v, g);
+    return true;
 }
 
 const char *fault_name(enum fault f)
@@ -149,40 +213,46 @@ void faults_setup(struct world *w)
     plan_next(w);
 }
 
+/* The owner in every other case, or one of all. */
+static unsigned random_gateway(struct world *w, struct volume *v)
+{
+    moves_look(w, v);
+    if (v->n_gateways == 1 || rng_below(&w->fault_rng, 2))
+        return v->owner;
+    return (unsigned)rng_below(&w->fault_rng, v->n_gateways);
+}
+
 /* The kinds are tried from a random one on. */
 static void begin(struct world *w)
 {
     struct volume *v = &w->volumes[rng_below(&w->fault_rng, w->n_volumes)];
+    unsigned g = random_gateway(w, v);
     size_t first = (size_t)rng_below(&w->fault_rng, FAULT_KINDS);
-    for (size_t i = 0; i < FAULT_KINDS; i++) {
-        size_t f = (first + i) % FAULT_KINDS;
-        if (!may_strike(w, v, f))
-            continue;
-        w->count.faults[f]++;
-        kinds[f].run(w, v);
-        return;
-    }
+    for (size_t i = 0; i < FAULT_KINDS; i++)
+        if (faults_strike(w, v, g, (enum fault)((first + i) % FAULT_KINDS)))
+            return;
 }
 
 /* What follows from what happened before. */
-static void follow_up(struct world *w, struct volume *v)
+static void follow_up(struct world *w, struct volume *v, unsigned g)
 {
-    struct proc *p = &v->gateway;
+    struct proc *p = &v->gateways[g].proc;
     if (p->aborted) {
         p->aborted = false;
         w->count.aborts++;
-        gateway_dies(w, v, w->now_us + SECOND_US / 10);
+        gateway_dies(w, v, g, w->now_us + SECOND_US / 10);
     }
     if (p->again && p->state == PROC_UP && w->now_us >= p->started_us + p->again_after_us) {
         p->again = false;
-        gateway_dies(w, v, w->now_us + p->again_down_us);
+        gateway_dies(w, v, g, w->now_us + p->again_down_us);
     }
 }
 
 void faults_tick(struct world *w, bool new)
 {
     for (unsigned i = 0; i < w->n_volumes; i++)
-        follow_up(w, &w->volumes[i]);
+        for (unsigned g = 0; g < w->volumes[i].n_gateways; g++)
+            follow_up(w, &w->volumes[i], g);
     if (!new || w->now_us < w->next_fault_us)
         return;
     begin(w);

@@ -111,14 +111,21 @@ static bool durable(const struct model *m, const struct entry *e)
     return e->state == ACKED && (e->fua || e->ended < m->flushed);
 }
 
+/* When the latest of the durable writes was asked: what had ended by then is overridden for good. */
+static uint64_t durable_cut(const struct model *m, const struct unit *u)
+{
+    uint64_t cut = 0;
+    for (uint32_t i = 0; i < u->n; i++)
+        if (durable(m, &u->e[i]) && u->e[i].asked > cut)
+            cut = u->e[i].asked;
+    return cut;
+}
+
 /* Forgets what no read under way or to come may return, nor a crash bring back. */
 static void prune(const struct model *m, struct unit *u)
 {
     uint64_t oldest = m->reads.next == &m->reads ? m->now : m->reads.next->asked;
-    uint64_t cut = m->keep ? 0 : NEVER;
-    for (uint32_t i = 0; i < u->n && m->keep; i++)
-        if (durable(m, &u->e[i]) && u->e[i].asked > cut)
-            cut = u->e[i].asked;
+    uint64_t cut = m->keep ? durable_cut(m, u) : NEVER;
     uint32_t kept = 0;
     for (uint32_t i = 0; i < u->n; i++) {
         const struct entry *e = &u->e[i];
@@ -453,6 +460,51 @@ bool model_check_zero(struct model *m, const struct model_read *r, uint64_t offs
         f->unit = unit;
         f->offset = offset;
         snprintf(f->what, sizeof(f->what), "block status zero");
+        return false;
+    }
+    return true;
+}
+
+/* ---- disks ---- */
+
+/* DATA are LEN bytes of UNIT from its byte FROM. */
+static bool disk_may_hold(const struct model *m, uint64_t unit, size_t from,
+                          const unsigned char *data, size_t len)
+{
+    const struct unit *u = &m->unit[unit];
+    uint64_t cut = durable_cut(m, u);
+    bool ok[UNIT_BYTES] = {false};
+    uint64_t w[UNIT_WORDS];
+    for (const struct entry *e = u->e; e != end_of(u); e++) {
+        if (e->ended < cut)
+            continue;
+        fill(m, unit, e->value, w);
+        if (memcmp((char *)w + from, data, len) == 0)
+            return true;
+        /* In the middle of being written it may be a mixture. */
+        for (size_t i = 0; i < len; i++)
+            ok[i] = ok[i] || ((unsigned char *)w)[from + i] == data[i];
+    }
+    for (size_t i = 0; i < len; i++)
+        if (!ok[i] && (u->n || data[i]))
+            return false;
+    return true;
+}
+
+bool model_check_disk(struct model *m, uint64_t offset, const void *data, size_t len,
+                      struct finding *f)
+{
+    const unsigned char *p = data;
+    uint64_t unit;
+    size_t n, from;
+    for (; len; offset += n, p += n, len -= n) {
+        n = (size_t)piece(m, offset, len, &unit, &from);
+        if (unit == UINT64_MAX ? check_margin(offset, p, n, f) : disk_may_hold(m, unit, from, p, n))
+            continue;
+        uint64_t value = 0;
+        bool whole = unit != UINT64_MAX && n == UNIT_BYTES && decode(m, unit, p, &value);
+        if (unit != UINT64_MAX)
+            found(m, unit, p, n, whole, value, f);
         return false;
     }
     return true;

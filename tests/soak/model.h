@@ -86,6 +86,13 @@ bool model_check(struct model *m, const struct model_read *r, uint64_t offset, c
 bool model_check_zero(struct model *m, const struct model_read *r, uint64_t offset, uint64_t length,
                       struct finding *f);
 
+/*
+ * May a disk hold these bytes at this moment, below whatever caches there are?  What is durable is
+ * there, or something newer.  Only with KEEP.
+ */
+bool model_check_disk(struct model *m, uint64_t offset, const void *data, size_t len,
+                      struct finding *f);
+
 /* Prints, for a finding, what UNIT may hold for R, a line each. */
 void model_explain(const struct model *m, const struct model_read *r, uint64_t unit, FILE *to);
 

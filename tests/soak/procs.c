@@ -27,19 +27,23 @@
 
 static const struct gateway_kind kinds[] = {
     /* Loses what is not flushed when it is killed. */
-    {"cache", false, {NBDKIT, "--filter=noextents", CACHE, "cache=writeback"}},
-    {"file", false, {NBDKIT, "file", "dir=%d"}},
+    {"cache", false, false, true, {NBDKIT, "--filter=noextents", CACHE, "cache=writeback"}},
+    {"file", false, false, false, {NBDKIT, "file", "dir=%d"}},
     {"slow",
+     false,
+     false,
      false,
      {NBDKIT, "--filter=delay", "file", "dir=%d", "delay-read=3ms", "delay-write=10ms",
       "delay-zero=5ms", "delay-trim=20ms"}},
     /* Takes one connection; many. */
-    {"qemu", true, {QEMU, "%f"}},
-    {"qemu-shared", true, {QEMU, "-e", "0", "%f"}},
+    {"qemu", true, true, false, {QEMU, "%f"}},
+    {"qemu-shared", true, true, false, {QEMU, "-e", "0", "%f"}},
 
     /* To test the test.  Every 20th read is of the volume as it was at the 40th. */
     {"stale",
      true,
+     true,
+     false,
      {NBDKIT, "eval", "get_size=stat -c %%s '%f'",
       "pread=read n <$tmpdir/n || n=0; echo $((n += 1)) >$tmpdir/n; from='%f'\n"
       "[ $n != 40 ] || cp '%f' $tmpdir/old\n"
@@ -50,8 +54,12 @@ static const struct gateway_kind kinds[] = {
     /* Flushes nothing, whatever it says. */
     {"unsafe",
      false,
+     false,
+     true,
      {NBDKIT, "--filter=noextents", "--filter=fua", CACHE, "cache=unsafe", "fuamode=discard"}},
     {"failing",
+     false,
+     false,
      false,
      {NBDKIT, "--filter=error", "file", "dir=%d", "error=EIO", "error-rate=0.5%%"}},
 };
@@ -70,8 +78,9 @@ const struct gateway_kind *gateway_kind(const char *name, size_t len)
 static const struct volume *volume_of(const struct world *w, const struct proc *p)
 {
     for (unsigned i = 0; i < w->n_volumes; i++)
-        if (p == &w->volumes[i].gateway)
-            return &w->volumes[i];
+        for (unsigned g = 0; g < w->volumes[i].n_gateways; g++)
+            if (p == &w->volumes[i].gateways[g].proc)
+                return &w->volumes[i];
     return NULL;
 }
 
@@ -79,8 +88,10 @@ static const struct volume *volume_of(const struct world *w, const struct proc *
 static void note(struct world *w, const struct proc *p, const char *director, const char *gateway)
 {
     const struct volume *v = volume_of(w, p);
-    if (v || p == &w->director)
-        soak_note(w, v, v ? gateway : director);
+    if (v)
+        soak_note_of(w, v, gateway, p->name);
+    else if (p == &w->director)
+        soak_note(w, v, director);
 }
 
 static void child(const struct world *w, const struct proc *p, pid_t parent)
@@ -103,7 +114,7 @@ static void child(const struct world *w, const struct proc *p, pid_t parent)
     _exit(EX_UNAVAILABLE);
 }
 
-static void proc_start(struct world *w, struct proc *p)
+void proc_start(struct world *w, struct proc *p)
 {
     pid_t me = getpid();
     unlink(p->socket);
@@ -207,23 +218,39 @@ static void tick(struct world *w, struct proc *p)
     }
 }
 
+/* Did its hook ask for a new start? */
+static void start_anew(struct world *w, const struct volume *v, struct gateway *g)
+{
+    char path[200];
+    snprintf(path, sizeof(path), "%s.cold", g->path);
+    if (!g->kind->caches || v->n_gateways == 1 || unlink(path) < 0 || !g->proc.pid)
+        return;
+    proc_kill(w, &g->proc, w->now_us);
+}
+
 void procs_tick(struct world *w)
 {
     tick(w, &w->director);
     for (unsigned i = 0; i < w->n_volumes; i++)
-        tick(w, &w->volumes[i].gateway);
+        for (unsigned g = 0; g < w->volumes[i].n_gateways; g++) {
+            start_anew(w, &w->volumes[i], &w->volumes[i].gateways[g]);
+            tick(w, &w->volumes[i].gateways[g].proc);
+        }
 }
 
 bool procs_all_up(const struct world *w)
 {
-    bool up = !w->director.argv[0] || w->director.state == PROC_UP;
+    const struct proc *d = &w->director;
+    bool up = !d->argv[0] || (d->state == PROC_UP && !d->stopped);
     for (unsigned i = 0; i < w->n_volumes; i++)
-        up = up && w->volumes[i].gateway.state == PROC_UP && !w->volumes[i].gateway.stopped &&
-             !w->volumes[i].gateway.again;
+        for (unsigned g = 0; g < w->volumes[i].n_gateways; g++) {
+            const struct proc *p = &w->volumes[i].gateways[g].proc;
+            up = up && p->state == PROC_UP && !p->stopped && !p->again;
+        }
     return up;
 }
 
-static void release(struct proc *p)
+void proc_release(struct proc *p)
 {
     if (p->pid) {
         kill(p->pid, SIGKILL);
@@ -236,15 +263,17 @@ static void release(struct proc *p)
 
 void procs_release(struct world *w)
 {
-    release(&w->director);
+    proc_release(&w->director);
     for (unsigned i = 0; i < w->n_volumes; i++)
-        release(&w->volumes[i].gateway);
+        for (unsigned g = 0; g < w->volumes[i].n_gateways; g++)
+            proc_release(&w->volumes[i].gateways[g].proc);
 }
 
 /* ---- setting up ---- */
 
 /* ARG with its placeholders filled in; the caller's. */
-static char *expand(struct world *w, const struct volume *v, const char *arg)
+static char *expand(struct world *w, const struct volume *v, const struct gateway *g,
+                    const char *arg)
 {
     char *text = NULL;
     size_t len;
@@ -258,11 +287,11 @@ static char *expand(struct world *w, const struct volume *v, const char *arg)
         }
         p++;
         if (*p == 's')
-            fputs(v->gateway.socket, f);
+            fputs(g->proc.socket, f);
         else if (*p == 'f')
-            fprintf(f, "%s/%s", v->path, v->name);
+            fprintf(f, "%s/%s", g->path, v->name);
         else if (*p == 'd' || *p == 'n')
-            fputs(*p == 'd' ? v->path : v->name, f);
+            fputs(*p == 'd' ? g->path : v->name, f);
         else
             fputc('%', f);
     }
@@ -270,22 +299,30 @@ static char *expand(struct world *w, const struct volume *v, const char *arg)
     return text;
 }
 
-static void setup_gateway(struct world *w, struct volume *v, unsigned i)
+static void make_export(struct world *w, const struct volume *v, const struct gateway *g)
 {
     char file[200];
-    struct proc *p = &v->gateway;
-    snprintf(p->name, sizeof(p->name), "gw-%u", i);
-    snprintf(p->socket, sizeof(p->socket), "%s/%s.sock", w->dir, p->name);
-    snprintf(v->path, sizeof(v->path), "%s/%s", w->dir, p->name);
-    snprintf(file, sizeof(file), "%s/%s", v->path, v->name);
-    int fd = -1;
-    if (mkdir(v->path, 0755) < 0 ||
-        (fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)) < 0 ||
-        ftruncate(fd, (off_t)v->size) < 0)
+    snprintf(file, sizeof(file), "%s/%s", g->path, v->name);
+    int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0 || ftruncate(fd, (off_t)v->size) < 0)
         soak_abort(w, EX_CANTCREAT, "cannot create '%s': %s", file, err_text(errno));
     close(fd);
-    for (size_t n = 0; v->kind->argv[n]; n++)
-        p->argv[n] = expand(w, v, v->kind->argv[n]);
+}
+
+/* The first gateway, the owner, is called gw-I, further ones gw-Ib and so on. */
+static void setup_gateway(struct world *w, struct volume *v, unsigned i, unsigned number)
+{
+    struct gateway *g = &v->gateways[number];
+    struct proc *p = &g->proc;
+    snprintf(p->name, sizeof(p->name), number ? "gw-%u%c" : "gw-%u", i, (char)('a' + number));
+    snprintf(p->socket, sizeof(p->socket), "%s/%s.sock", w->dir, p->name);
+    snprintf(g->path, sizeof(g->path), "%s/%s", w->dir, p->name);
+    if (mkdir(g->path, 0755) < 0)
+        soak_abort(w, EX_CANTCREAT, "cannot create '%s': %s", g->path, err_text(errno));
+    if (number == 0 || g->kind->fixed)
+        make_export(w, v, g);
+    for (size_t n = 0; g->kind->argv[n]; n++)
+        p->argv[n] = expand(w, v, g, g->kind->argv[n]);
 }
 
 /* Runs route-set for V. */
@@ -294,14 +331,15 @@ static void set_route(struct world *w, const struct volume *v)
     char size[32];
     snprintf(size, sizeof(size), "%llu", (unsigned long long)v->size);
     struct proc p = {.name = "route-set"};
-    const char *const argv[] = {"route-set", v->name, v->gateway.name, "--size", size, NULL};
+    const char *const argv[] = {"route-set", v->name, v->gateways[0].proc.name,
+                                "--size",    size,    NULL};
     for (size_t i = 0; argv[i]; i++)
-        p.argv[i] = expand(w, v, argv[i]);
+        p.argv[i] = strdup(argv[i]);
     proc_start(w, &p);
     int status = -1;
     waitpid(p.pid, &status, 0);
     p.pid = 0;
-    release(&p);
+    proc_release(&p);
     if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
         soak_abort(w, EX_UNAVAILABLE, "route-set failed for '%s'", v->name);
 }
@@ -334,9 +372,35 @@ static void write_gateways(struct world *w)
     fputs("gateway,uri,site,capacity_bytes,iops_limit,state,hook\n", f);
     for (unsigned i = 0; i < w->n_volumes; i++) {
         const struct volume *v = &w->volumes[i];
-        fprintf(f, "%s,nbd+unix:///?socket=%s,,,,active,\n", v->gateway.name, v->gateway.socket);
+        for (unsigned k = 0; k < v->n_gateways; k++) {
+            const struct gateway *g = &v->gateways[k];
+            fprintf(f, "%s,nbd+unix:///?socket=%s,,,,active,", g->proc.name, g->proc.socket);
+            if (g->kind->caches)
+                fprintf(f, "%s/hook %s", w->dir, g->path);
+            else if (!g->kind->fixed)
+                fprintf(f, "dir %s", g->path);
+            fputc('\n', f);
+        }
     }
     if (fclose(f) != 0)
+        soak_abort(w, EX_IOERR, "cannot write '%s': %s", path, err_text(errno));
+}
+
+/*
+ * The hook of a gateway that caches: as "dir", but when it takes an export out of service it asks
+ * for a new start, or the gateway would go on serving from its cache what another file has.
+ */
+static void write_hook(struct world *w)
+{
+    char path[128];
+    snprintf(path, sizeof(path), "%s/hook", w->dir);
+    FILE *f = fopen(path, "w");
+    if (!f)
+        soak_abort(w, EX_CANTCREAT, "cannot create '%s': %s", path, err_text(errno));
+    fputs("#!/bin/sh\n[ \"$2\" != cold ] || : >\"$1.cold\"\n"
+          "exec \"$GATESHIFT_HOOKS/dir\" \"$@\"\n",
+          f);
+    if (fchmod(fileno(f), 0755) < 0 || fclose(f) != 0)
         soak_abort(w, EX_IOERR, "cannot write '%s': %s", path, err_text(errno));
 }
 
@@ -359,7 +423,9 @@ void procs_setup(struct world *w)
 {
     make_folders(w);
     for (unsigned i = 0; i < w->n_volumes; i++)
-        setup_gateway(w, &w->volumes[i], i);
+        for (unsigned g = 0; g < w->volumes[i].n_gateways; g++)
+            setup_gateway(w, &w->volumes[i], i, g);
+    write_hook(w);
     write_gateways(w);
     for (unsigned i = 0; i < w->n_volumes && !w->set.direct; i++)
         set_route(w, &w->volumes[i]);

@@ -9,6 +9,8 @@
 struct gateway_kind {
     const char *name;
     bool aligned;         /* takes whole sectors only */
+    bool fixed;           /* its export is made before it is started, and by no hook */
+    bool caches;          /* … must be started anew when its export becomes another file */
     const char *argv[20]; /* NULL-terminated; %s: socket, %d: folder, %f: file, %n: volume, %%: % */
 };
 
@@ -26,8 +28,12 @@ bool procs_all_up(const struct world *w);
 /* kill -9; it is started again at START_US. */
 void proc_kill(struct world *w, struct proc *p, uint64_t start_us);
 void proc_stop(struct world *w, struct proc *p, uint64_t cont_us);
+/* Starts P, whose argv is set, with its output appended to its log. */
+void proc_start(struct world *w, struct proc *p);
 /* SIGTERM, and waits; its wait status, or -1 when it has not ended within SECONDS. */
 int proc_end(struct proc *p, double seconds);
+/* Kills P, if it runs, and forgets what it was. */
+void proc_release(struct proc *p);
 /* Kills all that runs. */
 void procs_release(struct world *w);
 

@@ -27,6 +27,7 @@
 #include "common/base/error.h"
 #include "common/base/opts.h"
 #include "faults.h"
+#include "moves.h"
 #include "procs.h"
 #include "soak.h"
 
@@ -56,14 +57,16 @@ static const struct argp_option options[] = {
     {"fault-every", KEY_EVERY, "DURATION", 0, "Mean time between two faults (default 3s)", 0},
     {"faults", KEY_FAULTS, "LIST", 0,
      "What goes wrong: kill, twice, stop (a gateway); away (longer than --retry-for); director, "
-     "crash (director and gateway); client (closes), stall (of a client); all or none (default: "
-     "all but away)",
+     "crash (director and gateway); client (closes), stall (of a client); freeze (SIGSTOP of the "
+     "director); mover, halt, signal (kill -9, SIGSTOP, SIGINT of a migrate-exec); all or none "
+     "(default: all but away)",
      0},
     {"gateways", KEY_GATEWAYS, "LIST", 0,
-     "One a volume: cache (nbdkit that loses what is not flushed), file (nbdkit that does not), "
+     "One a volume, or several with pluses, between which it is moved: cache (nbdkit that loses "
+     "what is not flushed), file (nbdkit that does not), "
      "slow, qemu (which takes one connection), qemu-shared; to test the test also stale (reads), "
      "unsafe (flushes nothing), failing (errors) (default "
-     "cache,cache,file,qemu)",
+     "cache+cache+file,cache+cache,file+qemu-shared,qemu)",
      0},
     {"ghost-time", KEY_GHOST, "DURATION", 0,
      "Unanswered writes of a closed connection may be executed for so long (default 1s)", 0},
@@ -141,6 +144,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static void clean_up(struct world *w)
 {
+    moves_release(w);
     clients_release(w);
     procs_release(w);
     for (unsigned i = 0; i < w->n_volumes; i++)
@@ -163,7 +167,9 @@ static void summary(const struct world *w, const char *verdict)
            n->bytes >> 20, n->errors, n->reconnects, n->refused, n->cuts);
     for (int f = 0; f < FAULT_KINDS; f++)
         printf(" %s %" PRIu64, fault_name((enum fault)f), n->faults[f]);
-    printf(" aborted gateways %" PRIu64 "\n", n->aborts);
+    printf(" aborted gateways %" PRIu64, n->aborts);
+    moves_summary(w);
+    putchar('\n');
 }
 
 /* The end of a process's log. */
@@ -184,8 +190,14 @@ static void show_log(const struct world *w, const char *name)
 
 void soak_note(struct world *w, const struct volume *v, const char *what)
 {
+    soak_note_of(w, v, what, NULL);
+}
+
+void soak_note_of(struct world *w, const struct volume *v, const char *what, const char *who)
+{
     trace_add(&w->trace, (struct event){.at_us = clock_mono_us() - w->begin_us,
                                         .what = what,
+                                        .who = who,
                                         .volume = v ? v->name : NULL});
 }
 
@@ -197,7 +209,7 @@ void soak_fail(struct world *w, const struct volume *v, const struct finding *f,
     printf("soak: FAILED after %.3f s, seed %" PRIu64 ": ",
            (double)(clock_mono_us() - w->begin_us) / 1e6, w->set.seed);
     if (v)
-        printf("%s (%s): ", v->name, v->kind->name);
+        printf("%s (%s): ", v->name, v->kinds);
     vprintf(fmt, ap);
     va_end(ap);
     if (f && r)
@@ -210,8 +222,10 @@ void soak_fail(struct world *w, const struct volume *v, const struct finding *f,
     trace_print(&w->trace, v ? v->name : NULL, f ? f->unit : UINT64_MAX, EVENTS_SHOWN, stdout);
     show_log(w, w->director.name);
     for (unsigned i = 0; i < w->n_volumes; i++)
-        if (!v || v == &w->volumes[i])
-            show_log(w, w->volumes[i].gateway.name);
+        for (unsigned g = 0; g < w->volumes[i].n_gateways; g++)
+            if (!v || v == &w->volumes[i])
+                show_log(w, w->volumes[i].gateways[g].proc.name);
+    moves_explain(w, v);
     summary(w, "FAILED");
     clean_up(w);
     exit(EX_NO);
@@ -239,6 +253,7 @@ static void round_of(struct world *w, bool new)
     w->now_us = clock_mono_us();
     procs_tick(w);
     faults_tick(w, new);
+    moves_tick(w, new);
     fds[0] = (struct pollfd){.fd = w->signal_fd, .events = POLLIN};
     size_t n = clients_poll(w, fds + 1, VOLUMES_MAX * CONNS_MAX);
     if (poll(fds, n + 1, ROUND_MS) < 0 && errno != EINTR)
@@ -255,7 +270,7 @@ static void calm_down(struct world *w, enum phase phase)
     w->phase = phase;
     do
         round_of(w, false);
-    while (!clients_calm(w) || !procs_all_up(w));
+    while (!clients_calm(w) || !procs_all_up(w) || !moves_calm(w));
 }
 
 /* Ends the director in order, and looks at what it left on the gateways' disks. */
@@ -272,7 +287,8 @@ static void check_files(struct world *w)
         char path[200];
         struct model_read r;
         struct finding f;
-        snprintf(path, sizeof(path), "%s/%s", v->path, v->name);
+        moves_look(w, v);
+        snprintf(path, sizeof(path), "%s/%s", v->gateways[v->owner].path, v->name);
         int fd = open(path, O_RDONLY | O_CLOEXEC);
         unsigned char *data = malloc(v->size);
         if (fd < 0 || !data || pread(fd, data, v->size, 0) != (ssize_t)v->size)
@@ -317,24 +333,31 @@ static int signals(void)
 
 static bool keeps_history(const struct settings *s)
 {
-    return s->faults & (1u << FAULT_CRASH | 1u << FAULT_DIRECTOR);
+    return s->faults & (1u << FAULT_CRASH | 1u << FAULT_DIRECTOR) || strchr(s->gateways, '+');
 }
 
 static void make_volume(struct world *w, const char *kind, size_t len)
 {
     unsigned i = w->n_volumes;
     struct volume *v = &w->volumes[i];
-    const struct gateway_kind *k = gateway_kind(kind, len);
-    if (!k || i == VOLUMES_MAX)
-        err_die(EX_USAGE, "--gateways: unknown kind, or too many: '%.*s'", (int)len, kind);
+    if (i == VOLUMES_MAX)
+        err_die(EX_USAGE, "--gateways: too many");
     v->w = w;
-    v->kind = k;
     snprintf(v->name, sizeof(v->name), "v-%u", i);
+    snprintf(v->kinds, sizeof(v->kinds), "%.*s", (int)len, kind);
+    for (const char *p = kind, *end = p; p < kind + len; p = end + 1) {
+        end = p + strcspn(p, "+,");
+        const struct gateway_kind *k = gateway_kind(p, (size_t)(end - p));
+        if (!k || v->n_gateways == GATEWAYS_MAX)
+            err_die(EX_USAGE, "--gateways: unknown kind, or too many: '%.*s'", (int)len, kind);
+        v->aligned = v->aligned || k->aligned;
+        v->gateways[v->n_gateways++].kind = k;
+    }
     /*
      * Sizes and units that are no multiple of anything, where the gateway can serve them.  But a
      * gateway may mix overlapping writes within a unit; only a director keeps them apart.
      */
-    bool odd = !k->aligned && !w->set.direct;
+    bool odd = !v->aligned && !w->set.direct;
     v->size = (i ? SMALL_BYTES : w->set.big_bytes) + (odd ? 12345 : 0);
     v->model = model_new(i, v->size, odd ? MARGIN : 0, keeps_history(&w->set));
     if (!v->model)
@@ -358,6 +381,7 @@ static void setup(struct world *w)
     procs_setup(w);
     clients_setup(w);
     faults_setup(w);
+    moves_setup(w);
 }
 
 int main(int argc, char **argv)
@@ -366,7 +390,8 @@ int main(int argc, char **argv)
         options,
         parse_opt,
         "[-- DIRECTOR-OPTION...]",
-        "Ask at random through route-director, let gateways fail, and check every answer.",
+        "Ask at random through route-director, let gateways fail and volumes move, and check every "
+        "answer.",
         NULL,
         NULL,
         NULL};
@@ -377,7 +402,7 @@ int main(int argc, char **argv)
                            .ghost_s = 1,
                            .n_conns = 3,
                            .faults = ((1u << FAULT_KINDS) - 1) & ~(1u << FAULT_AWAY),
-                           .gateways = "cache,cache,file,qemu",
+                           .gateways = "cache+cache+file,cache+cache,file+qemu-shared,qemu",
                            .big_bytes = 40 * MIB,
                            .director_args = argv + argc};
     opts_parse(&argp, argc, argv, &set);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The world of a run: volumes, each on a gateway of its own, their clients, and what goes wrong. */
+/* The world of a run: volumes, each on gateways of its own, their clients, and what goes wrong. */
 #ifndef SOAK_SOAK_H
 #define SOAK_SOAK_H
 
@@ -12,7 +12,7 @@
 #include "model.h"
 #include "trace.h"
 
-enum { VOLUMES_MAX = 8, CONNS_MAX = 8 };
+enum { VOLUMES_MAX = 8, CONNS_MAX = 8, GATEWAYS_MAX = 4 };
 
 /* What may go wrong; the order is that of the summary. */
 enum fault {
@@ -24,6 +24,10 @@ enum fault {
     FAULT_CRASH,    /* kill -9 of the director and of a gateway at once */
     FAULT_CLIENT,   /* a client closes its connection in the middle of everything */
     FAULT_STALL,    /* a client does not read its answers for a while */
+    FAULT_FREEZE,   /* SIGSTOP of the director for a while */
+    FAULT_MOVER,    /* kill -9 of a migrate-exec */
+    FAULT_HALT,     /* SIGSTOP of a migrate-exec for a while */
+    FAULT_SIGNAL,   /* SIGINT or SIGTERM of a migrate-exec */
     FAULT_KINDS,
 };
 
@@ -52,14 +56,22 @@ struct ghost {
     uint64_t over_us;
 };
 
+struct gateway {
+    struct proc proc;
+    const struct gateway_kind *kind;
+    char path[160]; /* the folder of its exports */
+};
+
 struct volume {
     struct world *w;
     char name[16];
-    const struct gateway_kind *kind;
-    char path[160];
+    char kinds[64]; /* of its gateways, with pluses */
+    bool aligned;   /* one of them takes whole sectors only */
     uint64_t size;
     struct model *model;
-    struct proc gateway;
+    struct gateway gateways[GATEWAYS_MAX];
+    unsigned n_gateways;
+    unsigned owner; /* which of them the store named when it was read last */
     struct ghost *ghosts;
     size_t n_ghosts, cap_ghosts;
     uint64_t answered_us; /* the latest asked request that was answered with success: when asked */
@@ -102,11 +114,15 @@ struct world {
     size_t payload_bytes; /* of requests under way */
     struct counters count;
     struct trace trace;
+    struct moves *moves; /* NULL: there are none */
     int signal_fd;
 };
 
 /* Adds an event now; VOLUME may be NULL. */
 void soak_note(struct world *w, const struct volume *v, const char *what);
+
+/* The same, of WHO (borrowed until the end of the run). */
+void soak_note_of(struct world *w, const struct volume *v, const char *what, const char *who);
 
 /* Ends the run: a reason, on volume V (or NULL) and about F (or NULL) as seen by R. */
 _Noreturn void soak_fail(struct world *w, const struct volume *v, const struct finding *f,

@@ -40,6 +40,8 @@ static void print(const struct event *e, FILE *to)
     fprintf(to, "  %10.6f %s", (double)e->at_us / 1e6, e->what);
     if (e->volume)
         fprintf(to, " %s", e->volume);
+    if (e->who)
+        fprintf(to, " (%s)", e->who);
     if (e->conn)
         fprintf(to, " connection %u", e->conn);
     if (e->op)

@@ -11,6 +11,7 @@ enum { TRACE_EVENTS = 1 << 17 };
 struct event {
     uint64_t at_us; /* since the start of the run */
     const char *what;
+    const char *who;    /* NULL: nobody else */
     const char *volume; /* NULL: it concerns all */
     uint64_t first, n;  /* units; n 0: all of the volume */
     uint64_t op;

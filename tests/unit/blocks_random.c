@@ -17,6 +17,7 @@ struct model_claim {
     unsigned driver;
     uint64_t offset, length;
     bool voided[BLOCKS_MAX];
+    bool equal; /* it was told so: it may be adopted */
 };
 
 struct model {
@@ -142,6 +143,56 @@ static void check_extent(const struct model *m, enum claim_kind kind, uint64_t m
     CHECK(allowed && gap == 0);
 }
 
+/* As on the way back: a copy claim is cut to what the change map says of its beginning, and may be
+ * equal by it. */
+static void do_tell(struct pair *t, struct model_claim *c)
+{
+    const void *driver = &drivers[c->driver];
+    uint64_t blocks = end_block(c->offset, c->length) - first_block(c->offset);
+    uint64_t keep = (1 + rng_below(&t->rng, blocks)) * BLOCK_SIZE;
+    blocks_cut(t->b, c->id, driver, keep);
+    for (size_t i = first_block(c->offset + keep); i < end_block(c->offset, c->length); i++)
+        set_state(&t->m, i, DIRTY);
+    c->length = keep < c->length ? keep : c->length;
+    c->equal = rng_below(&t->rng, 2);
+    if (c->equal)
+        blocks_claim_equal(t->b, c->id, driver);
+}
+
+/* Is there a dirty block that begins within [FROM, TO), and where is the first? */
+static bool first_within(const struct model *m, uint64_t from, uint64_t to, uint64_t *offset)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        *offset = i * (uint64_t)BLOCK_SIZE;
+        if (*offset >= from && *offset < to && m->state[i] == DIRTY)
+            return true;
+    }
+    return false;
+}
+
+static void do_claim_in(struct pair *t)
+{
+    struct model *m = &t->m;
+    unsigned driver = (unsigned)rng_below(&t->rng, DRIVERS);
+    uint64_t from = rng_below(&t->rng, m->size + BLOCK_SIZE), first = 0;
+    uint64_t to = from + rng_below(&t->rng, m->size + BLOCK_SIZE);
+    uint64_t max = rng_below(&t->rng, 4 * BLOCK_SIZE), offset = 7, length = 7;
+    if (m->n_claims == CLAIMS_MAX)
+        return;
+    bool any = first_within(m, from, to, &first);
+    int64_t id = blocks_claim_in(t->b, from, to, max, &drivers[driver], &offset, &length);
+    CHECK(id >= 0 && (id > 0) == any);
+    if (id <= 0)
+        return;
+    check_extent(m, CLAIM_COPY, max, offset, length);
+    CHECK_EQ_U64(offset, first);
+    CHECK((end_block(offset, length) - 1) * (uint64_t)BLOCK_SIZE < to);
+    m->claims[m->n_claims++] =
+        (struct model_claim){(uint64_t)id, CLAIM_COPY, driver, offset, length, {0}, false};
+    for (size_t i = first_block(offset); i < end_block(offset, length); i++)
+        set_state(m, i, COPYING);
+}
+
 static void do_claim(struct pair *t)
 {
     struct model *m = &t->m;
@@ -156,9 +207,11 @@ static void do_claim(struct pair *t)
         return;
     check_extent(m, kind, max, offset, length);
     m->claims[m->n_claims++] =
-        (struct model_claim){(uint64_t)id, kind, driver, offset, length, {0}};
+        (struct model_claim){(uint64_t)id, kind, driver, offset, length, {0}, false};
     for (size_t i = first_block(offset); kind == CLAIM_COPY && i < end_block(offset, length); i++)
         set_state(m, i, COPYING);
+    if (kind == CLAIM_COPY && rng_below(&t->rng, 3) == 0)
+        do_tell(t, &m->claims[m->n_claims - 1]);
 }
 
 static struct model_claim take(struct model *m, size_t k)
@@ -194,6 +247,18 @@ static void do_differ(struct pair *t, const struct model_claim *c)
         set_state(&t->m, i, DIRTY);
 }
 
+/* What is adopted is synced, and needs no proof. */
+static void do_adopt(struct pair *t, const struct model_claim *c, bool in_flight)
+{
+    struct model *m = &t->m;
+    CHECK(blocks_adopt(t->b, c->id, &drivers[(c->driver + 1) % DRIVERS], busy, &in_flight) ==
+          -ESTALE);
+    CHECK(blocks_adopt(t->b, c->id, &drivers[c->driver], busy, &in_flight) == 0);
+    model_done(m, c, in_flight);
+    for (uint64_t p = c->offset / PAGE_SIZE; p * PAGE_SIZE < c->offset + c->length; p++)
+        m->proved[p] = m->state[p / BLOCK_PAGES] == SYNCED;
+}
+
 static void do_release(struct pair *t, const struct model_claim *c)
 {
     CHECK(blocks_release(t->b, c->id, &drivers[c->driver]) == 0);
@@ -212,7 +277,12 @@ static void do_end_claim(struct pair *t)
     enum claim_kind wrong = c.kind == CLAIM_COPY ? CLAIM_PROVE : CLAIM_COPY;
     CHECK(blocks_done(t->b, c.id, c.kind, other, busy, &in_flight) == -ESTALE);
     CHECK(blocks_done(t->b, c.id, wrong, driver, busy, &in_flight) == -ESTALE);
-    if (rng_below(&t->rng, 3)) {
+    if (!c.equal)
+        CHECK(blocks_adopt(t->b, c.id, driver, busy, &in_flight) ==
+              (c.kind == CLAIM_COPY ? -EINVAL : -ESTALE));
+    if (c.equal && rng_below(&t->rng, 2)) {
+        do_adopt(t, &c, in_flight);
+    } else if (rng_below(&t->rng, 3)) {
         CHECK(blocks_done(t->b, c.id, c.kind, driver, busy, &in_flight) == 0);
         model_done(m, &c, in_flight);
     } else if (c.kind == CLAIM_COPY) {
@@ -288,6 +358,13 @@ static void do_exorcise(struct pair *t)
     CHECK_EQ_U64(blocks_exorcise(t->b, m->now), next);
 }
 
+static void do_void(struct pair *t)
+{
+    blocks_void(t->b);
+    for (size_t i = 0; i < t->m.n; i++)
+        void_claims(&t->m, i);
+}
+
 static void do_unprove(struct pair *t)
 {
     blocks_unprove(t->b);
@@ -320,8 +397,10 @@ static void compare(const struct pair *t)
 static void step(struct pair *t)
 {
     uint64_t op = rng_below(&t->rng, 100);
-    if (op < 40)
+    if (op < 32)
         do_claim(t);
+    else if (op < 40)
+        do_claim_in(t);
     else if (op < 78)
         do_end_claim(t);
     else if (op < 90)
@@ -330,8 +409,10 @@ static void step(struct pair *t)
         do_driver_gone(t);
     else if (op < 99)
         do_exorcise(t);
-    else
+    else if (rng_below(&t->rng, 2))
         do_unprove(t);
+    else
+        do_void(t);
     compare(t);
 }
 

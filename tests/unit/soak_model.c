@@ -267,6 +267,49 @@ static void test_block_status(void)
     model_free(m);
 }
 
+static bool disk(struct model *m, uint64_t value)
+{
+    unsigned char data[UNIT_BYTES];
+    struct finding f;
+    model_pattern(m, 5, 1, value, data);
+    return model_check_disk(m, model_offset(m, 5), data, sizeof(data), &f);
+}
+
+/* Below a cache: what is durable, or anything newer, be it acknowledged or on its way. */
+static void test_disk(void)
+{
+    struct model *m = fresh(true);
+    CHECK(disk(m, 0));
+    CHECK(!disk(m, 1));
+    asked(m, 1);
+    acked(m, 1);
+    CHECK(disk(m, 0));
+    CHECK(disk(m, 1));
+    model_flushed(m, model_flush_asked(m));
+    CHECK(!disk(m, 0));
+    asked(m, 2);
+    CHECK(disk(m, 1));
+    CHECK(disk(m, 2));
+    acked(m, 2);
+    asked(m, 3);
+    model_acked(m, 5, 1, 3, true); /* with FUA */
+    CHECK(!disk(m, 1));
+    CHECK(!disk(m, 2));
+    CHECK(disk(m, 3));
+    asked(m, 4);
+    unsigned char data[UNIT_BYTES], new[UNIT_BYTES];
+    struct finding f;
+    model_pattern(m, 5, 1, 3, data);
+    model_pattern(m, 5, 1, 4, new);
+    memcpy(data + 100, new + 100, 200);
+    CHECK(model_check_disk(m, model_offset(m, 5), data, sizeof(data), &f));
+    data[7] ^= 1;
+    CHECK(!model_check_disk(m, model_offset(m, 5), data, sizeof(data), &f) && f.unit == 5);
+    data[0] = 1;
+    CHECK(!model_check_disk(m, 0, data, 1, &f) && f.unit == UINT64_MAX);
+    model_free(m);
+}
+
 int main(void)
 {
     test_begin("soak_model");
@@ -282,5 +325,6 @@ int main(void)
     test_torn();
     test_edges();
     test_block_status();
+    test_disk();
     return test_done();
 }
