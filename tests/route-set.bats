@@ -251,3 +251,167 @@ served()
   run --separate-stderr -0 route-set v gw-a --force
   expect_records v,gw-a,2,steady,,1048576
 }
+
+@test "route-set: --export writes a file whole, or not at all" {
+  route-set a gw-a >/dev/null
+  route-set b gw-b --size 4096 >/dev/null
+  run --separate-stderr -0 route-set --export routes.csv
+  [[ -z $output && $(<routes.csv) == "$(route-set)" ]]
+  run --separate-stderr -0 route-set --export -
+  [[ $output == "$(<routes.csv)" ]]
+  route-set c gw-c >/dev/null
+  run --separate-stderr -73 route-set --export none/routes.csv
+  [[ $stderr == "route-set: cannot write 'none/routes.csv': no such file or directory" ]]
+  run --separate-stderr -0 route-set --import routes.csv
+  expect_records a,gw-a,1,steady,, b,gw-b,1,steady,,4096
+}
+
+# history_is VOLUME RECORD...: what --history says, times left out.
+history_is()
+{
+  local volume=$1
+  shift
+  run --separate-stderr -0 route-set --history "$volume"
+  expect_records "$@"
+}
+
+@test "route-set: --history has every record, also those that a compaction took out of the log" {
+  local i expected=()
+  route-set other gw-a >/dev/null
+  for ((i = 1; i <= 280; i++)); do
+    expected+=("v,gw-$([[ $((i % 2)) -eq 1 ]] && echo a || echo b),$i,steady,,")
+    route-set v "$(cut -d, -f2 <<<"${expected[-1]}")" >/dev/null
+  done
+  [[ -e $GATESHIFT_STATE/routes.log.1 && $(wc -l <"$GATESHIFT_STATE/routes.log") -lt 100 ]]
+  history_is v "${expected[@]}"
+  history_is other other,gw-a,1,steady,,
+  run --separate-stderr -1 route-set --history none
+  [[ $output == "$HEADER" ]]
+  # As a kill between the two steps of a compaction leaves it.
+  ln "$GATESHIFT_STATE/routes.log" "$GATESHIFT_STATE/routes.log.2"
+  route-set v gw-c >/dev/null
+  history_is v "${expected[@]}" v,gw-c,281,steady,,
+}
+
+@test "route-set: old logs are kept up to a number" {
+  local i
+  route-set v gw-a >/dev/null
+  for i in $(seq 70); do
+    cp "$GATESHIFT_STATE/routes.log" "$GATESHIFT_STATE/routes.log.$i"
+  done
+  for i in $(seq 2 257); do
+    route-set v "gw-$([[ $((i % 2)) -eq 1 ]] && echo a || echo b)" >/dev/null
+  done
+  [[ -e $GATESHIFT_STATE/routes.log.71 && ! -e $GATESHIFT_STATE/routes.log.72 ]]
+  [[ -e $GATESHIFT_STATE/routes.log.8 && ! -e $GATESHIFT_STATE/routes.log.7 ]]
+}
+
+watched()
+{
+  [[ $(cut -d, -f1-6 "$GS/watch.log") == "$HEADER_SHORT"$'\n'"$1" ]]
+}
+
+@test "route-set: --watch prints each record as it is written" {
+  local HEADER_SHORT=${HEADER%,time} seen
+  mkdir -p "$GATESHIFT_STATE"
+  start watch route-set --watch v
+  wait_for 10 grep -q ^volume watch.log
+  route-set v gw-a >/dev/null
+  route-set other gw-a >/dev/null
+  seen=v,gw-a,1,steady,,
+  wait_for 10 watched "$seen"
+  for i in $(seq 2 257); do # beyond a compaction
+    route-set v "gw-$([[ $((i % 2)) -eq 1 ]] && echo a || echo b)" >/dev/null
+    seen+=$'\n'"v,gw-$([[ $((i % 2)) -eq 1 ]] && echo a || echo b),$i,steady,,"
+  done
+  [[ -e $GATESHIFT_STATE/routes.log.1 ]]
+  wait_for 10 watched "$seen"
+  kill_hard watch
+  rm watch.log
+  start watch route-set --watch
+  wait_for 10 watched other,gw-a,1,steady,,$'\n'v,gw-a,257,steady,,
+}
+
+@test "route-set: two hundred writers at a time lose no update" {
+  local i
+  route-set v gw-a >/dev/null
+  # Each makes one change, to whatever it finds: the epoch counts them.
+  writer()
+  {
+    local now
+    until
+      now=$(route-set v | tail -n 1)
+      route-set v "gw-$([[ $(cut -d, -f2 <<<"$now") == gw-a ]] && echo b || echo a)" \
+        --expect-epoch "$(cut -d, -f3 <<<"$now")"
+    do :; done >/dev/null 2>&1
+  }
+  for i in $(seq 200); do
+    writer 3>&- &
+  done
+  wait
+  run --separate-stderr -0 route-set v
+  expect_records v,gw-a,201,steady,,
+  [[ $(route-set --history v | wc -l) -eq 202 ]]
+}
+
+@test "route-set: --as manual-recovery keeps everybody off, until --force" {
+  route-set v gw-a >/dev/null
+  run --separate-stderr -0 route-set v gw-a --as manual-recovery
+  expect_records v,gw-a,2,manual-recovery,,
+  run --separate-stderr -75 route-set v gw-b
+  [[ $stderr == "route-set: volume 'v' not changed: it is manual-recovery" ]]
+  run --separate-stderr -0 route-set v gw-a --force
+  expect_records v,gw-a,3,steady,,
+  run --separate-stderr -64 route-set v gw-a --as moving
+  run --separate-stderr -64 route-set v --as steady
+}
+
+# verified STATUS LINE: what --verify says of v.
+verified()
+{
+  run --separate-stderr "-$1" route-set --verify --timeout 5s v
+  # shellcheck disable=SC2053 # a pattern
+  [[ ${#lines[@]} -eq 2 && ${lines[1]} == $2 ]]
+}
+
+@test "route-set: --verify asks who really serves a volume" {
+  serve v
+  rm gw-b/v
+  verified 0 v,gw-a,1,steady,gw-a,1,gw-a,ok,
+  [[ ${lines[0]} == volume,gateway,epoch,state,director,director_epoch,exported,verdict,reason ]]
+  make_volume gw-b v 1M
+  verified 1 'v,gw-a,1,steady,gw-a,1,gw-a gw-b,differs,gw-b exports a copy that the record knows nothing of'
+  rm gw-b/v
+  # Another store, of whose records the director that serves the volume knows nothing.
+  mkdir -p other/serving
+  ln "$GATESHIFT_STATE/serving/v" other/serving/v
+  route-set --state other v gw-b --force >/dev/null
+  rm "$GATESHIFT_CONFIG/gateways.csv"
+  write_gateways
+  run --separate-stderr -1 route-set --state other --verify
+  [[ ${lines[1]} == v,gw-b,1,steady,gw-a,1,gw-a,differs,*"the director serves it from gw-a at epoch 1"* ]]
+  [[ ${lines[1]} == *"gw-b, the owner, does not export it"* ]]
+  exec 4>&-
+}
+
+@test "route-set: --verify of who does not answer says so, and waits once" {
+  make_volume gw-a v 1M
+  make_volume gw-a w 1M
+  start_gateway gw-a
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a --size 2M >/dev/null
+  route-set w gw-a >/dev/null
+  kill -STOP "${PIDS[gw-b]}"
+  run --separate-stderr -1 route-set --verify --timeout 300ms
+  kill -CONT "${PIDS[gw-b]}"
+  [[ ${lines[1]} == "v,gw-a,1,steady,,,gw-a,differs,"*"gw-a exports 1048576 bytes, not 2097152"* ]]
+  [[ ${lines[2]} == "w,gw-a,1,steady,,,gw-a,unknown,gw-b does not answer" ]]
+  run --separate-stderr -1 route-set --verify none
+  [[ ${#lines[@]} -eq 1 ]]
+  # A gateway that is known to be down is not asked.
+  kill_hard gw-b
+  sed -i '/^gw-b/s/active/down/' "$GATESHIFT_CONFIG/gateways.csv"
+  route-set v gw-a --size 1M >/dev/null
+  run --separate-stderr -0 route-set --verify
+}

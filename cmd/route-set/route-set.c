@@ -17,8 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cmd/route-set/follow.h"
+#include "cmd/route-set/print.h"
+#include "cmd/route-set/verify.h"
+#include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/fsfile.h"
 #include "common/base/opts.h"
 #include "common/fleet/fleet.h"
 #include "common/route/control.h"
@@ -35,13 +40,19 @@ struct wish {
     char volume[NAME_LEN_MAX + 1];
     char gateway[NAME_LEN_MAX + 1];
     uint64_t size_bytes; /* 0: as it is */
+    enum rec_route_state state;
 };
+
+enum mode { MODE_PRINT, MODE_SET, MODE_IMPORT, MODE_EXPORT, MODE_HISTORY, MODE_VERIFY, MODE_WATCH };
 
 struct opts {
     struct opts_dirs dirs;
+    enum mode mode;
     struct wish wish; /* names are "" where not given */
-    const char *import;
+    const char *file; /* of --import, --export */
+    int timeout_ms;   /* of --verify, for each answer */
     bool force;
+    bool as;      /* --as was given */
     bool expects; /* --expect-epoch was given */
     uint64_t expect_epoch;
 };
@@ -54,20 +65,48 @@ struct wishes {
 
 /* ---- command line ---- */
 
-enum { KEY_EXPECT_EPOCH = OPT_LONG, KEY_IMPORT, KEY_SIZE };
+enum {
+    KEY_AS = OPT_LONG,
+    KEY_EXPECT_EPOCH,
+    KEY_EXPORT,
+    KEY_HISTORY,
+    KEY_IMPORT,
+    KEY_SIZE,
+    KEY_TIMEOUT,
+    KEY_VERIFY,
+    KEY_WATCH
+};
 
 static const struct argp_option options[] = {
+    {"as", KEY_AS, "STATE", 0,
+     "Set the volume's state, too: steady (default), or manual-recovery, which nothing but --force "
+     "ends",
+     0},
     {"expect-epoch", KEY_EXPECT_EPOCH, "N", 0,
      "Change nothing unless the volume is at epoch N (0: has no record); else exit 1", 0},
+    {"export", KEY_EXPORT, "FILE", 0,
+     "Write the records of all volumes to FILE, whole or not at all; - is standard output", 0},
     {"force", 'f', 0, 0,
      "Also while a director serves the volume (it is told), a move is open, or volumes.csv "
      "forbids the gateway",
      0},
+    {"history", KEY_HISTORY, 0, 0,
+     "Print the records that VOLUME has had, or all volumes, oldest first", 0},
     {"import", KEY_IMPORT, "FILE", 0,
      "Set many: records with the columns volume, gateway and, if known, size_bytes; - is "
      "standard input.  Other columns are ignored",
      0},
     {"size", KEY_SIZE, "SIZE", 0, "Record the volume's size in bytes (K, M, G, T; default: kept)",
+     0},
+    {"timeout", KEY_TIMEOUT, "DURATION", 0,
+     "How long --verify waits for a director or a gateway (default 5s)", 0},
+    {"verify", KEY_VERIFY, 0, 0,
+     "Ask directors and gateways who really serves VOLUME, or all volumes; exit 1 if that is not "
+     "what the store says",
+     0},
+    {"watch", KEY_WATCH, 0, 0,
+     "Print the record of VOLUME, or of all volumes, and each new one as it is written, until "
+     "interrupted",
      0},
     {0},
 };
@@ -80,13 +119,37 @@ static void take_name(const struct argp_state *st, const char *what, const char 
     memcpy(out, arg, strlen(arg) + 1);
 }
 
-static void check_usage(const struct argp_state *st, const struct opts *o)
+static void take_mode(const struct argp_state *st, enum mode mode)
 {
-    bool sets = o->wish.gateway[0];
-    if (o->import && (o->wish.volume[0] || o->expects || o->wish.size_bytes))
-        argp_error(st, "--import takes neither VOLUME nor --expect-epoch nor --size");
-    if (!o->import && !sets && (o->force || o->expects || o->wish.size_bytes))
-        argp_error(st, "--force, --expect-epoch and --size need VOLUME and GATEWAY");
+    struct opts *o = st->input;
+    if (o->mode != MODE_PRINT && o->mode != mode)
+        argp_error(st, "--export, --history, --import, --verify and --watch exclude each other");
+    o->mode = mode;
+}
+
+static void take_state(const struct argp_state *st, const char *arg, enum rec_route_state *out)
+{
+    if (strcmp(arg, rec_route_state_words[ROUTE_STATE_STEADY]) == 0)
+        *out = ROUTE_STATE_STEADY;
+    else if (strcmp(arg, rec_route_state_words[ROUTE_STATE_MANUAL_RECOVERY]) == 0)
+        *out = ROUTE_STATE_MANUAL_RECOVERY;
+    else
+        argp_error(st, "--as is steady or manual-recovery: '%s'", arg);
+}
+
+static void check_usage(const struct argp_state *st, struct opts *o)
+{
+    bool changes = o->expects || o->wish.size_bytes || o->as;
+    if (o->mode == MODE_PRINT && o->wish.gateway[0])
+        o->mode = MODE_SET;
+    if ((o->mode == MODE_IMPORT || o->mode == MODE_EXPORT) && o->wish.volume[0])
+        argp_error(st, "--import and --export take no VOLUME");
+    if (o->mode != MODE_SET && o->wish.gateway[0])
+        argp_error(st, "--history, --verify and --watch take no GATEWAY");
+    if (o->mode != MODE_SET && changes)
+        argp_error(st, "--as, --expect-epoch and --size need VOLUME and GATEWAY");
+    if (o->mode != MODE_SET && o->mode != MODE_IMPORT && o->force)
+        argp_error(st, "--force needs VOLUME and GATEWAY, or --import");
 }
 
 static error_t parse_opt(int key, char *arg, struct argp_state *st)
@@ -99,15 +162,33 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case 'f':
         o->force = true;
         return 0;
+    case KEY_AS:
+        take_state(st, arg, &o->wish.state);
+        o->as = true;
+        return 0;
     case KEY_EXPECT_EPOCH:
         o->expect_epoch = opts_u64(st, "expect-epoch", arg, 0, UINT64_MAX - 1);
         o->expects = true;
         return 0;
+    case KEY_EXPORT:
     case KEY_IMPORT:
-        o->import = arg;
+        take_mode(st, key == KEY_EXPORT ? MODE_EXPORT : MODE_IMPORT);
+        o->file = arg;
+        return 0;
+    case KEY_HISTORY:
+        take_mode(st, MODE_HISTORY);
         return 0;
     case KEY_SIZE:
         o->wish.size_bytes = opts_size(st, "size", arg, 1, INT64_MAX);
+        return 0;
+    case KEY_TIMEOUT:
+        o->timeout_ms = (int)(opts_duration(st, "timeout", arg, 0.001, 3600) * 1000);
+        return 0;
+    case KEY_VERIFY:
+        take_mode(st, MODE_VERIFY);
+        return 0;
+    case KEY_WATCH:
+        take_mode(st, MODE_WATCH);
         return 0;
     case ARGP_KEY_ARG:
         if (st->arg_num == 0)
@@ -126,27 +207,6 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
 }
 
 /* ---- the store ---- */
-
-static int status_of(int err)
-{
-    switch (-err) {
-    case EBADMSG:
-        return EX_DATAERR;
-    case ENOMEM:
-        return EX_OSERR;
-    case EAGAIN:
-        return EX_TEMPFAIL;
-    default:
-        return EX_IOERR;
-    }
-}
-
-static _Noreturn void die_of_store(const struct route_store *s, int err)
-{
-    if (*route_store_error(s))
-        err_die(status_of(err), "%s", route_store_error(s));
-    err_die(status_of(err), "cannot use '%s': %s", route_store_path(s), err_text(err));
-}
 
 static struct route_store *open_to_write(const struct opts *o)
 {
@@ -183,32 +243,10 @@ static void read_route(struct route_store *s, const char *volume, struct route *
 
 /* ---- printing ---- */
 
-static struct rec_writer *new_writer(void)
-{
-    struct rec_writer *w = rec_writer_new(&rec_route, stdout);
-    if (!w)
-        err_die(EX_OSERR, "cannot print: %s", err_text(ENOMEM));
-    return w;
-}
-
-/* A failed write is found at exit; lack of memory is not. */
-static void check_print(int err)
-{
-    if (err == -ENOMEM)
-        err_die(EX_OSERR, "cannot print: %s", err_text(err));
-}
-
-static int print_route(const struct route *r, void *arg)
-{
-    route_put(arg, r);
-    check_print(rec_write(arg));
-    return 0;
-}
-
 static void print_all(const struct opts *o, struct rec_writer *w)
 {
     struct route_store *s = open_to_read(o);
-    check_print(rec_writer_header(w));
+    print_check(rec_writer_header(w));
     if (!s)
         return;
     int r = route_store_each(s, print_route, w);
@@ -218,17 +256,49 @@ static void print_all(const struct opts *o, struct rec_writer *w)
 }
 
 /* False if VOLUME has no record. */
-static bool print_one(const struct opts *o, struct rec_writer *w)
+static bool print_one(const struct opts *o)
 {
+    struct rec_writer *w = print_new(&rec_route);
     struct route now = {0};
     struct route_store *s = open_to_read(o);
     if (s)
         read_route(s, o->wish.volume, &now);
-    check_print(rec_writer_header(w));
+    print_check(rec_writer_header(w));
     if (now.epoch)
         print_route(&now, w);
     route_store_close(s);
+    rec_writer_free(w);
     return now.epoch != 0;
+}
+
+static bool print(const struct opts *o)
+{
+    if (o->wish.volume[0])
+        return print_one(o);
+    struct rec_writer *w = print_new(&rec_route);
+    print_all(o, w);
+    rec_writer_free(w);
+    return true;
+}
+
+/* To a file by its name: a backup that is there is whole. */
+static void export_to(const struct opts *o)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *memory = open_memstream(&text, &len);
+    struct rec_writer *w = memory ? rec_writer_new(&rec_route, memory) : NULL;
+    if (!w)
+        print_check(-ENOMEM);
+    print_all(o, w);
+    int r = rec_flush(w);
+    rec_writer_free(w);
+    if (fclose(memory) != 0 || r < 0)
+        print_check(-ENOMEM);
+    r = fsfile_replace(o->file, text, len);
+    free(text);
+    if (r < 0)
+        err_die(EX_CANTCREAT, "cannot write '%s': %s", o->file, err_text(r));
 }
 
 /* ---- setting ---- */
@@ -253,7 +323,7 @@ static void check_expectation(const struct opts *o, const struct route *now)
 /* Whether NOW already is what is wished for. */
 static bool is_granted(const struct route *now, const struct wish *wish)
 {
-    return now->state == ROUTE_STATE_STEADY && strcmp(now->gateway, wish->gateway) == 0 &&
+    return now->state == wish->state && strcmp(now->gateway, wish->gateway) == 0 &&
            (!wish->size_bytes || wish->size_bytes == now->size_bytes);
 }
 
@@ -265,12 +335,12 @@ static struct route next_route(const struct route *now, const struct wish *wish)
 {
     struct route next = *now;
     bool same_owner = strcmp(now->gateway, wish->gateway) == 0;
-    if (!same_owner || now->state != ROUTE_STATE_STEADY)
+    if (!same_owner || now->state != wish->state)
         next.epoch++;
     memcpy(next.volume, wish->volume, sizeof(next.volume));
     memcpy(next.gateway, wish->gateway, sizeof(next.gateway));
     next.target[0] = 0;
-    next.state = ROUTE_STATE_STEADY;
+    next.state = wish->state;
     if (wish->size_bytes)
         next.size_bytes = wish->size_bytes;
     next.time = clock_now();
@@ -405,7 +475,7 @@ static void import(const struct opts *o, const struct fleet *f, struct route_sto
                    struct rec_writer *w)
 {
     struct wishes all = {0};
-    char *paths[] = {(char *)o->import};
+    char *paths[] = {(char *)o->file};
     struct rec_reader *r = rec_reader_new(&rec_import);
     if (!r)
         err_die(EX_OSERR, "cannot import: %s", err_text(ENOMEM));
@@ -416,27 +486,68 @@ static void import(const struct opts *o, const struct fleet *f, struct route_sto
     if (more < 0)
         err_die(rec_reader_status(r), "%s", rec_reader_error(r));
     rec_reader_free(r);
-    check_print(rec_writer_header(w));
+    print_check(rec_writer_header(w));
     for (size_t i = 0; i < all.n; i++)
         set_route(o, s, &all.items[i], w);
     free(all.items);
 }
 
-static void change(const struct opts *o, struct rec_writer *w)
+static void load_fleet(const struct opts *o, struct fleet *f)
+{
+    if (fleet_load(f, o->dirs.config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
+        err_die(f->status, "%s", f->error);
+}
+
+static void change(const struct opts *o)
 {
     struct fleet fleet = {0};
-    if (fleet_load(&fleet, o->dirs.config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
-        err_die(fleet.status, "%s", fleet.error);
-    struct route_store *s = NULL;
-    if (!o->import)
+    struct rec_writer *w = print_new(&rec_route);
+    load_fleet(o, &fleet);
+    if (o->mode == MODE_SET)
         check_gateway(&fleet, o, &o->wish);
-    s = open_to_write(o);
-    if (o->import)
+    struct route_store *s = open_to_write(o);
+    if (o->mode == MODE_IMPORT)
         import(o, &fleet, s, w);
     else
         set_route(o, s, &o->wish, w);
     route_store_close(s);
     fleet_release(&fleet);
+    rec_writer_free(w);
+}
+
+static bool verify_all(const struct opts *o)
+{
+    struct fleet fleet = {0};
+    load_fleet(o, &fleet);
+    struct route_store *s = open_to_read(o);
+    bool good = verify(&o->dirs, &fleet, s, o->wish.volume, o->timeout_ms);
+    route_store_close(s);
+    fleet_release(&fleet);
+    return good;
+}
+
+/* False for exit 1. */
+static bool run(const struct opts *o)
+{
+    switch (o->mode) {
+    case MODE_SET:
+    case MODE_IMPORT:
+        change(o);
+        return true;
+    case MODE_EXPORT:
+        if (strcmp(o->file, "-") == 0)
+            return print(o);
+        export_to(o);
+        return true;
+    case MODE_HISTORY:
+        return follow_history(o->dirs.state, o->wish.volume) || !o->wish.volume[0];
+    case MODE_VERIFY:
+        return verify_all(o);
+    case MODE_WATCH:
+        follow_watch(o->dirs.state, o->wish.volume);
+    default:
+        return print(o);
+    }
 }
 
 int main(int argc, char **argv)
@@ -452,17 +563,8 @@ int main(int argc, char **argv)
         NULL,
         NULL,
     };
-    struct opts o = {0};
-    bool found = true;
+    struct opts o = {.timeout_ms = 5000};
     opts_dirs_init(&o.dirs);
     opts_parse(&argp, argc, argv, &o);
-    struct rec_writer *w = new_writer();
-    if (o.import || o.wish.gateway[0])
-        change(&o, w);
-    else if (o.wish.volume[0])
-        found = print_one(&o, w);
-    else
-        print_all(&o, w);
-    rec_writer_free(w);
-    return found ? EX_OK : EX_NO;
+    return run(&o) ? EX_OK : EX_NO;
 }

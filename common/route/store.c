@@ -20,6 +20,7 @@
 #include "common/base/fsfile.h"
 #include "common/base/intern.h"
 #include "common/route/line.h"
+#include "common/route/past.h"
 
 enum {
     LOG_BYTES_MAX = 1 << 30, /* a log of this size is not ours */
@@ -473,13 +474,13 @@ static int check(struct route_store *s, uint64_t expect, int expect_state, const
 
 /*
  * Compaction only behind a steady record: a switch is written inside a hold, where clients wait.
- * Its failure harms nothing, the log stands as it is.
+ * Its failure harms nothing, the log stands as it is.  What it drops stays in an old log.
  */
 static void compact_if_due(struct route_store *s, const struct route *last)
 {
     if (last->state != ROUTE_STATE_STEADY || s->lines < COMPACT_LINES)
         return;
-    if (s->lines / COMPACT_RATIO > s->names.n)
+    if (s->lines / COMPACT_RATIO > s->names.n && past_keep(s->path) == 0)
         rewrite(s);
 }
 
@@ -523,6 +524,8 @@ int route_store_settle(struct route_store *s)
     int r = lock_log(s, LOCK_EX, -1);
     if (r < 0)
         return r;
+    if (s->lines > s->names.n + 1) /* what can't be kept besides must not keep it in doubt */
+        past_keep(s->path);
     r = rewrite(s);
     if (r == 0)
         s->doubt = false;

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/route-set/print.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "common/base/error.h"
+
+struct rec_writer *print_new(const struct rec_schema *schema)
+{
+    struct rec_writer *w = rec_writer_new(schema, stdout);
+    if (!w)
+        print_check(-ENOMEM);
+    return w;
+}
+
+void print_check(int err)
+{
+    if (err == -ENOMEM)
+        err_die(EX_OSERR, "cannot print: %s", err_text(err));
+}
+
+int print_route(const struct route *r, void *arg)
+{
+    route_put(arg, r);
+    print_check(rec_write(arg));
+    return 0;
+}
+
+static int status_of(int err)
+{
+    switch (-err) {
+    case EBADMSG:
+        return EX_DATAERR;
+    case ENOMEM:
+        return EX_OSERR;
+    case EAGAIN:
+        return EX_TEMPFAIL;
+    default:
+        return EX_IOERR;
+    }
+}
+
+_Noreturn void die_of_store(const struct route_store *s, int err)
+{
+    if (*route_store_error(s))
+        err_die(status_of(err), "%s", route_store_error(s));
+    err_die(status_of(err), "cannot use '%s': %s", route_store_path(s), err_text(err));
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Route records on standard output.  Whatever fails ends the program. */
+#ifndef ROUTE_SET_PRINT_H
+#define ROUTE_SET_PRINT_H
+
+#include "common/record/record.h"
+#include "common/route/store.h"
+
+struct rec_writer *print_new(const struct rec_schema *schema);
+/* A failed write is found at exit; lack of memory is not. */
+void print_check(int err);
+/* For route_store_each(): ARG is the writer. */
+int print_route(const struct route *r, void *arg);
+
+/* Ends the program because of ERR of store S. */
+_Noreturn void die_of_store(const struct route_store *s, int err);
+
+#endif
