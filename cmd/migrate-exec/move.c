@@ -626,8 +626,7 @@ static int settle_in_store(struct move *m, bool idle)
     if (r != 0 && !asked)
         return r < 0 ? r : -EBUSY;
     int state = (int)route.state;
-    route.state = ROUTE_STATE_STEADY;
-    route.target[0] = 0;
+    route_settle(&route);
     route.time = clock_now();
     r = route_store_cas(m->exec->store, m->epoch, state, &route, -1);
     if (r == 0 && asked)

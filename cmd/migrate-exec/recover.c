@@ -269,8 +269,7 @@ static void tell_director(struct move *m)
 static enum outcome settle_route(struct move *m, struct route *route)
 {
     int state = (int)route->state;
-    route->state = ROUTE_STATE_STEADY;
-    route->target[0] = 0;
+    route_settle(route);
     route->time = clock_now();
     int r = route_store_cas(m->exec->store, route->epoch, state, route, -1);
     if (r < 0) {

@@ -443,8 +443,7 @@ static void gone(struct move *m)
 void move_record_end(struct move *m)
 {
     struct route next = m->v->route;
-    next.state = ROUTE_STATE_STEADY;
-    next.target[0] = 0;
+    route_settle(&next);
     move_record(m, &next, m->v->route.epoch, m->stored);
 }
 

@@ -188,6 +188,7 @@ static struct rec_writer *new_writer(void)
     struct rec_writer *w = rec_writer_new(&rec_route, stdout);
     if (!w)
         err_die(EX_OSERR, "cannot print: %s", err_text(ENOMEM));
+    rec_writer_with(w, ROUTE_VERIFY);
     return w;
 }
 
@@ -269,8 +270,7 @@ static struct route next_route(const struct route *now, const struct wish *wish)
         next.epoch++;
     memcpy(next.volume, wish->volume, sizeof(next.volume));
     memcpy(next.gateway, wish->gateway, sizeof(next.gateway));
-    next.target[0] = 0;
-    next.state = ROUTE_STATE_STEADY;
+    route_settle(&next);
     if (wish->size_bytes)
         next.size_bytes = wish->size_bytes;
     next.time = clock_now();
