@@ -29,12 +29,10 @@ struct control {
     bool waiting;            /* on WAIT */
     struct storejob job;     /* of reload */
     struct volume_wait wait; /* of begin */
-    uint64_t epoch;
-    bool back;
-    char target[NAME_LEN_MAX + 1];
-    struct loop_task over; /* after the last answer, or the end */
-    struct buf reply;      /* being gathered */
-    size_t data_len;       /* of it */
+    struct move_order order; /* … which is for that */
+    struct loop_task over;   /* after the last answer, or the end */
+    struct buf reply;        /* being gathered */
+    size_t data_len;         /* of it */
     /* From here on: the front's between two verbs, the agent's during one. */
     const struct verb *verb;
     const char *line;
@@ -186,7 +184,7 @@ static void status_line(struct control *c, const struct volume *v)
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
-        "durable=%s changed=%s promotable=%s promoted=%s%s",
+        "durable=%s changed=%s promotable=%s promoted=%s verify=%s exempt=%llu%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
         (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
         (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -200,6 +198,7 @@ static void status_line(struct control *c, const struct volume *v)
         v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush", changed,
         m && m->blocks && move_may_promote(m) ? "yes" : "no",
         m && m->phase == MOVE_RETIRE && m->promoted ? "yes" : "no",
+        m && m->blocks ? rec_verify_words[m->verify] : "-", (unsigned long long)n.exempt,
         latency.data ? latency.data : "");
     buf_release(&latency);
 }
@@ -257,19 +256,51 @@ static void opened(struct volume_wait *w, struct volume *v, const char *error)
     struct control *c = (struct control *)((char *)w - offsetof(struct control, wait));
     c->waiting = false;
     if (v)
-        move_begin(v, c, c->epoch, c->target, c->back);
+        move_begin(v, c, &c->order);
     else
         control_err(c, EHOSTUNREACH, "volume can't be served: %s", error);
 }
 
+/* A word of VERIFY_…: 0 or -EINVAL. */
+static int parse_verify(const char *word, enum rec_verify *out)
+{
+    for (unsigned i = 0; rec_verify_words[i]; i++)
+        if (strcmp(word, rec_verify_words[i]) == 0) {
+            *out = (enum rec_verify)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* What stands behind the target.  On the way back what was equal is the map's to say. */
+static int parse_begin_options(char **words, struct move_order *o)
+{
+    static const char verify[] = "verify=";
+    const size_t len = sizeof(verify) - 1;
+    const char *mode = NULL;
+    for (; *words; words++) {
+        if (strncmp(*words, verify, len) == 0)
+            mode = *words + len;
+        else
+            o->back = true;
+    }
+    o->verify = o->back ? VERIFY_DELTA : VERIFY_FULL;
+    return mode ? parse_verify(mode, &o->verify) : 0;
+}
+
 static void run_begin(struct control *c, char **args)
 {
-    if (parse_u64(args[1], &c->epoch) < 0 || parse_name(args[2]) < 0) {
+    struct move_order *o = &c->order;
+    *o = (struct move_order){.epoch = 0};
+    if (parse_u64(args[1], &o->epoch) < 0 || parse_name(args[2]) < 0) {
         control_err(c, EINVAL, "not an epoch, or not a gateway's name");
         return;
     }
-    snprintf(c->target, sizeof(c->target), "%s", args[2]);
-    c->back = args[3] != NULL;
+    if (parse_begin_options(args + 3, o) < 0) {
+        control_err(c, EINVAL, "verify full, delta or none");
+        return;
+    }
+    snprintf(o->target, sizeof(o->target), "%s", args[2]);
     c->wait.done = opened;
     c->waiting = true;
     volume_open(c->d, args[0], &c->wait);
@@ -350,7 +381,7 @@ static void run_synced(struct control *c, char **args)
     struct move *m = driven(c, args[0]);
     size_t n = m ? claim_list(c, args[1], ids) : 0;
     if (n && args[2])
-        move_unchanged(m, c, ids, n);
+        move_adopt(m, c, ids, n, strcmp(args[2], "equal") == 0);
     else if (n)
         move_done(m, c, CLAIM_COPY, ids, n);
 }
@@ -443,7 +474,7 @@ static void run_abort(struct control *c, char **args)
 
 static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
-    {"begin", "begin VOLUME EPOCH TARGET [back]", 3, run_begin},
+    {"begin", "begin VOLUME EPOCH TARGET [back] [verify=full|delta|none]", 3, run_begin},
     {"claim", "claim VOLUME copy|prove MAX_BYTES [COUNT]", 3, run_claim},
     {"claimin", "claimin VOLUME FROM TO MAX_BYTES", 4, run_claimin},
     {"defer", "defer VOLUME", 1, run_defer},
@@ -459,7 +490,7 @@ static const struct verb verbs[] = {
     {"stats", "stats [VOLUME]", VERB_TABLE, run_stats},
     {"status", "status [VOLUME]", VERB_LINES, run_status},
     {"switch", "switch VOLUME EPOCH", 2, run_switch},
-    {"synced", "synced VOLUME CLAIM[,CLAIM...] [unchanged]", 2, run_synced},
+    {"synced", "synced VOLUME CLAIM[,CLAIM...] [equal|unchanged]", 2, run_synced},
     {"unhold", "unhold VOLUME", 1, run_unhold},
 };
 

@@ -330,6 +330,7 @@ void move_commit(struct move *m)
     struct route next = v->route;
     next.epoch++;
     next.state = ROUTE_STATE_UNCOMMITTED;
+    next.verify = blocks_proved(m->blocks);
     snprintf(next.gateway, sizeof(next.gateway), "%s", m->target);
     snprintf(next.target, sizeof(next.target), "%s", v->route.gateway);
     m->phase = MOVE_COMMIT;

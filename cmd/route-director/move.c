@@ -217,6 +217,7 @@ static void begun(struct move *m)
         move_give_up(m, -ENOMEM, err_text(ENOMEM));
         return;
     }
+    blocks_set_verify(m->blocks, m->verify);
     m->phase = MOVE_COPYING;
     move_start_tick(m);
     control_ok(move_take_waiter(m), "%d %llu new", BLOCK_SIZE,
@@ -270,6 +271,7 @@ static void begin_read(struct move *m)
     } else {
         struct route next = *now;
         next.state = ROUTE_STATE_MOVING;
+        next.verify = m->verify;
         snprintf(next.target, sizeof(next.target), "%s", m->target);
         m->stored = ROUTE_STATE_MOVING;
         move_record(m, &next, now->epoch, now->state);
@@ -306,18 +308,22 @@ static void begin_prepared(struct move *m)
         begun(m);
 }
 
-/* The former driver is gone: another goes on with what is synced; proofs are void (S15). */
-static void attach(struct move *m, struct control *c)
+/*
+ * The former driver is gone: another goes on with what is synced; proofs are void (S15).  What it
+ * wants proved is in the record with the switch at the latest.
+ */
+static void attach(struct move *m, struct control *c, enum rec_verify verify)
 {
     m->driver = c;
     m->flushed = false;
+    m->verify = verify;
+    blocks_set_verify(m->blocks, verify);
     blocks_unprove(m->blocks);
     control_ok(c, "%d %llu attached", BLOCK_SIZE, (unsigned long long)m->v->route.size_bytes);
 }
 
 /* Is there a move already?  True: C has its answer. */
-static bool answer_from_present(struct volume *v, struct control *c, uint64_t epoch,
-                                const char *target, bool back)
+static bool answer_from_present(struct volume *v, struct control *c, const struct move_order *o)
 {
     struct move *m = v->move;
     /* A driver that lives will ask how the old owner's end went. */
@@ -335,10 +341,11 @@ static bool answer_from_present(struct volume *v, struct control *c, uint64_t ep
         return true;
     else if (m->phase != MOVE_COPYING || m->deferring)
         control_err(c, EAGAIN, "the last move is not over yet");
-    else if (strcmp(m->target, target) != 0 || m->v->route.epoch != epoch || m->back != back)
+    else if (strcmp(m->target, o->target) != 0 || m->v->route.epoch != o->epoch ||
+             m->back != o->back)
         control_err(c, EBUSY, "a move to '%s' is open: resume or abort it", m->target);
     else
-        attach(m, c);
+        attach(m, c, o->verify);
     return true;
 }
 
@@ -367,22 +374,22 @@ static bool refuse_begin(struct volume *v, struct control *c, uint64_t epoch, co
     return true;
 }
 
-void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target, bool back)
+void move_begin(struct volume *v, struct control *c, const struct move_order *o)
 {
     char uri[1024], why[512];
     struct move *m = NULL;
     int r;
     quarantine_writer_gone(v->d, c);
-    if (answer_from_present(v, c, epoch, target, back) || refuse_begin(v, c, epoch, target))
+    if (answer_from_present(v, c, o) || refuse_begin(v, c, o->epoch, o->target))
         goto unuse;
-    r = volume_gateway_uri(v->d, target, v->name, uri, sizeof(uri), why, sizeof(why));
+    r = volume_gateway_uri(v->d, o->target, v->name, uri, sizeof(uri), why, sizeof(why));
     if (r < 0) {
         control_err(c, r, "%s", why);
         goto unuse;
     }
     m = calloc(1, sizeof(*m));
     if (m)
-        m->leg = leg_open(v->d, target, uri, v->name, &move_target_ops, m);
+        m->leg = leg_open(v->d, o->target, uri, v->name, &move_target_ops, m);
     if (!m || !m->leg) {
         free(m);
         control_err(c, ENOMEM, "%s", err_text(ENOMEM));
@@ -390,8 +397,9 @@ void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char 
     }
     m->v = v;
     m->phase = MOVE_OPENING;
-    m->back = back;
-    snprintf(m->target, sizeof(m->target), "%s", target);
+    m->back = o->back;
+    m->verify = o->verify;
+    snprintf(m->target, sizeof(m->target), "%s", o->target);
     m->driver = c;
     move_wait_for(m, c, WAIT_BEGIN);
     v->move = m;
