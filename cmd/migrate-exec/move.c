@@ -361,7 +361,7 @@ static int begin_patiently(struct move *m, bool resumed, struct director_begun *
     uint64_t quarantine_end = now + m->exec->quarantine_us;
     uint64_t busy_end = now + (resumed ? PREDECESSOR_US : 0);
     for (;;) {
-        int r = director_begin(m->director, m->epoch, m->target, m->back, begun);
+        int r = director_begin(m->director, m->epoch, m->target, m->back, m->terms.verify, begun);
         bool wait = (r == -EAGAIN && clock_mono_us() < quarantine_end) ||
                     (r == -EBUSY && clock_mono_us() < busy_end);
         if (!wait || signals_pending())
@@ -447,7 +447,7 @@ static enum outcome begin(struct move *m, bool resumed)
     widen(m, FLOW_SOURCE, m->source);
     widen(m, FLOW_TARGET, m->target);
     flow_on_look(m->flow, look_for_changes, m);
-    flow_trust_map(m->flow, !m->exec->verify_all);
+    flow_trust_map(m->flow, m->terms.verify != VERIFY_FULL);
     return GO;
 }
 
@@ -461,6 +461,8 @@ static enum outcome redirect(struct move *m, bool resumed)
         return o;
     m->dirty = m->size_bytes;
     int r = move_event(m, EVENT_BEGIN, "%s", resumed ? "resumed" : m->reason);
+    if (r == 0)
+        r = verify_note(m);
     if (r < 0)
         return move_journal_failed(m, r);
     o = provide_export(m);
@@ -708,7 +710,7 @@ enum outcome move_retire(struct move *m)
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 
-/* "; digest=…" of what was switched to; "" if we have not proved it, or cannot say. */
+/* "; digest=…" of what was switched to; "" if we cannot say.  All of it was proved. */
 static void describe_digest(struct move *m, char *text, size_t size)
 {
     char root[SEAL_TEXT];
@@ -724,9 +726,13 @@ static void describe_digest(struct move *m, char *text, size_t size)
 
 enum outcome move_finish(struct move *m)
 {
-    char digest[SEAL_TEXT + 16];
+    char proof[SEAL_TEXT + 16]; /* its digest, or how much of it there is */
+    enum rec_verify verify = verify_reached(m);
     m->dirty = 0;
-    describe_digest(m, digest, sizeof(digest));
+    if (verify == VERIFY_FULL)
+        describe_digest(m, proof, sizeof(proof));
+    else
+        verify_describe(verify, proof, sizeof(proof));
     m->phase = PHASE_HANDOVER;
     char how[96] = "";
     if (m->promoted)
@@ -734,7 +740,7 @@ enum outcome move_finish(struct move *m)
                  (unsigned long long)m->unproved);
     int r =
         move_event(m, EVENT_SWITCHED, "epoch %llu%s; kept on %s until migrate-exec --commit %s%s",
-                   (unsigned long long)m->epoch + 1, how, m->source, m->id, digest);
+                   (unsigned long long)m->epoch + 1, how, m->source, m->id, proof);
     if (r < 0) {
         err_warn("'%s' has switched to %s; have it recorded with: migrate-exec --resume %s", m->id,
                  m->target, m->id);

@@ -37,7 +37,10 @@ struct blocks_counts {
     uint64_t exempt;   /* of synced: blocks in which something counts without a proof */
 };
 
-/* All blocks of a volume of SIZE bytes, dirty; everything is to be proved (VERIFY_FULL).  NULL: out of memory.  Owned by the caller. */
+/*
+ * All blocks of a volume of SIZE bytes, dirty; everything is to be proved (VERIFY_FULL).  NULL: out
+ * of memory.  Owned by the caller.
+ */
 struct blocks *blocks_new(uint64_t size);
 void blocks_free(struct blocks *b);
 

@@ -17,7 +17,13 @@
 #include "quarantine.h"
 #include "reread.h"
 #include "stats.h"
+#include "track.h"
 #include "worker.h"
+
+/* What changed is asked. */
+struct look {
+    uint64_t epoch, offset, length;
+};
 
 struct control {
     struct director *d;
@@ -29,7 +35,9 @@ struct control {
     bool waiting;            /* on WAIT */
     struct storejob job;     /* of reload */
     struct volume_wait wait; /* of begin */
-    struct move_order order; /* … which is for that */
+    struct move_order order; /* … which is for that, … */
+    struct look look;        /* … or for this */
+    struct volume *looked;   /* kept open for the next look; NULL: none */
     struct loop_task over;   /* after the last answer, or the end */
     struct buf reply;        /* being gathered */
     size_t data_len;         /* of it */
@@ -249,6 +257,74 @@ static void run_reload(struct control *c, char **args)
     storejobs_queue(c->d->jobs, &c->job);
 }
 
+/* ---- what has changed since the switch ---- */
+
+static bool number(struct control *c, const char *arg, uint64_t max, uint64_t *out)
+{
+    if (parse_u64(arg, out) == 0 && *out <= max)
+        return true;
+    control_err(c, EINVAL, "'%s' is not a number in range", arg);
+    return false;
+}
+
+static void look_no_more(struct control *c)
+{
+    struct volume *v = c->looked;
+    c->looked = NULL;
+    if (v)
+        volume_unuse(v);
+}
+
+/*
+ * A block is marked before its write leaves, and never unmarked: who read the owner before asking
+ * knows by the answer if it can have seen anything else than what was switched to (S10).
+ */
+static void answer_look(struct control *c)
+{
+    const struct volume *v = c->looked;
+    const struct look *l = &c->look;
+    bool unchanged;
+    if (l->epoch != v->route.epoch || !track_is_kept(&v->route, v->route.target)) {
+        control_err(c, ESTALE, "the route is at epoch %llu, %s", (unsigned long long)v->route.epoch,
+                    rec_route_state_words[v->route.state]);
+    } else if (!l->length || l->offset >= v->route.size_bytes ||
+               l->length > v->route.size_bytes - l->offset) {
+        control_err(c, EINVAL, "not bytes of the volume");
+    } else if (!v->changes || !changes_copy_whole(v->changes)) {
+        control_ok(c, "%llu unknown", (unsigned long long)l->length);
+    } else {
+        uint64_t run = changes_run(v->changes, l->offset, l->length, &unchanged);
+        control_ok(c, "%llu %s", (unsigned long long)run, unchanged ? "unchanged" : "changed");
+    }
+}
+
+static void opened_to_look(struct volume_wait *w, struct volume *v, const char *error)
+{
+    struct control *c = (struct control *)((char *)w - offsetof(struct control, wait));
+    c->waiting = false;
+    c->looked = v;
+    if (v)
+        answer_look(c);
+    else
+        control_err(c, EHOSTUNREACH, "volume can't be served: %s", error);
+}
+
+static void run_changed(struct control *c, char **args)
+{
+    struct look *l = &c->look;
+    if (!number(c, args[1], UINT64_MAX, &l->epoch) || !number(c, args[2], UINT64_MAX, &l->offset) ||
+        !number(c, args[3], UINT64_MAX, &l->length))
+        return;
+    if (c->looked && c->looked->state == VOLUME_SERVING && strcmp(c->looked->name, args[0]) == 0) {
+        answer_look(c);
+        return;
+    }
+    look_no_more(c);
+    c->wait.done = opened_to_look;
+    c->waiting = true;
+    volume_open(c->d, args[0], &c->wait);
+}
+
 /* ---- verbs of a move ---- */
 
 static void opened(struct volume_wait *w, struct volume *v, const char *error)
@@ -326,14 +402,6 @@ static struct move *driven(struct control *c, const char *name)
     else
         control_err(c, ENOENT, "no move of volume '%s'", name);
     return NULL;
-}
-
-static bool number(struct control *c, const char *arg, uint64_t max, uint64_t *out)
-{
-    if (parse_u64(arg, out) == 0 && *out <= max)
-        return true;
-    control_err(c, EINVAL, "'%s' is not a number in range", arg);
-    return false;
 }
 
 /* ARG as a list of claims with commas between them: their number, or 0: C has its answer. */
@@ -475,6 +543,7 @@ static void run_abort(struct control *c, char **args)
 static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
     {"begin", "begin VOLUME EPOCH TARGET [back] [verify=full|delta|none]", 3, run_begin},
+    {"changed", "changed VOLUME EPOCH OFFSET LENGTH", 4, run_changed},
     {"claim", "claim VOLUME copy|prove MAX_BYTES [COUNT]", 3, run_claim},
     {"claimin", "claimin VOLUME FROM TO MAX_BYTES", 4, run_claimin},
     {"defer", "defer VOLUME", 1, run_defer},
@@ -541,6 +610,7 @@ static void on_leave(struct loop_msg *m)
             move_control_gone(v->move, c);
     }
     quarantine_writer_gone(c->d, c);
+    look_no_more(c);
     loop_task_add(c->d->loop, &c->over, gone_task);
 }
 

@@ -52,17 +52,17 @@ int line_format(struct rec_writer *w, const struct route *r, struct buf *out)
     return buf_printf(out, ",%016" PRIx64 "\n", hash64(out->data + start, out->len - start));
 }
 
-/* Cuts LINE at its commas: the number of fields, of which those that are not there are NULL; or 0. */
-static size_t split(char *line, char *fields[FIELDS_MAX])
+/* Cuts LINE at its commas; FIELDS that it does not have are NULL.  False unless their number fits. */
+static bool split(char *line, char *fields[FIELDS_MAX])
 {
     size_t n = 0;
     memset(fields, 0, FIELDS_MAX * sizeof(*fields));
     while (line) {
         if (n == FIELDS_MAX)
-            return 0;
+            return false;
         fields[n++] = strsep(&line, ",");
     }
-    return n < FIELDS_MIN ? 0 : n;
+    return n >= FIELDS_MIN;
 }
 
 static int copy_name(char out[NAME_LEN_MAX + 1], const char *s)
