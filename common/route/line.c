@@ -52,7 +52,7 @@ int line_format(struct rec_writer *w, const struct route *r, struct buf *out)
     return buf_printf(out, ",%016" PRIx64 "\n", hash64(out->data + start, out->len - start));
 }
 
-/* Cuts LINE at its commas; FIELDS that it does not have are NULL.  False unless their number fits. */
+/* Cuts LINE at its commas; FIELDS that it lacks are NULL.  False unless their number fits. */
 static bool split(char *line, char *fields[FIELDS_MAX])
 {
     size_t n = 0;
