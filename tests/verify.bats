@@ -4,7 +4,17 @@
 # What is proved of a move: --verify before the switch, the rest before the old copy is let go.
 
 load helpers
+load client
 load mover
+
+teardown()
+{
+  local pid
+  for pid in nbd-server.*.pid; do
+    [[ ! -e $pid ]] || kill "$(<"$pid")" || true
+  done
+  common_teardown
+}
 
 # plan SOURCE TARGET EPOCH [KIND]: a plan of one row.
 plan()
@@ -436,4 +446,116 @@ changes_are_seen()
   [[ $output == *"; digest="* && $(record) == uncommitted,gw-b, ]]
   run --separate-stderr -0 migrate-exec --commit --remove v-3
   [[ $output != *proof* ]]
+}
+
+# ---- gateways that cannot flush ----
+
+# nbd_server NAME [LINE]: gateway NAME is nbd-server, told no more than what it must be told, and
+# LINE; its file v is there.  It goes into the background by itself: in the foreground it takes one
+# client only.
+nbd_server()
+{
+  stop_gateway "$1"
+  cat >"$1.conf" <<END
+[generic]
+unixsock = $GATESHIFT_RUN/$1.sock
+${2-}
+[v]
+exportname = $GS/$1/v
+END
+  nbd-server -C "$1.conf" -p "$GS/nbd-server.$1.pid" >>"nbd-server.$1.log" 2>&1 3>&-
+  wait_for 10 nbdinfo --size "$(gateway_uri "$1" v)"
+}
+
+@test "S23: a target that cannot flush is refused, and nothing is changed" {
+  move_setup 256K --quarantine 200ms
+  nbd_server gw-b
+  run --separate-stderr -1 migrate-exec --overwrite <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *,redirect,failed,*"gw-b cannot take part: it cannot flush"* ]]
+  owner_is gw-a 1 steady
+  driver_start
+  refuses EOPNOTSUPP begin v 1 gw-b
+  [[ $REPLY_LINE == *"target 'gw-b' cannot flush"* ]]
+  owner_is gw-a 1 steady
+  drive begin v 1 gw-b no-flush
+  driver_kill
+  # Whoever goes on must want it, too.
+  driver_start
+  wait_for 10 attach_is_refused
+  drive begin v 1 gw-b no-flush
+}
+
+attach_is_refused()
+{
+  refuses EOPNOTSUPP begin v 1 gw-b
+}
+
+@test "S23: with --force a volume moves to nbd-server as it is configured by default, and back, under a client" {
+  move_setup 4M --quarantine 200ms
+  nbd_server gw-b
+  start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randwrite --bsrange=4k-64k \
+    --iodepth=8 --fsync=20 --size=4M --io_size=16M --rate=4M --verify=crc32c --verify_fatal=1 \
+    --randrepeat=1
+  wait_for 10 status_is clients 1
+  run --separate-stderr -0 migrate-exec --overwrite --force --window 2000 <(plan gw-a gw-b 1)
+  [[ $output == *"redirect,pass,"*"what it answers counts as durable; no-flush: gw-b"* ]]
+  [[ $output == *"handover,switched,"*"; no-flush: gw-b; digest="* ]]
+  [[ $(status_of durable) == no-flush && $(journal v-2 'verify full, no-flush target') == 1 ]]
+  migrate-exec --status v-2 | grep -q 'copy kept on gw-a, flushed; no-flush: gw-b; retained until'
+  run --separate-stderr -0 migrate-exec --revert --window 2000 v-2
+  [[ $output == *"; no-flush: gw-b; verify=delta"* && $(status_of durable) == by-flush ]]
+  owner_is gw-a 3 uncommitted
+  migrate-exec --status v-3 | grep -q 'copy kept on gw-b; no-flush: gw-b; retained until'
+  wait "${PIDS[fio]}"
+  unset "PIDS[fio]"
+  run --separate-stderr -0 migrate-exec --commit v-3
+  [[ $(record) == steady,, ]]
+}
+
+@test "S23: a client's flush succeeds on an owner that cannot flush, as its replies count as durable" {
+  move_setup 256K --quarantine 200ms
+  nbd_server gw-b
+  client_start
+  run --separate-stderr -0 migrate-exec --overwrite --force <(plan gw-a gw-b 1)
+  ask write -P 7 0 64k
+  ask write -f -P 8 64k 64k
+  ask flush
+  ask read -P 7 0 64k
+  no_failure
+  holds gw-b 7 0 64k
+  holds gw-b 8 64k 64k
+}
+
+@test "S23: from nbd-server as a source, by a run that is killed and resumed without the option" {
+  move_setup 2M --quarantine 200ms
+  cp gw-a/v original
+  nbd_server gw-a
+  start exec migrate-exec --overwrite --force --bwlimit 256K <(plan gw-a gw-b 1)
+  wait_for 10 is_synced
+  kill_hard exec
+  wait_for 10 migrate-exec --resume v-2
+  owner_is gw-b 2 uncommitted
+  [[ $(journal v-2 'handover,switched,.*; no-flush: gw-a; digest=') == 1 ]]
+  # What it has is known all the same: the way back sends nothing.
+  run --separate-stderr -0 migrate-exec --revert v-2
+  [[ $output == *" 0 sent, 2097152 unchanged"* && $output == *"; no-flush: gw-a"* ]]
+  served
+}
+
+is_synced()
+{
+  [[ $(status_of synced) -gt 0 ]]
+}
+
+@test "S23: --check and --dry-run say no-flush" {
+  move_setup 256K --quarantine 200ms
+  nbd_server gw-a 'allowlist = true'
+  run --separate-stderr -1 migrate-exec --check v
+  [[ $output == *"fail  v on gw-a: gw-a cannot take part: it cannot flush"* ]]
+  run --separate-stderr -0 migrate-exec --check --force v
+  [[ $output == *"warn  v on gw-a: 262144 bytes, no-flush: its replies count as durable"* ]]
+  run --separate-stderr -1 migrate-exec --dry-run <(plan gw-a gw-b 1)
+  [[ $stderr == *"it cannot flush"* ]]
+  run --separate-stderr -0 migrate-exec --dry-run --force <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *"dry run"*"; no-flush: gw-a"* ]]
 }

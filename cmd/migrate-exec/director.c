@@ -130,11 +130,11 @@ static int reply_numbers(struct director *d, uint64_t *out, size_t n)
     return numbers(control_reply(d->control), out, n) < 0 ? misunderstood(d) : 0;
 }
 
-int director_begin(struct director *d, uint64_t epoch, const char *target, bool back,
-                   enum rec_verify verify, struct director_begun *out)
+int director_begin(struct director *d, const struct director_order *o, struct director_begun *out)
 {
-    int r = ask(d, SLOW_REPLY_MS, "begin %s %llu %s%s verify=%s", d->volume,
-                (unsigned long long)epoch, target, back ? " back" : "", rec_verify_words[verify]);
+    int r = ask(d, SLOW_REPLY_MS, "begin %s %llu %s%s%s verify=%s", d->volume,
+                (unsigned long long)o->epoch, o->target, o->back ? " back" : "",
+                o->no_flush ? " no-flush" : "", rec_verify_words[o->verify]);
     if (r < 0)
         return r;
     const char *text = control_reply(d->control);

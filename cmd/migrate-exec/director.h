@@ -36,9 +36,14 @@ struct director_begun {
     uint64_t size;  /* of the volume, bytes */
     bool attached;  /* this very migration was alive: synced blocks stay, proofs are void */
 };
-/* BACK: to the copy that the last move left.  VERIFY: what is to be proved before the switch. */
-int director_begin(struct director *d, uint64_t epoch, const char *target, bool back,
-                   enum rec_verify verify, struct director_begun *out);
+struct director_order {
+    uint64_t epoch;
+    const char *target;
+    bool back;              /* to the copy that the last move left */
+    bool no_flush;          /* source and target may be unable to flush */
+    enum rec_verify verify; /* what is to be proved before the switch */
+};
+int director_begin(struct director *d, const struct director_order *o, struct director_begun *out);
 
 enum claim_kind { CLAIM_COPY, CLAIM_PROVE };
 struct claim {

@@ -252,8 +252,7 @@ static enum outcome connect_side(struct prover *v, enum side s)
     char why[200];
     if (!g)
         return move_fails(m, "gateway '%s' is not in gateways.csv", name);
-    int r =
-        side_connect(name, g->uri, m->volume, m->size_bytes, false, &v->from[s], why, sizeof(why));
+    int r = side_connect(name, g->uri, m->volume, m->size_bytes, 0, &v->from[s], why, sizeof(why));
     if (r < 0)
         return move_fails(m, "%s", why);
     uint64_t max = nbd_export_info(v->from[s])->block_max / PAGE * PAGE;

@@ -106,7 +106,10 @@ static const struct argp_option options[] = {
     {"expire", KEY_EXPIRE, 0, 0, "Commit all migrations whose old copies were retained long enough",
      0},
     {"force", KEY_FORCE, 0, 0,
-     "Allow --verify=none; with --commit: make cold or archive also what could not be proved", 0},
+     "Allow --verify=none, and gateways that cannot flush; with --commit: make cold or archive "
+     "also "
+     "what could not be proved",
+     0},
     {"heat", KEY_HEAT, "FILE", 0,
      "Heat records: what they expect to be written within the hour is copied last", 0},
     {"hook-timeout", KEY_HOOK_TIMEOUT, "DURATION", 0, "Kill a hook that takes longer (default 5m)",

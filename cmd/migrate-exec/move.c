@@ -253,8 +253,8 @@ enum outcome move_check_source(struct move *m)
     char why[200];
     if (!g)
         return move_fails(m, "gateway '%s' is not in gateways.csv", m->source);
-    int r = side_connect(m->source, g->uri, m->volume, m->size_bytes, false, &m->from, why,
-                         sizeof(why));
+    int r = side_connect(m->source, g->uri, m->volume, m->size_bytes,
+                         verify_no_flush(m) ? 0 : SIDE_FLUSHES, &m->from, why, sizeof(why));
     if (r == 0 && m->size_bytes == 0)
         m->size_bytes = nbd_export_info(m->from)->size_bytes;
     return r < 0 ? move_fails(m, "%s", why) : GO;
@@ -301,8 +301,9 @@ static enum outcome connect_target(struct move *m)
     char why[200];
     if (!g)
         return move_fails(m, "gateway '%s' is not in gateways.csv", m->target);
+    unsigned needs = SIDE_WRITABLE | (verify_no_flush(m) ? 0 : SIDE_FLUSHES);
     int r =
-        side_connect(m->target, g->uri, m->volume, m->size_bytes, true, &m->to, why, sizeof(why));
+        side_connect(m->target, g->uri, m->volume, m->size_bytes, needs, &m->to, why, sizeof(why));
     return r < 0 ? move_fails(m, "%s", why) : GO;
 }
 
@@ -357,11 +358,16 @@ static enum outcome may_overwrite(struct move *m)
  */
 static int begin_patiently(struct move *m, bool resumed, struct director_begun *begun)
 {
+    const struct director_order order = {.epoch = m->epoch,
+                                         .target = m->target,
+                                         .back = m->back,
+                                         .no_flush = verify_no_flush(m),
+                                         .verify = m->terms.verify};
     uint64_t now = clock_mono_us();
     uint64_t quarantine_end = now + m->exec->quarantine_us;
     uint64_t busy_end = now + (resumed ? PREDECESSOR_US : 0);
     for (;;) {
-        int r = director_begin(m->director, m->epoch, m->target, m->back, m->terms.verify, begun);
+        int r = director_begin(m->director, &order, begun);
         bool wait = (r == -EAGAIN && clock_mono_us() < quarantine_end) ||
                     (r == -EBUSY && clock_mono_us() < busy_end);
         if (!wait || signals_pending())
@@ -470,6 +476,9 @@ static enum outcome redirect(struct move *m, bool resumed)
         o = connect_target(m);
     if (o == GO)
         o = may_overwrite(m);
+    r = o == GO ? verify_flushes(m) : 0;
+    if (r < 0)
+        return move_journal_failed(m, r);
     return o == GO ? begin(m, resumed) : o;
 }
 
@@ -505,7 +514,7 @@ enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct 
 enum outcome move_flush(struct move *m, int timeout_ms)
 {
     uint64_t begin_us = clock_mono_us();
-    int r = flow_flush(m->flow, timeout_ms);
+    int r = nbd_export_info(m->to)->flush ? flow_flush(m->flow, timeout_ms) : 0;
     if (r < 0)
         return move_fails(m, "flush of target: %s", nbd_export_error(m->to));
     r = director_flush(m->director);
@@ -687,7 +696,7 @@ static int flush_source(struct move *m)
 {
     if (!m->from && move_check_source(m) != GO)
         return -EIO;
-    return nbd_export_flush(m->from, FLUSH_MS);
+    return nbd_export_info(m->from)->flush ? nbd_export_flush(m->from, FLUSH_MS) : 0;
 }
 
 enum outcome move_retire(struct move *m)
@@ -701,10 +710,13 @@ enum outcome move_retire(struct move *m)
     if (r < 0)
         err_warn("copy of '%s' left on '%s' is unknown: its flush failed: %s", m->volume, m->source,
                  r == -ENOENT ? "nobody saw it" : err_text(r));
-    char what[200];
-    snprintf(what, sizeof(what),
-             r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
-             m->source);
+    char what[256], no_flush[VERIFY_FLUSH_TEXT];
+    verify_describe_flush(m, no_flush, sizeof(no_flush));
+    if (r < 0)
+        snprintf(what, sizeof(what), "copy on %s is unknown: its flush failed", m->source);
+    else
+        snprintf(what, sizeof(what), "copy kept on %.60s%s%s", m->source,
+                 m->terms.no_flush[0] ? "" : ", flushed", no_flush);
     retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
     r = move_note(m, EVENT_SWITCHED, "%s", what);
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
@@ -734,13 +746,14 @@ enum outcome move_finish(struct move *m)
     else
         verify_describe(verify, proof, sizeof(proof));
     m->phase = PHASE_HANDOVER;
-    char how[96] = "";
+    char how[96] = "", no_flush[VERIFY_FLUSH_TEXT];
+    verify_describe_flush(m, no_flush, sizeof(no_flush));
     if (m->promoted)
         snprintf(how, sizeof(how), "; promoted as the source is dead, %llu bytes unproved",
                  (unsigned long long)m->unproved);
     int r =
-        move_event(m, EVENT_SWITCHED, "epoch %llu%s; kept on %s until migrate-exec --commit %s%s",
-                   (unsigned long long)m->epoch + 1, how, m->source, m->id, proof);
+        move_event(m, EVENT_SWITCHED, "epoch %llu%s; kept on %s until migrate-exec --commit %s%s%s",
+                   (unsigned long long)m->epoch + 1, how, m->source, m->id, no_flush, proof);
     if (r < 0) {
         err_warn("'%s' has switched to %s; have it recorded with: migrate-exec --resume %s", m->id,
                  m->target, m->id);

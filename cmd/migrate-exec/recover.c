@@ -70,12 +70,13 @@ static int take_event(const struct event *e, void *arg)
     struct story *s = arg;
     /* A proof of what has switched changes nothing of where the migration stands. */
     bool proof = late_proof_take(e, &s->proof);
+    bool first = !s->any;
     if (!proof)
         s->last = *e;
     s->any = true;
     const size_t skip = strlen(MOVE_REVERTS);
     bool begins = e->event == EVENT_BEGIN && e->phase == PHASE_REDIRECT;
-    if (begins)
+    if (begins && !first) /* the first has the plan's reason, whatever that is */
         verify_of_note(e->detail, &s->terms);
     if (begins && strncmp(e->detail, MOVE_REVERTS, skip) == 0)
         snprintf(s->reverts, sizeof(s->reverts), "%s", e->detail + skip);
@@ -563,6 +564,8 @@ static enum outcome revert(struct move *m, struct story *s)
     back.epoch = m->epoch + 1;
     back.size_bytes = route.size_bytes;
     back.terms.verify = verify_choose(m->exec, false, true);
+    back.terms.no_flush[0] = m->terms.no_flush[1];
+    back.terms.no_flush[1] = m->terms.no_flush[0];
     o = open_way_back(&back, m->id);
     if (o == GO)
         o = drive_back(m, &back);

@@ -13,13 +13,16 @@ enum {
     WIDEN_MS = 1000, /* of all further connections: a gateway that has no more accepts none */
 };
 
+/* What is asked of a side: that it takes writes; that it can flush (S23). */
+enum { SIDE_WRITABLE = 1, SIDE_FLUSHES = 2 };
+
 /*
  * Connects to VOLUME at URI of GATEWAY and checks that a move may use it: it holds at least
- * SIZE_BYTES, several connections see the same data (S9), it can flush (S23), and, if WRITABLE,
- * takes writes.  *OUT is owned.  0, or -errno with the reason in WHY.
+ * SIZE_BYTES, several connections see the same data (S9), and it has what NEEDS (SIDE_…) says.
+ * *OUT is owned.  0, or -errno with the reason in WHY.
  */
 int side_connect(const char *gateway, const char *uri, const char *volume, uint64_t size_bytes,
-                 bool writable, struct nbd_export **out, char *why, size_t why_size);
+                 unsigned needs, struct nbd_export **out, char *why, size_t why_size);
 
 /*
  * Up to N further connections like FIRST, into OUT (owned).  All or none: a gateway that takes no

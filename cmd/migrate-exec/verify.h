@@ -21,6 +21,7 @@ enum { VERIFY_BY_KIND = -1 };
 struct terms {
     enum rec_verify verify; /* what is proved before the switch */
     bool cold;              /* the target's export was a cold copy: everything is (S12) */
+    bool no_flush[2]; /* source, target: it cannot flush, its replies count as durable (S23) */
 };
 
 /*
@@ -39,6 +40,14 @@ bool verify_of_note(const char *detail, struct terms *t);
 
 /* The target's export may be a cold copy: with one everything is proved.  0 or -errno. */
 int verify_cold(struct move *m);
+
+/* May M's gateways be unable to flush, by --force or by what was begun with it? */
+bool verify_no_flush(const struct move *m);
+/* Notes which of M's gateways, which are connected, cannot flush, and says so.  0 or -errno. */
+int verify_flushes(struct move *m);
+/* "; no-flush: GATEWAY" for the detail of an event, or ""; long names are cut. */
+enum { VERIFY_FLUSH_TEXT = 112 };
+void verify_describe_flush(const struct move *m, char *text, size_t size);
 
 /* What was proved of a move that has switched: by the route store, or as M wanted it. */
 enum rec_verify verify_reached(const struct move *m);

@@ -357,6 +357,8 @@ static int parse_begin_options(char **words, struct move_order *o)
     for (; *words; words++) {
         if (strncmp(*words, verify, len) == 0)
             mode = *words + len;
+        else if (strcmp(*words, "no-flush") == 0)
+            o->no_flush = true;
         else
             o->back = true;
     }
@@ -542,7 +544,7 @@ static void run_abort(struct control *c, char **args)
 
 static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
-    {"begin", "begin VOLUME EPOCH TARGET [back] [verify=full|delta|none]", 3, run_begin},
+    {"begin", "begin VOLUME EPOCH TARGET [back] [no-flush] [verify=full|delta|none]", 3, run_begin},
     {"changed", "changed VOLUME EPOCH OFFSET LENGTH", 4, run_changed},
     {"claim", "claim VOLUME copy|prove MAX_BYTES [COUNT]", 3, run_claim},
     {"claimin", "claimin VOLUME FROM TO MAX_BYTES", 4, run_claimin},

@@ -118,14 +118,16 @@ static void target_lost(struct leg *l)
  * What clients negotiated must hold on the target too (S22); what is copied must fit (S24).
  * Commands that it lacks are made of others (io.c).
  */
-static const char *target_misfit(const struct volume *v, const struct leg *l)
+static const char *target_misfit(const struct move *m)
 {
+    const struct volume *v = m->v;
+    const struct leg *l = m->leg;
     const struct nbd_export *a = &v->offered, *b = &l->export;
     if (b->size < v->route.size_bytes)
         return "is smaller than the volume";
     if (b->min_block > a->min_block || b->max_block < a->max_block)
         return "has narrower block-size limits than clients were told";
-    return leg_unfit(l);
+    return leg_unfit(l, m->no_flush);
 }
 
 void move_record(struct move *m, const struct route *next, uint64_t expect, int expect_state)
@@ -144,7 +146,7 @@ static void target_ready(struct leg *l)
 {
     struct move *m = l->owner;
     struct volume *v = m->v;
-    const char *misfit = target_misfit(v, l);
+    const char *misfit = target_misfit(m);
     if (misfit) {
         char why[512];
         snprintf(why, sizeof(why), "target '%s' %s", m->target, misfit);
@@ -322,6 +324,11 @@ static void attach(struct move *m, struct control *c, enum rec_verify verify)
     control_ok(c, "%d %llu attached", BLOCK_SIZE, (unsigned long long)m->v->route.size_bytes);
 }
 
+static bool lacks_flush(const struct nbd_export *e)
+{
+    return !(e->flags & NBD_TF_FLUSH);
+}
+
 /* Is there a move already?  True: C has its answer. */
 static bool answer_from_present(struct volume *v, struct control *c, const struct move_order *o)
 {
@@ -341,6 +348,8 @@ static bool answer_from_present(struct volume *v, struct control *c, const struc
         return true;
     else if (m->phase != MOVE_COPYING || m->deferring)
         control_err(c, EAGAIN, "the last move is not over yet");
+    else if (!o->no_flush && (lacks_flush(&m->leg->export) || lacks_flush(&v->owner.has)))
+        control_err(c, EOPNOTSUPP, "the move was begun with no-flush");
     else if (strcmp(m->target, o->target) != 0 || m->v->route.epoch != o->epoch ||
              m->back != o->back)
         control_err(c, EBUSY, "a move to '%s' is open: resume or abort it", m->target);
@@ -350,18 +359,18 @@ static bool answer_from_present(struct volume *v, struct control *c, const struc
 }
 
 /* Reasons against a move that need no connection.  True: C has its answer. */
-static bool refuse_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target)
+static bool refuse_begin(struct volume *v, struct control *c, const struct move_order *o)
 {
-    const char *unfit = v->owner.place == OWNER_HERE ? leg_unfit(v->owner.leg) : NULL;
+    const char *unfit = v->owner.place == OWNER_HERE ? leg_unfit(v->owner.leg, o->no_flush) : NULL;
     uint64_t left = quarantine_left_us(v->d, v->name);
     uint64_t haunted = haunts_last_us(&v->owner.haunts);
     uint64_t now = loop_now_us(v->d->loop);
     if (haunted > now + left)
         left = haunted - now;
-    if (epoch != v->route.epoch)
+    if (o->epoch != v->route.epoch)
         control_err(c, ESTALE, "the route's epoch is %llu", (unsigned long long)v->route.epoch);
-    else if (strcmp(target, v->route.gateway) == 0)
-        control_err(c, EINVAL, "the volume is on '%s' already", target);
+    else if (strcmp(o->target, v->route.gateway) == 0)
+        control_err(c, EINVAL, "the volume is on '%s' already", o->target);
     else if (v->owner.place != OWNER_HERE)
         control_err(c, EAGAIN, "source '%s' is away", v->route.gateway);
     else if (unfit)
@@ -380,7 +389,7 @@ void move_begin(struct volume *v, struct control *c, const struct move_order *o)
     struct move *m = NULL;
     int r;
     quarantine_writer_gone(v->d, c);
-    if (answer_from_present(v, c, o) || refuse_begin(v, c, o->epoch, o->target))
+    if (answer_from_present(v, c, o) || refuse_begin(v, c, o))
         goto unuse;
     r = volume_gateway_uri(v->d, o->target, v->name, uri, sizeof(uri), why, sizeof(why));
     if (r < 0) {
@@ -399,6 +408,7 @@ void move_begin(struct volume *v, struct control *c, const struct move_order *o)
     m->phase = MOVE_OPENING;
     m->back = o->back;
     m->verify = o->verify;
+    m->no_flush = o->no_flush;
     snprintf(m->target, sizeof(m->target), "%s", o->target);
     m->driver = c;
     move_wait_for(m, c, WAIT_BEGIN);

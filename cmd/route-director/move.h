@@ -52,7 +52,8 @@ enum move_wait {
 struct move_order {
     uint64_t epoch;
     char target[NAME_LEN_MAX + 1];
-    bool back; /* to the copy that the last move left */
+    bool back;     /* to the copy that the last move left */
+    bool no_flush; /* gateways that cannot flush may take part: their replies count as durable */
     enum rec_verify verify;
 };
 
@@ -63,6 +64,7 @@ struct move {
     bool back; /* to the kept copy of the last move, which is not committed */
     char target[NAME_LEN_MAX + 1];
     enum rec_verify verify; /* so much must be proved before the switch */
+    bool no_flush;          /* source and target may be unable to flush */
     struct control *driver; /* the connection that began it; NULL: gone */
     struct control *waiter; /* whose verb is not answered yet; NULL: none, or gone */
     enum move_wait waits;

@@ -113,7 +113,9 @@ void move_promote_step(struct move *m)
     } else {
         m->flushed = true; /* until a write to the target says otherwise */
         int r = move_flush_leg(m);
-        if (r < 0)
+        if (r > 0)
+            move_promote_step(m);
+        else if (r < 0)
             move_give_up(m, r, "the target could not flush");
     }
 }
