@@ -286,6 +286,8 @@ enum outcome late_proof(struct move *m, struct late_proof *p)
 {
     struct prover v = {.m = m, .p = p, .piece_max = PIECE};
     m->phase = PHASE_RETIRE;
+    if (p->until > m->size_bytes) /* a note of nothing that this was */
+        *p = (struct late_proof){.until = 0};
     enum outcome o = make_room(&v);
     if (o == GO)
         o = connect_side(&v, COPY);
