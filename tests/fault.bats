@@ -5,7 +5,7 @@
 
 load helpers
 
-HEADER=volume,gateway,epoch,state,target,size_bytes,time
+HEADER=volume,gateway,epoch,state,target,size_bytes,time,verify
 
 setup_file()
 {

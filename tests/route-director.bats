@@ -355,8 +355,8 @@ memory_kib()
   serve
   local verb usage words
   run -0 control help
-  [[ ${#lines[@]} == 20 && ${lines[19]} == ok ]]
-  for usage in "${lines[@]::19}"; do
+  [[ ${#lines[@]} == 21 && ${lines[20]} == ok ]]
+  for usage in "${lines[@]::20}"; do
     verb=${usage%% *}
     run -1 control "$verb" a b c d e
     [[ $output == "err EINVAL usage: $usage" ]]

@@ -4,7 +4,7 @@
 
 load helpers
 
-HEADER=volume,gateway,epoch,state,target,size_bytes,time
+HEADER=volume,gateway,epoch,state,target,size_bytes,time,verify
 
 setup()
 {
@@ -17,11 +17,11 @@ gw-c,nbd://192.0.2.3,,,,active,
 END
 }
 
-# expect_records RECORD...: the output is the header and these, their times left out.
+# expect_records RECORD...: the output is the header and these, what stands behind the size left out.
 expect_records()
 {
   local IFS=$'\n'
-  [[ $(cut -d, -f1-6 <<<"$output") == "${HEADER%,time}"$'\n'"$*" ]]
+  [[ $(cut -d, -f1-6 <<<"$output") == "${HEADER%,time,verify}"$'\n'"$*" ]]
 }
 
 # serve VOLUME: a director with gateways gw-a and gw-b, and a client that has VOLUME open.
@@ -312,7 +312,7 @@ watched()
 }
 
 @test "route-set: --watch prints each record as it is written" {
-  local HEADER_SHORT=${HEADER%,time} seen
+  local HEADER_SHORT=${HEADER%,time,verify} seen
   mkdir -p "$GATESHIFT_STATE"
   start watch route-set --watch v
   wait_for 10 grep -q ^volume watch.log

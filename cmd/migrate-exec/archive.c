@@ -205,8 +205,8 @@ int archive_read(const struct move *m, bool keep, char digest[DIGEST_SIZE], char
 {
     const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->source);
     struct reader r = {.io_timeout_ms = m->exec->io_timeout_ms};
-    int e = g ? side_connect(m->source, g->uri, m->volume, m->size_bytes, false,
-                             m->exec->io_timeout_ms, &r.from, why, size)
+    int e = g ? side_connect(m->source, g->uri, m->volume, m->size_bytes, 0, m->exec->io_timeout_ms,
+                             &r.from, why, size)
               : -ENOENT;
     if (!g)
         snprintf(why, size, "gateway '%s' is not in gateways.csv", m->source);

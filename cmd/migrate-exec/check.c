@@ -220,8 +220,9 @@ static void check_export(struct check *c, const struct place *p, const char *wha
     struct nbd_export *e;
     char why[256];
     const struct fleet_gateway *g = p->gateway;
-    if (side_connect(g->name, g->uri, p->volume, p->size_bytes, p->target, c->x->io_timeout_ms, &e,
-                     why, sizeof(why)) < 0) {
+    unsigned needs = (p->target ? SIDE_WRITABLE : 0) | (c->x->force ? 0 : SIDE_FLUSHES);
+    if (side_connect(g->name, g->uri, p->volume, p->size_bytes, needs, c->x->io_timeout_ms, &e, why,
+                     sizeof(why)) < 0) {
         say(c, FAIL, what, "%s", why);
         return;
     }
@@ -231,11 +232,12 @@ static void check_export(struct check *c, const struct place *p, const char *wha
     if (n < CONNECTIONS)
         snprintf(more, sizeof(more), ", no more: a move opens up to %d", CONNECTIONS);
     say(c,
-        n < CONNECTIONS_LEAST ? FAIL
-        : n < CONNECTIONS     ? WARN
-                              : OK,
+        n < CONNECTIONS_LEAST          ? FAIL
+        : n < CONNECTIONS || !i->flush ? WARN
+                                       : OK,
         what, "%llu bytes, %s, %s, %sblocks of %lu to %lu, %d connection%s at once%s",
-        (unsigned long long)i->size_bytes, i->flush ? "flush" : "no flush",
+        (unsigned long long)i->size_bytes,
+        i->flush ? "flush" : "no-flush: its replies count as durable",
         i->multi_conn ? "multi-conn" : "no multi-conn", i->zeroes ? "zeroes, " : "",
         (unsigned long)i->block_min, (unsigned long)i->block_max, n, n == 1 ? "" : "s", more);
     nbd_export_free(e);

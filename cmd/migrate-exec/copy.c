@@ -34,6 +34,7 @@ static int act(struct flow_extent *x, enum action a, uint64_t offset, uint64_t l
 {
     if (a == SKIP)
         return 0;
+    x->equal = false;
     return a == ZERO ? flow_zero(x, offset, length) : flow_write(x, offset, length);
 }
 
@@ -65,6 +66,7 @@ static int decide_all(struct flow_extent *x)
 
 static int decide_differences(struct flow_extent *x)
 {
+    x->equal = true; /* until something is sent */
     return act_in_runs(x, PAGE, skip_equal);
 }
 

@@ -130,11 +130,11 @@ static int reply_numbers(struct director *d, uint64_t *out, size_t n)
     return numbers(control_reply(d->control), out, n) < 0 ? misunderstood(d) : 0;
 }
 
-int director_begin(struct director *d, uint64_t epoch, const char *target, bool back,
-                   struct director_begun *out)
+int director_begin(struct director *d, const struct director_order *o, struct director_begun *out)
 {
-    int r = ask(d, SLOW_REPLY_MS, "begin %s %llu %s%s", d->volume, (unsigned long long)epoch,
-                target, back ? " back" : "");
+    int r = ask(d, SLOW_REPLY_MS, "begin %s %llu %s%s%s verify=%s", d->volume,
+                (unsigned long long)o->epoch, o->target, o->back ? " back" : "",
+                o->no_flush ? " no-flush" : "", rec_verify_words[o->verify]);
     if (r < 0)
         return r;
     const char *text = control_reply(d->control);
@@ -223,6 +223,11 @@ int director_synced(struct director *d, const uint64_t *claims, size_t n, uint64
     return end_claims(d, "synced", claims, n, "", dirty);
 }
 
+int director_equal(struct director *d, const uint64_t *claims, size_t n, uint64_t *dirty)
+{
+    return end_claims(d, "synced", claims, n, " equal", dirty);
+}
+
 int director_unchanged(struct director *d, uint64_t claim, uint64_t *dirty)
 {
     return end_claims(d, "synced", &claim, 1, " unchanged", dirty);
@@ -241,6 +246,30 @@ int director_release(struct director *d, uint64_t claim)
 int director_differs(struct director *d, uint64_t claim)
 {
     return ask(d, REPLY_MS, "differs %s %llu", d->volume, (unsigned long long)claim);
+}
+
+int director_changed(struct director *d, uint64_t epoch, uint64_t offset, uint64_t length,
+                     uint64_t *run, enum since_switch *what)
+{
+    static const char *const words[] = {"changed", "unchanged", "unknown"};
+    int r = ask(d, SLOW_REPLY_MS, "changed %s %llu %llu %llu", d->volume, (unsigned long long)epoch,
+                (unsigned long long)offset, (unsigned long long)length);
+    if (r < 0)
+        return r;
+    const char *text = control_reply(d->control);
+    const char *word = strchr(text, ' ');
+    char number[32];
+    uint64_t n;
+    snprintf(number, sizeof(number), "%.*s", (int)(word ? word - text : 0), text);
+    if (!word || numbers(number, &n, 1) < 0 || n == 0 || n > length)
+        return misunderstood(d);
+    for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcmp(word + 1, words[i]) == 0) {
+            *run = n;
+            *what = (enum since_switch)i;
+            return 0;
+        }
+    return misunderstood(d);
 }
 
 int director_mirror(struct director *d)

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "common/base/parse.h"
+#include "common/record/schema.h"
 
 struct director;
 
@@ -35,9 +36,14 @@ struct director_begun {
     uint64_t size;  /* of the volume, bytes */
     bool attached;  /* this very migration was alive: synced blocks stay, proofs are void */
 };
-/* BACK: to the copy that the last move left. */
-int director_begin(struct director *d, uint64_t epoch, const char *target, bool back,
-                   struct director_begun *out);
+struct director_order {
+    uint64_t epoch;
+    const char *target;
+    bool back;              /* to the copy that the last move left */
+    bool no_flush;          /* source and target may be unable to flush */
+    enum rec_verify verify; /* what is to be proved before the switch */
+};
+int director_begin(struct director *d, const struct director_order *o, struct director_begun *out);
 
 enum claim_kind { CLAIM_COPY, CLAIM_PROVE };
 struct claim {
@@ -67,11 +73,25 @@ int director_claim_in(struct director *d, uint64_t from, uint64_t to, uint64_t m
 /* N claims, at most CLAIM_BATCH, are done.  *DIRTY / *UNPROVED: the bytes left. */
 int director_synced(struct director *d, const uint64_t *claims, size_t n, uint64_t *dirty);
 int director_proved(struct director *d, const uint64_t *claims, size_t n, uint64_t *unproved);
-/* As director_synced() of an unchanged claim, whose blocks count as proved by the change map. */
+/*
+ * As director_synced(), of claims of which nothing was sent: they were found to be equal, or one is
+ * unchanged by the change map.  Their blocks need no proof unless everything does.
+ */
+int director_equal(struct director *d, const uint64_t *claims, size_t n, uint64_t *dirty);
 int director_unchanged(struct director *d, uint64_t claim, uint64_t *dirty);
 int director_release(struct director *d, uint64_t claim);
 /* 0: a write raced the comparison, prove again; -EILSEQ: the copy really differs. */
 int director_differs(struct director *d, uint64_t claim);
+
+/* What is known of bytes of the owner, read before it was asked. */
+enum since_switch {
+    SINCE_CHANGED,   /* a client wrote there since the switch, or may have */
+    SINCE_UNCHANGED, /* they are what was switched to */
+    SINCE_UNKNOWN,   /* nobody kept track */
+};
+/* Of the bytes at OFFSET, after the switch to EPOCH; *RUN, at most LENGTH: so many are alike. */
+int director_changed(struct director *d, uint64_t epoch, uint64_t offset, uint64_t length,
+                     uint64_t *run, enum since_switch *what);
 
 int director_mirror(struct director *d);
 int director_hold(struct director *d, unsigned window_ms, uint64_t *drain_us);

@@ -165,6 +165,8 @@ static void describe(const struct move *m, double rate, char *out, size_t size)
         add(out, size, ", about %.1f s to copy and compare at %.1f MiB/s",
             2 * (double)m->size_bytes / effective, effective / 1048576);
     describe_pause(x, rate, out, size);
+    if (!nbd_export_info(m->from)->flush)
+        add(out, size, "; no-flush: %s", m->source);
 }
 
 enum outcome dry_run(struct move *m)

@@ -306,18 +306,28 @@ static void settled(struct slot *s)
     slot_free(s);
 }
 
-/* At most CLAIM_BATCH slots that are done: their number, and their claims. */
+/* At most CLAIM_BATCH slots that are done, in the same way: their number, and their claims. */
 static size_t done_slots(struct flow *f, struct slot *slots[CLAIM_BATCH],
                          uint64_t claims[CLAIM_BATCH])
 {
     size_t n = 0;
     for (int i = 0; i < SLOTS && n < CLAIM_BATCH; i++) {
-        if (f->slots[i].state != SLOT_DONE)
+        if (f->slots[i].state != SLOT_DONE ||
+            (n && f->slots[i].extent.equal != slots[0]->extent.equal))
             continue;
         claims[n] = f->slots[i].extent.claim.id;
         slots[n++] = &f->slots[i];
     }
     return n;
+}
+
+static int tell_done(struct flow *f, const uint64_t *claims, size_t n, bool equal)
+{
+    uint64_t *left = &f->result.left;
+    if (f->job->kind == CLAIM_PROVE)
+        return director_proved(f->director, claims, n, left);
+    return equal ? director_equal(f->director, claims, n, left)
+                 : director_synced(f->director, claims, n, left);
 }
 
 /* Tells the director of every extent that is done. */
@@ -327,11 +337,8 @@ static void settle(struct flow *f)
     uint64_t claims[CLAIM_BATCH];
     while (f->done) {
         size_t n = done_slots(f, slots, claims);
-        int r = -ECONNRESET;
-        if (f->error.side != FLOW_DIRECTOR)
-            r = f->job->kind == CLAIM_COPY
-                    ? director_synced(f->director, claims, n, &f->result.left)
-                    : director_proved(f->director, claims, n, &f->result.left);
+        int r = f->error.side == FLOW_DIRECTOR ? -ECONNRESET
+                                               : tell_done(f, claims, n, slots[0]->extent.equal);
         if (r < 0)
             flow_fail_director(f, r);
         for (size_t i = 0; i < n; i++) {

@@ -30,6 +30,7 @@ struct flow_extent {
     struct claim claim;
     unsigned char *source; /* claim.length bytes read from the source */
     unsigned char *target; /* the same of the target, if the job asked for them */
+    bool equal;            /* the job's: it has compared them, and sent nothing */
     bool zero;             /* the source said, after the claim, that all of it reads as zero */
 };
 

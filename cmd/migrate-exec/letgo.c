@@ -63,8 +63,8 @@ static bool owner_serves(const struct move *m, char *why, size_t size)
         snprintf(why, size, "gateway '%s' is not in gateways.csv", m->target);
         return false;
     }
-    if (side_connect(m->target, g->uri, m->volume, m->size_bytes, true, m->exec->io_timeout_ms, &e,
-                     why, size) < 0)
+    if (side_connect(m->target, g->uri, m->volume, m->size_bytes, SIDE_WRITABLE,
+                     m->exec->io_timeout_ms, &e, why, size) < 0)
         return false;
     nbd_export_free(e);
     return true;

@@ -59,6 +59,7 @@ enum {
     KEY_CUTOVER,
     KEY_DRY_RUN,
     KEY_EXPIRE,
+    KEY_FORCE,
     KEY_HEAT,
     KEY_HOOK_TIMEOUT,
     KEY_IO_TIMEOUT,
@@ -105,6 +106,11 @@ static const struct argp_option options[] = {
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
     {"expire", KEY_EXPIRE, 0, 0, "Commit all migrations whose old copies were retained long enough",
      0},
+    {"force", KEY_FORCE, 0, 0,
+     "Allow --verify=none, and gateways that cannot flush; with --commit: make cold or archive "
+     "also "
+     "what could not be proved",
+     0},
     {"heat", KEY_HEAT, "FILE", 0,
      "Heat records: what they expect to be written within the hour is copied last", 0},
     {"hook-timeout", KEY_HOOK_TIMEOUT, "DURATION", 0, "Kill a hook that takes longer (default 5m)",
@@ -133,8 +139,10 @@ static const struct argp_option options[] = {
      "Bring the volume of the switched migration ID back, sending only what has changed since", 0},
     {"status", KEY_STATUS, 0, 0, "Print the latest event of migration ID, or of each", 0},
     {"verify", KEY_VERIFY, "KIND", 0,
-     "What must be compared before the switch: full, every block (default, the only kind; --revert "
-     "without it trusts the director's change map)",
+     "What must be proved equal before the switch: full, every block; delta, what the move has "
+     "sent "
+     "or clients have written (default of mandatory moves and --revert, else full); none (needs "
+     "--force)",
      0},
     {"wait", KEY_WAIT, 0, 0, "Wait for the not_before of rows instead of leaving them", 0},
     {"window", KEY_WINDOW, "MS", 0, "The longest hold of an attempt, milliseconds (default 100)",
@@ -163,6 +171,15 @@ static enum compare parse_compare(const struct argp_state *st, const char *arg)
     return COMPARE_AUTO;
 }
 
+static int parse_verify(const struct argp_state *st, const char *arg)
+{
+    for (int i = 0; rec_verify_words[i]; i++)
+        if (strcmp(arg, rec_verify_words[i]) == 0)
+            return i;
+    argp_error(st, "verify is full, delta or none, not '%s'", arg);
+    return VERIFY_FULL;
+}
+
 static void set_action(const struct argp_state *st, struct opts *o, enum action a)
 {
     if (o->action != RUN_PLAN)
@@ -187,6 +204,8 @@ static void check_usage(const struct argp_state *st, const struct opts *o)
         argp_error(st, "the ID of a migration is missing");
     if (o->exec.disposal != DISPOSAL_COLD && o->action != COMMIT)
         argp_error(st, "--archive and --remove are for --commit");
+    if (o->exec.verify == VERIFY_NONE && !o->exec.force)
+        argp_error(st, "--verify=none proves nothing: it needs --force");
     if (o->action == MODIFY && !o->given)
         argp_error(st, "modify needs --attempts, --bwlimit, --on-fail or --window");
     if (o->action > CHECK && o->arg && parse_name(o->arg) < 0)
@@ -278,6 +297,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_EXPIRE:
         set_action(st, o, EXPIRE);
         return 0;
+    case KEY_FORCE:
+        o->exec.force = true;
+        return 0;
     case KEY_MODIFY:
         set_action(st, o, MODIFY);
         return 0;
@@ -304,9 +326,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         set_action(st, o, STATUS);
         return 0;
     case KEY_VERIFY:
-        if (strcmp(arg, "full") != 0)
-            argp_error(st, "verify is full: nothing less is built yet");
-        o->exec.verify_all = true;
+        o->exec.verify = parse_verify(st, arg);
         return 0;
     case KEY_WAIT:
         o->exec.wait = true;
@@ -426,6 +446,7 @@ int main(int argc, char **argv)
                  .attempts = 5,
                  .connections = LANES_MAX,
                  .on_fail = ON_FAIL_DEFER,
+                 .verify = VERIFY_BY_KIND,
                  .io_timeout_ms = IO_TIMEOUT_MS,
                  .quarantine_us = UINT64_C(60000000),
                  .max_age_s = 3600,

@@ -253,8 +253,9 @@ enum outcome move_check_source(struct move *m)
     char why[200];
     if (!g)
         return move_fails(m, "gateway '%s' is not in gateways.csv", m->source);
-    int r = side_connect(m->source, g->uri, m->volume, m->size_bytes, false, m->exec->io_timeout_ms,
-                         &m->from, why, sizeof(why));
+    int r = side_connect(m->source, g->uri, m->volume, m->size_bytes,
+                         verify_no_flush(m) ? 0 : SIDE_FLUSHES, m->exec->io_timeout_ms, &m->from,
+                         why, sizeof(why));
     if (r == 0 && m->size_bytes == 0)
         m->size_bytes = nbd_export_info(m->from)->size_bytes;
     return r < 0 ? move_fails(m, "%s", why) : GO;
@@ -301,7 +302,8 @@ static enum outcome connect_target(struct move *m)
     char why[200];
     if (!g)
         return move_fails(m, "gateway '%s' is not in gateways.csv", m->target);
-    int r = side_connect(m->target, g->uri, m->volume, m->size_bytes, true, m->exec->io_timeout_ms,
+    unsigned needs = SIDE_WRITABLE | (verify_no_flush(m) ? 0 : SIDE_FLUSHES);
+    int r = side_connect(m->target, g->uri, m->volume, m->size_bytes, needs, m->exec->io_timeout_ms,
                          &m->to, why, sizeof(why));
     return r < 0 ? move_fails(m, "%s", why) : GO;
 }
@@ -357,11 +359,16 @@ static enum outcome may_overwrite(struct move *m)
  */
 static int begin_patiently(struct move *m, bool resumed, struct director_begun *begun)
 {
+    const struct director_order order = {.epoch = m->epoch,
+                                         .target = m->target,
+                                         .back = m->back,
+                                         .no_flush = verify_no_flush(m),
+                                         .verify = m->terms.verify};
     uint64_t now = clock_mono_us();
     uint64_t quarantine_end = now + m->exec->quarantine_us;
     uint64_t busy_end = now + (resumed ? PREDECESSOR_US : 0);
     for (;;) {
-        int r = director_begin(m->director, m->epoch, m->target, m->back, begun);
+        int r = director_begin(m->director, &order, begun);
         bool wait = (r == -EAGAIN && clock_mono_us() < quarantine_end) ||
                     (r == -EBUSY && clock_mono_us() < busy_end);
         if (!wait || signals_pending())
@@ -448,7 +455,7 @@ static enum outcome begin(struct move *m, bool resumed)
     widen(m, FLOW_TARGET, m->target);
     flow_set_io_timeout(m->flow, m->exec->io_timeout_ms);
     flow_on_look(m->flow, look_for_changes, m);
-    flow_trust_map(m->flow, !m->exec->verify_all);
+    flow_trust_map(m->flow, m->terms.verify != VERIFY_FULL);
     return GO;
 }
 
@@ -462,6 +469,8 @@ static enum outcome redirect(struct move *m, bool resumed)
         return o;
     m->dirty = m->size_bytes;
     int r = move_event(m, EVENT_BEGIN, "%s", resumed ? "resumed" : m->reason);
+    if (r == 0)
+        r = verify_note(m);
     if (r < 0)
         return move_journal_failed(m, r);
     o = provide_export(m);
@@ -469,6 +478,9 @@ static enum outcome redirect(struct move *m, bool resumed)
         o = connect_target(m);
     if (o == GO)
         o = may_overwrite(m);
+    r = o == GO ? verify_flushes(m) : 0;
+    if (r < 0)
+        return move_journal_failed(m, r);
     return o == GO ? begin(m, resumed) : o;
 }
 
@@ -504,7 +516,7 @@ enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct 
 enum outcome move_flush(struct move *m, int timeout_ms)
 {
     uint64_t begin_us = clock_mono_us();
-    int r = flow_flush(m->flow, timeout_ms);
+    int r = nbd_export_info(m->to)->flush ? flow_flush(m->flow, timeout_ms) : 0;
     if (r < 0)
         return move_fails(m, "flush of target: %s", nbd_export_error(m->to));
     r = director_flush(m->director);
@@ -627,8 +639,7 @@ static int settle_in_store(struct move *m, bool idle)
     if (r != 0 && !asked)
         return r < 0 ? r : -EBUSY;
     int state = (int)route.state;
-    route.state = ROUTE_STATE_STEADY;
-    route.target[0] = 0;
+    route_settle(&route);
     route.time = clock_now();
     r = route_store_cas(m->exec->store, m->epoch, state, &route, -1);
     if (r == 0 && asked)
@@ -687,7 +698,7 @@ static int flush_source(struct move *m)
 {
     if (!m->from && move_check_source(m) != GO)
         return -EIO;
-    return nbd_export_flush(m->from, FLUSH_MS);
+    return nbd_export_info(m->from)->flush ? nbd_export_flush(m->from, FLUSH_MS) : 0;
 }
 
 enum outcome move_retire(struct move *m)
@@ -701,16 +712,19 @@ enum outcome move_retire(struct move *m)
     if (r < 0)
         err_warn("copy of '%s' left on '%s' is unknown: its flush failed: %s", m->volume, m->source,
                  r == -ENOENT ? "nobody saw it" : err_text(r));
-    char what[200];
-    snprintf(what, sizeof(what),
-             r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
-             m->source);
+    char what[256], no_flush[VERIFY_FLUSH_TEXT];
+    verify_describe_flush(m, no_flush, sizeof(no_flush));
+    if (r < 0)
+        snprintf(what, sizeof(what), "copy on %s is unknown: its flush failed", m->source);
+    else
+        snprintf(what, sizeof(what), "copy kept on %.60s%s%s", m->source,
+                 m->terms.no_flush[0] ? "" : ", flushed", no_flush);
     retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
     r = move_note(m, EVENT_SWITCHED, "%s", what);
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 
-/* "; digest=…" of what was switched to; "" if we have not proved it, or cannot say. */
+/* "; digest=…" of what was switched to; "" if we cannot say.  All of it was proved. */
 static void describe_digest(struct move *m, char *text, size_t size)
 {
     char root[SEAL_TEXT];
@@ -726,17 +740,22 @@ static void describe_digest(struct move *m, char *text, size_t size)
 
 enum outcome move_finish(struct move *m)
 {
-    char digest[SEAL_TEXT + 16];
+    char proof[SEAL_TEXT + 16]; /* its digest, or how much of it there is */
+    enum rec_verify verify = verify_reached(m);
     m->dirty = 0;
-    describe_digest(m, digest, sizeof(digest));
+    if (verify == VERIFY_FULL)
+        describe_digest(m, proof, sizeof(proof));
+    else
+        verify_describe(verify, proof, sizeof(proof));
     m->phase = PHASE_HANDOVER;
-    char how[96] = "";
+    char how[96] = "", no_flush[VERIFY_FLUSH_TEXT];
+    verify_describe_flush(m, no_flush, sizeof(no_flush));
     if (m->promoted)
         snprintf(how, sizeof(how), "; promoted as the source is dead, %llu bytes unproved",
                  (unsigned long long)m->unproved);
     int r =
-        move_event(m, EVENT_SWITCHED, "epoch %llu%s; kept on %s until migrate-exec --commit %s%s",
-                   (unsigned long long)m->epoch + 1, how, m->source, m->id, digest);
+        move_event(m, EVENT_SWITCHED, "epoch %llu%s; kept on %s until migrate-exec --commit %s%s%s",
+                   (unsigned long long)m->epoch + 1, how, m->source, m->id, no_flush, proof);
     if (r < 0) {
         err_warn("'%s' has switched to %s; have it recorded with: migrate-exec --resume %s", m->id,
                  m->target, m->id);

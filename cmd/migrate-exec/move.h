@@ -19,6 +19,7 @@
 #include "cmd/migrate-exec/pace.h"
 #include "cmd/migrate-exec/progress.h"
 #include "cmd/migrate-exec/slowdown.h"
+#include "cmd/migrate-exec/verify.h"
 #include "common/base/opts.h"
 #include "common/fleet/fleet.h"
 #include "common/route/store.h"
@@ -46,7 +47,8 @@ struct exec {
     unsigned attempts;
     enum compare compare;
     enum on_fail on_fail;
-    bool verify_all;        /* also what a change map knows to be equal */
+    int verify;             /* VERIFY_…, or VERIFY_BY_KIND */
+    bool force;             /* what --force allows */
     bool overwrite;         /* also an export of the target that is not known to be a copy */
     uint64_t bwlimit;       /* bytes a second; 0: none */
     const char *heat;       /* a file of heat records; NULL: none */
@@ -100,15 +102,16 @@ struct move {
     char reason[256]; /* the plan's, quoted in the history: later plans rest on it; "" on resume */
     uint64_t epoch;   /* before the move */
     uint64_t size_bytes;
-    uint64_t block;    /* bytes; the director's */
-    uint64_t dirty;    /* bytes, as last heard */
-    uint64_t unproved; /* bytes, as last heard */
-    int differing;     /* rounds of proof that found a difference */
-    bool created;      /* the target's export, by this run's hook: it is all zeroes */
-    bool back;         /* to the copy that an uncommitted move has left */
-    bool other_leg;    /* the director has a second leg of the volume open, as last heard */
-    bool was_deferred; /* and is again, when interrupted */
-    bool begun;        /* the director has a second leg open for us */
+    uint64_t block;            /* bytes; the director's */
+    uint64_t dirty;            /* bytes, as last heard */
+    uint64_t unproved;         /* bytes, as last heard */
+    int differing;             /* rounds of proof that found a difference */
+    struct terms terms, noted; /* as they are, and as the journal has them */
+    bool created;              /* the target's export, by this run's hook: it is all zeroes */
+    bool back;                 /* to the copy that an uncommitted move has left */
+    bool other_leg;            /* the director has a second leg of the volume open, as last heard */
+    bool was_deferred;         /* and is again, when interrupted */
+    bool begun;                /* the director has a second leg open for us */
     struct journal *journal;
     struct director *director;
     struct nbd_export *from;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/admit.h"
+#include "cmd/migrate-exec/lateproof.h"
 #include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/sides.h"
@@ -23,10 +24,12 @@ enum {
 struct story {
     struct event last;
     bool any;
+    struct terms terms;
     bool switched; /* the change of owner is in it */
     bool promoted; /* ... by the director, since the source was dead */
     bool retired;  /* ... and that the source was let go */
     bool committing;
+    struct late_proof proof;
     double retain_until;    /* 0: not said, or no copy is kept */
     enum disposal disposal; /* what the commit in it is to do with the copy ... */
     char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
@@ -40,10 +43,12 @@ struct story {
 /* Is E a note for the journal alone (move_note)? */
 static bool is_note(const struct event *e)
 {
+    struct terms t;
     if (e->phase == PHASE_REDIRECT)
-        return strcmp(e->detail, MOVE_TAKES_EXPORT) == 0;
-    return e->phase == PHASE_RETIRE &&
-           (e->event == EVENT_BEGIN || e->event == EVENT_SWITCHED || e->event == EVENT_REVERTED);
+        return strcmp(e->detail, MOVE_TAKES_EXPORT) == 0 || verify_of_note(e->detail, &t);
+    return late_proof_is_note(e) ||
+           (e->phase == PHASE_RETIRE &&
+            (e->event == EVENT_BEGIN || e->event == EVENT_SWITCHED || e->event == EVENT_REVERTED));
 }
 
 /* Does E, the end of the source's connections, say that its flush failed? */
@@ -63,10 +68,16 @@ static void take_commit(const struct event *e, struct story *s)
 static int take_event(const struct event *e, void *arg)
 {
     struct story *s = arg;
-    s->last = *e;
+    /* A proof of what has switched changes nothing of where the migration stands. */
+    bool proof = late_proof_take(e, &s->proof);
+    bool first = !s->any;
+    if (!proof)
+        s->last = *e;
     s->any = true;
     const size_t skip = strlen(MOVE_REVERTS);
     bool begins = e->event == EVENT_BEGIN && e->phase == PHASE_REDIRECT;
+    if (begins && !first) /* the first has the plan's reason, whatever that is */
+        verify_of_note(e->detail, &s->terms);
     if (begins && strncmp(e->detail, MOVE_REVERTS, skip) == 0)
         snprintf(s->reverts, sizeof(s->reverts), "%s", e->detail + skip);
     if (!is_note(e)) {
@@ -82,7 +93,7 @@ static int take_event(const struct event *e, void *arg)
         s->switched = true;
         s->promoted = strstr(e->detail, "; promoted as ") != NULL;
     }
-    if (e->event == EVENT_PASS && e->phase == PHASE_RETIRE)
+    if (e->event == EVENT_PASS && e->phase == PHASE_RETIRE && !proof)
         snprintf(s->archived, sizeof(s->archived), "%s", e->detail);
     if (e->event == EVENT_BEGIN && e->phase == PHASE_RETIRE)
         take_commit(e, s);
@@ -177,6 +188,7 @@ static enum outcome with_migration(const struct exec *x, const char *id,
         o = FAILED;
     }
     m.unsure = s.promoted || !s.switched;
+    m.terms = m.noted = s.terms;
     if (o == GO)
         o = work(&m, &s);
     move_release(&m);
@@ -269,8 +281,7 @@ static void tell_director(struct move *m)
 static enum outcome settle_route(struct move *m, struct route *route)
 {
     int state = (int)route->state;
-    route->state = ROUTE_STATE_STEADY;
-    route->target[0] = 0;
+    route_settle(route);
     route->time = clock_now();
     int r = route_store_cas(m->exec->store, route->epoch, state, route, -1);
     if (r < 0) {
@@ -322,7 +333,47 @@ static enum outcome retire_now(struct move *m, struct letgo *l)
     return o;
 }
 
-static enum outcome commit_switched(struct move *m, const struct story *s, struct route *route,
+/* Why the copy stays as it is: M's reason. */
+static enum outcome keep_unproved(const struct move *m, enum disposal disposal)
+{
+    err_warn("cannot commit '%s': %s; %s", m->id, m->why,
+             disposal == DISPOSAL_REMOVE ? "what is not proved is not removed"
+                                         : "--force lets the copy go unproved");
+    return FAILED;
+}
+
+/*
+ * No copy is let go before the proof of all blocks is in the journal, unless its owner was replaced
+ * (S17) or --force says so: then it is kept, cold or in an archive, but not removed.  GO, or an
+ * outcome with its message printed.
+ */
+static enum outcome prove_first(struct move *m, struct story *s, const struct route *route,
+                                enum disposal disposal)
+{
+    if (route->verify == VERIFY_FULL || s->promoted ||
+        (s->committing && disposal != DISPOSAL_REMOVE))
+        return GO;
+    if (!s->proof.done) {
+        signals_catch();
+        enum outcome o = late_proof(m, &s->proof);
+        if (o == DEFERRED)
+            err_warn("'%s': its proof was %s at %llu of %llu bytes; --commit goes on with it",
+                     m->id, m->why, (unsigned long long)s->proof.until,
+                     (unsigned long long)m->size_bytes);
+        if (o == DEFERRED || (o == FAILED && (disposal == DISPOSAL_REMOVE || !m->exec->force)))
+            return o == DEFERRED ? o : keep_unproved(m, disposal);
+        signals_release();
+    }
+    /* What clients have overwritten was proved before the switch, or never. */
+    bool never = s->proof.changed && (route->verify == VERIFY_NONE || s->reverts[0]);
+    if (disposal != DISPOSAL_REMOVE || !never)
+        return GO;
+    move_fails(m, "%llu bytes were written since the switch before they were compared",
+               (unsigned long long)s->proof.changed);
+    return keep_unproved(m, disposal);
+}
+
+static enum outcome commit_switched(struct move *m, struct story *s, struct route *route,
                                     enum disposal disposal)
 {
     struct letgo l = {.disposal = disposal, .again = s->committing, .unknown = s->unknown};
@@ -339,13 +390,17 @@ static enum outcome commit_switched(struct move *m, const struct story *s, struc
     }
     if (!s->retired && retire_now(m, &l) != SWITCHED)
         return DEFERRED;
+    enum outcome o = prove_first(m, s, route, disposal);
+    if (o != GO)
+        return o;
+    bool unproved = route->verify != VERIFY_FULL && !s->proof.done;
     letgo_recall(&l, s->archived);
     if (note_commit(m, s, &l) < 0)
         return DEFERRED;
-    enum outcome o = letgo(m, &l, what, sizeof(what));
+    o = letgo(m, &l, what, sizeof(what));
     if (o == GO)
         o = settle_route(m, route);
-    if (o == GO && move_event(m, EVENT_COMMITTED, "%s", what) < 0)
+    if (o == GO && move_event(m, EVENT_COMMITTED, "%s%s", what, unproved ? "; not proved" : "") < 0)
         o = DEFERRED;
     return o == GO ? SWITCHED : o;
 }
@@ -417,6 +472,8 @@ enum outcome recover_expire(const struct exec *x)
             continue;
         enum outcome o = recover_commit(x, ids[i]);
         worst = o > worst ? o : worst;
+        if (signals_pending())
+            break;
     }
     journal_ids_free(ids, n);
     return worst;
@@ -506,6 +563,9 @@ static enum outcome revert(struct move *m, struct story *s)
     memcpy(back.target, m->source, sizeof(back.target));
     back.epoch = m->epoch + 1;
     back.size_bytes = route.size_bytes;
+    back.terms.verify = verify_choose(m->exec, false, true);
+    back.terms.no_flush[0] = m->terms.no_flush[1];
+    back.terms.no_flush[1] = m->terms.no_flush[0];
     o = open_way_back(&back, m->id);
     if (o == GO)
         o = drive_back(m, &back);
@@ -546,7 +606,7 @@ static enum outcome still_manual(struct move *m, const struct story *s, struct r
 }
 
 /* The store has the change of owner: what remains is to say so. */
-static enum outcome roll_forward(struct move *m, const struct story *s, struct route *route)
+static enum outcome roll_forward(struct move *m, struct story *s, struct route *route)
 {
     enum outcome o = ask_director(m, route);
     if (o != GO)
@@ -560,6 +620,7 @@ static enum outcome roll_forward(struct move *m, const struct story *s, struct r
 static enum outcome drive_again(struct move *m)
 {
     char why[200];
+    verify_ask(m);
     if (!admit_forbids(m->exec->fleet, m->volume, m->source, m->target, why, sizeof(why)))
         return move_drive(m, true);
     err_warn("cannot resume '%s': %s; migrate-exec --abort %s ends it", m->id, why, m->id);

@@ -111,6 +111,7 @@ static enum outcome move_row(const struct exec *x, const struct plan_row *row,
     memcpy(m.reason, row->reason, sizeof(m.reason));
     m.epoch = row->epoch;
     m.size_bytes = route->size_bytes;
+    m.terms.verify = verify_choose(x, row->kind == PLAN_KIND_MANDATORY, false);
     enum outcome out;
     if (x->dry_run) {
         migration_id(m.volume, m.epoch + 1, 1, m.id);

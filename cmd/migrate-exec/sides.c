@@ -10,15 +10,15 @@
 enum { GRAIN = 4096 };
 
 /* Why the export can't take part; NULL if it can. */
-static const char *objection(const struct nbd_export_info *i, uint64_t size_bytes, bool writable)
+static const char *objection(const struct nbd_export_info *i, uint64_t size_bytes, unsigned needs)
 {
     if (i->size_bytes < size_bytes)
         return "its export is smaller than the volume";
     if (!i->multi_conn)
         return "it does not promise one cache to several connections (multi-conn)";
-    if (!i->flush)
+    if (needs & SIDE_FLUSHES && !i->flush)
         return "it cannot flush";
-    if (writable && i->read_only)
+    if (needs & SIDE_WRITABLE && i->read_only)
         return "its export is read-only";
     if (i->block_min > GRAIN || size_bytes % i->block_min)
         return "its smallest block does not fit the volume";
@@ -28,7 +28,7 @@ static const char *objection(const struct nbd_export_info *i, uint64_t size_byte
 }
 
 int side_connect(const char *gateway, const char *uri, const char *volume, uint64_t size_bytes,
-                 bool writable, unsigned io_timeout_ms, struct nbd_export **out, char *why,
+                 unsigned needs, unsigned io_timeout_ms, struct nbd_export **out, char *why,
                  size_t why_size)
 {
     struct nbd_export *e = nbd_export_new();
@@ -43,7 +43,7 @@ int side_connect(const char *gateway, const char *uri, const char *volume, uint6
         nbd_export_free(e);
         return r;
     }
-    const char *no = objection(nbd_export_info(e), size_bytes, writable);
+    const char *no = objection(nbd_export_info(e), size_bytes, needs);
     if (no) {
         snprintf(why, why_size, "%s cannot take part: %s", gateway, no);
         nbd_export_free(e);

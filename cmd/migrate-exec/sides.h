@@ -13,14 +13,16 @@ enum {
     WIDEN_MS = 1000, /* of all further connections: a gateway that has no more accepts none */
 };
 
+/* What is asked of a side: that it takes writes; that it can flush (S23). */
+enum { SIDE_WRITABLE = 1, SIDE_FLUSHES = 2 };
+
 /*
  * Connects to VOLUME at URI of GATEWAY and checks that a move may use it: it holds at least
- * SIZE_BYTES, several connections see the same data (S9), it can flush (S23), and, if WRITABLE,
- * takes writes.  IO_TIMEOUT_MS is that of --io-timeout.  *OUT is owned.  0, or -errno with the
- * reason in WHY.
+ * SIZE_BYTES, several connections see the same data (S9), and it has what NEEDS (SIDE_…) says.
+ * IO_TIMEOUT_MS is that of --io-timeout.  *OUT is owned.  0, or -errno with the reason in WHY.
  */
 int side_connect(const char *gateway, const char *uri, const char *volume, uint64_t size_bytes,
-                 bool writable, unsigned io_timeout_ms, struct nbd_export **out, char *why,
+                 unsigned needs, unsigned io_timeout_ms, struct nbd_export **out, char *why,
                  size_t why_size);
 
 /*

@@ -291,7 +291,7 @@ void slot_start(struct slot *s)
 {
     struct flow *f = s->extent.flow;
     const struct claim *c = &s->extent.claim;
-    s->failed = s->lost = false;
+    s->failed = s->lost = s->extent.equal = false;
     s->writes = 0;
     s->zero = 0;
     s->zero_from = s->zero_to = 0;

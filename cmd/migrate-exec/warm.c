@@ -39,6 +39,9 @@ enum outcome warm_cold_copy(struct move *m, bool *there)
         return move_fails(m, "cannot read the journals: %s", err_text(r));
     if (r == 0)
         return GO;
+    r = verify_cold(m); /* before it is one no longer */
+    if (r < 0)
+        return move_journal_failed(m, r);
     r = hook_run(&hook, "unfence", text, sizeof(text));
     if (r == HOOK_ABSENT || r == HOOK_CANNOT)
         return GO;

@@ -15,15 +15,16 @@ enum { PROVED_GAP = 4 };
 #define ALL_PAGES ((uint16_t)0xffff)
 
 struct block {
-    uint32_t claim; /* of the live claim on it; 0: none, or voided by a write */
-    uint16_t unproved;
+    uint32_t claim;    /* of the live claim on it; 0: none, or voided by a write */
+    uint16_t unproved; /* pages that are still to be proved */
     uint8_t state;
+    bool exempt; /* pages of it count without having been proved */
 };
 
 struct claim {
     uint32_t id;
     enum claim_kind kind;
-    bool equal; /* on the target, when it was claimed */
+    bool equal; /* on the target, as was said under the claim */
     const void *driver;
     uint64_t offset, length;
 };
@@ -36,11 +37,13 @@ struct haunt {
 struct blocks {
     uint64_t size;
     size_t n;
+    enum rec_verify verify;
     struct block *block;
     uint64_t *todo[2]; /* by claim kind: one bit a block that may be claimed */
     size_t cursor[2];
     size_t count[STATES];
     uint64_t unproved_pages; /* of synced blocks */
+    size_t exempt;           /* blocks, all synced */
     struct claim *claims;
     size_t n_claims, cap_claims;
     uint32_t next_claim;
@@ -75,10 +78,14 @@ static void block_set(struct blocks *b, size_t i, struct block now)
     struct block *old = &b->block[i];
     b->count[old->state]--;
     b->count[now.state]++;
-    if (old->state == SYNCED)
+    if (old->state == SYNCED) {
         b->unproved_pages -= (unsigned)__builtin_popcount(old->unproved);
-    if (now.state == SYNCED)
+        b->exempt -= old->exempt;
+    }
+    if (now.state == SYNCED) {
         b->unproved_pages += (unsigned)__builtin_popcount(now.unproved);
+        b->exempt += now.exempt;
+    }
     *old = now;
     bit_put(b->todo[CLAIM_COPY], i, now.state == DIRTY);
     bit_put(b->todo[CLAIM_PROVE], i, now.state == SYNCED && now.unproved && !now.claim);
@@ -86,7 +93,10 @@ static void block_set(struct blocks *b, size_t i, struct block now)
 
 static void block_state(struct blocks *b, size_t i, enum block_state state)
 {
-    block_set(b, i, (struct block){.state = (uint8_t)state, .unproved = valid_pages(b, i)});
+    struct block now = {.state = (uint8_t)state, .unproved = valid_pages(b, i)};
+    if (state == SYNCED && b->verify == VERIFY_NONE)
+        now = (struct block){.state = SYNCED, .exempt = true};
+    block_set(b, i, now);
 }
 
 /* The pages of block I that [START, END) touches. */
@@ -367,9 +377,10 @@ int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_bu
         return -EINVAL;
     span(found->offset, found->length, &i, &end);
     blocks_done(b, claim, CLAIM_COPY, driver, busy, arg);
-    for (; i < end; i++) {
+    for (; b->verify != VERIFY_FULL && i < end; i++) {
         struct block now = b->block[i];
-        now.unproved = now.state == SYNCED ? 0 : now.unproved;
+        now.exempt = now.state == SYNCED;
+        now.unproved = now.exempt ? 0 : now.unproved;
         block_set(b, i, now);
     }
     return 0;
@@ -489,7 +500,7 @@ void blocks_written(struct blocks *b, uint64_t offset, uint64_t length, bool mir
             continue;
         }
         now.claim = 0;
-        if (now.state == SYNCED)
+        if (now.state == SYNCED && b->verify != VERIFY_NONE)
             now.unproved |= page_mask(i, offset, offset + length);
         block_set(b, i, now);
     }
@@ -506,6 +517,14 @@ void blocks_unprove(struct blocks *b)
     for (size_t i = 0; i < b->n; i++)
         if (b->block[i].state == SYNCED)
             block_state(b, i, SYNCED);
+}
+
+void blocks_set_verify(struct blocks *b, enum rec_verify verify)
+{
+    if (b->verify == verify)
+        return;
+    b->verify = verify;
+    blocks_unprove(b);
 }
 
 /* ---- books ---- */
@@ -525,10 +544,18 @@ struct blocks_counts blocks_counts(const struct blocks *b)
         .haunted = bytes_of(b, b->count[HAUNTED]),
         .synced = bytes_of(b, b->count[SYNCED]),
         .unproved = unproved < b->size ? unproved : b->size,
+        .exempt = bytes_of(b, b->exempt),
     };
 }
 
 bool blocks_complete(const struct blocks *b)
 {
     return b->count[SYNCED] == b->n && b->unproved_pages == 0;
+}
+
+enum rec_verify blocks_proved(const struct blocks *b)
+{
+    if (b->count[SYNCED] != b->n || b->unproved_pages)
+        return VERIFY_NONE;
+    return b->exempt ? b->verify : VERIFY_FULL;
 }

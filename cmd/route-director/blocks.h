@@ -12,7 +12,8 @@
  * A write's arrival and its end each void whatever claim (copy or proof) was made on the blocks it
  * touches, so what a decision rests on was read after the claim and not written since (S6–S8).  A
  * proof is kept per page of 4 KiB, so that a proof of what was written since costs no more than
- * that.  Pure: no sockets, no clock but what is given.
+ * that.  What counts without a proof depends on what is to be verified: with VERIFY_DELTA what was
+ * equal already, with VERIFY_NONE everything.  Pure: no sockets, no clock but what is given.
  */
 #ifndef DIRECTOR_BLOCKS_H
 #define DIRECTOR_BLOCKS_H
@@ -20,6 +21,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "common/record/schema.h"
 
 enum { BLOCK_SIZE = 64 << 10, PAGE_SIZE = 4 << 10, BLOCK_PAGES = BLOCK_SIZE / PAGE_SIZE };
 
@@ -30,10 +33,14 @@ enum claim_kind { CLAIM_COPY, CLAIM_PROVE };
 /* Bytes, but for the last block whole ones. */
 struct blocks_counts {
     uint64_t dirty, copying, haunted, synced;
-    uint64_t unproved; /* of synced, by pages */
+    uint64_t unproved; /* of synced, by pages: to be proved before a switch */
+    uint64_t exempt;   /* of synced: blocks in which something counts without a proof */
 };
 
-/* All blocks of a volume of SIZE bytes, dirty.  NULL: out of memory.  Owned by the caller. */
+/*
+ * All blocks of a volume of SIZE bytes, dirty; everything is to be proved (VERIFY_FULL).  NULL: out
+ * of memory.  Owned by the caller.
+ */
 struct blocks *blocks_new(uint64_t size);
 void blocks_free(struct blocks *b);
 
@@ -56,7 +63,8 @@ int blocks_extent(const struct blocks *b, uint64_t claim, const void *driver, ui
 void blocks_cut(struct blocks *b, uint64_t claim, const void *driver, uint64_t length);
 
 /*
- * What a copy claim of DRIVER has is known to be equal on the target: blocks_adopt() may end it.
+ * What a copy claim of DRIVER has is known, or was found after the claim, to be equal on the
+ * target: blocks_adopt() may end it.
  */
 void blocks_claim_equal(struct blocks *b, uint64_t claim, const void *driver);
 
@@ -82,7 +90,8 @@ int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const vo
 
 /*
  * As blocks_done() of a copy claim that nothing was copied for, as it was equal: what no write
- * touched becomes SYNCED and is proved.  0; -EINVAL: it was not told to be equal; -ESTALE.
+ * touched becomes SYNCED, and needs no proof unless everything does (VERIFY_FULL).  0; -EINVAL: it
+ * was not told to be equal; -ESTALE.
  */
 int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,
                  void *arg);
@@ -126,9 +135,21 @@ void blocks_void(struct blocks *b);
 /* All proofs are void (another driver goes on, or a leg was lost). */
 void blocks_unprove(struct blocks *b);
 
+/*
+ * From now on so much is to be proved.  If that is another kind than before all proofs are void,
+ * and what was adopted is to be proved, too.
+ */
+void blocks_set_verify(struct blocks *b, enum rec_verify verify);
+
 struct blocks_counts blocks_counts(const struct blocks *b);
 
-/* Every block synced and proved: what a switch needs. */
+/* Every block synced, and proved as far as it is to be: what a switch needs. */
 bool blocks_complete(const struct blocks *b);
+
+/*
+ * What has been proved of the whole: VERIFY_FULL also where less was asked for, if nothing was
+ * exempt; VERIFY_NONE where anything is left.
+ */
+enum rec_verify blocks_proved(const struct blocks *b);
 
 #endif

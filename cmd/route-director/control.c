@@ -17,7 +17,13 @@
 #include "quarantine.h"
 #include "reread.h"
 #include "stats.h"
+#include "track.h"
 #include "worker.h"
+
+/* What changed is asked. */
+struct look {
+    uint64_t epoch, offset, length;
+};
 
 struct control {
     struct director *d;
@@ -29,12 +35,12 @@ struct control {
     bool waiting;            /* on WAIT */
     struct storejob job;     /* of reload */
     struct volume_wait wait; /* of begin */
-    uint64_t epoch;
-    bool back;
-    char target[NAME_LEN_MAX + 1];
-    struct loop_task over; /* after the last answer, or the end */
-    struct buf reply;      /* being gathered */
-    size_t data_len;       /* of it */
+    struct move_order order; /* … which is for that, … */
+    struct look look;        /* … or for this */
+    struct volume *looked;   /* kept open for the next look; NULL: none */
+    struct loop_task over;   /* after the last answer, or the end */
+    struct buf reply;        /* being gathered */
+    size_t data_len;         /* of it */
     /* From here on: the front's between two verbs, the agent's during one. */
     const struct verb *verb;
     const char *line;
@@ -186,7 +192,7 @@ static void status_line(struct control *c, const struct volume *v)
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
-        "durable=%s changed=%s promotable=%s promoted=%s%s",
+        "durable=%s changed=%s promotable=%s promoted=%s verify=%s exempt=%llu%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
         (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
         (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -200,6 +206,7 @@ static void status_line(struct control *c, const struct volume *v)
         v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush", changed,
         m && m->blocks && move_may_promote(m) ? "yes" : "no",
         m && m->phase == MOVE_RETIRE && m->promoted ? "yes" : "no",
+        m && m->blocks ? rec_verify_words[m->verify] : "-", (unsigned long long)n.exempt,
         latency.data ? latency.data : "");
     buf_release(&latency);
 }
@@ -250,6 +257,74 @@ static void run_reload(struct control *c, char **args)
     storejobs_queue(c->d->jobs, &c->job);
 }
 
+/* ---- what has changed since the switch ---- */
+
+static bool number(struct control *c, const char *arg, uint64_t max, uint64_t *out)
+{
+    if (parse_u64(arg, out) == 0 && *out <= max)
+        return true;
+    control_err(c, EINVAL, "'%s' is not a number in range", arg);
+    return false;
+}
+
+static void look_no_more(struct control *c)
+{
+    struct volume *v = c->looked;
+    c->looked = NULL;
+    if (v)
+        volume_unuse(v);
+}
+
+/*
+ * A block is marked before its write leaves, and never unmarked: who read the owner before asking
+ * knows by the answer if it can have seen anything else than what was switched to (S10).
+ */
+static void answer_look(struct control *c)
+{
+    const struct volume *v = c->looked;
+    const struct look *l = &c->look;
+    bool unchanged;
+    if (l->epoch != v->route.epoch || !track_is_kept(&v->route, v->route.target)) {
+        control_err(c, ESTALE, "the route is at epoch %llu, %s", (unsigned long long)v->route.epoch,
+                    rec_route_state_words[v->route.state]);
+    } else if (!l->length || l->offset >= v->route.size_bytes ||
+               l->length > v->route.size_bytes - l->offset) {
+        control_err(c, EINVAL, "not bytes of the volume");
+    } else if (!v->changes || !changes_copy_whole(v->changes)) {
+        control_ok(c, "%llu unknown", (unsigned long long)l->length);
+    } else {
+        uint64_t run = changes_run(v->changes, l->offset, l->length, &unchanged);
+        control_ok(c, "%llu %s", (unsigned long long)run, unchanged ? "unchanged" : "changed");
+    }
+}
+
+static void opened_to_look(struct volume_wait *w, struct volume *v, const char *error)
+{
+    struct control *c = (struct control *)((char *)w - offsetof(struct control, wait));
+    c->waiting = false;
+    c->looked = v;
+    if (v)
+        answer_look(c);
+    else
+        control_err(c, EHOSTUNREACH, "volume can't be served: %s", error);
+}
+
+static void run_changed(struct control *c, char **args)
+{
+    struct look *l = &c->look;
+    if (!number(c, args[1], UINT64_MAX, &l->epoch) || !number(c, args[2], UINT64_MAX, &l->offset) ||
+        !number(c, args[3], UINT64_MAX, &l->length))
+        return;
+    if (c->looked && c->looked->state == VOLUME_SERVING && strcmp(c->looked->name, args[0]) == 0) {
+        answer_look(c);
+        return;
+    }
+    look_no_more(c);
+    c->wait.done = opened_to_look;
+    c->waiting = true;
+    volume_open(c->d, args[0], &c->wait);
+}
+
 /* ---- verbs of a move ---- */
 
 static void opened(struct volume_wait *w, struct volume *v, const char *error)
@@ -257,19 +332,53 @@ static void opened(struct volume_wait *w, struct volume *v, const char *error)
     struct control *c = (struct control *)((char *)w - offsetof(struct control, wait));
     c->waiting = false;
     if (v)
-        move_begin(v, c, c->epoch, c->target, c->back);
+        move_begin(v, c, &c->order);
     else
         control_err(c, EHOSTUNREACH, "volume can't be served: %s", error);
 }
 
+/* A word of VERIFY_…: 0 or -EINVAL. */
+static int parse_verify(const char *word, enum rec_verify *out)
+{
+    for (unsigned i = 0; rec_verify_words[i]; i++)
+        if (strcmp(word, rec_verify_words[i]) == 0) {
+            *out = (enum rec_verify)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+/* What stands behind the target.  On the way back what was equal is the map's to say. */
+static int parse_begin_options(char **words, struct move_order *o)
+{
+    static const char verify[] = "verify=";
+    const size_t len = sizeof(verify) - 1;
+    const char *mode = NULL;
+    for (; *words; words++) {
+        if (strncmp(*words, verify, len) == 0)
+            mode = *words + len;
+        else if (strcmp(*words, "no-flush") == 0)
+            o->no_flush = true;
+        else
+            o->back = true;
+    }
+    o->verify = o->back ? VERIFY_DELTA : VERIFY_FULL;
+    return mode ? parse_verify(mode, &o->verify) : 0;
+}
+
 static void run_begin(struct control *c, char **args)
 {
-    if (parse_u64(args[1], &c->epoch) < 0 || parse_name(args[2]) < 0) {
+    struct move_order *o = &c->order;
+    *o = (struct move_order){.epoch = 0};
+    if (parse_u64(args[1], &o->epoch) < 0 || parse_name(args[2]) < 0) {
         control_err(c, EINVAL, "not an epoch, or not a gateway's name");
         return;
     }
-    snprintf(c->target, sizeof(c->target), "%s", args[2]);
-    c->back = args[3] != NULL;
+    if (parse_begin_options(args + 3, o) < 0) {
+        control_err(c, EINVAL, "verify full, delta or none");
+        return;
+    }
+    snprintf(o->target, sizeof(o->target), "%s", args[2]);
     c->wait.done = opened;
     c->waiting = true;
     volume_open(c->d, args[0], &c->wait);
@@ -295,14 +404,6 @@ static struct move *driven(struct control *c, const char *name)
     else
         control_err(c, ENOENT, "no move of volume '%s'", name);
     return NULL;
-}
-
-static bool number(struct control *c, const char *arg, uint64_t max, uint64_t *out)
-{
-    if (parse_u64(arg, out) == 0 && *out <= max)
-        return true;
-    control_err(c, EINVAL, "'%s' is not a number in range", arg);
-    return false;
 }
 
 /* ARG as a list of claims with commas between them: their number, or 0: C has its answer. */
@@ -350,7 +451,7 @@ static void run_synced(struct control *c, char **args)
     struct move *m = driven(c, args[0]);
     size_t n = m ? claim_list(c, args[1], ids) : 0;
     if (n && args[2])
-        move_unchanged(m, c, ids, n);
+        move_adopt(m, c, ids, n, strcmp(args[2], "equal") == 0);
     else if (n)
         move_done(m, c, CLAIM_COPY, ids, n);
 }
@@ -443,7 +544,8 @@ static void run_abort(struct control *c, char **args)
 
 static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
-    {"begin", "begin VOLUME EPOCH TARGET [back]", 3, run_begin},
+    {"begin", "begin VOLUME EPOCH TARGET [back] [no-flush] [verify=full|delta|none]", 3, run_begin},
+    {"changed", "changed VOLUME EPOCH OFFSET LENGTH", 4, run_changed},
     {"claim", "claim VOLUME copy|prove MAX_BYTES [COUNT]", 3, run_claim},
     {"claimin", "claimin VOLUME FROM TO MAX_BYTES", 4, run_claimin},
     {"defer", "defer VOLUME", 1, run_defer},
@@ -459,7 +561,7 @@ static const struct verb verbs[] = {
     {"stats", "stats [VOLUME]", VERB_TABLE, run_stats},
     {"status", "status [VOLUME]", VERB_LINES, run_status},
     {"switch", "switch VOLUME EPOCH", 2, run_switch},
-    {"synced", "synced VOLUME CLAIM[,CLAIM...] [unchanged]", 2, run_synced},
+    {"synced", "synced VOLUME CLAIM[,CLAIM...] [equal|unchanged]", 2, run_synced},
     {"unhold", "unhold VOLUME", 1, run_unhold},
 };
 
@@ -510,6 +612,7 @@ static void on_leave(struct loop_msg *m)
             move_control_gone(v->move, c);
     }
     quarantine_writer_gone(c->d, c);
+    look_no_more(c);
     loop_task_add(c->d->loop, &c->over, gone_task);
 }
 

@@ -36,7 +36,10 @@ enum {
 
 struct verb {
     const char *name;
-    /* If it ends in "[word]", that very word may follow the arguments; in "[WORD]", a value. */
+    /*
+     * Each " [word]", " [word|word]", " [key=…]" or " [WORD]" in it may follow the arguments, once,
+     * in any order; the value of a key or a WORD is for the verb to check.
+     */
     const char *usage;
     int args;                                    /* their number, or VERB_… */
     void (*run)(struct control *c, char **args); /* NULL: the front's */
@@ -46,7 +49,7 @@ struct verb {
 const struct verb *control_verbs(size_t *n);
 
 /* A request line is short; the arguments of the longest verb are few. */
-enum { CONTROL_LINE_MAX = 4096, CONTROL_ARGS_MAX = 6 };
+enum { CONTROL_LINE_MAX = 4096, CONTROL_ARGS_MAX = 8 };
 
 /*
  * Splits LINE at blanks, in place: the number of words in WORDS, behind which NULLs follow; -E2BIG:

@@ -156,21 +156,43 @@ static const struct verb *find_verb(const char *name)
     return NULL;
 }
 
-/* Is WORD the one in brackets at the end of V's usage, or a value where that is in capitals? */
-static bool may_follow(const struct verb *v, const char *word)
+/* Is WORD what OPTION, LEN bytes of a usage between brackets, allows: see struct verb? */
+static bool is_option(const char *option, size_t len, const char *word)
 {
-    const char *option = strrchr(v->usage, '[');
-    size_t len = strlen(word);
-    if (option && option[1] >= 'A' && option[1] <= 'Z')
+    const char *value = memchr(option, '=', len);
+    if (*option >= 'A' && *option <= 'Z')
         return true;
-    return option && strncmp(option + 1, word, len) == 0 && strcmp(option + 1 + len, "]") == 0;
+    if (value)
+        return strncmp(word, option, (size_t)(value + 1 - option)) == 0;
+    for (size_t n; len; option += n, len -= n) {
+        n = strcspn(option, "|]");
+        if (strlen(word) == n && strncmp(option, word, n) == 0)
+            return true;
+        n += n < len;
+    }
+    return false;
+}
+
+/* Are the N words behind V's arguments options of it, each from another place in its usage? */
+static bool may_follow(const struct verb *v, char **words, int n)
+{
+    uint32_t used = 0;
+    for (; n > 0; n--, words++) {
+        unsigned i = 0;
+        const char *o = strstr(v->usage, " [");
+        while (o && (used >> i & 1 || !is_option(o + 2, strcspn(o + 2, "]"), *words)))
+            o = strstr(o + 2, " ["), i++;
+        if (!o)
+            return false;
+        used |= UINT32_C(1) << i;
+    }
+    return true;
 }
 
 static void run_verb(struct front *f, const struct verb *v, char **words, int n)
 {
-    bool count = v->args < 0
-                     ? n <= 2
-                     : n == v->args + 1 || (n == v->args + 2 && may_follow(v, words[n - 1]));
+    bool count =
+        v->args < 0 ? n <= 2 : n > v->args && may_follow(v, words + v->args + 1, n - v->args - 1);
     if (!count) {
         answer(f, "err EINVAL usage: %s", v->usage);
     } else if (n > 1 && parse_name(words[1]) < 0) {

@@ -75,6 +75,17 @@ void move_unhold(struct move *m, struct control *c)
 
 /* ---- flush ---- */
 
+/* The old owner is written to no more; FLUSHED: and has made durable what it was sent (S5). */
+static void let_go_of_source(struct move *m, bool flushed)
+{
+    m->retired = true;
+    m->retired_ok = flushed;
+    if (flushed && m->source_sure && m->v->changes)
+        changes_copy_is_whole(m->v->changes);
+    leg_free(m->leg);
+    m->leg = NULL;
+}
+
 static void flush_answered(struct request *r)
 {
     struct move *m = r->arg;
@@ -83,12 +94,7 @@ static void flush_answered(struct request *r)
     if (--m->flushes)
         return;
     if (m->phase == MOVE_RETIRE) {
-        m->retired = true;
-        m->retired_ok = !m->flush_failed;
-        if (m->retired_ok && m->source_sure && m->v->changes)
-            changes_copy_is_whole(m->v->changes);
-        leg_free(m->leg); /* S5: flushed, and written to no more */
-        m->leg = NULL;
+        let_go_of_source(m, !m->flush_failed);
         struct control *c = m->waits == WAIT_RETIRE ? move_take_waiter(m) : NULL;
         move_retire(m, c);
         move_free_if_over(m);
@@ -112,6 +118,8 @@ int move_flush_leg(struct move *m)
     unsigned n = m->leg->lost ? 0 : m->leg->n_ready;
     if (!n)
         return -ENOTCONN;
+    if (!(m->leg->export.flags & NBD_TF_FLUSH))
+        return 1;
     m->flush_failed = false;
     m->flushes = 0;
     m->flushing_since_us = move_now_us(m);
@@ -144,7 +152,9 @@ void move_flush(struct move *m, struct control *c)
     m->flushed = m->copies_flushed = true; /* until a write to the target says otherwise */
     move_wait_for(m, c, WAIT_FLUSH);
     int r = move_flush_leg(m);
-    if (r < 0) {
+    if (r > 0) {
+        control_ok(move_take_waiter(m), "%s", "");
+    } else if (r < 0) {
         m->flushed = m->copies_flushed = false;
         control_err(move_take_waiter(m), r, "the target could not flush");
     }
@@ -163,12 +173,8 @@ static void start_retire(struct move *m)
     m->flushes = 0;
     int r = m->leg ? move_flush_leg(m) : -ENOTCONN;
     move_start_tick(m);
-    if (r < 0) {
-        m->retired = true;
-        m->retired_ok = false;
-        leg_free(m->leg);
-        m->leg = NULL;
-    }
+    if (r != 0)
+        let_go_of_source(m, r > 0);
 }
 
 /* The store says so: the target owns the volume. */
@@ -330,6 +336,7 @@ void move_commit(struct move *m)
     struct route next = v->route;
     next.epoch++;
     next.state = ROUTE_STATE_UNCOMMITTED;
+    next.verify = blocks_proved(m->blocks);
     snprintf(next.gateway, sizeof(next.gateway), "%s", m->target);
     snprintf(next.target, sizeof(next.target), "%s", v->route.gateway);
     m->phase = MOVE_COMMIT;

@@ -45,6 +45,10 @@ static bool answer_here(struct volume *v, struct request *r)
     if (!r->nbd.length && r->nbd.type != NBD_CMD_FLUSH)
         return true; /* gateways differ in what they make of nothing */
     switch (r->nbd.type) {
+    case NBD_CMD_FLUSH:
+        if (!(has->flags & NBD_TF_FLUSH))
+            return true; /* what was answered counts as durable (S23) */
+        break;
     case NBD_CMD_TRIM:
         if (!(has->flags & NBD_TF_TRIM))
             return true; /* advice that nobody takes */

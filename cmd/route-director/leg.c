@@ -631,11 +631,11 @@ void leg_give_up(struct leg *l, int err, const char *why)
     lose(l, err, "%s: %s", l->gateway, why);
 }
 
-const char *leg_unfit(const struct leg *l)
+const char *leg_unfit(const struct leg *l, bool no_flush)
 {
     if (!(l->export.flags & NBD_TF_MULTI_CONN))
         return "does not advertise multi-conn: copier and clients might see different caches";
-    if (!(l->export.flags & NBD_TF_FLUSH))
+    if (!no_flush && !(l->export.flags & NBD_TF_FLUSH))
         return "cannot flush: what is copied could not be made durable";
     if (l->export.flags & NBD_TF_READ_ONLY)
         return "is read-only";

@@ -93,7 +93,10 @@ void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned ind
 /* Gives the leg up, as if its gateway had closed it. */
 void leg_give_up(struct leg *l, int err, const char *why);
 
-/* Flags without which a move would need rules not built yet (S9, S23), as a text; NULL: fine. */
-const char *leg_unfit(const struct leg *l);
+/*
+ * Why the gateway can't take part in a move, as a text; NULL: it can.  NO_FLUSH: it may be one that
+ * cannot flush, whose replies count as durable (S23).
+ */
+const char *leg_unfit(const struct leg *l, bool no_flush);
 
 #endif

@@ -118,14 +118,16 @@ static void target_lost(struct leg *l)
  * What clients negotiated must hold on the target too (S22); what is copied must fit (S24).
  * Commands that it lacks are made of others (io.c).
  */
-static const char *target_misfit(const struct volume *v, const struct leg *l)
+static const char *target_misfit(const struct move *m)
 {
+    const struct volume *v = m->v;
+    const struct leg *l = m->leg;
     const struct nbd_export *a = &v->offered, *b = &l->export;
     if (b->size < v->route.size_bytes)
         return "is smaller than the volume";
     if (b->min_block > a->min_block || b->max_block < a->max_block)
         return "has narrower block-size limits than clients were told";
-    return leg_unfit(l);
+    return leg_unfit(l, m->no_flush);
 }
 
 void move_record(struct move *m, const struct route *next, uint64_t expect, int expect_state)
@@ -144,7 +146,7 @@ static void target_ready(struct leg *l)
 {
     struct move *m = l->owner;
     struct volume *v = m->v;
-    const char *misfit = target_misfit(v, l);
+    const char *misfit = target_misfit(m);
     if (misfit) {
         char why[512];
         snprintf(why, sizeof(why), "target '%s' %s", m->target, misfit);
@@ -217,6 +219,7 @@ static void begun(struct move *m)
         move_give_up(m, -ENOMEM, err_text(ENOMEM));
         return;
     }
+    blocks_set_verify(m->blocks, m->verify);
     m->phase = MOVE_COPYING;
     move_start_tick(m);
     control_ok(move_take_waiter(m), "%d %llu new", BLOCK_SIZE,
@@ -270,6 +273,7 @@ static void begin_read(struct move *m)
     } else {
         struct route next = *now;
         next.state = ROUTE_STATE_MOVING;
+        next.verify = m->verify;
         snprintf(next.target, sizeof(next.target), "%s", m->target);
         m->stored = ROUTE_STATE_MOVING;
         move_record(m, &next, now->epoch, now->state);
@@ -306,18 +310,27 @@ static void begin_prepared(struct move *m)
         begun(m);
 }
 
-/* The former driver is gone: another goes on with what is synced; proofs are void (S15). */
-static void attach(struct move *m, struct control *c)
+/*
+ * The former driver is gone: another goes on with what is synced; proofs are void (S15).  What it
+ * wants proved is in the record with the switch at the latest.
+ */
+static void attach(struct move *m, struct control *c, enum rec_verify verify)
 {
     m->driver = c;
     m->flushed = false;
+    m->verify = verify;
+    blocks_set_verify(m->blocks, verify);
     blocks_unprove(m->blocks);
     control_ok(c, "%d %llu attached", BLOCK_SIZE, (unsigned long long)m->v->route.size_bytes);
 }
 
+static bool lacks_flush(const struct nbd_export *e)
+{
+    return !(e->flags & NBD_TF_FLUSH);
+}
+
 /* Is there a move already?  True: C has its answer. */
-static bool answer_from_present(struct volume *v, struct control *c, uint64_t epoch,
-                                const char *target, bool back)
+static bool answer_from_present(struct volume *v, struct control *c, const struct move_order *o)
 {
     struct move *m = v->move;
     /* A driver that lives will ask how the old owner's end went. */
@@ -335,26 +348,29 @@ static bool answer_from_present(struct volume *v, struct control *c, uint64_t ep
         return true;
     else if (m->phase != MOVE_COPYING || m->deferring)
         control_err(c, EAGAIN, "the last move is not over yet");
-    else if (strcmp(m->target, target) != 0 || m->v->route.epoch != epoch || m->back != back)
+    else if (!o->no_flush && (lacks_flush(&m->leg->export) || lacks_flush(&v->owner.has)))
+        control_err(c, EOPNOTSUPP, "the move was begun with no-flush");
+    else if (strcmp(m->target, o->target) != 0 || m->v->route.epoch != o->epoch ||
+             m->back != o->back)
         control_err(c, EBUSY, "a move to '%s' is open: resume or abort it", m->target);
     else
-        attach(m, c);
+        attach(m, c, o->verify);
     return true;
 }
 
 /* Reasons against a move that need no connection.  True: C has its answer. */
-static bool refuse_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target)
+static bool refuse_begin(struct volume *v, struct control *c, const struct move_order *o)
 {
-    const char *unfit = v->owner.place == OWNER_HERE ? leg_unfit(v->owner.leg) : NULL;
+    const char *unfit = v->owner.place == OWNER_HERE ? leg_unfit(v->owner.leg, o->no_flush) : NULL;
     uint64_t left = quarantine_left_us(v->d, v->name);
     uint64_t haunted = haunts_last_us(&v->owner.haunts);
     uint64_t now = loop_now_us(v->d->loop);
     if (haunted > now + left)
         left = haunted - now;
-    if (epoch != v->route.epoch)
+    if (o->epoch != v->route.epoch)
         control_err(c, ESTALE, "the route's epoch is %llu", (unsigned long long)v->route.epoch);
-    else if (strcmp(target, v->route.gateway) == 0)
-        control_err(c, EINVAL, "the volume is on '%s' already", target);
+    else if (strcmp(o->target, v->route.gateway) == 0)
+        control_err(c, EINVAL, "the volume is on '%s' already", o->target);
     else if (v->owner.place != OWNER_HERE)
         control_err(c, EAGAIN, "source '%s' is away", v->route.gateway);
     else if (unfit)
@@ -367,22 +383,22 @@ static bool refuse_begin(struct volume *v, struct control *c, uint64_t epoch, co
     return true;
 }
 
-void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target, bool back)
+void move_begin(struct volume *v, struct control *c, const struct move_order *o)
 {
     char uri[1024], why[512];
     struct move *m = NULL;
     int r;
     quarantine_writer_gone(v->d, c);
-    if (answer_from_present(v, c, epoch, target, back) || refuse_begin(v, c, epoch, target))
+    if (answer_from_present(v, c, o) || refuse_begin(v, c, o))
         goto unuse;
-    r = volume_gateway_uri(v->d, target, v->name, uri, sizeof(uri), why, sizeof(why));
+    r = volume_gateway_uri(v->d, o->target, v->name, uri, sizeof(uri), why, sizeof(why));
     if (r < 0) {
         control_err(c, r, "%s", why);
         goto unuse;
     }
     m = calloc(1, sizeof(*m));
     if (m)
-        m->leg = leg_open(v->d, target, uri, v->name, &move_target_ops, m);
+        m->leg = leg_open(v->d, o->target, uri, v->name, &move_target_ops, m);
     if (!m || !m->leg) {
         free(m);
         control_err(c, ENOMEM, "%s", err_text(ENOMEM));
@@ -390,8 +406,10 @@ void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char 
     }
     m->v = v;
     m->phase = MOVE_OPENING;
-    m->back = back;
-    snprintf(m->target, sizeof(m->target), "%s", target);
+    m->back = o->back;
+    m->verify = o->verify;
+    m->no_flush = o->no_flush;
+    snprintf(m->target, sizeof(m->target), "%s", o->target);
     m->driver = c;
     move_wait_for(m, c, WAIT_BEGIN);
     v->move = m;
@@ -443,8 +461,7 @@ static void gone(struct move *m)
 void move_record_end(struct move *m)
 {
     struct route next = m->v->route;
-    next.state = ROUTE_STATE_STEADY;
-    next.target[0] = 0;
+    route_settle(&next);
     move_record(m, &next, m->v->route.epoch, m->stored);
 }
 

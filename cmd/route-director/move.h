@@ -48,12 +48,23 @@ enum move_wait {
     WAIT_DEFER
 };
 
+/* What a move is begun with. */
+struct move_order {
+    uint64_t epoch;
+    char target[NAME_LEN_MAX + 1];
+    bool back;     /* to the copy that the last move left */
+    bool no_flush; /* gateways that cannot flush may take part: their replies count as durable */
+    enum rec_verify verify;
+};
+
 struct move {
     struct volume *v;
     enum move_phase phase;
     bool mirror;
     bool back; /* to the kept copy of the last move, which is not committed */
     char target[NAME_LEN_MAX + 1];
+    enum rec_verify verify; /* so much must be proved before the switch */
+    bool no_flush;          /* source and target may be unable to flush */
     struct control *driver; /* the connection that began it; NULL: gone */
     struct control *waiter; /* whose verb is not answered yet; NULL: none, or gone */
     enum move_wait waits;
@@ -88,10 +99,9 @@ enum { CLAIMS_MAX = 48 };
 
 /*
  * The verbs; each answers C now or later (control_ok(), control_err()).  Only the driver may call
- * most of them: the caller has checked that.  move_begin() takes over a use of V; BACK: to the copy
- * that the last move left.
+ * most of them: the caller has checked that.  move_begin() takes over a use of V.
  */
-void move_begin(struct volume *v, struct control *c, uint64_t epoch, const char *target, bool back);
+void move_begin(struct volume *v, struct control *c, const struct move_order *o);
 /* It waits for somebody, mirrored: the route says "deferred". */
 void move_defer(struct move *m, struct control *c);
 void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max,
@@ -99,7 +109,8 @@ void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_
 void move_claim_in(struct move *m, struct control *c, uint64_t from, uint64_t to, uint64_t max);
 void move_done(struct move *m, struct control *c, enum claim_kind kind, const uint64_t *claims,
                size_t n);
-void move_unchanged(struct move *m, struct control *c, const uint64_t *claims, size_t n);
+/* FOUND: to be equal, by who compared; else by the map. */
+void move_adopt(struct move *m, struct control *c, const uint64_t *claims, size_t n, bool found);
 void move_release(struct move *m, struct control *c, uint64_t claim);
 void move_differs(struct move *m, struct control *c, uint64_t claim);
 void move_mirror(struct move *m, struct control *c);

@@ -138,11 +138,13 @@ void move_done(struct move *m, struct control *c, enum claim_kind kind, const ui
     control_ok(c, "%llu", (unsigned long long)(kind == CLAIM_COPY ? left.dirty : left.unproved));
 }
 
-void move_unchanged(struct move *m, struct control *c, const uint64_t *claims, size_t n)
+void move_adopt(struct move *m, struct control *c, const uint64_t *claims, size_t n, bool found)
 {
-    if (!move_is_copying(m, c))
+    if (!may_end_claims(m, c))
         return;
     for (size_t i = 0; i < n; i++) {
+        if (found)
+            blocks_claim_equal(m->blocks, claims[i], c);
         int r = blocks_adopt(m->blocks, claims[i], c, volume_range_busy, m->v);
         if (r == -ESTALE)
             no_such_claim(c, claims[i]);

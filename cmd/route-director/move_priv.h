@@ -38,7 +38,10 @@ void move_start_tick(struct move *m);
 /* Ends a hold on the owner: the waiting requests go on. */
 void move_end_hold(struct move *m);
 
-/* A flush on every connection of the target, or of the old owner.  0 or -errno. */
+/*
+ * A flush on every connection of the target, or of the old owner.  0; 1: it cannot flush, and its
+ * replies count as durable (S23); or -errno.
+ */
 int move_flush_leg(struct move *m);
 /* The target shall be the owner: starts the compare-and-set. */
 void move_commit(struct move *m);

@@ -90,6 +90,14 @@ static void go_on(struct move *m)
 
 /* ---- promotion ---- */
 
+/* Also what was not to be. */
+static uint64_t never_proved(const struct move *m)
+{
+    struct blocks_counts n = blocks_counts(m->blocks);
+    uint64_t bytes = n.unproved + n.exempt;
+    return bytes < m->v->route.size_bytes ? bytes : m->v->route.size_bytes;
+}
+
 void move_promote_step(struct move *m)
 {
     struct volume *v = m->v;
@@ -100,12 +108,14 @@ void move_promote_step(struct move *m)
         owner_look_again(v);
     } else if (m->flushed) {
         m->promoted = true;
-        m->unproved = blocks_counts(m->blocks).unproved;
+        m->unproved = never_proved(m);
         move_commit(m);
     } else {
         m->flushed = true; /* until a write to the target says otherwise */
         int r = move_flush_leg(m);
-        if (r < 0)
+        if (r > 0)
+            move_promote_step(m);
+        else if (r < 0)
             move_give_up(m, r, "the target could not flush");
     }
 }

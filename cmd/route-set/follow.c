@@ -29,8 +29,8 @@ struct follow {
 static bool same(const struct route *a, const struct route *b)
 {
     return a->epoch == b->epoch && a->state == b->state && a->time == b->time &&
-           a->size_bytes == b->size_bytes && strcmp(a->gateway, b->gateway) == 0 &&
-           strcmp(a->target, b->target) == 0;
+           a->size_bytes == b->size_bytes && a->verify == b->verify &&
+           strcmp(a->gateway, b->gateway) == 0 && strcmp(a->target, b->target) == 0;
 }
 
 /* Is R news?  What a compaction kept, or an old log shares with the present one, is not. */
@@ -73,7 +73,7 @@ static _Noreturn void die_of_log(const char *path, int err)
 
 static struct follow begin(const char *volume)
 {
-    struct follow f = {.volume = volume, .writer = print_new(&rec_route)};
+    struct follow f = {.volume = volume, .writer = print_new_routes(stdout)};
     print_check(rec_writer_header(f.writer));
     return f;
 }

@@ -2,15 +2,26 @@
 #include "cmd/route-set/print.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 #include "common/base/error.h"
 
-struct rec_writer *print_new(const struct rec_schema *schema)
+static struct rec_writer *new_writer(const struct rec_schema *schema, FILE *out)
 {
-    struct rec_writer *w = rec_writer_new(schema, stdout);
+    struct rec_writer *w = rec_writer_new(schema, out);
     if (!w)
         print_check(-ENOMEM);
+    return w;
+}
+
+struct rec_writer *print_new(const struct rec_schema *schema)
+{
+    return new_writer(schema, stdout);
+}
+
+struct rec_writer *print_new_routes(FILE *out)
+{
+    struct rec_writer *w = new_writer(&rec_route, out);
+    rec_writer_with(w, ROUTE_VERIFY);
     return w;
 }
 

@@ -3,10 +3,14 @@
 #ifndef ROUTE_SET_PRINT_H
 #define ROUTE_SET_PRINT_H
 
+#include <stdio.h>
+
 #include "common/record/record.h"
 #include "common/route/store.h"
 
 struct rec_writer *print_new(const struct rec_schema *schema);
+/* Of route records to OUT, with every column. */
+struct rec_writer *print_new_routes(FILE *out);
 /* A failed write is found at exit; lack of memory is not. */
 void print_check(int err);
 /* For route_store_each(): ARG is the writer. */

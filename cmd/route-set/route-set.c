@@ -258,7 +258,7 @@ static void print_all(const struct opts *o, struct rec_writer *w)
 /* False if VOLUME has no record. */
 static bool print_one(const struct opts *o)
 {
-    struct rec_writer *w = print_new(&rec_route);
+    struct rec_writer *w = print_new_routes(stdout);
     struct route now = {0};
     struct route_store *s = open_to_read(o);
     if (s)
@@ -275,7 +275,7 @@ static bool print(const struct opts *o)
 {
     if (o->wish.volume[0])
         return print_one(o);
-    struct rec_writer *w = print_new(&rec_route);
+    struct rec_writer *w = print_new_routes(stdout);
     print_all(o, w);
     rec_writer_free(w);
     return true;
@@ -287,9 +287,9 @@ static void export_to(const struct opts *o)
     char *text = NULL;
     size_t len = 0;
     FILE *memory = open_memstream(&text, &len);
-    struct rec_writer *w = memory ? rec_writer_new(&rec_route, memory) : NULL;
-    if (!w)
+    if (!memory)
         print_check(-ENOMEM);
+    struct rec_writer *w = print_new_routes(memory);
     print_all(o, w);
     int r = rec_flush(w);
     rec_writer_free(w);
@@ -339,7 +339,7 @@ static struct route next_route(const struct route *now, const struct wish *wish)
         next.epoch++;
     memcpy(next.volume, wish->volume, sizeof(next.volume));
     memcpy(next.gateway, wish->gateway, sizeof(next.gateway));
-    next.target[0] = 0;
+    route_settle(&next);
     next.state = wish->state;
     if (wish->size_bytes)
         next.size_bytes = wish->size_bytes;
@@ -501,7 +501,7 @@ static void load_fleet(const struct opts *o, struct fleet *f)
 static void change(const struct opts *o)
 {
     struct fleet fleet = {0};
-    struct rec_writer *w = print_new(&rec_route);
+    struct rec_writer *w = print_new_routes(stdout);
     load_fleet(o, &fleet);
     if (o->mode == MODE_SET)
         check_gateway(&fleet, o, &o->wish);

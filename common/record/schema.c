@@ -8,6 +8,7 @@ const char *const rec_gateway_state_words[] = {"active", "cordoned", "drain", "d
 const char *const rec_policy_words[] = {"auto", "manual", "pinned", NULL};
 const char *const rec_route_state_words[] = {"steady",      "moving",          "deferred",
                                              "uncommitted", "manual-recovery", NULL};
+const char *const rec_verify_words[] = {"full", "delta", "none", NULL};
 const char *const rec_plan_kind_words[] = {"mandatory", "optional", "shadow", NULL};
 const char *const rec_phase_words[] = {"redirect", "replicate", "handover", "retire", NULL};
 const char *const rec_event_words[] = {
@@ -128,10 +129,14 @@ static const struct rec_column volume_columns[] = {
 const struct rec_schema rec_volume = {"volume", COLUMNS(volume_columns)};
 
 static const struct rec_column route_columns[] = {
-    {"volume", REC_NAME, 0, NULL},         {"gateway", REC_NAME, 0, NULL},
-    {"epoch", REC_UINT, 0, NULL},          {"state", REC_WORD, 0, rec_route_state_words},
-    {"target", REC_NAME, REC_EMPTY, NULL}, {"size_bytes", REC_UINT, REC_EMPTY, NULL},
+    {"volume", REC_NAME, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},
+    {"epoch", REC_UINT, 0, NULL},
+    {"state", REC_WORD, 0, rec_route_state_words},
+    {"target", REC_NAME, REC_EMPTY, NULL},
+    {"size_bytes", REC_UINT, REC_EMPTY, NULL},
     {"time", REC_TIME, 0, NULL},
+    {"verify", REC_WORD, REC_EMPTY | REC_OPTIONAL, rec_verify_words},
 };
 const struct rec_schema rec_route = {"route", COLUMNS(route_columns)};
 

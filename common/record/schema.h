@@ -25,6 +25,8 @@ enum rec_route_state {
     ROUTE_STATE_MANUAL_RECOVERY
 };
 extern const char *const rec_route_state_words[];
+enum rec_verify { VERIFY_FULL, VERIFY_DELTA, VERIFY_NONE };
+extern const char *const rec_verify_words[];
 enum rec_plan_kind { PLAN_KIND_MANDATORY, PLAN_KIND_OPTIONAL, PLAN_KIND_SHADOW };
 extern const char *const rec_plan_kind_words[];
 enum rec_phase { PHASE_REDIRECT, PHASE_REPLICATE, PHASE_HANDOVER, PHASE_RETIRE };
@@ -161,7 +163,8 @@ enum {
     ROUTE_STATE,
     ROUTE_TARGET,
     ROUTE_SIZE_BYTES,
-    ROUTE_TIME
+    ROUTE_TIME,
+    ROUTE_VERIFY
 };
 extern const struct rec_schema rec_route;
 

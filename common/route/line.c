@@ -9,10 +9,18 @@
 #include "common/base/hash.h"
 
 enum {
-    FIELDS = 7,
+    FIELDS_MIN = 7, /* without verify, which older logs do not have */
+    FIELDS_MAX = 8,
     CHECKSUM_DIGITS = 16,
-    LINE_MAX_BYTES = 1024 /* three names, four numbers and a checksum: under 600 */
+    LINE_MAX_BYTES = 1024 /* three names, four numbers, two words and a checksum: under 600 */
 };
+
+void route_settle(struct route *r)
+{
+    r->state = ROUTE_STATE_STEADY;
+    r->target[0] = 0;
+    r->verify = VERIFY_FULL;
+}
 
 void route_put(struct rec_writer *w, const struct route *r)
 {
@@ -25,6 +33,8 @@ void route_put(struct rec_writer *w, const struct route *r)
     if (r->size_bytes)
         rec_put_uint(w, ROUTE_SIZE_BYTES, r->size_bytes);
     rec_put_real(w, ROUTE_TIME, r->time);
+    if (r->verify != VERIFY_FULL)
+        rec_put_word(w, ROUTE_VERIFY, r->verify);
 }
 
 int line_format(struct rec_writer *w, const struct route *r, struct buf *out)
@@ -34,20 +44,25 @@ int line_format(struct rec_writer *w, const struct route *r, struct buf *out)
     int err = rec_format(w, out);
     if (err < 0)
         return err;
-    out->len--; /* rec_format()'s newline */
+    out->len--;                   /* rec_format()'s newline */
+    if (r->verify != VERIFY_FULL) /* else the line is what it was before there was such a column */
+        err = buf_printf(out, ",%s", rec_verify_words[r->verify]);
+    if (err < 0)
+        return err;
     return buf_printf(out, ",%016" PRIx64 "\n", hash64(out->data + start, out->len - start));
 }
 
-/* Cuts LINE at its commas; false unless there are exactly FIELDS fields. */
-static bool split(char *line, char *fields[FIELDS])
+/* Cuts LINE at its commas; FIELDS that it lacks are NULL.  False unless their number fits. */
+static bool split(char *line, char *fields[FIELDS_MAX])
 {
     size_t n = 0;
+    memset(fields, 0, FIELDS_MAX * sizeof(*fields));
     while (line) {
-        if (n == FIELDS)
+        if (n == FIELDS_MAX)
             return false;
         fields[n++] = strsep(&line, ",");
     }
-    return n == FIELDS;
+    return n >= FIELDS_MIN;
 }
 
 static int copy_name(char out[NAME_LEN_MAX + 1], const char *s)
@@ -58,26 +73,27 @@ static int copy_name(char out[NAME_LEN_MAX + 1], const char *s)
     return 0;
 }
 
-static int parse_state(const char *s, enum rec_route_state *out)
+/* The number of S among WORDS, or -EINVAL. */
+static int parse_word(const char *s, const char *const words[])
 {
-    for (unsigned i = 0; rec_route_state_words[i]; i++)
-        if (strcmp(s, rec_route_state_words[i]) == 0) {
-            *out = (enum rec_route_state)i;
-            return 0;
-        }
+    for (int i = 0; words[i]; i++)
+        if (strcmp(s, words[i]) == 0)
+            return i;
     return -EINVAL;
 }
 
 /* R from a record without its checksum; LINE is cut to pieces. */
 static int parse_record(char *line, struct route *r)
 {
-    char *f[FIELDS];
+    char *f[FIELDS_MAX];
     *r = (struct route){0};
     if (!split(line, f))
         return -EINVAL;
+    int state = parse_word(f[3], rec_route_state_words);
+    int verify = f[7] ? parse_word(f[7], rec_verify_words) : VERIFY_FULL;
     if (copy_name(r->volume, f[0]) < 0 || copy_name(r->gateway, f[1]) < 0)
         return -EINVAL;
-    if (parse_u64(f[2], &r->epoch) < 0 || parse_state(f[3], &r->state) < 0)
+    if (parse_u64(f[2], &r->epoch) < 0 || state < 0 || verify < 0)
         return -EINVAL;
     if (*f[4] && copy_name(r->target, f[4]) < 0)
         return -EINVAL;
@@ -86,6 +102,8 @@ static int parse_record(char *line, struct route *r)
     /* A time that no record may have could be read, but not written again. */
     if (*f[6] == '-' || parse_f64(f[6], &r->time) < 0 || r->time > REC_TIME_MAX)
         return -EINVAL;
+    r->state = (enum rec_route_state)state;
+    r->verify = (enum rec_verify)verify;
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A line of the route log: the record as route-set prints it and, behind its last comma, the
- * XXH3-64 of what stands before that comma, as 16 hexadecimal digits.
+ * A line of the route log: the record as route-set prints it, without an empty column verify, and,
+ * behind its last comma, the XXH3-64 of what stands before that comma, as 16 hexadecimal digits.
  */
 #ifndef GS_ROUTE_LINE_H
 #define GS_ROUTE_LINE_H

@@ -27,6 +27,11 @@ struct route {
     enum rec_route_state state;
     uint64_t size_bytes; /* the volume's size, whatever the gateways hold; 0: not yet known */
     double time;         /* of this record */
+    /*
+     * What is to be proved before the switch of the move under way; once that is uncommitted, what
+     * was proved of its copy.  Steady: VERIFY_FULL.
+     */
+    enum rec_verify verify;
 };
 
 /* The log's name in the state folder: for who watches it. */
@@ -81,6 +86,9 @@ const char *route_store_error(const struct route_store *s);
 
 /* A descriptor for inotify or messages: the path of the log.  Borrowed. */
 const char *route_store_path(const struct route_store *s);
+
+/* R becomes steady: no move of the volume is open, or has left anything.  Its time stays. */
+void route_settle(struct route *r);
 
 /* Fills W's next record from R (a writer of rec_route). */
 void route_put(struct rec_writer *w, const struct route *r);

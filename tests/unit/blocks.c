@@ -71,6 +71,7 @@ static void expect_counts(const struct blocks *b, struct blocks_counts want)
     CHECK_EQ_U64(n.haunted, want.haunted);
     CHECK_EQ_U64(n.synced, want.synced);
     CHECK_EQ_U64(n.unproved, want.unproved);
+    CHECK_EQ_U64(n.exempt, want.exempt);
 }
 
 /* ---- claims ---- */
@@ -396,6 +397,7 @@ static int adopt(struct blocks *b, struct extent e, blocks_busy_fn *busy)
 static void test_adopt(void)
 {
     struct blocks *b = blocks_new(4 * K64 + 10);
+    blocks_set_verify(b, VERIFY_DELTA);
     struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
     CHECK(adopt(b, e, busy_never) == -EINVAL); /* nobody said that it is equal */
     blocks_claim_equal(b, (uint64_t)e.id, &them);
@@ -404,7 +406,7 @@ static void test_adopt(void)
     CHECK(blocks_adopt(b, (uint64_t)e.id, &them, busy_never, NULL) == -ESTALE);
     blocks_written(b, K64, 1, false);
     CHECK(adopt(b, e, busy_never) == 0);
-    expect_counts(b, (struct blocks_counts){.dirty = K64, .synced = 4 * K64});
+    expect_counts(b, (struct blocks_counts){.dirty = K64, .synced = 4 * K64, .exempt = 4 * K64});
     CHECK(!blocks_complete(b));
     CHECK(adopt(b, e, busy_never) == -ESTALE);
     /* Claimed anew nothing of it is equal, until that is said again. */
@@ -417,11 +419,94 @@ static void test_adopt(void)
     CHECK_EQ_U64(blocks_counts(b).unproved, K64);
     CHECK(done(b, claim(b, CLAIM_PROVE, UINT64_MAX), CLAIM_PROVE) == 0);
     CHECK(blocks_complete(b));
-    /* What the map proved is proved no longer by a write, nor for another driver. */
+    CHECK(blocks_proved(b) == VERIFY_DELTA);
+    /* What was adopted is proved no longer by a write, nor for another driver. */
     blocks_written(b, 2 * K64, 1, true);
     CHECK_EQ_U64(blocks_counts(b).unproved, K4);
     blocks_unprove(b);
     CHECK(!blocks_complete(b));
+    expect_counts(b, (struct blocks_counts){.synced = 4 * K64 + 10, .unproved = 4 * K64 + 10});
+    blocks_free(b);
+}
+
+/* All of a volume claimed, and adopted as equal. */
+static void adopt_all(struct blocks *b)
+{
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    blocks_claim_equal(b, (uint64_t)e.id, &us);
+    CHECK(adopt(b, e, busy_never) == 0);
+}
+
+/* ---- S8: so much is to be proved ---- */
+
+static void test_verify_full(void)
+{
+    struct blocks *b = blocks_new(2 * K64);
+    adopt_all(b);
+    expect_counts(b, (struct blocks_counts){.synced = 2 * K64, .unproved = 2 * K64});
+    CHECK(!blocks_complete(b) && blocks_proved(b) == VERIFY_NONE);
+    CHECK(done(b, claim(b, CLAIM_PROVE, UINT64_MAX), CLAIM_PROVE) == 0);
+    CHECK(blocks_complete(b) && blocks_proved(b) == VERIFY_FULL);
+    blocks_free(b);
+}
+
+static void test_verify_delta(void)
+{
+    struct blocks *b = blocks_new(3 * K64);
+    blocks_set_verify(b, VERIFY_DELTA);
+    CHECK(done(b, claim(b, CLAIM_COPY, K64), CLAIM_COPY) == 0); /* sent */
+    adopt_all(b);
+    expect_counts(b, (struct blocks_counts){.synced = 3 * K64, .unproved = K64, .exempt = 2 * K64});
+    CHECK(!blocks_complete(b));
+    CHECK(done(b, claim(b, CLAIM_PROVE, UINT64_MAX), CLAIM_PROVE) == 0);
+    CHECK(blocks_complete(b) && blocks_proved(b) == VERIFY_DELTA);
+    /* What is written later is proved, and makes nothing else of its block so. */
+    blocks_written(b, K64, 1, true);
+    expect_counts(b, (struct blocks_counts){.synced = 3 * K64, .unproved = K4, .exempt = 2 * K64});
+    CHECK(done(b, claim(b, CLAIM_PROVE, UINT64_MAX), CLAIM_PROVE) == 0);
+    CHECK(blocks_proved(b) == VERIFY_DELTA);
+    /* What is sent after all is proved like the rest. */
+    blocks_written(b, K64, 2 * K64, false);
+    CHECK_EQ_U64(blocks_counts(b).exempt, 0);
+    CHECK(blocks_proved(b) == VERIFY_NONE);
+    CHECK(done(b, claim(b, CLAIM_COPY, UINT64_MAX), CLAIM_COPY) == 0);
+    CHECK(done(b, claim(b, CLAIM_PROVE, UINT64_MAX), CLAIM_PROVE) == 0);
+    CHECK(blocks_complete(b) && blocks_proved(b) == VERIFY_FULL);
+    blocks_free(b);
+}
+
+static void test_verify_none(void)
+{
+    struct blocks *b = blocks_new(2 * K64 + 1);
+    blocks_set_verify(b, VERIFY_NONE);
+    CHECK(done(b, claim(b, CLAIM_COPY, 2 * K64), CLAIM_COPY) == 0);
+    CHECK(claim(b, CLAIM_PROVE, UINT64_MAX).id == 0);
+    CHECK(!blocks_complete(b)); /* the tail is dirty */
+    CHECK(done(b, claim(b, CLAIM_COPY, UINT64_MAX), CLAIM_COPY) == 0);
+    blocks_written(b, 0, 1, true);
+    blocks_unprove(b);
+    CHECK(blocks_complete(b) && blocks_proved(b) == VERIFY_NONE);
+    expect_counts(b, (struct blocks_counts){.synced = 2 * K64 + 1, .exempt = 2 * K64 + 1});
+    blocks_written(b, 0, 1, false);
+    CHECK(!blocks_complete(b));
+    blocks_free(b);
+}
+
+/* More is asked for: nothing that was exempt, or is being proved, counts. */
+static void test_verify_changes(void)
+{
+    struct blocks *b = blocks_new(2 * K64);
+    blocks_set_verify(b, VERIFY_DELTA);
+    CHECK(done(b, claim(b, CLAIM_COPY, K64), CLAIM_COPY) == 0);
+    adopt_all(b);
+    struct extent proof = claim(b, CLAIM_PROVE, UINT64_MAX);
+    blocks_set_verify(b, VERIFY_DELTA); /* as before: it says nothing */
+    CHECK_EQ_U64(blocks_counts(b).exempt, K64);
+    blocks_set_verify(b, VERIFY_FULL);
+    CHECK(done(b, proof, CLAIM_PROVE) == 0);
+    expect_counts(b, (struct blocks_counts){.synced = 2 * K64, .unproved = 2 * K64});
+    blocks_set_verify(b, VERIFY_NONE);
+    CHECK(blocks_complete(b));
     blocks_free(b);
 }
 
@@ -447,6 +532,10 @@ int main(void)
     test_begin("blocks");
     test_cut();
     test_adopt();
+    test_verify_full();
+    test_verify_delta();
+    test_verify_none();
+    test_verify_changes();
     test_copy_goes_round();
     test_copy_within();
     test_claims_are_their_drivers();

@@ -25,7 +25,9 @@ struct model {
     size_t n;
     enum state state[BLOCKS_MAX];
     uint64_t haunted_until[BLOCKS_MAX];
-    bool proved[BLOCKS_MAX * BLOCK_PAGES];
+    bool proved[BLOCKS_MAX * BLOCK_PAGES]; /* or need not be */
+    bool exempt[BLOCKS_MAX];
+    enum rec_verify verify;
     struct model_claim claims[CLAIMS_MAX];
     size_t n_claims;
     uint64_t now;
@@ -84,6 +86,22 @@ static void set_state(struct model *m, size_t i, enum state s)
 {
     m->state[i] = s;
     unprove_block(m, i);
+    m->exempt[i] = false;
+}
+
+/* Block I counts as it is. */
+static void exempt_block(struct model *m, size_t i)
+{
+    m->exempt[i] = true;
+    for (size_t p = i * BLOCK_PAGES; p < (i + 1) * BLOCK_PAGES; p++)
+        m->proved[p] = true;
+}
+
+static void set_synced(struct model *m, size_t i)
+{
+    set_state(m, i, SYNCED);
+    if (m->verify == VERIFY_NONE)
+        exempt_block(m, i);
 }
 
 static bool claimable(const struct model *m, enum claim_kind kind, size_t page)
@@ -104,16 +122,18 @@ static bool any_claimable(const struct model *m, enum claim_kind kind)
 
 static struct blocks_counts model_counts(const struct model *m)
 {
-    uint64_t count[4] = {0}, unproved = 0;
-    for (size_t i = 0; i < m->n; i++)
+    uint64_t count[4] = {0}, unproved = 0, exempt = 0;
+    for (size_t i = 0; i < m->n; i++) {
         count[m->state[i]] += BLOCK_SIZE;
+        exempt += m->exempt[i] ? BLOCK_SIZE : 0;
+    }
     for (size_t p = 0; p < page_end(m); p++)
         if (m->state[p / BLOCK_PAGES] == SYNCED && !m->proved[p])
             unproved += PAGE_SIZE;
-    struct blocks_counts n = {count[DIRTY], count[COPYING], count[HAUNTED], count[SYNCED],
-                              unproved};
-    uint64_t *all[] = {&n.dirty, &n.copying, &n.haunted, &n.synced, &n.unproved};
-    for (size_t k = 0; k < 5; k++)
+    struct blocks_counts n = {count[DIRTY],  count[COPYING], count[HAUNTED],
+                              count[SYNCED], unproved,       exempt};
+    uint64_t *all[] = {&n.dirty, &n.copying, &n.haunted, &n.synced, &n.unproved, &n.exempt};
+    for (size_t k = 0; k < 6; k++)
         if (*all[k] > m->size)
             *all[k] = m->size;
     return n;
@@ -224,8 +244,10 @@ static struct model_claim take(struct model *m, size_t k)
 static void model_done(struct model *m, const struct model_claim *c, bool in_flight)
 {
     for (size_t i = first_block(c->offset); i < end_block(c->offset, c->length); i++)
-        if (c->kind == CLAIM_COPY)
-            set_state(m, i, c->voided[i] || in_flight ? DIRTY : SYNCED);
+        if (c->kind == CLAIM_COPY && (c->voided[i] || in_flight))
+            set_state(m, i, DIRTY);
+        else if (c->kind == CLAIM_COPY)
+            set_synced(m, i);
     for (uint64_t p = c->offset / PAGE_SIZE; p * PAGE_SIZE < c->offset + c->length; p++)
         if (c->kind == CLAIM_PROVE && !c->voided[p / BLOCK_PAGES])
             m->proved[p] = true;
@@ -247,7 +269,7 @@ static void do_differ(struct pair *t, const struct model_claim *c)
         set_state(&t->m, i, DIRTY);
 }
 
-/* What is adopted is synced, and needs no proof. */
+/* What is adopted is synced, and needs no proof unless everything does. */
 static void do_adopt(struct pair *t, const struct model_claim *c, bool in_flight)
 {
     struct model *m = &t->m;
@@ -255,8 +277,9 @@ static void do_adopt(struct pair *t, const struct model_claim *c, bool in_flight
           -ESTALE);
     CHECK(blocks_adopt(t->b, c->id, &drivers[c->driver], busy, &in_flight) == 0);
     model_done(m, c, in_flight);
-    for (uint64_t p = c->offset / PAGE_SIZE; p * PAGE_SIZE < c->offset + c->length; p++)
-        m->proved[p] = m->state[p / BLOCK_PAGES] == SYNCED;
+    for (size_t i = first_block(c->offset); i < end_block(c->offset, c->length); i++)
+        if (m->state[i] == SYNCED && m->verify != VERIFY_FULL)
+            exempt_block(m, i);
 }
 
 static void do_release(struct pair *t, const struct model_claim *c)
@@ -311,7 +334,8 @@ static void do_write(struct pair *t)
             set_state(m, i, DIRTY);
     }
     for (uint64_t p = offset / PAGE_SIZE; p * PAGE_SIZE < offset + length; p++)
-        m->proved[p] = false;
+        if (m->state[p / BLOCK_PAGES] != SYNCED || m->verify != VERIFY_NONE)
+            m->proved[p] = false;
 }
 
 static void haunt(struct model *m, const struct model_claim *c, uint64_t until)
@@ -367,11 +391,20 @@ static void do_void(struct pair *t)
 
 static void do_unprove(struct pair *t)
 {
-    blocks_unprove(t->b);
+    enum rec_verify verify = t->m.verify;
+    if (rng_below(&t->rng, 2)) {
+        blocks_unprove(t->b);
+    } else {
+        verify = (enum rec_verify)rng_below(&t->rng, VERIFY_NONE + 1);
+        blocks_set_verify(t->b, verify);
+        if (verify == t->m.verify)
+            return;
+    }
+    t->m.verify = verify;
     for (size_t i = 0; i < t->m.n; i++) {
         if (t->m.state[i] != SYNCED)
             continue;
-        unprove_block(&t->m, i);
+        set_synced(&t->m, i);
         void_claims(&t->m, i);
     }
 }
@@ -386,12 +419,16 @@ static void compare(const struct pair *t)
     CHECK_EQ_U64(a.haunted, b.haunted);
     CHECK_EQ_U64(a.synced, b.synced);
     CHECK_EQ_U64(a.unproved, b.unproved);
+    CHECK_EQ_U64(a.exempt, b.exempt);
     for (size_t i = 0; i < t->m.n; i++)
         CHECK(blocks_all_synced(t->b, i * BLOCK_SIZE, 1) == (t->m.state[i] == SYNCED));
-    bool complete = true;
+    bool complete = true, exempt = false;
     for (size_t p = 0; p < page_end(&t->m); p++)
         complete &= t->m.state[p / BLOCK_PAGES] == SYNCED && t->m.proved[p];
+    for (size_t i = 0; i < t->m.n; i++)
+        exempt |= t->m.exempt[i];
     CHECK(blocks_complete(t->b) == complete);
+    CHECK(blocks_proved(t->b) == (!complete ? VERIFY_NONE : exempt ? t->m.verify : VERIFY_FULL));
 }
 
 static void step(struct pair *t)

@@ -26,6 +26,7 @@ struct job {
     size_t first, n; /* pages */
     size_t read, compared, written;
     uint32_t data[PAGES];
+    bool compares; /* a copier that sends nothing where the target is equal */
     bool differs;
     uint64_t dead_until; /* its driver died: what is not written may land before; 0: alive */
 };
@@ -108,7 +109,7 @@ static void start_job(struct world *w, struct job *j)
 {
     enum claim_kind kind = chance(w, 2) ? CLAIM_PROVE : CLAIM_COPY;
     unsigned driver = (unsigned)rng_below(&w->rng, 2);
-    *j = (struct job){.kind = kind, .driver = driver};
+    *j = (struct job){.kind = kind, .driver = driver, .compares = chance(w, 2)};
     j->claim = blocks_claim(w->b, kind, rng_below(&w->rng, 3 * BLOCK_SIZE), &drivers[driver],
                             &j->offset, &j->length);
     j->first = j->offset / PAGE_SIZE;
@@ -126,6 +127,9 @@ static void end_job(struct world *w, struct job *j)
     if (j->kind == CLAIM_PROVE && j->differs) {
         /* Nobody here writes anything wrong: a difference can only be a write that interfered. */
         CHECK(blocks_differ(w->b, (uint64_t)j->claim, driver, busy, &w->ranges) == 1);
+    } else if (j->kind == CLAIM_COPY && j->compares && !j->differs) {
+        blocks_claim_equal(w->b, (uint64_t)j->claim, driver);
+        CHECK(blocks_adopt(w->b, (uint64_t)j->claim, driver, busy, &w->ranges) == 0);
     } else if (j->kind == CLAIM_COPY && chance(w, 8)) {
         CHECK(blocks_release(w->b, (uint64_t)j->claim, driver) == 0);
     } else {
@@ -140,22 +144,28 @@ static void write_page(struct world *w, struct job *j)
     j->written++;
 }
 
+/* Does a copier know by now that it sends what it has read? */
+static bool sends(const struct job *j)
+{
+    return !j->compares || (j->compared == j->n && j->differs);
+}
+
 static void step_job(struct world *w)
 {
     struct job *j = &w->jobs[rng_below(&w->rng, JOBS)];
     if (!j->claim) {
         start_job(w, j);
     } else if (j->dead_until) {
-        if (j->written < j->read && chance(w, 40)) /* stalled somewhere */
+        if (sends(j) && j->written < j->read && chance(w, 40)) /* stalled somewhere */
             write_page(w, j);
     } else if (j->read < j->n) {
         j->data[j->read] = w->source[j->first + j->read];
         j->read++;
-    } else if (j->kind == CLAIM_COPY && j->written < j->n) {
-        write_page(w, j);
-    } else if (j->kind == CLAIM_PROVE && j->compared < j->n) {
+    } else if ((j->kind == CLAIM_PROVE || j->compares) && j->compared < j->n) {
         j->differs |= j->data[j->compared] != w->target[j->first + j->compared];
         j->compared++;
+    } else if (j->kind == CLAIM_COPY && sends(j) && j->written < j->n) {
+        write_page(w, j);
     } else {
         end_job(w, j);
     }
@@ -233,6 +243,8 @@ static size_t test_seed(uint64_t seed)
         w.source[p] = ++w.next_value;
     w.b = blocks_new(PAGES * (uint64_t)PAGE_SIZE);
     CHECK(w.b != NULL);
+    if (w.b)
+        blocks_set_verify(w.b, (enum rec_verify)(seed % (VERIFY_NONE + 1)));
     for (size_t i = 0; w.b && i < STEPS; i++) {
         step(&w);
         if (!test_state()->failed)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The route store: compare-and-set, what crashes and races leave, and the serving lock. */
+#include "common/route/past.h"
 #include "common/route/store.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/base/fsfile.h"
+#include "common/base/hash.h"
 #include "common/base/rng.h"
 #include "tests/unit/tap.h"
 
@@ -57,6 +59,12 @@ static const char *log_path(void)
 static void remove_root(void)
 {
     char path[PATH_MAX];
+    unsigned long *old = NULL;
+    long n = past_list(log_path(), &old);
+    for (long i = 0; i < n; i++)
+        if (past_path(log_path(), old[i], path, sizeof(path)) == 0)
+            unlink(path);
+    free(old);
     unlink(log_path());
     snprintf(path, sizeof(path), "%s/serving/v", root);
     unlink(path);
@@ -173,6 +181,67 @@ static void test_cas(void)
     CHECK_EQ_U64(now.size_bytes, UINT64_MAX);
     CHECK(now.time == 1700000000.25);
     route_store_close(s);
+}
+
+static const char *log_bytes(const char *records[])
+{
+    static char text[4096];
+    size_t n = (size_t)snprintf(text, sizeof(text),
+                                "volume,gateway,epoch,state,target,size_bytes,time,xxh3\n");
+    for (; *records; records++)
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%s,%016llx\n", *records,
+                              (unsigned long long)hash64(*records, strlen(*records)));
+    return text;
+}
+
+/* The word is in the line only where it says something: older logs are read, and go on as they
+ * were. */
+static void test_verify(void)
+{
+    struct route now;
+    const char *former = log_bytes((const char *[]){"v,gw-a,1,moving,gw-b,4096,1.5", NULL});
+    unlink(log_path());
+    write_log(former, strlen(former));
+    struct route_store *s = open_store();
+    CHECK(route_store_get(s, "v", &now) == 1 && now.verify == VERIFY_FULL);
+    now.state = ROUTE_STATE_DEFERRED;
+    CHECK(route_store_cas(s, 1, ROUTE_STATE_MOVING, &now, -1) == 0);
+    now.verify = VERIFY_DELTA;
+    CHECK(route_store_cas(s, 1, ROUTE_STATE_DEFERRED, &now, -1) == 0);
+    now.verify = VERIFY_NONE;
+    CHECK(route_store_cas(s, 1, ROUTE_STATE_DEFERRED, &now, -1) == 0);
+    route_store_close(s);
+    s = open_store();
+    CHECK(route_store_get(s, "v", &now) == 1 && now.verify == VERIFY_NONE);
+    route_settle(&now);
+    CHECK(now.state == ROUTE_STATE_STEADY && !now.target[0] && now.verify == VERIFY_FULL);
+    CHECK(route_store_cas(s, 1, ROUTE_STATE_DEFERRED, &now, -1) == 0);
+    route_store_close(s);
+    struct buf log = read_log();
+    CHECK_STR(log.data, log_bytes((const char *[]){"v,gw-a,1,moving,gw-b,4096,1.5",
+                                                   "v,gw-a,1,deferred,gw-b,4096,1.5",
+                                                   "v,gw-a,1,deferred,gw-b,4096,1.5,delta",
+                                                   "v,gw-a,1,deferred,gw-b,4096,1.5,none",
+                                                   "v,gw-a,1,steady,,4096,1.5", NULL}));
+    buf_release(&log);
+    unlink(log_path());
+}
+
+/* Another word, or one field more, in a line whose checksum is good. */
+static void test_verify_damage(void)
+{
+    struct route now;
+    static const char *const bad[] = {"v,gw-a,1,moving,gw-b,4096,1.5,",
+                                      "v,gw-a,1,moving,gw-b,4096,1.5,most",
+                                      "v,gw-a,1,moving,gw-b,4096,1.5,delta,"};
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        const char *text = log_bytes((const char *[]){bad[i], "w,gw-a,1,steady,,,1", NULL});
+        write_log(text, strlen(text));
+        struct route_store *s = open_store();
+        CHECK(route_store_get(s, "v", &now) == -EBADMSG);
+        route_store_close(s);
+    }
+    unlink(log_path());
 }
 
 static int collect(const struct route *r, void *arg)
@@ -609,6 +678,7 @@ static struct route random_route(struct rng *rng, const struct model *m, size_t 
     struct route r = make_route(volume, gateway, m->routes[i].epoch + rng_below(rng, 3));
     r.state = (enum rec_route_state)rng_below(rng, ROUTE_STATE_MANUAL_RECOVERY + 1);
     r.size_bytes = rng_below(rng, 3) * 4096;
+    r.verify = (enum rec_verify)rng_below(rng, VERIFY_NONE + 1);
     r.time = (double)rng_below(rng, 1000000) / 4;
     if (rng_below(rng, 2))
         snprintf(r.target, sizeof(r.target), "gw-t");
@@ -619,7 +689,7 @@ static bool same(const struct route *a, const struct route *b)
 {
     return strcmp(a->volume, b->volume) == 0 && strcmp(a->gateway, b->gateway) == 0 &&
            strcmp(a->target, b->target) == 0 && a->epoch == b->epoch && a->state == b->state &&
-           a->size_bytes == b->size_bytes && a->time == b->time;
+           a->size_bytes == b->size_bytes && a->time == b->time && a->verify == b->verify;
 }
 
 static void check_model(struct route_store *s, const struct model *m)
@@ -721,6 +791,8 @@ int main(void)
     test_cas();
     test_each();
     test_open();
+    test_verify();
+    test_verify_damage();
     test_lock_wait();
     test_torn_tails();
     test_torn_last_line();
