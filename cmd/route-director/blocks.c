@@ -23,7 +23,8 @@ struct block {
 struct claim {
     uint32_t id;
     enum claim_kind kind;
-    bool equal; /* on the target, when it was claimed */
+    bool equal;    /* on the target, when it was claimed … */
+    bool to_prove; /* … by the word of a mirror */
     const void *driver;
     uint64_t offset, length;
 };
@@ -356,6 +357,13 @@ void blocks_claim_equal(struct blocks *b, uint64_t claim, const void *driver)
         c->equal = true;
 }
 
+void blocks_claim_mirrored(struct blocks *b, uint64_t claim, const void *driver)
+{
+    struct claim *c = find_claim(b, claim, CLAIM_COPY, driver);
+    if (c)
+        c->equal = c->to_prove = true;
+}
+
 int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,
                  void *arg)
 {
@@ -365,6 +373,8 @@ int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_bu
         return -ESTALE;
     if (!found->equal)
         return -EINVAL;
+    if (found->to_prove)
+        return blocks_done(b, claim, CLAIM_COPY, driver, busy, arg);
     span(found->offset, found->length, &i, &end);
     blocks_done(b, claim, CLAIM_COPY, driver, busy, arg);
     for (; i < end; i++) {

@@ -16,6 +16,7 @@
 #include "owner.h"
 #include "quarantine.h"
 #include "reread.h"
+#include "reverse.h"
 #include "stats.h"
 #include "worker.h"
 
@@ -28,7 +29,7 @@ struct control {
     bool job_pending;
     bool waiting;            /* on WAIT */
     struct storejob job;     /* of reload */
-    struct volume_wait wait; /* of begin */
+    struct volume_wait wait; /* of begin and reverse */
     uint64_t epoch;
     bool back;
     char target[NAME_LEN_MAX + 1];
@@ -186,7 +187,7 @@ static void status_line(struct control *c, const struct volume *v)
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
-        "durable=%s changed=%s promotable=%s promoted=%s%s",
+        "durable=%s changed=%s promotable=%s promoted=%s reverse=%s%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
         (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
         (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -199,7 +200,7 @@ static void status_line(struct control *c, const struct volume *v)
         (unsigned long long)(owner_away_us(v) / 1000), replay_bytes(&v->owner.log),
         v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush", changed,
         m && m->blocks && move_may_promote(m) ? "yes" : "no",
-        m && m->phase == MOVE_RETIRE && m->promoted ? "yes" : "no",
+        m && m->phase == MOVE_RETIRE && m->promoted ? "yes" : "no", reverse_word(v),
         latency.data ? latency.data : "");
     buf_release(&latency);
 }
@@ -273,6 +274,30 @@ static void run_begin(struct control *c, char **args)
     c->wait.done = opened;
     c->waiting = true;
     volume_open(c->d, args[0], &c->wait);
+}
+
+static void opened_reverse(struct volume_wait *w, struct volume *v, const char *error)
+{
+    struct control *c = (struct control *)((char *)w - offsetof(struct control, wait));
+    c->waiting = false;
+    if (v)
+        reverse_start(v, c);
+    else
+        control_err(c, EHOSTUNREACH, "volume can't be served: %s", error);
+}
+
+static void run_reverse(struct control *c, char **args)
+{
+    struct volume *v = args[1] ? volume_find(c->d, args[0]) : NULL;
+    if (v) {
+        reverse_stop(v, c);
+    } else if (args[1]) {
+        control_err(c, ENOENT, "volume '%s' is not being served", args[0]);
+    } else {
+        c->wait.done = opened_reverse;
+        c->waiting = true;
+        volume_open(c->d, args[0], &c->wait);
+    }
 }
 
 /* The move of volume NAME that C drives.  NULL: C has its answer. */
@@ -456,6 +481,7 @@ static const struct verb verbs[] = {
     {"release", "release VOLUME CLAIM", 2, run_release},
     {"reload", "reload VOLUME", 1, run_reload},
     {"retire", "retire VOLUME", 1, run_retire},
+    {"reverse", "reverse VOLUME [off]", 1, run_reverse},
     {"stats", "stats [VOLUME]", VERB_TABLE, run_stats},
     {"status", "status [VOLUME]", VERB_LINES, run_status},
     {"switch", "switch VOLUME EPOCH", 2, run_switch},
@@ -506,6 +532,7 @@ static void on_leave(struct loop_msg *m)
         volume_open_cancel(c->d, &c->wait);
     for (struct volume *v = c->d->volumes; v; v = next) {
         next = v->next;
+        reverse_control_gone(v, c);
         if (v->move)
             move_control_gone(v->move, c);
     }
