@@ -9,6 +9,7 @@
 
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/mirrored.h"
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/seal.h"
 #include "cmd/migrate-exec/modify.h"
@@ -424,6 +425,8 @@ static enum outcome begin(struct move *m, bool resumed)
 {
     struct director_begun begun;
     note_latency(m);
+    if (m->back)
+        mirrored_give_way(m);
     int r = begin_patiently(m, resumed, &begun);
     if (r < 0 && r != -ECONNRESET && move_interrupted(m) != GO)
         return move_interrupted(m);
@@ -702,11 +705,16 @@ enum outcome move_retire(struct move *m)
         err_warn("copy of '%s' left on '%s' is unknown: its flush failed: %s", m->volume, m->source,
                  r == -ENOENT ? "nobody saw it" : err_text(r));
     char what[200];
-    snprintf(what, sizeof(what),
-             r < 0 ? "copy on %s is unknown: its flush failed" : "copy kept on %s, flushed",
-             m->source);
+    bool mirrored = r == 0 && m->exec->keep_mirrored;
+    if (r < 0)
+        snprintf(what, sizeof(what), "copy on %s is unknown: its flush failed", m->source);
+    else
+        snprintf(what, sizeof(what), "copy kept on %s, flushed%s", m->source,
+                 mirrored ? MIRRORED_WORDS : "");
     retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
     r = move_note(m, EVENT_SWITCHED, "%s", what);
+    if (r == 0 && mirrored)
+        r = mirrored_begin(m);
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 

@@ -8,6 +8,7 @@
 
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/letgo.h"
+#include "cmd/migrate-exec/mirrored.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
@@ -31,6 +32,7 @@ struct story {
     enum disposal disposal; /* what the commit in it is to do with the copy ... */
     char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
     bool unknown;           /* the source's copy: its flush failed, or a revert wrote to it */
+    bool mirrored;          /* it was to be */
     char archived[256];     /* the detail of what was read of the copy, or packed */
     struct event public;    /* the last that belongs into the history, too; if any */
     char reverts[NAME_LEN_MAX + 1]; /* the migration that this one takes back; "": none */
@@ -77,6 +79,7 @@ static int take_event(const struct event *e, void *arg)
         s->retired = true;
         retain_get(e, &s->retain_until);
         s->unknown = s->unknown || copy_is_unknown(e);
+        s->mirrored = mirrored_get(e, s->mirrored);
     }
     if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE) {
         s->switched = true;
@@ -338,6 +341,8 @@ static enum outcome commit_switched(struct move *m, const struct story *s, struc
         return FAILED;
     }
     if (!s->retired && retire_now(m, &l) != SWITCHED)
+        return DEFERRED;
+    if (mirrored_end(m, s->mirrored, &l.unknown) != GO)
         return DEFERRED;
     letgo_recall(&l, s->archived);
     if (note_commit(m, s, &l) < 0)
