@@ -186,6 +186,42 @@ static enum outcome with_migration(const struct exec *x, const char *id,
     return o;
 }
 
+/* Is a copy kept on GATEWAY? */
+static bool route_keeps(const struct route *r, const char *gateway)
+{
+    return r->state == ROUTE_STATE_UNCOMMITTED && strcmp(r->target, gateway) == 0;
+}
+
+/* Has a migration of the volume switched to EPOCH, by its journal?  Also if that can't be read. */
+static bool has_switched_to(const struct move *m, uint64_t epoch)
+{
+    char id[NAME_LEN_MAX + 1];
+    for (unsigned n = 1; migration_id(m->volume, epoch, n, id) == 0; n++) {
+        struct story s = {.any = false};
+        int r = journal_each(m->exec->dirs.state, id, take_event, &s);
+        if (r == -ENOENT)
+            return false;
+        if (r < 0 || s.switched)
+            return true;
+    }
+    return true;
+}
+
+/*
+ * The volume is where M brought it, and M's copy is kept, at a later epoch: each way back so far was
+ * in doubt, and ended with the director's taking the volume back (S1).
+ */
+static bool still_on_target(const struct move *m, const struct route *route)
+{
+    if (strcmp(route->gateway, m->target) != 0 || route->epoch <= m->epoch ||
+        !route_keeps(route, m->source))
+        return false;
+    for (uint64_t e = m->epoch + 2; e <= route->epoch; e++)
+        if (has_switched_to(m, e))
+            return false;
+    return true;
+}
+
 /* Where the store says the volume is. */
 enum place { ON_SOURCE, ON_TARGET, SUPERSEDED, ELSEWHERE };
 
@@ -195,6 +231,8 @@ static enum place locate(const struct move *m, struct route *route)
     if (!m->exec->store || route_store_get(m->exec->store, m->volume, route) != 1)
         return ELSEWHERE;
     if (route->epoch == m->epoch + 1 && strcmp(route->gateway, m->target) == 0)
+        return ON_TARGET;
+    if (still_on_target(m, route))
         return ON_TARGET;
     if (route->epoch != m->epoch || strcmp(route->gateway, m->source) != 0 ||
         route->state == ROUTE_STATE_MANUAL_RECOVERY)
@@ -231,12 +269,6 @@ static enum outcome ask_director(struct move *m, const struct route *route)
     return move_ends(m, MANUAL, EVENT_MANUAL_RECOVERY,
                      "the director serves %s at epoch %llu, the store says %s at %llu", s.owner,
                      (unsigned long long)s.epoch, route->gateway, (unsigned long long)route->epoch);
-}
-
-/* Is a copy kept on GATEWAY? */
-static bool route_keeps(const struct route *r, const char *gateway)
-{
-    return r->state == ROUTE_STATE_UNCOMMITTED && strcmp(r->target, gateway) == 0;
 }
 
 static enum outcome give_to_operator(struct move *m, const struct route *route)
@@ -509,7 +541,7 @@ static enum outcome revert(struct move *m, struct story *s)
     memcpy(back.volume, m->volume, sizeof(back.volume));
     memcpy(back.source, m->target, sizeof(back.source));
     memcpy(back.target, m->source, sizeof(back.target));
-    back.epoch = m->epoch + 1;
+    back.epoch = route.epoch;
     back.size_bytes = route.size_bytes;
     o = open_way_back(&back, m->id);
     if (o == GO)
@@ -587,6 +619,13 @@ static enum outcome go_on(struct move *m, struct story *s)
     }
 }
 
+/* The copy that a revert is to go back to was let go, by a commit of OLD, say. */
+static bool copy_is_gone(struct move *m)
+{
+    struct route route;
+    return locate(m, &route) == ON_SOURCE && !route_keeps(&route, m->target);
+}
+
 /* The same of a revert, under the lock of what it takes back. */
 static enum outcome go_on_back(struct move *m, struct story *s)
 {
@@ -597,6 +636,11 @@ static enum outcome go_on_back(struct move *m, struct story *s)
     enum outcome o = take_journal(&old, &old_story);
     if (o == GO && set_move(&old, old.id, &old_story.last) < 0)
         o = FAILED;
+    if (o == GO && !s->switched && copy_is_gone(m)) {
+        move_event(m, EVENT_FAILED, "the copy on %s was let go meanwhile", m->target);
+        err_warn("cannot resume '%s': the copy on '%s' was let go meanwhile", m->id, m->target);
+        o = FAILED;
+    }
     if (o == GO) {
         m->back = true;
         o = go_on(m, s);
