@@ -165,12 +165,17 @@ restart_director()
   no_failure
 }
 
+is_busy()
+{
+  (($(status_of requests) > 200))
+}
+
 @test "S16: --revert under writes: nothing is lost, and what is written meanwhile is copied" {
   mirrored
   start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randwrite --bs=4k \
     --iodepth=4 --size="$SIZE" --rate_iops=500 --io_size=8M --verify=crc32c --norandommap \
     --randrepeat=1
-  wait_for 10 eval '(($(status_of requests) > 200))'
+  wait_for 10 is_busy
   run --separate-stderr -0 migrate-exec --window 1000 --revert v-2
   owner_is gw-a 3 uncommitted
   wait "${PIDS[fio]}"
@@ -379,8 +384,9 @@ restart_director()
 
 @test "S16: --commit of a copy whose mirror was dropped says that it is unknown" {
   mirrored --quarantine 200ms --reverse-timeout 200ms
+  client_start
   kill -STOP "${PIDS[gw-a]}"
-  put 7 0 4k
+  ask "write -P 7 0 4k"
   wait_for 10 status_is reverse dropped-slow
   kill -CONT "${PIDS[gw-a]}"
   run --separate-stderr -0 migrate-exec --commit v-2
