@@ -361,6 +361,31 @@ int changes_mirror(struct changes *c)
     return 0;
 }
 
+bool changes_behind(const struct changes *c, uint64_t *offset, uint64_t *length)
+{
+    if (!c->behind || !c->n_behind || *offset >= c->size)
+        return false;
+    size_t i = (size_t)(*offset >> c->shift);
+    while (i < c->n && !bit(c->behind, i))
+        i = c->behind[i / 64] >> (i % 64) ? i + 1 : (i / 64 + 1) * 64;
+    if (i >= c->n)
+        return false;
+    uint64_t start = (uint64_t)i << c->shift;
+    uint64_t whole = UINT64_C(1) << c->shift;
+    *offset = start;
+    *length = c->size - start < whole ? c->size - start : whole;
+    return true;
+}
+
+void changes_caught_up(struct changes *c, uint64_t offset, uint64_t length)
+{
+    struct blocks_of b = blocks_of(c, offset, length);
+    for (size_t i = b.first; c->behind && i < b.end; i++) {
+        c->n_behind -= bit(c->behind, i);
+        c->behind[i / 64] &= ~(UINT64_C(1) << (i % 64));
+    }
+}
+
 void changes_unmirror(struct changes *c)
 {
     free(c->behind);

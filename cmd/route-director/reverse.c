@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "catchup.h"
 #include "changes.h"
 #include "common/base/error.h"
 #include "control.h"
@@ -37,6 +38,7 @@ struct reverse {
     bool closing; /* the director ends: what is known is of no use any more */
     uint64_t flushing_since_us, looked_us;
     struct loop_timer tick;
+    struct catchup catchup;            /* ON */
     struct control *starter, *stopper; /* whose verb is not answered yet */
     const char *word;                  /* of DROPPED, as in reverse_word(); static */
     char why[512];
@@ -81,6 +83,7 @@ static void close_leg(struct reverse *m)
 {
     struct volume *v = m->v;
     loop_timer_cancel(v->d->loop, &m->tick);
+    catchup_stop(&m->catchup);
     leg_free(m->leg);
     m->leg = NULL;
     requestq_init(&m->queue); /* they end with those that were sent: */
@@ -195,6 +198,7 @@ static void flush(struct reverse *m)
 static void end(struct reverse *m)
 {
     m->state = DRAINING;
+    catchup_stop(&m->catchup);
     if (!m->unanswered)
         flush(m);
 }
@@ -333,22 +337,18 @@ static bool take_place(struct reverse *m, const struct request *r)
     return true;
 }
 
-/* A copy of R for the copy.  False: it can't be had. */
-static bool send_too(struct reverse *m, const struct request *r)
+/* Now, or behind those that it overlaps.  False: it can't be had; DATA is the caller's still. */
+static bool give(struct reverse *m, const struct nbd_request *n, struct slice data,
+                 void (*done)(struct request *s))
 {
-    if (take_place(m, r))
-        return true;
     if (m->queue.n >= QUEUE_MAX)
         return false;
-    struct request *s = new_request(m, r->nbd.type, written);
+    struct request *s = new_request(m, n->type, done);
     if (!s)
         return false;
-    s->nbd.offset = r->nbd.offset;
-    s->nbd.length = r->nbd.length;
-    if (r->nbd.type == NBD_CMD_WRITE) {
-        s->wire = r->wire;
-        chunk_ref(s->wire.chunk);
-    }
+    s->nbd.offset = n->offset;
+    s->nbd.length = n->length;
+    s->wire = data;
     m->unanswered++;
     m->bytes += data_bytes(s);
     if (!send(m, s))
@@ -356,9 +356,41 @@ static bool send_too(struct reverse *m, const struct request *r)
     return true;
 }
 
+/* R's data for the copy.  False: it can't be had. */
+static bool send_too(struct reverse *m, const struct request *r)
+{
+    struct slice data = {0};
+    if (take_place(m, r))
+        return true;
+    if (r->nbd.type == NBD_CMD_WRITE) {
+        data = r->wire;
+        chunk_ref(data.chunk);
+    }
+    if (give(m, &r->nbd, data, written))
+        return true;
+    chunk_put(&m->v->d->pool, data.chunk);
+    return false;
+}
+
+/* A block that lagged behind is there, or the mirror is dropped. */
+static void caught_up(struct request *s)
+{
+    struct reverse *m = s->arg;
+    written(s);
+    catchup_goes_on(&m->catchup);
+}
+
+static bool give_block(void *arg, uint64_t offset, struct slice data)
+{
+    const struct nbd_request n = {
+        .type = NBD_CMD_WRITE, .offset = offset, .length = (uint32_t)(data.len - NBD_REQUEST_LEN)};
+    return give(arg, &n, data, caught_up);
+}
+
 bool reverse_write(struct volume *v, const struct request *r)
 {
     struct reverse *m = v->reverse;
+    catchup_written(&m->catchup, r->nbd.offset, r->nbd.length);
     if (m->state != ON || !v->changes || !takes(m, r) ||
         !changes_all_equal(v->changes, r->nbd.offset, r->nbd.length))
         return false;
@@ -377,8 +409,8 @@ static bool is_late(const struct reverse *m, uint64_t before_us)
     const struct requests *t = &m->v->d->requests;
     for (size_t i = 0; m->unanswered && i < t->n; i++) {
         const struct request *s = t->slots[i];
-        if (s->volume == m->v && s->waiting & ROLE_TARGET && s->done == written &&
-            s->mirrored_us < before_us)
+        if (s->volume == m->v && s->waiting & ROLE_TARGET && s->done &&
+            s->nbd.type != NBD_CMD_FLUSH && s->mirrored_us < before_us)
             return true;
     }
     return false;
@@ -442,6 +474,7 @@ static void leg_ready(struct leg *l)
     m->state = ON;
     m->looked_us = now_us(m);
     look(&m->tick);
+    catchup_start(&m->catchup, v, l->export.max_block, give_block, m);
     control_ok(take(&m->starter), "%llu", (unsigned long long)changes_bytes(v->changes));
 }
 

@@ -9,7 +9,7 @@
  *
  * No client waits for it: the owner's reply is the client's, and the copy's own request goes its
  * own way, after those that it overlaps.  An error, a lost connection, or a write that is too late
- * (--reverse-timeout) drops it.
+ * (--reverse-timeout) drops it.  Blocks that lag behind are brought up to date (catchup.h).
  *
  * Each write is in the change map, which outlives the director, before it leaves for either side
  * (S10, S11); that the copy has it all the same is said by an account in memory (changes_mirror()),

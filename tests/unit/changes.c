@@ -414,6 +414,34 @@ static void test_mirror_keeps_marked_blocks_equal(void)
     changes_drop(c);
 }
 
+static void test_what_is_behind_catches_up(void)
+{
+    uint64_t offset = 0, length = 0;
+    struct changes *c = create();
+    changes_copy_is_whole(c);
+    CHECK(!changes_behind(c, &offset, &length)); /* no account */
+    CHECK(changes_mirror(c) == 0);
+    CHECK(!changes_behind(c, &offset, &length));
+    changes_mark(c, 3 * BLOCK + 5, 1);
+    changes_mark(c, volume_size - 1, 1);
+    CHECK(changes_behind(c, &offset, &length) && offset == 3 * BLOCK && length == BLOCK);
+    offset = 4 * BLOCK;
+    CHECK(changes_behind(c, &offset, &length) && offset == (BLOCKS - 1) * BLOCK &&
+          length == volume_size - offset);
+    offset = volume_size;
+    CHECK(!changes_behind(c, &offset, &length));
+    changes_caught_up(c, 3 * BLOCK, BLOCK);
+    changes_caught_up(c, 3 * BLOCK, BLOCK);
+    CHECK_EQ_U64(changes_bytes(c), BLOCK);
+    CHECK(kind_at(c, 3) == CHANGES_MIRRORED && kind_at(c, BLOCKS - 1) == CHANGES_DIFFER);
+    changes_caught_up(c, (BLOCKS - 1) * BLOCK, BLOCK);
+    CHECK_EQ_U64(changes_bytes(c), 0);
+    changes_mark(c, 3 * BLOCK, 1);
+    offset = 1;
+    CHECK(changes_behind(c, &offset, &length) && offset == 3 * BLOCK);
+    changes_drop(c);
+}
+
 static void mirror_some(void *arg)
 {
     struct changes *c = arg;
@@ -548,6 +576,7 @@ int main(void)
     test_renamed();
     test_marks_cost_no_sync();
     test_mirror_keeps_marked_blocks_equal();
+    test_what_is_behind_catches_up();
     test_mirror_ends_with_its_process();
     test_nothing_is_mirrored_to_a_copy_that_is_not_whole();
     for (uint64_t seed = 1; seed <= 5; seed++)
