@@ -208,8 +208,8 @@ static bool has_switched_to(const struct move *m, uint64_t epoch)
 }
 
 /*
- * The volume is where M brought it, and M's copy is kept, at a later epoch: each way back so far was
- * in doubt, and ended with the director's taking the volume back (S1).
+ * The volume is where M brought it, and M's copy is kept, at a later epoch: each way back so far
+ * was in doubt, and ended with the director's taking the volume back (S1).
  */
 static bool still_on_target(const struct move *m, const struct route *route)
 {

@@ -89,15 +89,19 @@ int changes_mirror(struct changes *c);
  */
 void changes_mark_mirrored(struct changes *c, uint64_t offset, uint64_t length);
 
-/* The first block at or behind *OFFSET that is behind, by the account: true, with its place, clipped
- * to the volume.  False: there is none. */
+/*
+ * The first block at or after *OFFSET that lags behind, by the account: true, with its place,
+ * clipped to the volume.  False: there is none.
+ */
 bool changes_behind(const struct changes *c, uint64_t *offset, uint64_t *length);
 
 /* All of the blocks of this range, whole ones, is given to the copy now: they are equal. */
 void changes_caught_up(struct changes *c, uint64_t offset, uint64_t length);
 
-/* What the mirror did counts no more: all that is marked may differ.  The marks were there all the
- * time, so that the end of a process says the same. */
+/*
+ * What the mirror did counts no more: all that is marked may differ.  The marks were there all the
+ * time, so that the end of a process says the same.
+ */
 void changes_unmirror(struct changes *c);
 
 /* Is every block of the range equal on the copy, by the map or by the mirror's account? */
