@@ -332,6 +332,76 @@ copying_back()
   cmp "$GS/gw-a/v" "$GS/gw-b/v"
 }
 
+@test "I4: --resume of a revert whose copy was committed away meanwhile ends it" {
+  away
+  put 7 0 8M
+  start exec migrate-exec --bwlimit 1M --revert v-2
+  wait_for 10 copying_back
+  kill_hard exec
+  kill_hard director
+  restart_director
+  run --separate-stderr -0 migrate-exec --commit v-2
+  owner_is gw-b 2 steady
+  run --separate-stderr -1 migrate-exec --resume v-3
+  [[ $output == *",v-3,"*",failed,"*"the copy on gw-a was let go meanwhile" ]]
+  run --separate-stderr -0 migrate-exec --resume
+  [[ ${#lines[@]} -eq 1 && -z $stderr ]] # the header
+  owner_is gw-b 2 steady
+}
+
+# taken_back: the store as a revert in doubt leaves it when the director has taken the volume back.
+taken_back()
+{
+  local line
+  "${CC:-cc}" -o xxh3 -x c - -lxxhash <<'END'
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <xxhash.h>
+int main(int argc, char **argv)
+{
+    return argc != 2 || printf("%s,%016" PRIx64 "\n", argv[1],
+                               (uint64_t)XXH3_64bits(argv[1], strlen(argv[1]))) < 0;
+}
+END
+  stop director
+  line=$(tail -n 1 "$GATESHIFT_STATE/routes.log")
+  [[ $line == v,gw-b,2,uncommitted,gw-a,* ]]
+  line=${line/,2,/,3,}
+  ./xxh3 "${line%,*}" >>"$GATESHIFT_STATE/routes.log"
+  owner_is gw-b 3 uncommitted
+  restart_director
+}
+
+@test "S1: after a revert in doubt, which the director took back, --commit still knows the copy" {
+  away
+  write_three 7
+  taken_back
+  run --separate-stderr -0 migrate-exec --commit v-2
+  owner_is gw-b 3 steady
+  [[ ! -e $GS/gw-a/v ]]
+  same_as_original gw-b
+}
+
+@test "S1: after a revert in doubt, which the director took back, there is another" {
+  away
+  write_three 7
+  taken_back
+  # At another epoch the map is void, and everything is compared.
+  run --separate-stderr -0 migrate-exec --revert v-2
+  expect_sent $((3 * BLOCK)) 0
+  owner_is gw-a 4 uncommitted
+  same_as_original gw-a
+  run -1 migrate-exec --revert v-2
+  [[ $output == *"is reverted already"* ]]
+  # Who reverts the revert lets v-2 have nothing to say of it.
+  run --separate-stderr -0 migrate-exec --revert v-4
+  owner_is gw-b 5 uncommitted
+  sed -i '/,reverted,/d' "$GATESHIFT_STATE/migrations/v-2.csv"
+  run -70 migrate-exec --commit v-2
+  owner_is gw-b 5 uncommitted
+}
+
 @test "migrate-exec: --revert of what has not switched, or has no copy any more, is refused" {
   away
   run -1 migrate-exec --revert v-9

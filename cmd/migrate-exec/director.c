@@ -317,6 +317,17 @@ int director_retire(struct director *d)
     return ask(d, SLOW_REPLY_MS, "retire %s", d->volume);
 }
 
+int director_reverse(struct director *d, uint64_t *behind)
+{
+    int r = ask(d, SLOW_REPLY_MS, "reverse %s", d->volume);
+    return r < 0 ? r : reply_numbers(d, behind, 1);
+}
+
+int director_reverse_off(struct director *d)
+{
+    return ask(d, SLOW_REPLY_MS, "reverse %s off", d->volume);
+}
+
 int director_abort(struct director *d)
 {
     return ask(d, SLOW_REPLY_MS, "abort %s", d->volume);

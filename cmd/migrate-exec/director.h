@@ -102,6 +102,13 @@ int director_switch(struct director *d, uint64_t epoch, uint64_t *new_epoch, uin
 /* The move waits for another driver; the route says "deferred". */
 int director_defer(struct director *d);
 int director_retire(struct director *d);
+/*
+ * From now on the kept copy gets the writes, too: *BEHIND bytes of it may differ.  -EINVAL: none is
+ * kept, or what has changed is not known; -EAGAIN, -EBUSY: not now.
+ */
+int director_reverse(struct director *d, uint64_t *behind);
+/* No more.  -ENOENT: it did not get them; -EIO: that was dropped, and the copy is unknown. */
+int director_reverse_off(struct director *d);
 int director_abort(struct director *d);
 int director_reload(struct director *d);
 

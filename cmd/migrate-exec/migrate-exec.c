@@ -64,6 +64,7 @@ enum {
     KEY_HOOK_TIMEOUT,
     KEY_IO_TIMEOUT,
     KEY_JOBS,
+    KEY_KEEP_MIRRORED,
     KEY_MAX_AGE,
     KEY_MAX_SLOWDOWN,
     KEY_MODIFY,
@@ -118,6 +119,10 @@ static const struct argp_option options[] = {
     {"io-timeout", KEY_IO_TIMEOUT, "DURATION", 0,
      "Take a gateway for gone that answers nothing for so long (default 30s; 10s to connect)", 0},
     {"jobs", KEY_JOBS, "N", 0, "Carry out up to N rows of the plan at once (default 1)", 0},
+    {"keep-mirrored", KEY_KEEP_MIRRORED, 0, 0,
+     "After the switch have the old copy get the writes too, as long as it keeps up: --revert then "
+     "has next to nothing to copy",
+     0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"max-slowdown", KEY_MAX_SLOWDOWN, "PERCENT", 0,
      "Copy and prove slower while clients wait by more than PERCENT longer than before", 0},
@@ -305,6 +310,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_HEAT:
         o->exec.heat = arg;
+        return 0;
+    case KEY_KEEP_MIRRORED:
+        o->exec.keep_mirrored = true;
         return 0;
     case KEY_ON_FAIL:
         o->exec.on_fail = parse_on_fail(st, arg);

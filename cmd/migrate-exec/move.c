@@ -9,6 +9,7 @@
 
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/mirrored.h"
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/seal.h"
 #include "cmd/migrate-exec/modify.h"
@@ -431,6 +432,8 @@ static enum outcome begin(struct move *m, bool resumed)
 {
     struct director_begun begun;
     note_latency(m);
+    if (m->back)
+        mirrored_give_way(m);
     int r = begin_patiently(m, resumed, &begun);
     if (r < 0 && r != -ECONNRESET && move_interrupted(m) != GO)
         return move_interrupted(m);
@@ -713,14 +716,17 @@ enum outcome move_retire(struct move *m)
         err_warn("copy of '%s' left on '%s' is unknown: its flush failed: %s", m->volume, m->source,
                  r == -ENOENT ? "nobody saw it" : err_text(r));
     char what[256], no_flush[VERIFY_FLUSH_TEXT];
+    bool mirrored = r == 0 && m->exec->keep_mirrored;
     verify_describe_flush(m, no_flush, sizeof(no_flush));
     if (r < 0)
         snprintf(what, sizeof(what), "copy on %s is unknown: its flush failed", m->source);
     else
-        snprintf(what, sizeof(what), "copy kept on %.60s%s%s", m->source,
-                 m->terms.no_flush[0] ? "" : ", flushed", no_flush);
+        snprintf(what, sizeof(what), "copy kept on %.60s%s%s%s", m->source,
+                 m->terms.no_flush[0] ? "" : ", flushed", mirrored ? MIRRORED_WORDS : "", no_flush);
     retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
     r = move_note(m, EVENT_SWITCHED, "%s", what);
+    if (r == 0 && mirrored)
+        r = mirrored_begin(m);
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 

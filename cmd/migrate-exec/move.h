@@ -47,6 +47,7 @@ struct exec {
     unsigned attempts;
     enum compare compare;
     enum on_fail on_fail;
+    bool keep_mirrored;     /* the old copy gets what is written after the switch, too */
     int verify;             /* VERIFY_…, or VERIFY_BY_KIND */
     bool force;             /* what --force allows */
     bool overwrite;         /* also an export of the target that is not known to be a copy */
@@ -184,7 +185,10 @@ enum outcome move_drive(struct move *m, bool resumed);
  * flushed by ourselves if no director has it open any more (S5).
  */
 enum outcome move_finish(struct move *m);
-/* Only the second half, if the journal has the first already. */
+/*
+ * Only the second half, if the journal has the first already.  With m->exec->keep_mirrored the copy
+ * is mirrored from then on: nobody reads it as it was at the switch any more.
+ */
 enum outcome move_retire(struct move *m);
 
 /*

@@ -9,6 +9,7 @@
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/lateproof.h"
 #include "cmd/migrate-exec/letgo.h"
+#include "cmd/migrate-exec/mirrored.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
@@ -34,6 +35,7 @@ struct story {
     enum disposal disposal; /* what the commit in it is to do with the copy ... */
     char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
     bool unknown;           /* the source's copy: its flush failed, or a revert wrote to it */
+    bool mirrored;          /* it was to be */
     char archived[256];     /* the detail of what was read of the copy, or packed */
     struct event public;    /* the last that belongs into the history, too; if any */
     char reverts[NAME_LEN_MAX + 1]; /* the migration that this one takes back; "": none */
@@ -88,6 +90,7 @@ static int take_event(const struct event *e, void *arg)
         s->retired = true;
         retain_get(e, &s->retain_until);
         s->unknown = s->unknown || copy_is_unknown(e);
+        s->mirrored = mirrored_get(e, s->mirrored);
     }
     if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE) {
         s->switched = true;
@@ -195,6 +198,42 @@ static enum outcome with_migration(const struct exec *x, const char *id,
     return o;
 }
 
+/* Is a copy kept on GATEWAY? */
+static bool route_keeps(const struct route *r, const char *gateway)
+{
+    return r->state == ROUTE_STATE_UNCOMMITTED && strcmp(r->target, gateway) == 0;
+}
+
+/* Has a migration of the volume switched to EPOCH, by its journal?  Also if that can't be read. */
+static bool has_switched_to(const struct move *m, uint64_t epoch)
+{
+    char id[NAME_LEN_MAX + 1];
+    for (unsigned n = 1; migration_id(m->volume, epoch, n, id) == 0; n++) {
+        struct story s = {.any = false};
+        int r = journal_each(m->exec->dirs.state, id, take_event, &s);
+        if (r == -ENOENT)
+            return false;
+        if (r < 0 || s.switched)
+            return true;
+    }
+    return true;
+}
+
+/*
+ * The volume is where M brought it, and M's copy is kept, at a later epoch: each way back so far
+ * was in doubt, and ended with the director's taking the volume back (S1).
+ */
+static bool still_on_target(const struct move *m, const struct route *route)
+{
+    if (strcmp(route->gateway, m->target) != 0 || route->epoch <= m->epoch ||
+        !route_keeps(route, m->source))
+        return false;
+    for (uint64_t e = m->epoch + 2; e <= route->epoch; e++)
+        if (has_switched_to(m, e))
+            return false;
+    return true;
+}
+
 /* Where the store says the volume is. */
 enum place { ON_SOURCE, ON_TARGET, SUPERSEDED, ELSEWHERE };
 
@@ -204,6 +243,8 @@ static enum place locate(const struct move *m, struct route *route)
     if (!m->exec->store || route_store_get(m->exec->store, m->volume, route) != 1)
         return ELSEWHERE;
     if (route->epoch == m->epoch + 1 && strcmp(route->gateway, m->target) == 0)
+        return ON_TARGET;
+    if (still_on_target(m, route))
         return ON_TARGET;
     if (route->epoch != m->epoch || strcmp(route->gateway, m->source) != 0 ||
         route->state == ROUTE_STATE_MANUAL_RECOVERY)
@@ -240,12 +281,6 @@ static enum outcome ask_director(struct move *m, const struct route *route)
     return move_ends(m, MANUAL, EVENT_MANUAL_RECOVERY,
                      "the director serves %s at epoch %llu, the store says %s at %llu", s.owner,
                      (unsigned long long)s.epoch, route->gateway, (unsigned long long)route->epoch);
-}
-
-/* Is a copy kept on GATEWAY? */
-static bool route_keeps(const struct route *r, const char *gateway)
-{
-    return r->state == ROUTE_STATE_UNCOMMITTED && strcmp(r->target, gateway) == 0;
 }
 
 static enum outcome give_to_operator(struct move *m, const struct route *route)
@@ -391,6 +426,8 @@ static enum outcome commit_switched(struct move *m, struct story *s, struct rout
     if (!s->retired && retire_now(m, &l) != SWITCHED)
         return DEFERRED;
     enum outcome o = prove_first(m, s, route, disposal);
+    if (o == GO)
+        o = mirrored_end(m, s->mirrored, &l.unknown) == GO ? GO : DEFERRED;
     if (o != GO)
         return o;
     bool unproved = route->verify != VERIFY_FULL && !s->proof.done;
@@ -561,7 +598,7 @@ static enum outcome revert(struct move *m, struct story *s)
     memcpy(back.volume, m->volume, sizeof(back.volume));
     memcpy(back.source, m->target, sizeof(back.source));
     memcpy(back.target, m->source, sizeof(back.target));
-    back.epoch = m->epoch + 1;
+    back.epoch = route.epoch;
     back.size_bytes = route.size_bytes;
     back.terms.verify = verify_choose(m->exec, false, true);
     back.terms.no_flush[0] = m->terms.no_flush[1];
@@ -643,6 +680,13 @@ static enum outcome go_on(struct move *m, struct story *s)
     }
 }
 
+/* The copy that a revert is to go back to was let go, by a commit of OLD, say. */
+static bool copy_is_gone(struct move *m)
+{
+    struct route route;
+    return locate(m, &route) == ON_SOURCE && !route_keeps(&route, m->target);
+}
+
 /* The same of a revert, under the lock of what it takes back. */
 static enum outcome go_on_back(struct move *m, struct story *s)
 {
@@ -653,6 +697,11 @@ static enum outcome go_on_back(struct move *m, struct story *s)
     enum outcome o = take_journal(&old, &old_story);
     if (o == GO && set_move(&old, old.id, &old_story.last) < 0)
         o = FAILED;
+    if (o == GO && !s->switched && copy_is_gone(m)) {
+        move_event(m, EVENT_FAILED, "the copy on %s was let go meanwhile", m->target);
+        err_warn("cannot resume '%s': the copy on '%s' was let go meanwhile", m->id, m->target);
+        o = FAILED;
+    }
     if (o == GO) {
         m->back = true;
         o = go_on(m, s);

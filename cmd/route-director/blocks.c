@@ -24,7 +24,8 @@ struct block {
 struct claim {
     uint32_t id;
     enum claim_kind kind;
-    bool equal; /* on the target, as was said under the claim */
+    bool equal;    /* on the target, as was said under the claim … */
+    bool to_prove; /* … by the word of a mirror */
     const void *driver;
     uint64_t offset, length;
 };
@@ -366,6 +367,13 @@ void blocks_claim_equal(struct blocks *b, uint64_t claim, const void *driver)
         c->equal = true;
 }
 
+void blocks_claim_mirrored(struct blocks *b, uint64_t claim, const void *driver)
+{
+    struct claim *c = find_claim(b, claim, CLAIM_COPY, driver);
+    if (c)
+        c->equal = c->to_prove = true;
+}
+
 int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,
                  void *arg)
 {
@@ -375,6 +383,8 @@ int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_bu
         return -ESTALE;
     if (!found->equal)
         return -EINVAL;
+    if (found->to_prove)
+        return blocks_done(b, claim, CLAIM_COPY, driver, busy, arg);
     span(found->offset, found->length, &i, &end);
     blocks_done(b, claim, CLAIM_COPY, driver, busy, arg);
     for (; b->verify != VERIFY_FULL && i < end; i++) {

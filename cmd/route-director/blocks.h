@@ -67,6 +67,8 @@ void blocks_cut(struct blocks *b, uint64_t claim, const void *driver, uint64_t l
  * target: blocks_adopt() may end it.
  */
 void blocks_claim_equal(struct blocks *b, uint64_t claim, const void *driver);
+/* The same, as it was mirrored there: blocks_adopt() leaves it to be proved (S8). */
+void blocks_claim_mirrored(struct blocks *b, uint64_t claim, const void *driver);
 
 /* As blocks_claim() of CLAIM_COPY, within [FROM, TO); a block counts as where it begins. */
 int64_t blocks_claim_in(struct blocks *b, uint64_t from, uint64_t to, uint64_t max,
@@ -90,8 +92,8 @@ int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const vo
 
 /*
  * As blocks_done() of a copy claim that nothing was copied for, as it was equal: what no write
- * touched becomes SYNCED, and needs no proof unless everything does (VERIFY_FULL).  0; -EINVAL: it
- * was not told to be equal; -ESTALE.
+ * touched becomes SYNCED, and needs no proof unless it was mirrored, or everything needs one
+ * (VERIFY_FULL).  0; -EINVAL: it was not told to be equal; -ESTALE.
  */
 int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,
                  void *arg);

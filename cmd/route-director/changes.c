@@ -46,6 +46,8 @@ struct changes {
     uint64_t *bits;    /* in it */
     size_t n;          /* blocks */
     size_t marked;
+    uint64_t *behind; /* what a mirror does not keep equal, of what is marked; NULL: no mirror */
+    size_t n_behind;
     unsigned shift; /* a block is 1 << SHIFT bytes */
     uint64_t size;
     char *path;
@@ -79,6 +81,7 @@ static void release(struct changes *c)
 {
     if (c->head)
         munmap(c->head, file_bytes(c));
+    free(c->behind);
     free(c->path);
     free(c);
 }
@@ -301,48 +304,132 @@ bool changes_copy_whole(const struct changes *c)
     return c->head->whole == WHOLE;
 }
 
-void changes_mark(struct changes *c, uint64_t offset, uint64_t length)
+/* The blocks that a range touches, clipped to the volume. */
+struct blocks_of {
+    size_t first, end;
+};
+
+static struct blocks_of blocks_of(const struct changes *c, uint64_t offset, uint64_t length)
 {
     uint64_t room = offset < c->size ? c->size - offset : 0;
     if (length > room)
         length = room;
     if (!length)
-        return;
-    size_t end = (size_t)((offset + length - 1) >> c->shift) + 1;
-    for (size_t i = (size_t)(offset >> c->shift); i < end; i++) {
-        uint64_t bit = UINT64_C(1) << (i % 64);
-        c->marked += !(c->bits[i / 64] & bit);
-        c->bits[i / 64] |= bit;
+        return (struct blocks_of){0, 0};
+    return (struct blocks_of){(size_t)(offset >> c->shift),
+                              (size_t)((offset + length - 1) >> c->shift) + 1};
+}
+
+static bool bit(const uint64_t *bits, size_t i)
+{
+    return bits[i / 64] >> (i % 64) & 1;
+}
+
+static void set_bits(uint64_t *bits, struct blocks_of b, size_t *count)
+{
+    for (size_t i = b.first; i < b.end; i++) {
+        uint64_t one = UINT64_C(1) << (i % 64);
+        *count += !(bits[i / 64] & one);
+        bits[i / 64] |= one;
     }
+}
+
+void changes_mark(struct changes *c, uint64_t offset, uint64_t length)
+{
+    struct blocks_of b = blocks_of(c, offset, length);
+    set_bits(c->bits, b, &c->marked);
+    if (c->behind)
+        set_bits(c->behind, b, &c->n_behind);
     in_order();
 }
 
-static bool is_marked(const struct changes *c, size_t i)
+void changes_mark_mirrored(struct changes *c, uint64_t offset, uint64_t length)
 {
-    return c->bits[i / 64] >> (i % 64) & 1;
+    set_bits(c->bits, blocks_of(c, offset, length), &c->marked);
+    in_order();
 }
 
-uint64_t changes_run(const struct changes *c, uint64_t offset, uint64_t length, bool *equal)
+int changes_mirror(struct changes *c)
 {
+    if (c->behind)
+        return 0;
+    c->behind = malloc(words(c) * sizeof(*c->behind));
+    if (!c->behind)
+        return -ENOMEM;
+    memcpy(c->behind, c->bits, words(c) * sizeof(*c->behind));
+    c->n_behind = c->marked;
+    return 0;
+}
+
+bool changes_behind(const struct changes *c, uint64_t *offset, uint64_t *length)
+{
+    if (!c->behind || !c->n_behind || *offset >= c->size)
+        return false;
+    size_t i = (size_t)(*offset >> c->shift);
+    while (i < c->n && !bit(c->behind, i))
+        i = c->behind[i / 64] >> (i % 64) ? i + 1 : (i / 64 + 1) * 64;
+    if (i >= c->n)
+        return false;
+    uint64_t start = (uint64_t)i << c->shift;
+    uint64_t whole = UINT64_C(1) << c->shift;
+    *offset = start;
+    *length = c->size - start < whole ? c->size - start : whole;
+    return true;
+}
+
+void changes_caught_up(struct changes *c, uint64_t offset, uint64_t length)
+{
+    struct blocks_of b = blocks_of(c, offset, length);
+    for (size_t i = b.first; c->behind && i < b.end; i++) {
+        c->n_behind -= bit(c->behind, i);
+        c->behind[i / 64] &= ~(UINT64_C(1) << (i % 64));
+    }
+}
+
+void changes_unmirror(struct changes *c)
+{
+    free(c->behind);
+    c->behind = NULL;
+}
+
+static enum changes_kind kind_of(const struct changes *c, size_t i)
+{
+    if (!bit(c->bits, i))
+        return CHANGES_NONE;
+    return c->behind && !bit(c->behind, i) ? CHANGES_MIRRORED : CHANGES_DIFFER;
+}
+
+bool changes_all_equal(const struct changes *c, uint64_t offset, uint64_t length)
+{
+    struct blocks_of b = blocks_of(c, offset, length);
+    if (!changes_copy_whole(c))
+        return false;
+    while (b.first < b.end && kind_of(c, b.first) != CHANGES_DIFFER)
+        b.first++;
+    return b.first == b.end;
+}
+
+uint64_t changes_run(const struct changes *c, uint64_t offset, uint64_t length,
+                     enum changes_kind *kind)
+{
+    struct blocks_of b = blocks_of(c, offset, length);
     uint64_t room = offset < c->size ? c->size - offset : 0;
-    *equal = false;
+    *kind = CHANGES_DIFFER;
     if (length > room)
         length = room;
     if (!length || !changes_copy_whole(c))
         return length;
-    size_t i = (size_t)(offset >> c->shift);
-    size_t end = (size_t)((offset + length - 1) >> c->shift) + 1;
-    bool marked = is_marked(c, i);
-    while (++i < end && is_marked(c, i) == marked)
+    size_t i = b.first;
+    *kind = kind_of(c, i);
+    while (++i < b.end && kind_of(c, i) == *kind)
         ;
-    *equal = !marked;
     uint64_t to = (uint64_t)i << c->shift;
     return to < offset + length ? to - offset : length;
 }
 
 uint64_t changes_bytes(const struct changes *c)
 {
-    uint64_t bytes = (uint64_t)c->marked << c->shift;
+    uint64_t bytes = (uint64_t)(c->behind ? c->n_behind : c->marked) << c->shift;
     return changes_copy_whole(c) && bytes < c->size ? bytes : c->size;
 }
 

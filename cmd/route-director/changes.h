@@ -77,13 +77,52 @@ bool changes_are_of(const struct changes *c, const struct changes_id *id);
 void changes_mark(struct changes *c, uint64_t offset, uint64_t length);
 
 /*
- * How far from OFFSET on, at most to OFFSET + LENGTH, is everything like the byte at OFFSET?
- * *EQUAL: is it equal on the copy (whole, and nothing marked)?  Returns bytes, not 0 for a LENGTH
- * that is not and an OFFSET within the volume.
+ * A mirror gives the copy what is written from now on (reverse.h).  Begins a second account, in
+ * memory alone, of the marked blocks that the copy has all the same: none at first.  It goes on
+ * with one that there is.  0 or -ENOMEM.
  */
-uint64_t changes_run(const struct changes *c, uint64_t offset, uint64_t length, bool *equal);
+int changes_mirror(struct changes *c);
 
-/* Bytes that may differ: those marked, or all where nothing is known of the copy. */
+/*
+ * As changes_mark(), but the copy is given the write too: if every block of it was equal it stays
+ * so in the account.  What becomes of it, an error say, is the caller's to mark.
+ */
+void changes_mark_mirrored(struct changes *c, uint64_t offset, uint64_t length);
+
+/*
+ * The first block at or after *OFFSET that lags behind, by the account: true, with its place,
+ * clipped to the volume.  False: there is none.
+ */
+bool changes_behind(const struct changes *c, uint64_t *offset, uint64_t *length);
+
+/* All of the blocks of this range, whole ones, is given to the copy now: they are equal. */
+void changes_caught_up(struct changes *c, uint64_t offset, uint64_t length);
+
+/*
+ * What the mirror did counts no more: all that is marked may differ.  The marks were there all the
+ * time, so that the end of a process says the same.
+ */
+void changes_unmirror(struct changes *c);
+
+/* Is every block of the range equal on the copy, by the map or by the mirror's account? */
+bool changes_all_equal(const struct changes *c, uint64_t offset, uint64_t length);
+
+/* How a block of the copy compares to the owner's. */
+enum changes_kind {
+    CHANGES_DIFFER,   /* or nothing is known */
+    CHANGES_NONE,     /* nothing was written since: equal */
+    CHANGES_MIRRORED, /* equal since the mirror says so */
+};
+
+/*
+ * How far from OFFSET on, at most to OFFSET + LENGTH, is everything of the *KIND of the byte at
+ * OFFSET?  Returns bytes, not 0 for a LENGTH that is not and an OFFSET within the volume.
+ */
+uint64_t changes_run(const struct changes *c, uint64_t offset, uint64_t length,
+                     enum changes_kind *kind);
+
+/* Bytes that may differ: those marked and not mirrored, or all where nothing is known of the
+ * copy. */
 uint64_t changes_bytes(const struct changes *c);
 
 /*

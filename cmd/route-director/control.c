@@ -16,6 +16,7 @@
 #include "owner.h"
 #include "quarantine.h"
 #include "reread.h"
+#include "reverse.h"
 #include "stats.h"
 #include "track.h"
 #include "worker.h"
@@ -34,7 +35,7 @@ struct control {
     bool job_pending;
     bool waiting;            /* on WAIT */
     struct storejob job;     /* of reload */
-    struct volume_wait wait; /* of begin */
+    struct volume_wait wait; /* of begin, reverse and changed */
     struct move_order order; /* … which is for that, … */
     struct look look;        /* … or for this */
     struct volume *looked;   /* kept open for the next look; NULL: none */
@@ -192,7 +193,7 @@ static void status_line(struct control *c, const struct volume *v)
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
-        "durable=%s changed=%s promotable=%s promoted=%s verify=%s exempt=%llu%s",
+        "durable=%s changed=%s promotable=%s promoted=%s verify=%s exempt=%llu reverse=%s%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
         (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
         (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -207,7 +208,7 @@ static void status_line(struct control *c, const struct volume *v)
         m && m->blocks && move_may_promote(m) ? "yes" : "no",
         m && m->phase == MOVE_RETIRE && m->promoted ? "yes" : "no",
         m && m->blocks ? rec_verify_words[m->verify] : "-", (unsigned long long)n.exempt,
-        latency.data ? latency.data : "");
+        reverse_word(v), latency.data ? latency.data : "");
     buf_release(&latency);
 }
 
@@ -283,7 +284,7 @@ static void answer_look(struct control *c)
 {
     const struct volume *v = c->looked;
     const struct look *l = &c->look;
-    bool unchanged;
+    enum changes_kind kind;
     if (l->epoch != v->route.epoch || !track_is_kept(&v->route, v->route.target)) {
         control_err(c, ESTALE, "the route is at epoch %llu, %s", (unsigned long long)v->route.epoch,
                     rec_route_state_words[v->route.state]);
@@ -293,8 +294,9 @@ static void answer_look(struct control *c)
     } else if (!v->changes || !changes_copy_whole(v->changes)) {
         control_ok(c, "%llu unknown", (unsigned long long)l->length);
     } else {
-        uint64_t run = changes_run(v->changes, l->offset, l->length, &unchanged);
-        control_ok(c, "%llu %s", (unsigned long long)run, unchanged ? "unchanged" : "changed");
+        uint64_t run = changes_run(v->changes, l->offset, l->length, &kind);
+        control_ok(c, "%llu %s", (unsigned long long)run,
+                   kind == CHANGES_NONE ? "unchanged" : "changed");
     }
 }
 
@@ -382,6 +384,30 @@ static void run_begin(struct control *c, char **args)
     c->wait.done = opened;
     c->waiting = true;
     volume_open(c->d, args[0], &c->wait);
+}
+
+static void opened_reverse(struct volume_wait *w, struct volume *v, const char *error)
+{
+    struct control *c = (struct control *)((char *)w - offsetof(struct control, wait));
+    c->waiting = false;
+    if (v)
+        reverse_start(v, c);
+    else
+        control_err(c, EHOSTUNREACH, "volume can't be served: %s", error);
+}
+
+static void run_reverse(struct control *c, char **args)
+{
+    struct volume *v = args[1] ? volume_find(c->d, args[0]) : NULL;
+    if (v) {
+        reverse_stop(v, c);
+    } else if (args[1]) {
+        control_err(c, ENOENT, "volume '%s' is not being served", args[0]);
+    } else {
+        c->wait.done = opened_reverse;
+        c->waiting = true;
+        volume_open(c->d, args[0], &c->wait);
+    }
 }
 
 /* The move of volume NAME that C drives.  NULL: C has its answer. */
@@ -558,6 +584,7 @@ static const struct verb verbs[] = {
     {"release", "release VOLUME CLAIM", 2, run_release},
     {"reload", "reload VOLUME", 1, run_reload},
     {"retire", "retire VOLUME", 1, run_retire},
+    {"reverse", "reverse VOLUME [off]", 1, run_reverse},
     {"stats", "stats [VOLUME]", VERB_TABLE, run_stats},
     {"status", "status [VOLUME]", VERB_LINES, run_status},
     {"switch", "switch VOLUME EPOCH", 2, run_switch},
@@ -608,6 +635,7 @@ static void on_leave(struct loop_msg *m)
         volume_open_cancel(c->d, &c->wait);
     for (struct volume *v = c->d->volumes; v; v = next) {
         next = v->next;
+        reverse_control_gone(v, c);
         if (v->move)
             move_control_gone(v->move, c);
     }

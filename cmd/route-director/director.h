@@ -32,6 +32,7 @@ struct settings {
     uint64_t handshake_us;  /* a client may take so long to ask for an export */
     uint64_t connect_us;    /* a gateway may take so long to be ready */
     uint64_t leg_us;        /* the second leg may be so much late with a mirrored write (S16) */
+    uint64_t reverse_us;    /* a mirrored kept copy may be so much late with a write (S16) */
     uint64_t promote_us;    /* a dead owner's target takes over after this (S17); or never: */
     uint64_t quarantine_us; /* writes of a dead connection have landed or never will (S2) */
     uint64_t retry_us;      /* requests wait so long for a gateway, or for a commit in doubt */

@@ -13,6 +13,7 @@
 #include "intents.h"
 #include "move.h"
 #include "owner.h"
+#include "reverse.h"
 
 /* Zeros are written in pieces of so much where the gateway has no WRITE_ZEROES. */
 enum { ZERO_STEP = 1 << 20 };
@@ -130,14 +131,22 @@ void io_transmit(struct volume *v, struct request *r)
 
 /* ---- starting ---- */
 
+/* R is about to leave: the kept copy lacks it, unless it gets it too (S10, S16). */
+static void mark_changed(struct volume *v, struct request *r)
+{
+    r->copied = v->reverse && reverse_write(v, r);
+    if (!r->copied)
+        changes_mark(v->changes, r->nbd.offset, r->nbd.length);
+}
+
 static void dispatch(struct volume *v, struct request *r)
 {
     r->waiting = ROLE_OWNER;
     if (changes(r)) {
         v->owner.arrivals++;
         witness_changed(&v->owner.witness, r->nbd.offset, r->nbd.length);
-        if (v->changes) /* before it leaves (S10) */
-            changes_mark(v->changes, r->nbd.offset, r->nbd.length);
+        if (v->changes)
+            mark_changed(v, r);
         if (v->move)
             move_write_arrives(v->move, r);
     }
@@ -236,6 +245,8 @@ static void finish(struct volume *v, struct request *r)
     struct director *d = v->d;
     if (r->error && !r->done)
         v->errors++;
+    if (r->error && r->copied && v->changes) /* one side may have it, and the other not */
+        changes_mark(v->changes, r->nbd.offset, r->nbd.length);
     if (r->error && changes(r) && !r->done)
         owner_doubts(v, r);
     accesslog_add(d->tap, v, r, loop_now_us(d->loop));

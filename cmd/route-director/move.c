@@ -11,6 +11,7 @@
 #include "common/base/error.h"
 #include "owner.h"
 #include "quarantine.h"
+#include "reverse.h"
 #include "track.h"
 
 enum { TICK_US = 50000 };
@@ -118,16 +119,14 @@ static void target_lost(struct leg *l)
  * What clients negotiated must hold on the target too (S22); what is copied must fit (S24).
  * Commands that it lacks are made of others (io.c).
  */
-static const char *target_misfit(const struct move *m)
+const char *move_misfit(const struct volume *v, const struct leg *l, bool no_flush)
 {
-    const struct volume *v = m->v;
-    const struct leg *l = m->leg;
     const struct nbd_export *a = &v->offered, *b = &l->export;
     if (b->size < v->route.size_bytes)
         return "is smaller than the volume";
     if (b->min_block > a->min_block || b->max_block < a->max_block)
         return "has narrower block-size limits than clients were told";
-    return leg_unfit(l, m->no_flush);
+    return leg_unfit(l, no_flush);
 }
 
 void move_record(struct move *m, const struct route *next, uint64_t expect, int expect_state)
@@ -146,7 +145,7 @@ static void target_ready(struct leg *l)
 {
     struct move *m = l->owner;
     struct volume *v = m->v;
-    const char *misfit = target_misfit(m);
+    const char *misfit = move_misfit(v, m->leg, m->no_flush);
     if (misfit) {
         char why[512];
         snprintf(why, sizeof(why), "target '%s' %s", m->target, misfit);
@@ -383,13 +382,29 @@ static bool refuse_begin(struct volume *v, struct control *c, const struct move_
     return true;
 }
 
+/*
+ * While the kept copy gets writes from its mirror nobody else writes there: that ends first, in
+ * order, so that what it kept equal is known.  True: C has its answer.
+ */
+static bool wait_for_mirror(struct volume *v, struct control *c, bool back)
+{
+    if (!reverse_is_open(v))
+        return false;
+    if (back)
+        reverse_give_way(v);
+    control_err(c, back ? EAGAIN : EBUSY,
+                back ? "the mirror of the kept copy ends first: try again"
+                     : "the last move is not committed, and its copy mirrored");
+    return true;
+}
+
 void move_begin(struct volume *v, struct control *c, const struct move_order *o)
 {
     char uri[1024], why[512];
     struct move *m = NULL;
     int r;
     quarantine_writer_gone(v->d, c);
-    if (answer_from_present(v, c, o) || refuse_begin(v, c, o))
+    if (answer_from_present(v, c, o) || refuse_begin(v, c, o) || wait_for_mirror(v, c, o->back))
         goto unuse;
     r = volume_gateway_uri(v->d, o->target, v->name, uri, sizeof(uri), why, sizeof(why));
     if (r < 0) {

@@ -21,6 +21,7 @@
 
 struct changes;
 struct control;
+struct leg;
 
 enum move_phase {
     MOVE_OPENING,   /* the target's connections */
@@ -136,6 +137,11 @@ void move_drained(struct move *m);
 bool move_owner_lost(struct move *m, const char *why);
 /* By the store the owner is another, or at another epoch, for the reason WHY: the move is over. */
 void move_overtaken(struct move *m, const char *why);
+/*
+ * Why what clients of V negotiated could not be had on leg L, or V not be copied there, as a text;
+ * NULL: fine (S22, S24).  NO_FLUSH: it need not be able to flush.
+ */
+const char *move_misfit(const struct volume *v, const struct leg *l, bool no_flush);
 /* Could the target take the owner's place, should that be dead (S17)? */
 bool move_may_promote(const struct move *m);
 /*

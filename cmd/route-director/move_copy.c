@@ -42,14 +42,18 @@ static int64_t claim_back(struct move *m, struct control *c, uint64_t max, uint6
     int64_t id = blocks_claim(m->blocks, CLAIM_COPY, most, c, offset, length);
     if (id <= 0)
         return id;
-    uint64_t run = changes_run(m->v->changes, *offset, *length, equal);
+    enum changes_kind kind;
+    uint64_t run = changes_run(m->v->changes, *offset, *length, &kind);
+    *equal = kind != CHANGES_DIFFER;
     uint64_t whole = max < BLOCK_SIZE ? BLOCK_SIZE : max / BLOCK_SIZE * BLOCK_SIZE;
     if (!*equal && run > whole)
         run = whole;
     if (run < *length)
         *length = run;
     blocks_cut(m->blocks, (uint64_t)id, c, run);
-    if (*equal)
+    if (kind == CHANGES_MIRRORED)
+        blocks_claim_mirrored(m->blocks, (uint64_t)id, c);
+    else if (*equal)
         blocks_claim_equal(m->blocks, (uint64_t)id, c);
     return id;
 }

@@ -42,6 +42,7 @@ struct request {
     uint32_t skip;                   /* … so that so many are dropped when it is sent again */
     uint64_t mark;                   /* FLUSH: what it covers of the replay log */
     uint64_t stamp;                  /* READ, FLUSH: what the volume had seen when it left */
+    bool copied;                     /* a kept copy that is mirrored got it, too (reverse.h) */
     bool intended;                   /* its range is in the volume's intents */
     uint64_t lost_us;                /* since when it waits for an owner that went away; 0: no */
     uint32_t done_bytes;             /* of a command that is carried out in steps */

@@ -56,6 +56,7 @@ enum {
     KEY_PROMOTE,
     KEY_QUARANTINE,
     KEY_RETRY,
+    KEY_REVERSE,
     KEY_INFLIGHT,
     KEY_INFLIGHT_BYTES,
     KEY_CONNS,
@@ -111,6 +112,8 @@ static const struct argp_option options[] = {
      0},
     {"retry-for", KEY_RETRY, "DURATION", 0,
      "Requests wait so long for a gateway that went away, then fail (default 60s)", 0},
+    {"reverse-timeout", KEY_REVERSE, "DURATION", 0,
+     "A kept copy that is later than this with a write is mirrored no more (default 500ms)", 0},
     {"stats", KEY_STATS, 0, 0, "Print the metrics of the director that runs, as records", 0},
     {"status", KEY_STATUS, 0, 0, "Print what the director that runs is doing, a line a volume", 0},
     {"threads", KEY_THREADS, "N", 0, "Spread the volumes over N threads (default 1)", 0},
@@ -187,6 +190,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_RETRY:
         o->set.retry_us = duration_us(st, "retry-for", arg);
+        return 0;
+    case KEY_REVERSE:
+        o->set.reverse_us = duration_us(st, "reverse-timeout", arg);
         return 0;
     case KEY_INFLIGHT:
         o->set.inflight_max = opts_u64(st, "inflight", arg, 1, 65536);
@@ -359,6 +365,7 @@ int main(int argc, char **argv)
                              .quarantine_us = 30000000,
                              .promote_us = 2000000,
                              .retry_us = 60000000,
+                             .reverse_us = 500000,
                              .silence_us = 30000000,
                              .replay_bytes = 64 << 20,
                              .inflight_max = 1024,

@@ -16,6 +16,7 @@
 #include "common/base/fsfile.h"
 #include "common/base/parse.h"
 #include "intents.h"
+#include "reverse.h"
 #include "volume.h"
 
 /* The map, the one that is made for a switch to come, and who served the volume last. */
@@ -151,6 +152,7 @@ void track_follow(struct volume *v)
     if (!v->changes ||
         (track_is_kept(&v->route, v->route.target) && changes_are_of(v->changes, &id)))
         return;
+    reverse_forget(v, "the copy is not kept any more");
     changes_drop(v->changes);
     v->changes = NULL;
 }
@@ -189,6 +191,7 @@ void track_switched(struct volume *v, struct changes *next)
 {
     char path[PATH_MAX];
     struct changes_id id = id_of(&v->route);
+    reverse_forget(v, "the copy is the owner now");
     changes_drop(v->changes); /* of the copy that is the owner now, or of nobody's */
     v->changes = NULL;
     int r = !next || !changes_are_of(next, &id) ? -ESTALE

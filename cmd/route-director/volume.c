@@ -15,6 +15,7 @@
 #include "move.h"
 #include "owner.h"
 #include "quarantine.h"
+#include "reverse.h"
 #include "track.h"
 
 /* ---- life ---- */
@@ -66,6 +67,7 @@ static void let_go(struct volume *v)
     bool served = v->state == VOLUME_SERVING && v->owner.place != OWNER_DISTRUSTED;
     intents_close(v->owner.intents);
     v->owner.intents = NULL;
+    reverse_forget(v, "the volume is closed");
     track_close(v, served);
     if (v->lock_fd < 0)
         return;
@@ -451,6 +453,7 @@ void volume_drop(struct volume *v, const char *why)
     volume_forget_role(v, ROLE_OWNER, NBD_ESHUTDOWN);
     intents_close(v->owner.intents);
     v->owner.intents = NULL;
+    reverse_forget(v, why);
     track_close(v, !haunted);
     if (haunted)
         close(v->lock_fd);
@@ -467,6 +470,7 @@ void volumes_settle(struct director *d)
     for (struct volume *v = d->volumes; v; v = v->next) {
         while (v->clients)
             client_drop(v->clients);
+        reverse_settle(v);
         if (v->owner.log.n)
             owner_flush(v);
     }

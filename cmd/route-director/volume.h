@@ -25,6 +25,7 @@
 struct changes;
 struct client;
 struct move;
+struct reverse;
 
 /* Somebody waiting for a volume to be served.  Embedded; stays until called or cancelled. */
 struct volume_wait {
@@ -99,6 +100,7 @@ struct volume {
     struct move *move;
     uint64_t incarnation;    /* a number that no other opening of the volume has */
     struct changes *changes; /* since the kept copy was left; NULL: not known, or none is kept */
+    struct reverse *reverse; /* gives it the writes, if that was asked for; NULL: never was */
     struct ranges ranges;
     struct requestq blocked; /* wait for a range, or for room in the log */
     struct requestq held;    /* wait for the gate */

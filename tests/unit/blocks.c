@@ -510,6 +510,21 @@ static void test_verify_changes(void)
     blocks_free(b);
 }
 
+/* S8: what a mirror keeps equal is not copied, but compared all the same. */
+static void test_adopt_what_was_mirrored(void)
+{
+    struct blocks *b = blocks_new(4 * K64 + 10);
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    blocks_claim_mirrored(b, (uint64_t)e.id, &them);
+    CHECK(adopt(b, e, busy_never) == -EINVAL);
+    blocks_claim_mirrored(b, (uint64_t)e.id, &us);
+    blocks_written(b, K64, 1, false);
+    CHECK(adopt(b, e, busy_never) == 0);
+    expect_counts(
+        b, (struct blocks_counts){.dirty = K64, .synced = 4 * K64, .unproved = 3 * K64 + K4});
+    blocks_free(b);
+}
+
 static void test_copy_within(void)
 {
     struct blocks *b = blocks_new(5 * K64 + 100);
@@ -536,6 +551,7 @@ int main(void)
     test_verify_delta();
     test_verify_none();
     test_verify_changes();
+    test_adopt_what_was_mirrored();
     test_copy_goes_round();
     test_copy_within();
     test_claims_are_their_drivers();

@@ -102,9 +102,9 @@ static void expect_void(struct changes_setup s, const char *reason)
 
 static bool equal_at(const struct changes *c, uint64_t offset)
 {
-    bool equal;
-    CHECK(changes_run(c, offset, 1, &equal) == 1 || offset >= volume_size);
-    return equal;
+    enum changes_kind kind;
+    CHECK(changes_run(c, offset, 1, &kind) == 1 || offset >= volume_size);
+    return kind != CHANGES_DIFFER;
 }
 
 /* Runs FN in a process that is killed then. */
@@ -129,22 +129,22 @@ static void in_killed_child(void (*fn)(void *arg), void *arg)
 
 static void test_nothing_is_equal_before_the_copy_is_whole(void)
 {
-    bool equal;
+    enum changes_kind kind;
     struct changes *c = create();
     CHECK(!changes_copy_whole(c));
-    CHECK_EQ_U64(changes_run(c, 0, volume_size, &equal), volume_size);
-    CHECK(!equal);
+    CHECK_EQ_U64(changes_run(c, 0, volume_size, &kind), volume_size);
+    CHECK(kind == CHANGES_DIFFER);
     CHECK_EQ_U64(changes_bytes(c), volume_size);
     changes_copy_is_whole(c);
-    CHECK_EQ_U64(changes_run(c, 0, UINT64_MAX, &equal), volume_size);
-    CHECK(equal);
+    CHECK_EQ_U64(changes_run(c, 0, UINT64_MAX, &kind), volume_size);
+    CHECK(kind == CHANGES_NONE);
     CHECK_EQ_U64(changes_bytes(c), 0);
     changes_drop(c);
 }
 
 static void test_edges(void)
 {
-    bool equal;
+    enum changes_kind kind;
     struct changes *c = create();
     changes_copy_is_whole(c);
     changes_mark(c, BLOCK - 1, 2);
@@ -153,22 +153,22 @@ static void test_edges(void)
     changes_mark(c, volume_size, 1);
     changes_mark(c, UINT64_MAX, UINT64_MAX);
     CHECK_EQ_U64(changes_bytes(c), 3 * BLOCK);
-    CHECK_EQ_U64(changes_run(c, 0, volume_size, &equal), 2 * BLOCK);
-    CHECK(!equal);
-    CHECK_EQ_U64(changes_run(c, 100, 50, &equal), 50);
-    CHECK(!equal);
-    CHECK_EQ_U64(changes_run(c, 2 * BLOCK + 9, volume_size, &equal), (BLOCKS - 3) * BLOCK - 9);
-    CHECK(equal);
+    CHECK_EQ_U64(changes_run(c, 0, volume_size, &kind), 2 * BLOCK);
+    CHECK(kind == CHANGES_DIFFER);
+    CHECK_EQ_U64(changes_run(c, 100, 50, &kind), 50);
+    CHECK(kind == CHANGES_DIFFER);
+    CHECK_EQ_U64(changes_run(c, 2 * BLOCK + 9, volume_size, &kind), (BLOCKS - 3) * BLOCK - 9);
+    CHECK(kind == CHANGES_NONE);
     CHECK(!equal_at(c, volume_size - 1));
-    CHECK_EQ_U64(changes_run(c, volume_size, 10, &equal), 0);
-    CHECK_EQ_U64(changes_run(c, 0, 0, &equal), 0);
+    CHECK_EQ_U64(changes_run(c, volume_size, 10, &kind), 0);
+    CHECK_EQ_U64(changes_run(c, 0, 0, &kind), 0);
     changes_drop(c);
     CHECK(access(path, F_OK) < 0);
 }
 
 static void test_large_volumes_have_larger_blocks(void)
 {
-    bool equal;
+    enum changes_kind kind;
     struct changes_setup s = setup();
     struct changes *c = NULL;
     struct stat st;
@@ -177,8 +177,8 @@ static void test_large_volumes_have_larger_blocks(void)
     CHECK(stat(path, &st) == 0 && st.st_size <= (8 << 20) + 4096);
     changes_copy_is_whole(c);
     changes_mark(c, s.id.size - 1, 1);
-    CHECK_EQ_U64(changes_run(c, s.id.size - 5, 5, &equal), 5);
-    CHECK(!equal);
+    CHECK_EQ_U64(changes_run(c, s.id.size - 5, 5, &kind), 5);
+    CHECK(kind == CHANGES_DIFFER);
     CHECK_EQ_U64(changes_bytes(c), UINT64_C(1) << 20);
     changes_drop(c);
 }
@@ -376,6 +376,109 @@ static void test_marks_cost_no_sync(void)
     changes_drop(c);
 }
 
+/* ---- a mirror ---- */
+
+static enum changes_kind kind_at(const struct changes *c, uint64_t block)
+{
+    enum changes_kind kind;
+    changes_run(c, block * BLOCK, 1, &kind);
+    return kind;
+}
+
+/* The account says what the copy has of what is marked; the marks say nothing of it. */
+static void test_mirror_keeps_marked_blocks_equal(void)
+{
+    enum changes_kind kind;
+    struct changes *c = create();
+    changes_copy_is_whole(c);
+    changes_mark(c, 0, 1);
+    changes_mark_mirrored(c, BLOCK, 1); /* nobody keeps an account */
+    CHECK_EQ_U64(changes_bytes(c), 2 * BLOCK);
+    CHECK(changes_mirror(c) == 0);
+    CHECK_EQ_U64(changes_bytes(c), 2 * BLOCK);
+    changes_mark_mirrored(c, 2 * BLOCK, 2 * BLOCK);
+    changes_mark_mirrored(c, 0, 1); /* it was behind before: a part does not bring it up to date */
+    CHECK_EQ_U64(changes_bytes(c), 2 * BLOCK);
+    CHECK(kind_at(c, 0) == CHANGES_DIFFER && kind_at(c, 1) == CHANGES_DIFFER);
+    CHECK(kind_at(c, 2) == CHANGES_MIRRORED && kind_at(c, 4) == CHANGES_NONE);
+    CHECK(changes_all_equal(c, 2 * BLOCK, volume_size));
+    CHECK(!changes_all_equal(c, 2 * BLOCK - 1, 2));
+    CHECK_EQ_U64(changes_run(c, 2 * BLOCK, volume_size, &kind), 2 * BLOCK);
+    changes_mark(c, 3 * BLOCK, 1);
+    CHECK(kind_at(c, 2) == CHANGES_MIRRORED && kind_at(c, 3) == CHANGES_DIFFER);
+    CHECK(changes_mirror(c) == 0); /* goes on */
+    CHECK_EQ_U64(changes_bytes(c), 3 * BLOCK);
+    changes_unmirror(c);
+    CHECK_EQ_U64(changes_bytes(c), 4 * BLOCK);
+    CHECK(kind_at(c, 2) == CHANGES_DIFFER && kind_at(c, 4) == CHANGES_NONE);
+    changes_drop(c);
+}
+
+static void test_what_is_behind_catches_up(void)
+{
+    uint64_t offset = 0, length = 0;
+    struct changes *c = create();
+    changes_copy_is_whole(c);
+    CHECK(!changes_behind(c, &offset, &length)); /* no account */
+    CHECK(changes_mirror(c) == 0);
+    CHECK(!changes_behind(c, &offset, &length));
+    changes_mark(c, 3 * BLOCK + 5, 1);
+    changes_mark(c, volume_size - 1, 1);
+    CHECK(changes_behind(c, &offset, &length) && offset == 3 * BLOCK && length == BLOCK);
+    offset = 4 * BLOCK;
+    CHECK(changes_behind(c, &offset, &length) && offset == (BLOCKS - 1) * BLOCK &&
+          length == volume_size - offset);
+    offset = volume_size;
+    CHECK(!changes_behind(c, &offset, &length));
+    changes_caught_up(c, 3 * BLOCK, BLOCK);
+    changes_caught_up(c, 3 * BLOCK, BLOCK);
+    CHECK_EQ_U64(changes_bytes(c), BLOCK);
+    CHECK(kind_at(c, 3) == CHANGES_MIRRORED && kind_at(c, BLOCKS - 1) == CHANGES_DIFFER);
+    changes_caught_up(c, (BLOCKS - 1) * BLOCK, BLOCK);
+    CHECK_EQ_U64(changes_bytes(c), 0);
+    changes_mark(c, 3 * BLOCK, 1);
+    offset = 1;
+    CHECK(changes_behind(c, &offset, &length) && offset == 3 * BLOCK);
+    changes_drop(c);
+}
+
+static void mirror_some(void *arg)
+{
+    struct changes *c = arg;
+    changes_copy_is_whole(c);
+    if (changes_mirror(c) < 0)
+        abort();
+    changes_mark_mirrored(c, 3 * BLOCK, BLOCK + 1);
+}
+
+/* S10: that the copy has it was the word of who lived then. */
+static void test_mirror_ends_with_its_process(void)
+{
+    struct changes *c = create();
+    in_killed_child(mirror_some, c);
+    changes_close(c, false);
+    c = reopen(killed());
+    CHECK_EQ_U64(changes_bytes(c), 2 * BLOCK);
+    changes_drop(c);
+    c = create();
+    mirror_some(c);
+    CHECK_EQ_U64(changes_bytes(c), 0);
+    changes_close(c, true);
+    c = reopen(setup());
+    CHECK_EQ_U64(changes_bytes(c), 2 * BLOCK);
+    changes_drop(c);
+}
+
+static void test_nothing_is_mirrored_to_a_copy_that_is_not_whole(void)
+{
+    struct changes *c = create();
+    CHECK(changes_mirror(c) == 0);
+    changes_mark_mirrored(c, 0, 1);
+    CHECK(!changes_all_equal(c, 0, 1) && kind_at(c, 0) == CHANGES_DIFFER);
+    CHECK_EQ_U64(changes_bytes(c), volume_size);
+    changes_drop(c);
+}
+
 /* ---- against a model ---- */
 
 struct model {
@@ -407,21 +510,21 @@ static void live(void *arg)
 static void compare(const struct changes *c, const struct model *m)
 {
     uint64_t bytes = 0;
-    bool equal;
+    enum changes_kind kind;
     for (uint64_t i = 0; i < BLOCKS; i++) {
         bytes += m->marked[i] ? BLOCK : 0;
         CHECK(equal_at(c, i * BLOCK + 77) != m->marked[i]);
     }
     CHECK_EQ_U64(changes_bytes(c), bytes < volume_size ? bytes : volume_size);
     for (uint64_t at = 0; at < volume_size;) {
-        uint64_t n = changes_run(c, at, volume_size, &equal);
+        uint64_t n = changes_run(c, at, volume_size, &kind);
         CHECK(n > 0);
         if (!n)
             return;
         for (uint64_t i = at / BLOCK; i * BLOCK < at + n; i++)
-            CHECK(m->marked[i] != equal);
+            CHECK(m->marked[i] == (kind == CHANGES_DIFFER));
         at += n;
-        CHECK(at == volume_size || equal_at(c, at) != equal);
+        CHECK(at == volume_size || equal_at(c, at) != (kind != CHANGES_DIFFER));
     }
 }
 
@@ -472,6 +575,10 @@ int main(void)
     test_full_disk_and_failed_sync();
     test_renamed();
     test_marks_cost_no_sync();
+    test_mirror_keeps_marked_blocks_equal();
+    test_what_is_behind_catches_up();
+    test_mirror_ends_with_its_process();
+    test_nothing_is_mirrored_to_a_copy_that_is_not_whole();
     for (uint64_t seed = 1; seed <= 5; seed++)
         test_model(seed);
     CHECK(rmdir(root) == 0); /* nothing is left beside the file */
