@@ -17,7 +17,6 @@ enum {
     DEPTH = 8, /* pieces in flight, on each side */
     PAGE = 4096,
     ALIGN = 4096,
-    REPLY_MS = 30 * 1000,   /* no reply for so long: the gateway is gone */
     NOTE_US = 10 * 1000000, /* between two notes in the journal */
     NAP_MS = 20,
 };
@@ -137,7 +136,7 @@ static enum outcome read_pieces(struct prover *v)
         start(v, p);
     }
     while (in_flight(v)) {
-        int n = nbd_export_wait(v->from, SIDES, REPLY_MS);
+        int n = nbd_export_wait(v->from, SIDES, (int)m->exec->io_timeout_ms);
         if (n == 0)
             return move_fails(m, "%s does not answer",
                               nbd_export_in_flight(v->from[COPY]) ? m->source : m->target);

@@ -51,8 +51,7 @@ void move_defer(struct move *m, struct control *c)
                                  .done = recorded,
                                  .arg = m};
     m->defer.route.state = ROUTE_STATE_DEFERRED;
-    if (!m->back) /* else it tells of the copy that is kept */
-        m->defer.route.verify = m->verify;
+    m->defer.route.verify = m->verify;
     m->defer.route.time = clock_now();
     m->deferring = true;
     move_wait_for(m, c, WAIT_DEFER);
