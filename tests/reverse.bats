@@ -155,7 +155,7 @@ restart_director()
   move_setup "$SIZE" "${PATIENT[@]}"
   away
   start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randwrite --bsrange=4k-64k \
-    --iodepth=8 --size="$SIZE" --io_size=64M --norandommap --randrepeat=1 --randseed=7
+    --iodepth=8 --size="$SIZE" --io_size=64M --rate_iops=600 --norandommap --randrepeat=1 --randseed=7
   wait_for 10 is_busy
   control reverse v
   wait "${PIDS[fio]}"
