@@ -151,7 +151,7 @@ move_until()
   case $1 in
     redirect) touch stay.hook ;;
     replicate) slow=(--bwlimit 256K) ;;
-    mirror) slow=(--bwlimit 512K) ;;
+    mirror | commit) slow=(--bwlimit 512K) ;; # not in the hold
     hold) echo hold >stay.gw-b ;;
     retire) echo retire >stay.gw-a ;;
   esac
