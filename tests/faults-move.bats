@@ -150,8 +150,8 @@ move_until()
   local slow=()
   case $1 in
     redirect) touch stay.hook ;;
-    replicate) slow=(--bwlimit 256K) ;;
-    mirror) slow=(--bwlimit 512K) ;;
+    replicate | mirror) slow=(--bwlimit 256K) ;;
+    commit) slow=(--bwlimit 512K) ;;
     hold) echo hold >stay.gw-b ;;
     retire) echo retire >stay.gw-a ;;
   esac

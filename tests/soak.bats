@@ -22,7 +22,12 @@ notices()
 at='unit [0-9]+ \(byte [0-9]+\): .+'
 
 @test "soak: while gateways hang, clients vanish and the director is killed, each answer is right" {
-  soak --seconds 12 --fault-every 1s --faults kill,twice,stop,director,crash,client,stall
+  soak --seconds 8 --fault-every 1s --gateways cache,cache,file,qemu \
+    --faults kill,twice,stop,director,crash,client,stall
+}
+
+@test "soak: while volumes move and each process fails, one owner has what was acknowledged" {
+  soak --seconds 12 --fault-every 2s
 }
 
 @test "soak: the checker notices a lost write" {
@@ -37,6 +42,11 @@ at='unit [0-9]+ \(byte [0-9]+\): .+'
 
 @test "soak: the checker notices that a gateway's disk lacks a write" {
   notices "\(unsafe\): the gateway's file: $at" --gateways unsafe --faults none --seconds 1
+}
+
+@test "soak: the checker notices that the disk of who became the owner lacks a write" {
+  notices "\\(unsafe\\+unsafe\\): the disk of the owner, gw-0b?: $at" --gateways unsafe+unsafe --faults none
+  [[ $output == *$'\n''the end of the route store:'* ]]
 }
 
 @test "soak: the checker notices a stale read" {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Copies that nobody may write to: of a switch that is not committed, and what a commit made cold. */
+/* Copies that nobody may write to: of a switch that waits for its commit, and what is cold. */
 #ifndef SOAK_KEPT_H
 #define SOAK_KEPT_H
 

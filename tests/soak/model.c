@@ -111,7 +111,7 @@ static bool durable(const struct model *m, const struct entry *e)
     return e->state == ACKED && (e->fua || e->ended < m->flushed);
 }
 
-/* When the latest of the durable writes was asked: what had ended by then is overridden for good. */
+/* When the latest durable write was asked: what had ended by then is overridden for good. */
 static uint64_t durable_cut(const struct model *m, const struct unit *u)
 {
     uint64_t cut = 0;

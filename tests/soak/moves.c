@@ -485,12 +485,12 @@ static void launch(struct moves *m, struct mover *x)
 /* What shall go wrong with it, if anything. */
 static void arm(struct moves *m, struct mover *x)
 {
-    static const enum rec_event events[] = {EVENT_BEGIN, EVENT_PASS, EVENT_MIRROR, EVENT_HOLD,
-                                            EVENT_SWITCHED};
+    static const enum rec_event events[] = {EVENT_BEGIN, EVENT_PASS, EVENT_MIRROR,
+                                            EVENT_HOLD,  EVENT_HOLD, EVENT_SWITCHED};
     static const enum fault faults[] = {FAULT_MOVER,    FAULT_MOVER,    FAULT_HALT, FAULT_SIGNAL,
                                         FAULT_KILL,     FAULT_KILL,     FAULT_STOP, FAULT_FREEZE,
                                         FAULT_DIRECTOR, FAULT_DIRECTOR, FAULT_CRASH};
-    if (below(m, 2))
+    if (below(m, 4) == 0)
         return;
     x->strike = (struct strike){
         .armed = true,

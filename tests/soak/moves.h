@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Moves while the clients go on: migrate-exec with random verbs and options, on volumes with several
- * gateways, several at a time.  What it did is told by the history as it grows; what a volume's
- * state is, by the route store and the journals.  After each end, and at the end of the run: one
- * owner that the journal names, whose disk has what is durable, an epoch that only grew, and copies
- * that were let go and not written to.
+ * Moves while the clients go on: migrate-exec with random verbs and options, on volumes with
+ * several gateways, several at a time.  What it did is told by the history as it grows; what a
+ * volume's state is, by the route store and the journals.  After each end, and at the end of the
+ * run: one owner that the journal names, whose disk has what is durable, an epoch that only grew,
+ * and copies that were let go and not written to.
  */
 #ifndef SOAK_MOVES_H
 #define SOAK_MOVES_H
