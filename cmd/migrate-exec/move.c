@@ -735,7 +735,7 @@ static void describe_digest(struct move *m, char *text, size_t size)
     if (r < 0)
         err_warn("'%s' has no digest: read from source: %s", m->id, err_text(r));
     else
-        snprintf(text, size, "; digest=%s", root);
+        snprintf(text, size, SEAL_WORD "%s", root);
 }
 
 enum outcome move_finish(struct move *m)

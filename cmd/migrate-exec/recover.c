@@ -10,6 +10,7 @@
 #include "cmd/migrate-exec/lateproof.h"
 #include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/retain.h"
+#include "cmd/migrate-exec/seal.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -33,6 +34,7 @@ struct story {
     double retain_until;    /* 0: not said, or no copy is kept */
     enum disposal disposal; /* what the commit in it is to do with the copy ... */
     char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
+    char digest[SEAL_TEXT]; /* of what the owner left; "" if not known */
     bool unknown;           /* the source's copy: its flush failed, or a revert wrote to it */
     char archived[256];     /* the detail of what was read of the copy, or packed */
     struct event public;    /* the last that belongs into the history, too; if any */
@@ -92,6 +94,7 @@ static int take_event(const struct event *e, void *arg)
     if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE) {
         s->switched = true;
         s->promoted = strstr(e->detail, "; promoted as ") != NULL;
+        seal_of(e->detail, s->digest);
     }
     if (e->event == EVENT_PASS && e->phase == PHASE_RETIRE && !proof)
         snprintf(s->archived, sizeof(s->archived), "%s", e->detail);
@@ -303,6 +306,12 @@ static enum outcome commit_settled(struct move *m)
     return r < 0 ? DEFERRED : SWITCHED;
 }
 
+/* The digest for a label: of what was switched to, if that is what was left behind (S12). */
+static const char *known_digest(const struct story *s, const struct letgo *l)
+{
+    return s->digest[0] && !s->promoted && !l->unknown ? s->digest : "-";
+}
+
 /*
  * What is to be done with the copy, in the journal before it is: an interrupted commit that is run
  * again gives the copy the label that it may have already.  0 or -errno.
@@ -318,7 +327,7 @@ static int note_commit(struct move *m, const struct story *s, struct letgo *l)
     if (s->label[0])
         memcpy(l->label, s->label, sizeof(l->label));
     else
-        r = label_make(l->label, m->volume, m->epoch + 1, m->size_bytes, "-");
+        r = label_make(l->label, m->volume, m->epoch + 1, m->size_bytes, known_digest(s, l));
     label_note(detail, letgo_word(l->disposal), l->label, l->unknown);
     return r < 0 ? r : move_note(m, EVENT_BEGIN, "%s", detail);
 }
