@@ -1185,6 +1185,13 @@ gone_on()
   ends_with 1 exec
   [[ $(last_event) == *,aborted && $(owner) == "gw-a 1 steady" ]]
   writer_done
+  # Who has changed what is in the journal and in the history.
+  local file
+  for file in state/migrations/v-2.csv state/history.csv; do
+    [[ $(grep -c ',modified,' "$file") == 1 ]]
+    grep ',modified,' "$file" | grep -q \
+      ',"\?[^,]*: migrate-exec --modify --window=1 --attempts=2 --on-fail=abort v-2"\?,"attempts 2, on-fail abort, window 1"$'
+  done
 }
 
 @test "migrate-exec: --modify is for migrations that are driven, and takes nothing damaged" {

@@ -13,7 +13,7 @@ const char *const rec_plan_kind_words[] = {"mandatory", "optional", "shadow", NU
 const char *const rec_phase_words[] = {"redirect", "replicate", "handover", "retire", NULL};
 const char *const rec_event_words[] = {
     "begin",  "pass",    "mirror",   "hold",      "switched",        "deferred", "stalled",
-    "failed", "aborted", "reverted", "committed", "manual-recovery", NULL};
+    "failed", "aborted", "reverted", "committed", "manual-recovery", "modified", NULL};
 const char *const rec_failure_kind_words[] = {"failure", "outage", "evacuated", NULL};
 const char *const rec_verdict_words[] = {"move", "shadow", "stay", "refused", NULL};
 const char *const rec_yesno_words[] = {"no", "yes", NULL};

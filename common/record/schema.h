@@ -43,7 +43,8 @@ enum rec_event {
     EVENT_ABORTED,
     EVENT_REVERTED,
     EVENT_COMMITTED,
-    EVENT_MANUAL_RECOVERY
+    EVENT_MANUAL_RECOVERY,
+    EVENT_MODIFIED
 };
 extern const char *const rec_event_words[];
 enum rec_failure_kind { FAILURE_KIND_FAILURE, FAILURE_KIND_OUTAGE, FAILURE_KIND_EVACUATED };
