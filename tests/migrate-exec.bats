@@ -420,7 +420,7 @@ lanes()
   fleet 64K
   sed -i '/^gw-b/s/,dir /,nowhere /' config/gateways.csv
   run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
-  [[ ${lines[-1]} == *"hook of gw-b, size: cannot run '$GATESHIFT_HOOKS/nowhere': no such file "* ]]
+  [[ ${lines[-1]} == *"hook of gw-b, shared: cannot run '$GATESHIFT_HOOKS/nowhere': no such file "* ]]
 }
 
 @test "migrate-exec: a frozen state folder starts nothing, and says why" {

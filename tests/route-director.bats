@@ -361,7 +361,7 @@ memory_kib()
     run -1 control "$verb" a b c d e
     [[ $output == "err EINVAL usage: $usage" ]]
   done
-  for verb in abort begin claim flush hold mirror reload retire switch; do
+  for verb in abort begin claim detach flush hold mirror reload retire switch; do
     run -1 control "$verb"
     [[ $output == "err EINVAL usage: "* ]]
     words=$(($(control help | grep "^$verb " | sed "s, \[.*,," | wc -w) - 2))

@@ -132,8 +132,9 @@ static int reply_numbers(struct director *d, uint64_t *out, size_t n)
 
 int director_begin(struct director *d, const struct director_order *o, struct director_begun *out)
 {
+    static const char *const kinds[] = {"", " back", " shared"};
     int r = ask(d, SLOW_REPLY_MS, "begin %s %llu %s%s%s verify=%s", d->volume,
-                (unsigned long long)o->epoch, o->target, o->back ? " back" : "",
+                (unsigned long long)o->epoch, o->target, kinds[o->kind],
                 o->no_flush ? " no-flush" : "", rec_verify_words[o->verify]);
     if (r < 0)
         return r;
@@ -280,6 +281,12 @@ int director_mirror(struct director *d)
 int director_hold(struct director *d, unsigned window_ms, uint64_t *drain_us)
 {
     int r = ask(d, (int)window_ms + REPLY_MS, "hold %s %u", d->volume, window_ms);
+    return r < 0 ? r : reply_numbers(d, drain_us, 1);
+}
+
+int director_detach(struct director *d, unsigned window_ms, uint64_t *drain_us)
+{
+    int r = ask(d, (int)window_ms + REPLY_MS, "detach %s %u", d->volume, window_ms);
     return r < 0 ? r : reply_numbers(d, drain_us, 1);
 }
 

@@ -36,10 +36,15 @@ struct director_begun {
     uint64_t size;  /* of the volume, bytes */
     bool attached;  /* this very migration was alive: synced blocks stay, proofs are void */
 };
+enum begin_kind {
+    BEGIN_COPY,
+    BEGIN_BACK,   /* to the copy that the last move left */
+    BEGIN_SHARED, /* to a gateway that exports the same bytes */
+};
 struct director_order {
     uint64_t epoch;
     const char *target;
-    bool back;              /* to the copy that the last move left */
+    enum begin_kind kind;
     bool no_flush;          /* source and target may be unable to flush */
     enum rec_verify verify; /* what is to be proved before the switch */
 };
@@ -95,6 +100,8 @@ int director_changed(struct director *d, uint64_t epoch, uint64_t offset, uint64
 
 int director_mirror(struct director *d);
 int director_hold(struct director *d, unsigned window_ms, uint64_t *drain_us);
+/* On shared storage: a hold in which the owner is flushed, and its connections closed. */
+int director_detach(struct director *d, unsigned window_ms, uint64_t *drain_us);
 int director_unhold(struct director *d);
 int director_flush(struct director *d);
 /* -ETIMEDOUT: the hold was over; -EINPROGRESS or -ECONNRESET: only the store knows. */

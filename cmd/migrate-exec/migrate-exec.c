@@ -59,6 +59,7 @@ enum {
     KEY_CUTOVER,
     KEY_DRY_RUN,
     KEY_EXPIRE,
+    KEY_FENCE_WINDOW,
     KEY_FORCE,
     KEY_HEAT,
     KEY_HOOK_TIMEOUT,
@@ -105,6 +106,10 @@ static const struct argp_option options[] = {
      "Catch up with the deferred migration ID, and hand the volume over", 0},
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
     {"expire", KEY_EXPIRE, 0, 0, "Commit all migrations whose old copies were retained long enough",
+     0},
+    {"fence-window", KEY_FENCE_WINDOW, "MS", 0,
+     "On shared storage: the longest hold of an attempt, in which the source is fenced, "
+     "milliseconds (default 5000)",
      0},
     {"force", KEY_FORCE, 0, 0,
      "Allow --verify=none, and gateways that cannot flush; with --commit: make cold or archive "
@@ -252,6 +257,9 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
         return 0;
     case KEY_QUARANTINE:
         x->quarantine_us = (uint64_t)(opts_duration(st, "quarantine", arg, 0, 86400) * 1e6);
+        return 0;
+    case KEY_FENCE_WINDOW:
+        x->fence_ms = (unsigned)opts_u64(st, "fence-window", arg, 1, WINDOW_MS_MAX);
         return 0;
     case KEY_WINDOW:
         x->window_ms = (unsigned)opts_u64(st, "window", arg, 1, WINDOW_MS_MAX);
@@ -443,6 +451,7 @@ int main(int argc, char **argv)
     };
     struct opts o = {
         .exec = {.window_ms = 100,
+                 .fence_ms = 5000,
                  .attempts = 5,
                  .connections = LANES_MAX,
                  .on_fail = ON_FAIL_DEFER,

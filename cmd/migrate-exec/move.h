@@ -44,6 +44,7 @@ struct exec {
     struct opts_dirs dirs;
     const char *control; /* the director's socket; NULL: found by the volume */
     unsigned window_ms;  /* the longest hold of an attempt */
+    unsigned fence_ms;   /* … on shared storage, the source's fence included */
     unsigned attempts;
     enum compare compare;
     enum on_fail on_fail;
@@ -109,9 +110,12 @@ struct move {
     struct terms terms, noted; /* as they are, and as the journal has them */
     bool created;              /* the target's export, by this run's hook: it is all zeroes */
     bool back;                 /* to the copy that an uncommitted move has left */
-    bool other_leg;            /* the director has a second leg of the volume open, as last heard */
-    bool was_deferred;         /* and is again, when interrupted */
-    bool begun;                /* the director has a second leg open for us */
+    bool shared;       /* the two export the same bytes (shared.h), as their hooks say … */
+    bool was_shared;   /* … and as the journal says */
+    bool fenced;       /* then: the source may be, by us */
+    bool other_leg;    /* the director has a second leg of the volume open, as last heard */
+    bool was_deferred; /* and is again, when interrupted */
+    bool begun;        /* the director has a second leg open for us */
     struct journal *journal;
     struct director *director;
     struct nbd_export *from;

@@ -11,6 +11,7 @@
 #include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/seal.h"
+#include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -29,6 +30,8 @@ struct story {
     bool switched; /* the change of owner is in it */
     bool promoted; /* ... by the director, since the source was dead */
     bool retired;  /* ... and that the source was let go */
+    bool shared;   /* nothing was copied */
+    bool fenced;   /* ... and the source may be fenced */
     bool committing;
     struct late_proof proof;
     double retain_until;    /* 0: not said, or no copy is kept */
@@ -86,6 +89,10 @@ static int take_event(const struct event *e, void *arg)
         s->public = *e;
         s->any_public = true;
     }
+    s->shared = s->shared || shared_says(e);
+    s->fenced = s->shared && shared_fence_of(e, s->fenced);
+    if (s->shared && e->event == EVENT_COMMITTED)
+        s->retired = true;
     if (e->event == EVENT_SWITCHED && e->phase == PHASE_RETIRE) {
         s->retired = true;
         retain_get(e, &s->retain_until);
@@ -192,6 +199,8 @@ static enum outcome with_migration(const struct exec *x, const char *id,
     }
     m.unsure = s.promoted || !s.switched;
     m.terms = m.noted = s.terms;
+    m.shared = m.was_shared = s.shared;
+    m.fenced = s.fenced && !s.switched;
     if (o == GO)
         o = work(&m, &s);
     move_release(&m);
@@ -423,9 +432,23 @@ static bool say_ended(const struct move *m, const struct story *s)
     return ended;
 }
 
+/* There is no old copy: what the source had is what the owner has. */
+static enum outcome commit_shared(struct move *m, const struct story *s)
+{
+    if (m->exec->disposal != DISPOSAL_COLD) {
+        err_warn("cannot commit '%s': what is on %s is what %s serves: shared storage", m->id,
+                 m->source, m->target);
+        return FAILED;
+    }
+    err_warn("'%s' was on shared storage: there is no copy to let go", m->id);
+    return s->retired ? SETTLED : shared_retire(m);
+}
+
 static enum outcome commit(struct move *m, struct story *s)
 {
     struct route route;
+    if (s->shared && s->switched)
+        return commit_shared(m, s);
     if (say_ended(m, s))
         return s->last.event == EVENT_COMMITTED ? SETTLED : FAILED;
     enum place place = locate(m, &route);
@@ -513,6 +536,20 @@ static enum outcome may_revert(struct move *m, const struct story *s, struct rou
     return s->retired || move_retire(m) == SWITCHED ? GO : DEFERRED;
 }
 
+/* The same on shared storage, where nothing is kept: it is moved again, the other way. */
+static enum outcome may_revert_shared(struct move *m, const struct story *s, struct route *route)
+{
+    if (s->last.event == EVENT_REVERTED) {
+        say_ended(m, s);
+        return FAILED;
+    }
+    if (locate(m, route) == ON_TARGET && route->state == ROUTE_STATE_STEADY)
+        return GO;
+    err_warn("cannot revert '%s': the store says %s at epoch %llu, %s", m->id, route->gateway,
+             (unsigned long long)route->epoch, rec_route_state_words[route->state]);
+    return FAILED;
+}
+
 /* The journal of the way back, which nobody else can begin: that of OLD is locked. */
 static enum outcome open_way_back(struct move *back, const char *old)
 {
@@ -540,11 +577,14 @@ static enum outcome open_way_back(struct move *back, const char *old)
 /* Both journals are open.  The old one is told first: from now on its copy may be written to. */
 static enum outcome drive_back(struct move *old, struct move *back)
 {
-    int r = move_note(old, EVENT_SWITCHED, "copy on %s is unknown: %s may have written to it",
-                      old->source, back->id);
+    int r = old->shared
+                ? 0
+                : move_note(old, EVENT_SWITCHED, "copy on %s is unknown: %s may have written to it",
+                            old->source, back->id);
     if (r < 0)
         return DEFERRED;
-    back->back = true;
+    back->back = !old->shared;
+    back->was_shared = old->shared;
     snprintf(back->reason, sizeof(back->reason), MOVE_REVERTS "%s", old->id);
     enum outcome o = move_drive(back, false);
     if (o == SWITCHED)
@@ -557,7 +597,8 @@ static enum outcome revert(struct move *m, struct story *s)
     struct move back;
     struct route route;
     char why[200];
-    enum outcome o = may_revert(m, s, &route);
+    bool shared = s->shared && s->switched;
+    enum outcome o = shared ? may_revert_shared(m, s, &route) : may_revert(m, s, &route);
     if (o != GO)
         return o;
     if (admit_forbids(m->exec->fleet, m->volume, m->target, m->source, why, sizeof(why))) {
@@ -620,6 +661,8 @@ static enum outcome roll_forward(struct move *m, struct story *s, struct route *
     enum outcome o = ask_director(m, route);
     if (o != GO)
         return report(m, o);
+    if (s->shared)
+        return s->switched ? shared_retire(m) : shared_finish(m);
     if (s->committing)
         return commit_switched(m, s, route, s->disposal);
     return s->switched ? move_retire(m) : move_finish(m);
@@ -636,6 +679,18 @@ static enum outcome drive_again(struct move *m)
     return DEFERRED;
 }
 
+/*
+ * The one that was killed may have fenced the source.  If the director has the move still the
+ * source is to be fenced in any case; otherwise it is let serve, or no director could open it.
+ */
+static enum outcome drive_fenced(struct move *m, const struct route *route)
+{
+    enum outcome o = ask_director(m, route);
+    if (o == GO && !m->other_leg)
+        o = shared_unfence(m);
+    return o == GO ? drive_again(m) : report(m, o);
+}
+
 static enum outcome go_on(struct move *m, struct story *s)
 {
     struct route route;
@@ -643,7 +698,9 @@ static enum outcome go_on(struct move *m, struct story *s)
     case ON_TARGET:
         return roll_forward(m, s, &route);
     case ON_SOURCE:
-        return s->switched ? still_manual(m, s, &route) : drive_again(m);
+        if (s->switched)
+            return still_manual(m, s, &route);
+        return m->fenced ? drive_fenced(m, &route) : drive_again(m);
     case SUPERSEDED:
         move_event(m, EVENT_FAILED, "a move to %s has taken its place", route.target);
         return FAILED;
@@ -663,7 +720,7 @@ static enum outcome go_on_back(struct move *m, struct story *s)
     if (o == GO && set_move(&old, old.id, &old_story.last) < 0)
         o = FAILED;
     if (o == GO) {
-        m->back = true;
+        m->back = !old_story.shared;
         o = go_on(m, s);
         old.phase = PHASE_RETIRE;
         if (o == SWITCHED && old_story.last.event != EVENT_REVERTED)
@@ -779,7 +836,7 @@ static enum outcome abort_open(struct move *m, const struct story *s)
 {
     struct route route;
     enum place place = locate(m, &route);
-    m->back = s->reverts[0] != 0;
+    m->back = s->reverts[0] && !s->shared;
     if (s->switched || place == ON_TARGET) {
         err_warn("cannot abort '%s': it has switched to %s; see --commit and --resume", m->id,
                  m->target);

@@ -359,6 +359,8 @@ static int parse_begin_options(char **words, struct move_order *o)
             mode = *words + len;
         else if (strcmp(*words, "no-flush") == 0)
             o->no_flush = true;
+        else if (strcmp(*words, "shared") == 0)
+            o->shared = true;
         else
             o->back = true;
     }
@@ -503,6 +505,14 @@ static void run_hold(struct control *c, char **args)
         move_hold(m, c, window_ms);
 }
 
+static void run_detach(struct control *c, char **args)
+{
+    uint64_t window_ms;
+    struct move *m = driven(c, args[0]);
+    if (m && number(c, args[1], 60000, &window_ms))
+        move_detach(m, c, window_ms);
+}
+
 static void run_unhold(struct control *c, char **args)
 {
     struct move *m = driven(c, args[0]);
@@ -544,11 +554,13 @@ static void run_abort(struct control *c, char **args)
 
 static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
-    {"begin", "begin VOLUME EPOCH TARGET [back] [no-flush] [verify=full|delta|none]", 3, run_begin},
+    {"begin", "begin VOLUME EPOCH TARGET [back|shared] [no-flush] [verify=full|delta|none]", 3,
+     run_begin},
     {"changed", "changed VOLUME EPOCH OFFSET LENGTH", 4, run_changed},
     {"claim", "claim VOLUME copy|prove MAX_BYTES [COUNT]", 3, run_claim},
     {"claimin", "claimin VOLUME FROM TO MAX_BYTES", 4, run_claimin},
     {"defer", "defer VOLUME", 1, run_defer},
+    {"detach", "detach VOLUME WINDOW_MS", 2, run_detach},
     {"differs", "differs VOLUME CLAIM", 2, run_differs},
     {"flush", "flush VOLUME", 1, run_flush},
     {"help", "help", 0, NULL},
