@@ -355,8 +355,8 @@ memory_kib()
   serve
   local verb usage words
   run -0 control help
-  [[ ${#lines[@]} == 21 && ${lines[20]} == ok ]]
-  for usage in "${lines[@]::20}"; do
+  [[ ${#lines[@]} == 22 && ${lines[21]} == ok ]]
+  for usage in "${lines[@]::21}"; do
     verb=${usage%% *}
     run -1 control "$verb" a b c d e
     [[ $output == "err EINVAL usage: $usage" ]]

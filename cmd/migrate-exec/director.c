@@ -334,6 +334,46 @@ int director_reload(struct director *d)
     return ask(d, REPLY_MS, "reload %s", d->volume);
 }
 
+/* The data lines of "missing".  Their number, or -EPROTO. */
+static int take_extents(struct director *d, struct extent *out, size_t max)
+{
+    size_t n = 0;
+    char line[64];
+    for (const char *p = control_data(d->control); *p; p += strcspn(p, "\n") + 1) {
+        uint64_t words[2];
+        int len = (int)strcspn(p, "\n");
+        if (n == max || (size_t)len >= sizeof(line) || p[len] != '\n')
+            return misunderstood(d);
+        snprintf(line, sizeof(line), "%.*s", len, p);
+        if (numbers(line, words, 2) < 0)
+            return misunderstood(d);
+        out[n++] = (struct extent){words[0], words[1]};
+    }
+    return (int)n;
+}
+
+int director_missing(struct director *d, uint64_t *from, struct extent *out, size_t max,
+                     char target[NAME_LEN_MAX + 1], uint64_t *bytes)
+{
+    int r = ask(d, REPLY_MS, "missing %s %llu %zu", d->volume, (unsigned long long)*from, max);
+    if (r < 0)
+        return r;
+    const char *text = control_reply(d->control);
+    size_t len = strcspn(text, " ");
+    uint64_t n[2];
+    if (len == 0 || len > NAME_LEN_MAX || !text[len] || numbers(text + len + 1, n, 2) < 0 ||
+        n[0] < *from)
+        return misunderstood(d);
+    r = take_extents(d, out, max);
+    if (r < 0)
+        return r;
+    memcpy(target, text, len);
+    target[len] = 0;
+    *from = n[0];
+    *bytes = n[1];
+    return r;
+}
+
 /* Takes in one "key=value" of the status line; unknown keys are for others. */
 static int take_status(struct director_status *s, const char *key, const char *value)
 {

@@ -112,6 +112,18 @@ int director_retire(struct director *d);
 int director_abort(struct director *d);
 int director_reload(struct director *d);
 
+/*
+ * Extents of the volume that the target of the open move does not have, as far as is known: up to
+ * MAX (at most 1024) of those behind *FROM, which is set to where the next call goes on; the
+ * volume's size at the end.  *TARGET and *BYTES: the gateway, and how much it lacks in all.  Their
+ * number; -ENOENT: no move is open.
+ */
+struct extent {
+    uint64_t offset, length;
+};
+int director_missing(struct director *d, uint64_t *from, struct extent *out, size_t max,
+                     char target[NAME_LEN_MAX + 1], uint64_t *bytes);
+
 struct director_status {
     char owner[NAME_LEN_MAX + 1];
     char target[NAME_LEN_MAX + 1];

@@ -16,6 +16,7 @@
 
 #include "cmd/migrate-exec/check.h"
 #include "cmd/migrate-exec/jobs.h"
+#include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/modify.h"
 #include "cmd/migrate-exec/move.h"
 #include "cmd/migrate-exec/recover.h"
@@ -27,6 +28,7 @@ enum action {
     RUN_PLAN,
     DRY_RUN,
     CHECK,
+    MISSING,
     STATUS,
     RESUME,
     EXPIRE,
@@ -67,6 +69,7 @@ enum {
     KEY_JOBS,
     KEY_MAX_AGE,
     KEY_MAX_SLOWDOWN,
+    KEY_MISSING,
     KEY_MODIFY,
     KEY_ON_FAIL,
     KEY_OVERWRITE,
@@ -126,6 +129,8 @@ static const struct argp_option options[] = {
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"max-slowdown", KEY_MAX_SLOWDOWN, "PERCENT", 0,
      "Copy and prove slower while clients wait by more than PERCENT longer than before", 0},
+    {"missing", KEY_MISSING, 0, 0,
+     "Print what the target of the open migration ID lacks, as extent records", 0},
     {"modify", KEY_MODIFY, 0, 0,
      "Change --attempts, --bwlimit, --on-fail or --window of the running migration ID", 0},
     {"on-fail", KEY_ON_FAIL, "ACTION", 0,
@@ -205,7 +210,7 @@ static void check_usage(const struct argp_state *st, const struct opts *o)
         argp_error(st, "too many arguments");
     if (o->action == EXPIRE && o->arg)
         argp_error(st, "expire takes no argument");
-    if (o->action >= COMMIT && !o->arg)
+    if ((o->action >= COMMIT || o->action == MISSING) && !o->arg)
         argp_error(st, "the ID of a migration is missing");
     if (o->exec.disposal != DISPOSAL_COLD && o->action != COMMIT)
         argp_error(st, "--archive and --remove are for --commit");
@@ -308,6 +313,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_FORCE:
         o->exec.force = true;
         return 0;
+    case KEY_MISSING:
+        set_action(st, o, MISSING);
+        return 0;
     case KEY_MODIFY:
         set_action(st, o, MODIFY);
         return 0;
@@ -405,6 +413,8 @@ static int act(struct opts *o)
     switch (o->action) {
     case CHECK:
         return check_environment(x, o->args, o->n_args);
+    case MISSING:
+        return jobs_exit_status(missing_print(x, o->arg));
     case STATUS:
         return jobs_exit_status(recover_status(x, o->arg));
     case RESUME:
@@ -440,7 +450,8 @@ int main(int argc, char **argv)
     const struct argp argp = {
         options,
         parse_opt,
-        "[PLAN]\n--check [PLAN | VOLUME...]\n--status [ID]\n--resume [ID]\n--cutover ID\n--modify "
+        "[PLAN]\n--check [PLAN | VOLUME...]\n--missing ID\n--status [ID]\n--resume [ID]\n--cutover "
+        "ID\n--modify "
         "ID\n--commit "
         "ID\n--revert ID\n--abort ID",
         "Carry out the moves of a plan (default: standard input), printing event records; or "
@@ -471,11 +482,11 @@ int main(int argc, char **argv)
     check_heat(&o.exec);
     char *who = describe_caller(argc, argv);
     o.exec.who = who;
-    o.exec.out = rec_writer_new(&rec_event, stdout);
+    o.exec.out = rec_writer_new(o.action == MISSING ? &rec_extent : &rec_event, stdout);
     if (!o.exec.out)
         err_die(EX_OSERR, "cannot start: %s", err_text(ENOMEM));
     signal(SIGPIPE, SIG_IGN); /* a reader that left must not kill a move in its hold */
-    if (o.action != STATUS && o.action != CHECK) {
+    if (o.action != STATUS && o.action != CHECK && o.action != MISSING) {
         load_fleet(&o, &fleet);
         open_store(&o.exec);
     }

@@ -11,6 +11,7 @@
 #include "cmd/migrate-exec/cutover.h"
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/seal.h"
+#include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/modify.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/promoted.h"
@@ -494,7 +495,7 @@ static enum outcome redirect(struct move *m, bool resumed)
         o = connect_target(m);
     if (o == GO && !m->shared)
         o = may_overwrite(m);
-    r = o == GO ? verify_flushes(m) : 0;
+    r = o == GO && !m->shared ? verify_flushes(m) : 0;
     if (r < 0)
         return move_journal_failed(m, r);
     return o == GO ? begin(m, resumed) : o;
@@ -811,6 +812,8 @@ static enum outcome conclude(struct move *m, enum outcome o)
     case DEFERRED:
     case MANUAL:
         disconnect(m);
+        if (m->begun && !m->shared)
+            missing_describe(m->exec, m->volume, m->why, sizeof(m->why));
         move_event(m, m->ending, "%s", m->why);
         if (o == DEFERRED)
             leave_open(m);

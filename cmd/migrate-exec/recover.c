@@ -9,6 +9,7 @@
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/lateproof.h"
 #include "cmd/migrate-exec/letgo.h"
+#include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/seal.h"
 #include "cmd/migrate-exec/shared.h"
@@ -273,6 +274,8 @@ static enum outcome give_to_operator(struct move *m, const struct route *route)
 /* Writes the event of an outcome found here, not by move_drive(), and says it. */
 static enum outcome report(struct move *m, enum outcome o)
 {
+    if (o == MANUAL)
+        missing_describe(m->exec, m->volume, m->why, sizeof(m->why));
     if (o == MANUAL || o == DEFERRED)
         move_event(m, m->ending, "%s", m->why);
     err_warn("'%s': %s", m->id, m->why);
@@ -899,6 +902,9 @@ static enum outcome print_last(const struct exec *x, const char *id)
     }
     if (r)
         retain_describe(&e, clock_now());
+    if (r && (e.event == EVENT_STALLED || e.event == EVENT_MANUAL_RECOVERY) &&
+        !strstr(e.detail, " lacks "))
+        missing_describe(x, e.volume, e.detail, sizeof(e.detail));
     return r ? print_end(x, &e) : SETTLED;
 }
 

@@ -20,6 +20,10 @@
 #include "track.h"
 #include "worker.h"
 
+/* Of one reply to "missing": extents, and bytes of the volume that are looked at. */
+enum { MISSING_MAX = 1024 };
+static const uint64_t MISSING_SPAN = UINT64_C(64) << 30;
+
 /* What changed is asked. */
 struct look {
     uint64_t epoch, offset, length;
@@ -490,6 +494,30 @@ static void run_mirror(struct control *c, char **args)
         move_mirror(m, c);
 }
 
+/* What the target of an open move lacks, for whoever asks. */
+static void run_missing(struct control *c, char **args)
+{
+    uint64_t from, max, offset, length;
+    const struct volume *v = c->d->volumes;
+    while (v && (strcmp(v->name, args[0]) != 0 || !v->move || !v->move->blocks))
+        v = v->next;
+    if (!number(c, args[1], UINT64_MAX, &from) || !number(c, args[2], MISSING_MAX, &max))
+        return;
+    if (!v) {
+        control_err(c, ENOENT, "no move of volume '%s' is open", args[0]);
+        return;
+    }
+    uint64_t size = v->route.size_bytes;
+    uint64_t to = from < size && size - from > MISSING_SPAN ? from + MISSING_SPAN : size;
+    for (; max && blocks_missing(v->move->blocks, from, to, &offset, &length); max--) {
+        control_line(c, "%llu %llu", (unsigned long long)offset, (unsigned long long)length);
+        from = offset + length;
+    }
+    struct blocks_counts n = blocks_counts(v->move->blocks);
+    control_ok(c, "%s %llu %llu", v->move->target, (unsigned long long)(max ? to : from),
+               (unsigned long long)(size - n.synced));
+}
+
 static void run_defer(struct control *c, char **args)
 {
     struct move *m = driven(c, args[0]);
@@ -566,6 +594,7 @@ static const struct verb verbs[] = {
     {"help", "help", 0, NULL},
     {"hold", "hold VOLUME WINDOW_MS", 2, run_hold},
     {"mirror", "mirror VOLUME", 1, run_mirror},
+    {"missing", "missing VOLUME FROM MAX", 3, run_missing},
     {"proved", "proved VOLUME CLAIM[,CLAIM...]", 2, run_proved},
     {"release", "release VOLUME CLAIM", 2, run_release},
     {"reload", "reload VOLUME", 1, run_reload},

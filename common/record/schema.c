@@ -191,6 +191,13 @@ static const struct rec_column event_columns[] = {
 };
 const struct rec_schema rec_event = {"event", COLUMNS(event_columns)};
 
+static const struct rec_column extent_columns[] = {
+    {"volume", REC_NAME, 0, NULL},
+    {"offset", REC_UINT, 0, NULL},
+    {"length", REC_UINT, 0, NULL},
+};
+const struct rec_schema rec_extent = {"extent", COLUMNS(extent_columns)};
+
 static const struct rec_column health_limit_columns[] = {
     {"metric", REC_NAME, 0, NULL},   {"group", REC_NAME, 0, NULL},
     {"weight", REC_REAL, 0, NULL},   {"warn", REC_REAL, 0, NULL},

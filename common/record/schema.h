@@ -220,6 +220,9 @@ enum {
 };
 extern const struct rec_schema rec_event;
 
+enum { EXTENT_VOLUME, EXTENT_OFFSET, EXTENT_LENGTH };
+extern const struct rec_schema rec_extent;
+
 enum {
     HEALTH_LIMIT_METRIC,
     HEALTH_LIMIT_GROUP,
