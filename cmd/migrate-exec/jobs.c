@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/rows.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/buf.h"
@@ -23,8 +24,9 @@ enum { LOOK_MS = 200 }; /* for a signal, or a row whose time has come */
 enum row_state { ROW_WAITS, ROW_RUNS, ROW_OVER };
 
 struct row {
-    struct plan_row plan;
-    double read; /* when: a row does not grow too old by waiting for others */
+    struct plan_row plan;      /* of one to be resumed the names alone */
+    char id[NAME_LEN_MAX + 1]; /* to be resumed; "": a row of the plan */
+    double read;               /* when: a row does not grow too old by waiting for others */
     enum row_state state;
     pid_t pid;
     int pidfd;
@@ -80,6 +82,11 @@ static void worsen(struct jobs *j, enum outcome o)
     j->worst = o > j->worst ? o : j->worst;
 }
 
+static const char *row_name(const struct row *r)
+{
+    return r->id[0] ? r->id : r->plan.volume;
+}
+
 /* ---- children ---- */
 
 /*
@@ -98,7 +105,7 @@ _Noreturn static void run_child(const struct jobs *j, const struct row *row)
     if (r < 0 && r != -ENOENT)
         err_die(EX_TEMPFAIL, "cannot open the routes in '%s': %s", x.dirs.state, err_text(r));
     x.max_age_s += clock_now() - row->read;
-    enum outcome o = rows_carry_out(&x, &row->plan);
+    enum outcome o = row->id[0] ? recover_resume(&x, row->id) : rows_carry_out(&x, &row->plan);
     exit(jobs_exit_status(o));
 }
 
@@ -111,7 +118,7 @@ static void start(struct jobs *j, struct row *row)
     row->pid = pid;
     row->pidfd = pid < 0 ? -1 : pidfd_open(pid, 0);
     if (row->pidfd < 0) {
-        err_warn("cannot start '%s': %s", row->plan.volume, err_text(errno));
+        err_warn("cannot start '%s': %s", row_name(row), err_text(errno));
         row->state = ROW_OVER;
         worsen(j, DEFERRED);
         if (pid > 0) {
@@ -133,8 +140,7 @@ static void reap(struct jobs *j, struct row *row)
             break;
         }
     if (WIFSIGNALED(status))
-        err_warn("the move of '%s' was killed: go on with: migrate-exec --resume",
-                 row->plan.volume);
+        err_warn("the move of '%s' was killed: go on with: migrate-exec --resume", row_name(row));
     close(row->pidfd);
     row->state = ROW_OVER;
     j->running--;
@@ -227,11 +233,12 @@ static void run_all(struct jobs *j)
 
 /* ---- the plan ---- */
 
-static void remember(struct jobs *j, const struct plan_row *plan)
+static struct row *remember(struct jobs *j, const struct plan_row *plan)
 {
     if (vec_room(&j->rows, j->n, &j->cap, sizeof(*j->rows)) < 0)
-        err_die(EX_OSERR, "cannot read the plan: %s", err_text(ENOMEM));
-    j->rows[j->n++] = (struct row){.plan = *plan, .read = clock_now(), .pidfd = -1};
+        err_die(EX_OSERR, "cannot remember what to do: %s", err_text(ENOMEM));
+    j->rows[j->n] = (struct row){.plan = *plan, .read = clock_now(), .pidfd = -1};
+    return &j->rows[j->n++];
 }
 
 int jobs_run_plan(const struct exec *x, const char *path)
@@ -264,4 +271,25 @@ int jobs_run_plan(const struct exec *x, const char *path)
     rec_reader_free(r);
     free(j.rows);
     return status;
+}
+
+/* ---- what was begun before ---- */
+
+static void remember_open(void *arg, const char *id, const struct event *last)
+{
+    struct plan_row plan = {.epoch = 0};
+    memcpy(plan.volume, last->volume, sizeof(plan.volume));
+    memcpy(plan.source, last->source, sizeof(plan.source));
+    memcpy(plan.target, last->target, sizeof(plan.target));
+    struct row *row = remember(arg, &plan);
+    snprintf(row->id, sizeof(row->id), "%s", id);
+}
+
+int jobs_resume(const struct exec *x)
+{
+    struct jobs j = {.x = x, .worst = GO};
+    recover_each_open(x, remember_open, &j);
+    run_all(&j);
+    free(j.rows);
+    return signals_pending() && j.worst < DEFERRED ? EX_TEMPFAIL : jobs_exit_status(j.worst);
 }

@@ -125,7 +125,8 @@ static const struct argp_option options[] = {
      0},
     {"io-timeout", KEY_IO_TIMEOUT, "DURATION", 0,
      "Take a gateway for gone that answers nothing for so long (default 30s; 10s to connect)", 0},
-    {"jobs", KEY_JOBS, "N", 0, "Carry out up to N rows of the plan at once (default 1)", 0},
+    {"jobs", KEY_JOBS, "N", 0,
+     "Carry out up to N rows of the plan at once, or --resume so many (default 1)", 0},
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"max-slowdown", KEY_MAX_SLOWDOWN, "PERCENT", 0,
      "Copy and prove slower while clients wait by more than PERCENT longer than before", 0},
@@ -420,6 +421,8 @@ static int act(struct opts *o)
     case RESUME:
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
+        if (!o->arg && x->jobs > 1)
+            return jobs_resume(x);
         return jobs_exit_status(o->arg ? recover_resume(x, o->arg) : recover_resume_all(x));
     case CUTOVER:
         if (rows_say_frozen(x))

@@ -767,23 +767,43 @@ enum outcome recover_cutover(const struct exec *x, const char *id)
     return with_migration(x, id, take_journal, cutover);
 }
 
-enum outcome recover_resume_all(const struct exec *x)
+void recover_each_open(const struct exec *x,
+                       void (*take)(void *arg, const char *id, const struct event *last), void *arg)
 {
     char **ids;
     size_t n;
-    enum outcome worst = GO;
     int r = journal_ids(x->dirs.state, &ids, &n);
     if (r < 0)
         err_die(EX_OSERR, "cannot read '%s/migrations': %s", x->dirs.state, err_text(r));
-    for (size_t i = 0; i < n && !signals_pending(); i++) {
+    for (size_t i = 0; i < n; i++) {
         struct story s = {.any = false};
-        if (journal_each(x->dirs.state, ids[i], take_event, &s) == 0 && (!s.any || !to_resume(&s)))
-            continue;
-        enum outcome o = recover_resume(x, ids[i]);
-        worst = o > worst ? o : worst;
+        r = journal_each(x->dirs.state, ids[i], take_event, &s);
+        if (r < 0 || (s.any && to_resume(&s)))
+            take(arg, ids[i], &s.last);
     }
     journal_ids_free(ids, n);
-    return signals_pending() && worst < DEFERRED ? DEFERRED : worst;
+}
+
+struct resumption {
+    const struct exec *x;
+    enum outcome worst;
+};
+
+static void resume_next(void *arg, const char *id, const struct event *last)
+{
+    struct resumption *all = arg;
+    (void)last;
+    if (signals_pending())
+        return;
+    enum outcome o = recover_resume(all->x, id);
+    all->worst = o > all->worst ? o : all->worst;
+}
+
+enum outcome recover_resume_all(const struct exec *x)
+{
+    struct resumption all = {.x = x, .worst = GO};
+    recover_each_open(x, resume_next, &all);
+    return signals_pending() && all.worst < DEFERRED ? DEFERRED : all.worst;
 }
 
 /* ---- abort ---- */
