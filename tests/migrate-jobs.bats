@@ -90,6 +90,18 @@ order()
   cmp gw-a/w gw-c/w
 }
 
+@test "migrate-exec --jobs: a terminal shows one line for all moves" {
+  fleet 2M v:gw-a w:gw-c
+  plan v:gw-a:gw-b w:gw-c:gw-d >rows
+  script -qec "migrate-exec --jobs 2 --bwlimit 1M rows >events" terminal >/dev/null </dev/null
+  # Of both, and of copying and comparing: 8 MiB.
+  grep -q '2 of 2 moves, all \[[# ]*\] *[0-9]*%, [0-7]\.[0-9] MiB left' terminal
+  grep -q '2 of 2 moves, all \[###########*#* *\] *[5-9][0-9]%, [0-3]\.[0-9] MiB left' terminal
+  run -1 grep -E '(v|w)-2 (copy|proof)' terminal
+  [[ $(tr '\r\n' '  ' <terminal | sed 's/.*MiB left//') == *$'\e[K'* ]]
+  [[ $(grep -c ',handover,switched,' events) == 2 && $(state v) == uncommitted && $(state w) == uncommitted ]]
+}
+
 @test "migrate-exec --resume --jobs: what was begun is gone on with at once, within the limits" {
   fleet 2M v:gw-a w:gw-c x:gw-a
   start exec migrate-exec --jobs 2 --bwlimit 100K <(plan v:gw-a:gw-b w:gw-c:gw-d)

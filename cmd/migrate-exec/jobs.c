@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -39,7 +40,9 @@ struct jobs {
     size_t cap;
     unsigned running;
     enum outcome worst;
-    bool told; /* the children, of a signal */
+    bool told;                   /* the children, of a signal */
+    struct progress_cell *cells; /* one a row, shared with the children; NULL: nobody looks */
+    struct progress line;
 };
 
 int jobs_exit_status(enum outcome worst)
@@ -96,6 +99,7 @@ static const char *row_name(const struct row *r)
 _Noreturn static void run_child(const struct jobs *j, const struct row *row)
 {
     struct exec x = *j->x;
+    x.cell = j->cells ? &j->cells[row - j->rows] : NULL;
     setpgid(0, 0); /* an interrupt of the terminal comes through the parent */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signals_release();
@@ -131,6 +135,17 @@ static void start(struct jobs *j, struct row *row)
     j->running++;
 }
 
+/* What is over has done all that there was, or is left out. */
+static void settle_cell(struct jobs *j, const struct row *row, int status)
+{
+    struct progress_cell *c = j->cells ? &j->cells[row - j->rows] : NULL;
+    if (c && outcome_of(status) == SWITCHED)
+        atomic_store(&c->done, atomic_load(&c->total));
+    else if (c)
+        atomic_store(&c->total, 0);
+    progress_clear(&j->line);
+}
+
 static void reap(struct jobs *j, struct row *row)
 {
     int status = 0;
@@ -139,6 +154,7 @@ static void reap(struct jobs *j, struct row *row)
             status = EX_TEMPFAIL << 8;
             break;
         }
+    settle_cell(j, row, status);
     if (WIFSIGNALED(status))
         err_warn("the move of '%s' was killed: go on with: migrate-exec --resume", row_name(row));
     close(row->pidfd);
@@ -219,16 +235,50 @@ static void tell_children(struct jobs *j)
             kill(j->rows[i].pid, strcmp(name, "SIGINT") == 0 ? SIGINT : SIGTERM);
 }
 
+/* One line for all rows that run or are over. */
+static void show(struct jobs *j)
+{
+    uint64_t done = 0;
+    uint64_t total = 0;
+    size_t begun = 0;
+    char what[64];
+    for (size_t i = 0; j->cells && i < j->n; i++) {
+        uint64_t all = atomic_load(&j->cells[i].total);
+        uint64_t part = atomic_load(&j->cells[i].done);
+        begun += j->rows[i].state != ROW_WAITS;
+        total += all;
+        done += part < all ? part : all;
+    }
+    snprintf(what, sizeof(what), "%zu of %zu moves,", begun, j->n);
+    progress_show(&j->line, what, "all", done, total);
+}
+
+/* Without shared memory there is no line, no more. */
+static void prepare_line(struct jobs *j)
+{
+    progress_init(&j->line);
+    if (!j->line.on || !j->n)
+        return;
+    void *p = mmap(NULL, j->n * sizeof(*j->cells), PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    j->cells = p == MAP_FAILED ? NULL : p;
+}
+
 static void run_all(struct jobs *j)
 {
     bool left = true;
     signals_catch();
+    prepare_line(j);
     while (left || j->running) {
         left = !signals_pending() && begin_some(j);
         if (left || j->running)
             wait_some(j);
         tell_children(j);
+        show(j);
     }
+    progress_clear(&j->line);
+    if (j->cells)
+        munmap(j->cells, j->n * sizeof(*j->cells));
 }
 
 /* ---- the plan ---- */

@@ -37,7 +37,8 @@ void move_init(struct move *m, const struct exec *exec)
     *m = (struct move){.own = *exec, .phase = PHASE_REDIRECT, .ending = EVENT_FAILED};
     m->exec = &m->own;
     progress_init(&m->progress);
-    m->progress.on = m->progress.on && exec->jobs <= 1; /* several would share the line */
+    m->progress.cell = exec->cell;
+    m->progress.on = m->progress.on && (exec->jobs <= 1 || exec->cell); /* they share the line */
 }
 
 /* Lets go of both gateways.  The exports first: what is unanswered points into the flow. */

@@ -57,13 +57,14 @@ struct exec {
     unsigned connections;   /* to each gateway, at most LANES_MAX */
     enum disposal disposal; /* of --commit */
     unsigned hook_timeout_s;
-    unsigned io_timeout_ms; /* of a gateway that does not answer */
-    uint64_t quarantine_us; /* how long to wait for a director's quarantine */
-    unsigned jobs;          /* rows at once */
-    unsigned per_gateway;   /* of them from a gateway, and to it */
-    double retain_s;        /* how long old copies are kept until --expire commits */
-    double max_age_s;       /* of a plan's rows */
-    bool wait;              /* for the not_before of rows */
+    unsigned io_timeout_ms;     /* of a gateway that does not answer */
+    uint64_t quarantine_us;     /* how long to wait for a director's quarantine */
+    unsigned jobs;              /* rows at once */
+    struct progress_cell *cell; /* of one of them: where it says how far it is; else NULL */
+    unsigned per_gateway;       /* of them from a gateway, and to it */
+    double retain_s;            /* how long old copies are kept until --expire commits */
+    double max_age_s;           /* of a plan's rows */
+    bool wait;                  /* for the not_before of rows */
     bool dry_run;
     const char *who; /* user and command line */
     struct fleet *fleet;
