@@ -40,6 +40,11 @@ hook()
   [[ $output == 12345 && -z $stderr ]]
 }
 
+@test "hook-dir: shared says no, of a folder that cannot be reached, too" {
+  run --separate-stderr -3 "$GATESHIFT_HOOKS/dir" ssh://nobody@nowhere.invalid/x shared v 4096 gw-a gw-b
+  [[ $stderr == "dir: a folder is one gateway's" && -z $output ]]
+}
+
 @test "hook-dir: fence says that it cannot" {
   hook create
   run --separate-stderr -3 hook fence

@@ -420,7 +420,7 @@ lanes()
   fleet 64K
   sed -i '/^gw-b/s/,dir /,nowhere /' config/gateways.csv
   run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
-  [[ ${lines[-1]} == *"hook of gw-b, size: cannot run '$GATESHIFT_HOOKS/nowhere': no such file "* ]]
+  [[ ${lines[-1]} == *"hook of gw-b, shared: cannot run '$GATESHIFT_HOOKS/nowhere': no such file "* ]]
 }
 
 @test "migrate-exec: a frozen state folder starts nothing, and says why" {
@@ -1185,6 +1185,13 @@ gone_on()
   ends_with 1 exec
   [[ $(last_event) == *,aborted && $(owner) == "gw-a 1 steady" ]]
   writer_done
+  # Who has changed what is in the journal and in the history.
+  local file
+  for file in state/migrations/v-2.csv state/history.csv; do
+    [[ $(grep -c ',modified,' "$file") == 1 ]]
+    grep ',modified,' "$file" | grep -q \
+      ',"\?[^,]*: migrate-exec --modify --window=1 --attempts=2 --on-fail=abort v-2"\?,"attempts 2, on-fail abort, window 1"$'
+  done
 }
 
 @test "migrate-exec: --modify is for migrations that are driven, and takes nothing damaged" {

@@ -44,6 +44,22 @@ both_moving()
   [[ $(state v) == moving && $(state w) == moving ]]
 }
 
+is_moving()
+{
+  [[ $(state "$1") == moving ]]
+}
+
+# steps: "VOLUME EVENT" of what migrate-exec in the background has begun and switched so far.
+steps()
+{
+  cut -d, -f3,7 exec.log | grep -E ",(begin|switched)$" | tr , ' '
+}
+
+has_step()
+{
+  steps | grep -qx "$1 $2"
+}
+
 # order EVENT...: the first such events of the history, "VOLUME EVENT" a line.
 order()
 {
@@ -72,6 +88,54 @@ order()
   [[ $(order | grep -E "^(v|w) ") == $'v begin\nv switched\nw begin\nw switched' ]]
   [[ $(order | grep -E "^(v|y) ") == $'v begin\nv switched\ny begin\ny switched' ]]
   cmp gw-a/w gw-c/w
+}
+
+@test "migrate-exec --jobs: a terminal shows one line for all moves" {
+  fleet 2M v:gw-a w:gw-c
+  plan v:gw-a:gw-b w:gw-c:gw-d >rows
+  script -qec "migrate-exec --jobs 2 --bwlimit 1M rows >events" terminal >/dev/null </dev/null
+  # Of both, and of copying and comparing: 8 MiB.
+  grep -q '2 of 2 moves, all \[[# ]*\] *[0-9]*%, [0-7]\.[0-9] MiB left' terminal
+  grep -q '2 of 2 moves, all \[###########*#* *\] *[5-9][0-9]%, [0-3]\.[0-9] MiB left' terminal
+  run -1 grep -E '(v|w)-2 (copy|proof)' terminal
+  [[ $(tr '\r\n' '  ' <terminal | sed 's/.*MiB left//') == *$'\e[K'* ]]
+  [[ $(grep -c ',handover,switched,' events) == 2 && $(state v) == uncommitted && $(state w) == uncommitted ]]
+}
+
+@test "migrate-exec --resume --jobs: what was begun is gone on with at once, within the limits" {
+  fleet 2M v:gw-a w:gw-c x:gw-a
+  start exec migrate-exec --jobs 2 --bwlimit 100K <(plan v:gw-a:gw-b w:gw-c:gw-d)
+  wait_for 20 both_moving
+  kill_hard exec
+  start exec migrate-exec --bwlimit 100K <(plan x:gw-a:gw-c)
+  wait_for 20 is_moving x
+  kill_hard exec
+  : >exec.log
+  start exec migrate-exec --resume --jobs 3 --bwlimit 1M --attempts 20
+  wait_for 20 has_step v begin
+  wait_for 20 has_step w begin
+  run -1 has_step v switched
+  wait "${PIDS[exec]}"
+  unset "PIDS[exec]"
+  cmp gw-a/v gw-b/v
+  cmp gw-c/w gw-d/w
+  cmp gw-a/x gw-c/x
+  # x waits for v's source.
+  [[ $(steps | grep -E "^(v|x) ") == $'v begin\nv switched\nx begin\nx switched' ]]
+  [[ $(head -n 1 exec.log) == "$EVENT_HEADER" && $(grep -c "^time," exec.log) -eq 1 ]]
+  run --separate-stderr -0 migrate-exec --resume --jobs 3
+  [[ $output == "$EVENT_HEADER" && -z $stderr ]]
+}
+
+@test "migrate-exec --resume --jobs: a damaged journal is reported, and holds up nobody" {
+  fleet 1M v:gw-a w:gw-c
+  start exec migrate-exec --jobs 2 --bwlimit 100K <(plan v:gw-a:gw-b w:gw-c:gw-d)
+  wait_for 20 both_moving
+  kill_hard exec
+  sed -i '2s/,/;/' state/migrations/v-2.csv
+  run --separate-stderr -70 migrate-exec --resume --jobs 2
+  [[ $stderr == *"cannot read the journal of 'v-2': a damaged record"* ]]
+  [[ $(state w) == uncommitted && $(state v) == moving ]]
 }
 
 @test "migrate-exec --per-gateway: so many moves share a gateway" {

@@ -91,8 +91,10 @@ there()
   run --separate-stderr -0 migrate-exec --commit v-2
   local label
   label=$(label_in_journal v-2)
-  [[ $label =~ ^v,2,[0-9a-f]{16},65536,-$ && $(head -n 1 gw-a/.cold/v.1.label) == "$label" ]]
+  [[ $label =~ ^v,2,[0-9a-f]{16},65536,[0-9a-f]{32}$ && $(head -n 1 gw-a/.cold/v.1.label) == "$label" ]]
   grep -q ", label $label" seen
+  # Its digest is that of the switch.
+  grep -q ",handover,switched,.*; digest=${label##*,}\"\?$" state/migrations/v-2.csv
   # It is nothing for the history.
   [[ $(<state/history.csv) != *label* ]]
 }
@@ -153,6 +155,7 @@ there()
     state/migrations/v-2.csv
   run --separate-stderr -0 migrate-exec --commit v-2
   [[ ${lines[-1]} == *"it is unknown: its flush failed"* ]]
+  [[ $(label_in_journal v-2) == v,2,*,262144,- ]] # the digest of the switch is not of this copy
   run --separate-stderr -0 migrate-exec <(plan gw-b gw-a 2)
   [[ $output != *"cold copy"* && -e gw-a/.cold/v.1 ]]
   cmp original gw-a/v

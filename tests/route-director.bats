@@ -355,13 +355,13 @@ memory_kib()
   serve
   local verb usage words
   run -0 control help
-  [[ ${#lines[@]} == 21 && ${lines[20]} == ok ]]
-  for usage in "${lines[@]::20}"; do
+  [[ ${#lines[@]} == 22 && ${lines[21]} == ok ]]
+  for usage in "${lines[@]::21}"; do
     verb=${usage%% *}
     run -1 control "$verb" a b c d e
     [[ $output == "err EINVAL usage: $usage" ]]
   done
-  for verb in abort begin claim flush hold mirror reload retire switch; do
+  for verb in abort begin claim detach flush hold mirror reload retire switch; do
     run -1 control "$verb"
     [[ $output == "err EINVAL usage: "* ]]
     words=$(($(control help | grep "^$verb " | sed "s, \[.*,," | wc -w) - 2))

@@ -296,6 +296,29 @@ static void check_named(struct check *c, const char *volume, const char *gateway
         say(c, FAIL, volume, "gateway '%s' is not in gateways.csv", gateway);
 }
 
+/* Do the hooks say that the gateways of a move of VOLUME share its storage? */
+static void check_shared(struct check *c, const char *volume, const char *source,
+                         const char *target, uint64_t size)
+{
+    const char *const names[] = {target, source};
+    char what[2 * NAME_LEN_MAX + 16];
+    char why[256];
+    int shared = 0;
+    for (int i = 0; i < 2 && shared >= 0; i++) {
+        const struct fleet_gateway *g = fleet_gateway(&c->fleet, names[i]);
+        struct hook hook = {
+            .line = g ? g->hook : "", .gateway = names[i], .volume = volume, .size_bytes = size};
+        int r = hook_shared(&hook, names[!i], why, sizeof(why));
+        shared = r ? r : shared;
+    }
+    snprintf(what, sizeof(what), "storage of %s", volume);
+    if (shared < 0)
+        say(c, FAIL, what, "hook, shared: %s", why);
+    else if (shared)
+        say(c, OK, what, "%s and %s share it: nothing is copied, and %s is fenced", source, target,
+            source);
+}
+
 /* ---- what to look at ---- */
 
 static void check_gateways(struct check *c)
@@ -349,8 +372,10 @@ static void check_volume(struct check *c, const char *volume)
     for (size_t i = 0; i < n; i++) {
         const char *to = c->fleet.gateways[i].name;
         if (strcmp(to, route.gateway) != 0 &&
-            !admit_forbids(&c->fleet, volume, route.gateway, to, why, sizeof(why)))
+            !admit_forbids(&c->fleet, volume, route.gateway, to, why, sizeof(why))) {
             check_named(c, volume, to, route.size_bytes, true);
+            check_shared(c, volume, route.gateway, to, route.size_bytes);
+        }
     }
 }
 
@@ -377,6 +402,7 @@ static void check_row(struct check *c, const struct plan_row *row)
     check_director(c, row->volume);
     check_named(c, row->volume, row->source, route.size_bytes, false);
     check_named(c, row->volume, row->target, route.size_bytes, true);
+    check_shared(c, row->volume, row->source, row->target, route.size_bytes);
 }
 
 /* 0, or the exit status of a plan that cannot be read. */

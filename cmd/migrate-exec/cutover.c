@@ -178,8 +178,7 @@ static enum outcome settle_doubt(struct move *m)
     return move_stalls(m, "the outcome of the switch is in doubt");
 }
 
-/* SWITCHED, GO (the attempt has failed: *WHY), or a fault. */
-static enum outcome switch_owner(struct move *m, const char **why)
+enum outcome switch_owner(struct move *m, const char **why)
 {
     uint64_t epoch;
     int r = director_switch(m->director, m->epoch, &epoch, &m->pause_us);

@@ -12,4 +12,10 @@
  */
 enum outcome hand_over(struct move *m);
 
+/*
+ * Has the director switch, in the hold that it keeps: SWITCHED, GO (the attempt has failed: *WHY),
+ * or a fault; DEFERRED also if the outcome is in doubt, so that nothing may be undone.
+ */
+enum outcome switch_owner(struct move *m, const char **why);
+
 #endif

@@ -132,8 +132,9 @@ static int reply_numbers(struct director *d, uint64_t *out, size_t n)
 
 int director_begin(struct director *d, const struct director_order *o, struct director_begun *out)
 {
+    static const char *const kinds[] = {"", " back", " shared"};
     int r = ask(d, SLOW_REPLY_MS, "begin %s %llu %s%s%s verify=%s", d->volume,
-                (unsigned long long)o->epoch, o->target, o->back ? " back" : "",
+                (unsigned long long)o->epoch, o->target, kinds[o->kind],
                 o->no_flush ? " no-flush" : "", rec_verify_words[o->verify]);
     if (r < 0)
         return r;
@@ -283,6 +284,12 @@ int director_hold(struct director *d, unsigned window_ms, uint64_t *drain_us)
     return r < 0 ? r : reply_numbers(d, drain_us, 1);
 }
 
+int director_detach(struct director *d, unsigned window_ms, uint64_t *drain_us)
+{
+    int r = ask(d, (int)window_ms + REPLY_MS, "detach %s %u", d->volume, window_ms);
+    return r < 0 ? r : reply_numbers(d, drain_us, 1);
+}
+
 int director_unhold(struct director *d)
 {
     return ask(d, REPLY_MS, "unhold %s", d->volume);
@@ -336,6 +343,46 @@ int director_abort(struct director *d)
 int director_reload(struct director *d)
 {
     return ask(d, REPLY_MS, "reload %s", d->volume);
+}
+
+/* The data lines of "missing".  Their number, or -EPROTO. */
+static int take_extents(struct director *d, struct extent *out, size_t max)
+{
+    size_t n = 0;
+    char line[64];
+    for (const char *p = control_data(d->control); *p; p += strcspn(p, "\n") + 1) {
+        uint64_t words[2];
+        int len = (int)strcspn(p, "\n");
+        if (n == max || (size_t)len >= sizeof(line) || p[len] != '\n')
+            return misunderstood(d);
+        snprintf(line, sizeof(line), "%.*s", len, p);
+        if (numbers(line, words, 2) < 0)
+            return misunderstood(d);
+        out[n++] = (struct extent){words[0], words[1]};
+    }
+    return (int)n;
+}
+
+int director_missing(struct director *d, uint64_t *from, struct extent *out, size_t max,
+                     char target[NAME_LEN_MAX + 1], uint64_t *bytes)
+{
+    int r = ask(d, REPLY_MS, "missing %s %llu %zu", d->volume, (unsigned long long)*from, max);
+    if (r < 0)
+        return r;
+    const char *text = control_reply(d->control);
+    size_t len = strcspn(text, " ");
+    uint64_t n[2];
+    if (len == 0 || len > NAME_LEN_MAX || !text[len] || numbers(text + len + 1, n, 2) < 0 ||
+        n[0] < *from)
+        return misunderstood(d);
+    r = take_extents(d, out, max);
+    if (r < 0)
+        return r;
+    memcpy(target, text, len);
+    target[len] = 0;
+    *from = n[0];
+    *bytes = n[1];
+    return r;
 }
 
 /* Takes in one "key=value" of the status line; unknown keys are for others. */

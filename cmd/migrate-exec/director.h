@@ -36,10 +36,15 @@ struct director_begun {
     uint64_t size;  /* of the volume, bytes */
     bool attached;  /* this very migration was alive: synced blocks stay, proofs are void */
 };
+enum begin_kind {
+    BEGIN_COPY,
+    BEGIN_BACK,   /* to the copy that the last move left */
+    BEGIN_SHARED, /* to a gateway that exports the same bytes */
+};
 struct director_order {
     uint64_t epoch;
     const char *target;
-    bool back;              /* to the copy that the last move left */
+    enum begin_kind kind;
     bool no_flush;          /* source and target may be unable to flush */
     enum rec_verify verify; /* what is to be proved before the switch */
 };
@@ -95,6 +100,8 @@ int director_changed(struct director *d, uint64_t epoch, uint64_t offset, uint64
 
 int director_mirror(struct director *d);
 int director_hold(struct director *d, unsigned window_ms, uint64_t *drain_us);
+/* On shared storage: a hold in which the owner is flushed, and its connections closed. */
+int director_detach(struct director *d, unsigned window_ms, uint64_t *drain_us);
 int director_unhold(struct director *d);
 int director_flush(struct director *d);
 /* -ETIMEDOUT: the hold was over; -EINPROGRESS or -ECONNRESET: only the store knows. */
@@ -111,6 +118,18 @@ int director_reverse(struct director *d, uint64_t *behind);
 int director_reverse_off(struct director *d);
 int director_abort(struct director *d);
 int director_reload(struct director *d);
+
+/*
+ * Extents of the volume that the target of the open move does not have, as far as is known: up to
+ * MAX (at most 1024) of those behind *FROM, which is set to where the next call goes on; the
+ * volume's size at the end.  *TARGET and *BYTES: the gateway, and how much it lacks in all.  Their
+ * number; -ENOENT: no move is open.
+ */
+struct extent {
+    uint64_t offset, length;
+};
+int director_missing(struct director *d, uint64_t *from, struct extent *out, size_t max,
+                     char target[NAME_LEN_MAX + 1], uint64_t *bytes);
 
 struct director_status {
     char owner[NAME_LEN_MAX + 1];

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/shared.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -171,14 +172,23 @@ static void describe(const struct move *m, double rate, char *out, size_t size)
 
 enum outcome dry_run(struct move *m)
 {
-    if (move_check_source(m) != GO) {
+    enum outcome o = shared_ask(m);
+    if (o == GO && !m->shared)
+        o = move_check_source(m);
+    if (o != GO) {
         err_warn("cannot move '%s': %s", m->volume, m->why);
         return FAILED;
     }
     struct event e;
-    m->dirty = m->size_bytes;
+    m->dirty = m->shared ? 0 : m->size_bytes;
     move_fill_event(m, &e, EVENT_BEGIN);
-    describe(m, read_rate(m->from, m->size_bytes), e.detail, sizeof(e.detail));
+    if (m->shared)
+        snprintf(e.detail, sizeof(e.detail),
+                 "dry run: on shared storage, no bytes to move; pause at most %u ms, "
+                 "in which %s is fenced",
+                 m->exec->fence_ms, m->source);
+    else
+        describe(m, read_rate(m->from, m->size_bytes), e.detail, sizeof(e.detail));
     event_put(m->exec->out, &e);
     rec_write_now(m->exec->out);
     return SETTLED;

@@ -197,10 +197,12 @@ static int run(const char *path, char **argv, unsigned timeout_s, char *out, siz
     return r;
 }
 
-/* Is the label for ACTION? */
-static bool takes_label(const struct hook *h, const char *action)
+/* What follows the gateway for ACTION; NULL: nothing. */
+static const char *last_word(const struct hook *h, const char *action)
 {
-    return h->label && (strcmp(action, "cold") == 0 || strcmp(action, "remove") == 0);
+    if (strcmp(action, "shared") == 0)
+        return h->other;
+    return strcmp(action, "cold") == 0 || strcmp(action, "remove") == 0 ? h->label : NULL;
 }
 
 int hook_run(const struct hook *h, const char *action, char *out, size_t size)
@@ -220,8 +222,8 @@ int hook_run(const struct hook *h, const char *action, char *out, size_t size)
         words[n++] = (char *)(uintptr_t)h->volume;
         words[n++] = bytes;
         words[n++] = (char *)(uintptr_t)h->gateway;
-        if (takes_label(h, action))
-            words[n++] = (char *)(uintptr_t)h->label;
+        /* NULL ends the words. */
+        words[n++] = (char *)(uintptr_t)last_word(h, action);
         words[n] = NULL;
         r = run(path.data, words, h->timeout_s ? h->timeout_s : HOOK_TIMEOUT_S, out, size);
     } else {
@@ -241,4 +243,18 @@ int hook_size(const struct hook *h, uint64_t *bytes, char *why, size_t size)
         return HOOK_DONE;
     snprintf(why, size, "its size is not a number");
     return -EPROTO;
+}
+
+int hook_shared(const struct hook *h, const char *other, char *why, size_t size)
+{
+    struct hook asked = *h;
+    asked.other = other;
+    if (!hook_there(h))
+        return 0;
+    int r = hook_run(&asked, "shared", why, size);
+    if (r == HOOK_DONE)
+        return 1;
+    /* One that was made before there was this action says so, or that it has too many words. */
+    bool no = r == HOOK_CANNOT || r == HOOK_ABSENT || r == HOOK_USAGE;
+    return no ? 0 : r > 0 ? -r : r;
 }

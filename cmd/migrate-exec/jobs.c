@@ -7,11 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/rows.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/buf.h"
@@ -23,8 +25,9 @@ enum { LOOK_MS = 200 }; /* for a signal, or a row whose time has come */
 enum row_state { ROW_WAITS, ROW_RUNS, ROW_OVER };
 
 struct row {
-    struct plan_row plan;
-    double read; /* when: a row does not grow too old by waiting for others */
+    struct plan_row plan;      /* of one to be resumed the names alone */
+    char id[NAME_LEN_MAX + 1]; /* to be resumed; "": a row of the plan */
+    double read;               /* when: a row does not grow too old by waiting for others */
     enum row_state state;
     pid_t pid;
     int pidfd;
@@ -37,7 +40,9 @@ struct jobs {
     size_t cap;
     unsigned running;
     enum outcome worst;
-    bool told; /* the children, of a signal */
+    bool told;                   /* the children, of a signal */
+    struct progress_cell *cells; /* one a row, shared with the children; NULL: nobody looks */
+    struct progress line;
 };
 
 int jobs_exit_status(enum outcome worst)
@@ -80,6 +85,11 @@ static void worsen(struct jobs *j, enum outcome o)
     j->worst = o > j->worst ? o : j->worst;
 }
 
+static const char *row_name(const struct row *r)
+{
+    return r->id[0] ? r->id : r->plan.volume;
+}
+
 /* ---- children ---- */
 
 /*
@@ -89,6 +99,7 @@ static void worsen(struct jobs *j, enum outcome o)
 _Noreturn static void run_child(const struct jobs *j, const struct row *row)
 {
     struct exec x = *j->x;
+    x.cell = j->cells ? &j->cells[row - j->rows] : NULL;
     setpgid(0, 0); /* an interrupt of the terminal comes through the parent */
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signals_release();
@@ -98,7 +109,7 @@ _Noreturn static void run_child(const struct jobs *j, const struct row *row)
     if (r < 0 && r != -ENOENT)
         err_die(EX_TEMPFAIL, "cannot open the routes in '%s': %s", x.dirs.state, err_text(r));
     x.max_age_s += clock_now() - row->read;
-    enum outcome o = rows_carry_out(&x, &row->plan);
+    enum outcome o = row->id[0] ? recover_resume(&x, row->id) : rows_carry_out(&x, &row->plan);
     exit(jobs_exit_status(o));
 }
 
@@ -111,7 +122,7 @@ static void start(struct jobs *j, struct row *row)
     row->pid = pid;
     row->pidfd = pid < 0 ? -1 : pidfd_open(pid, 0);
     if (row->pidfd < 0) {
-        err_warn("cannot start '%s': %s", row->plan.volume, err_text(errno));
+        err_warn("cannot start '%s': %s", row_name(row), err_text(errno));
         row->state = ROW_OVER;
         worsen(j, DEFERRED);
         if (pid > 0) {
@@ -124,6 +135,17 @@ static void start(struct jobs *j, struct row *row)
     j->running++;
 }
 
+/* What is over has done all that there was, or is left out. */
+static void settle_cell(struct jobs *j, const struct row *row, int status)
+{
+    struct progress_cell *c = j->cells ? &j->cells[row - j->rows] : NULL;
+    if (c && outcome_of(status) == SWITCHED)
+        atomic_store(&c->done, atomic_load(&c->total));
+    else if (c)
+        atomic_store(&c->total, 0);
+    progress_clear(&j->line);
+}
+
 static void reap(struct jobs *j, struct row *row)
 {
     int status = 0;
@@ -132,9 +154,9 @@ static void reap(struct jobs *j, struct row *row)
             status = EX_TEMPFAIL << 8;
             break;
         }
+    settle_cell(j, row, status);
     if (WIFSIGNALED(status))
-        err_warn("the move of '%s' was killed: go on with: migrate-exec --resume",
-                 row->plan.volume);
+        err_warn("the move of '%s' was killed: go on with: migrate-exec --resume", row_name(row));
     close(row->pidfd);
     row->state = ROW_OVER;
     j->running--;
@@ -213,25 +235,60 @@ static void tell_children(struct jobs *j)
             kill(j->rows[i].pid, strcmp(name, "SIGINT") == 0 ? SIGINT : SIGTERM);
 }
 
+/* One line for all rows that run or are over. */
+static void show(struct jobs *j)
+{
+    uint64_t done = 0;
+    uint64_t total = 0;
+    size_t begun = 0;
+    char what[64];
+    for (size_t i = 0; j->cells && i < j->n; i++) {
+        uint64_t all = atomic_load(&j->cells[i].total);
+        uint64_t part = atomic_load(&j->cells[i].done);
+        begun += j->rows[i].state != ROW_WAITS;
+        total += all;
+        done += part < all ? part : all;
+    }
+    snprintf(what, sizeof(what), "%zu of %zu moves,", begun, j->n);
+    progress_show(&j->line, what, "all", done, total);
+}
+
+/* Without shared memory there is no line, no more. */
+static void prepare_line(struct jobs *j)
+{
+    progress_init(&j->line);
+    if (!j->line.on || !j->n)
+        return;
+    void *p = mmap(NULL, j->n * sizeof(*j->cells), PROT_READ | PROT_WRITE,
+                   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    j->cells = p == MAP_FAILED ? NULL : p;
+}
+
 static void run_all(struct jobs *j)
 {
     bool left = true;
     signals_catch();
+    prepare_line(j);
     while (left || j->running) {
         left = !signals_pending() && begin_some(j);
         if (left || j->running)
             wait_some(j);
         tell_children(j);
+        show(j);
     }
+    progress_clear(&j->line);
+    if (j->cells)
+        munmap(j->cells, j->n * sizeof(*j->cells));
 }
 
 /* ---- the plan ---- */
 
-static void remember(struct jobs *j, const struct plan_row *plan)
+static struct row *remember(struct jobs *j, const struct plan_row *plan)
 {
     if (vec_room(&j->rows, j->n, &j->cap, sizeof(*j->rows)) < 0)
-        err_die(EX_OSERR, "cannot read the plan: %s", err_text(ENOMEM));
-    j->rows[j->n++] = (struct row){.plan = *plan, .read = clock_now(), .pidfd = -1};
+        err_die(EX_OSERR, "cannot remember what to do: %s", err_text(ENOMEM));
+    j->rows[j->n] = (struct row){.plan = *plan, .read = clock_now(), .pidfd = -1};
+    return &j->rows[j->n++];
 }
 
 int jobs_run_plan(const struct exec *x, const char *path)
@@ -264,4 +321,25 @@ int jobs_run_plan(const struct exec *x, const char *path)
     rec_reader_free(r);
     free(j.rows);
     return status;
+}
+
+/* ---- what was begun before ---- */
+
+static void remember_open(void *arg, const char *id, const struct event *last)
+{
+    struct plan_row plan = {.epoch = 0};
+    memcpy(plan.volume, last->volume, sizeof(plan.volume));
+    memcpy(plan.source, last->source, sizeof(plan.source));
+    memcpy(plan.target, last->target, sizeof(plan.target));
+    struct row *row = remember(arg, &plan);
+    snprintf(row->id, sizeof(row->id), "%s", id);
+}
+
+int jobs_resume(const struct exec *x)
+{
+    struct jobs j = {.x = x, .worst = GO};
+    recover_each_open(x, remember_open, &j);
+    run_all(&j);
+    free(j.rows);
+    return signals_pending() && j.worst < DEFERRED ? EX_TEMPFAIL : jobs_exit_status(j.worst);
 }

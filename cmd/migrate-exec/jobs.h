@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A whole plan carried out: a row after the other, or several at once. */
+/* A whole plan carried out, or gone on with: a row after the other, or several at once. */
 #ifndef EXEC_JOBS_H
 #define EXEC_JOBS_H
 
@@ -12,6 +12,12 @@
  * have x->per_gateway moves under way.
  */
 int jobs_run_plan(const struct exec *x, const char *path);
+
+/*
+ * Goes on with every migration that has not ended, x->jobs at once, under the same limits, and
+ * returns the exit status.
+ */
+int jobs_resume(const struct exec *x);
 
 /* The exit status that the worst outcome of a run means. */
 int jobs_exit_status(enum outcome worst);

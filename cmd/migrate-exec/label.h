@@ -16,7 +16,7 @@ enum { LABEL_SIZE = NAME_LEN_MAX + 1 + 20 + 1 + 16 + 1 + 20 + 1 + 32 + 1 };
 
 /*
  * Makes a label that there never was before: of the copy of SIZE_BYTES that VOLUME's owner left
- * when EPOCH began.  DIGEST: 32 hex digits of the XXH3-128 of its bytes, or "-".  0 or -errno.
+ * when EPOCH began.  DIGEST: its root (seal.h), or "-" if that is not known.  0 or -errno.
  */
 int label_make(char out[LABEL_SIZE], const char *volume, uint64_t epoch, uint64_t size_bytes,
                const char *digest);

@@ -16,6 +16,7 @@
 
 #include "cmd/migrate-exec/check.h"
 #include "cmd/migrate-exec/jobs.h"
+#include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/modify.h"
 #include "cmd/migrate-exec/move.h"
 #include "cmd/migrate-exec/recover.h"
@@ -27,6 +28,7 @@ enum action {
     RUN_PLAN,
     DRY_RUN,
     CHECK,
+    MISSING,
     STATUS,
     RESUME,
     EXPIRE,
@@ -59,6 +61,7 @@ enum {
     KEY_CUTOVER,
     KEY_DRY_RUN,
     KEY_EXPIRE,
+    KEY_FENCE_WINDOW,
     KEY_FORCE,
     KEY_HEAT,
     KEY_HOOK_TIMEOUT,
@@ -67,6 +70,7 @@ enum {
     KEY_KEEP_MIRRORED,
     KEY_MAX_AGE,
     KEY_MAX_SLOWDOWN,
+    KEY_MISSING,
     KEY_MODIFY,
     KEY_ON_FAIL,
     KEY_OVERWRITE,
@@ -107,6 +111,10 @@ static const struct argp_option options[] = {
     {"dry-run", KEY_DRY_RUN, 0, 0, "Say what would be moved, and move nothing", 0},
     {"expire", KEY_EXPIRE, 0, 0, "Commit all migrations whose old copies were retained long enough",
      0},
+    {"fence-window", KEY_FENCE_WINDOW, "MS", 0,
+     "On shared storage: the longest hold of an attempt, in which the source is fenced, "
+     "milliseconds (default 5000)",
+     0},
     {"force", KEY_FORCE, 0, 0,
      "Allow --verify=none, and gateways that cannot flush; with --commit: make cold or archive "
      "also "
@@ -118,7 +126,8 @@ static const struct argp_option options[] = {
      0},
     {"io-timeout", KEY_IO_TIMEOUT, "DURATION", 0,
      "Take a gateway for gone that answers nothing for so long (default 30s; 10s to connect)", 0},
-    {"jobs", KEY_JOBS, "N", 0, "Carry out up to N rows of the plan at once (default 1)", 0},
+    {"jobs", KEY_JOBS, "N", 0,
+     "Carry out up to N rows of the plan at once, or --resume so many (default 1)", 0},
     {"keep-mirrored", KEY_KEEP_MIRRORED, 0, 0,
      "After the switch have the old copy get the writes too, as long as it keeps up: --revert then "
      "has next to nothing to copy",
@@ -126,6 +135,8 @@ static const struct argp_option options[] = {
     {"max-age", KEY_MAX_AGE, "DURATION", 0, "Refuse rows older than this (default 1h)", 0},
     {"max-slowdown", KEY_MAX_SLOWDOWN, "PERCENT", 0,
      "Copy and prove slower while clients wait by more than PERCENT longer than before", 0},
+    {"missing", KEY_MISSING, 0, 0,
+     "Print what the target of the open migration ID lacks, as extent records", 0},
     {"modify", KEY_MODIFY, 0, 0,
      "Change --attempts, --bwlimit, --on-fail or --window of the running migration ID", 0},
     {"on-fail", KEY_ON_FAIL, "ACTION", 0,
@@ -205,7 +216,7 @@ static void check_usage(const struct argp_state *st, const struct opts *o)
         argp_error(st, "too many arguments");
     if (o->action == EXPIRE && o->arg)
         argp_error(st, "expire takes no argument");
-    if (o->action >= COMMIT && !o->arg)
+    if ((o->action >= COMMIT || o->action == MISSING) && !o->arg)
         argp_error(st, "the ID of a migration is missing");
     if (o->exec.disposal != DISPOSAL_COLD && o->action != COMMIT)
         argp_error(st, "--archive and --remove are for --commit");
@@ -258,6 +269,9 @@ static error_t parse_number(int key, const char *arg, const struct argp_state *s
     case KEY_QUARANTINE:
         x->quarantine_us = (uint64_t)(opts_duration(st, "quarantine", arg, 0, 86400) * 1e6);
         return 0;
+    case KEY_FENCE_WINDOW:
+        x->fence_ms = (unsigned)opts_u64(st, "fence-window", arg, 1, WINDOW_MS_MAX);
+        return 0;
     case KEY_WINDOW:
         x->window_ms = (unsigned)opts_u64(st, "window", arg, 1, WINDOW_MS_MAX);
         o->given |= MODIFY_WINDOW;
@@ -304,6 +318,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_FORCE:
         o->exec.force = true;
+        return 0;
+    case KEY_MISSING:
+        set_action(st, o, MISSING);
         return 0;
     case KEY_MODIFY:
         set_action(st, o, MODIFY);
@@ -405,11 +422,15 @@ static int act(struct opts *o)
     switch (o->action) {
     case CHECK:
         return check_environment(x, o->args, o->n_args);
+    case MISSING:
+        return jobs_exit_status(missing_print(x, o->arg));
     case STATUS:
         return jobs_exit_status(recover_status(x, o->arg));
     case RESUME:
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
+        if (!o->arg && x->jobs > 1)
+            return jobs_resume(x);
         return jobs_exit_status(o->arg ? recover_resume(x, o->arg) : recover_resume_all(x));
     case CUTOVER:
         if (rows_say_frozen(x))
@@ -440,7 +461,8 @@ int main(int argc, char **argv)
     const struct argp argp = {
         options,
         parse_opt,
-        "[PLAN]\n--check [PLAN | VOLUME...]\n--status [ID]\n--resume [ID]\n--cutover ID\n--modify "
+        "[PLAN]\n--check [PLAN | VOLUME...]\n--missing ID\n--status [ID]\n--resume [ID]\n--cutover "
+        "ID\n--modify "
         "ID\n--commit "
         "ID\n--revert ID\n--abort ID",
         "Carry out the moves of a plan (default: standard input), printing event records; or "
@@ -451,6 +473,7 @@ int main(int argc, char **argv)
     };
     struct opts o = {
         .exec = {.window_ms = 100,
+                 .fence_ms = 5000,
                  .attempts = 5,
                  .connections = LANES_MAX,
                  .on_fail = ON_FAIL_DEFER,
@@ -470,11 +493,11 @@ int main(int argc, char **argv)
     check_heat(&o.exec);
     char *who = describe_caller(argc, argv);
     o.exec.who = who;
-    o.exec.out = rec_writer_new(&rec_event, stdout);
+    o.exec.out = rec_writer_new(o.action == MISSING ? &rec_extent : &rec_event, stdout);
     if (!o.exec.out)
         err_die(EX_OSERR, "cannot start: %s", err_text(ENOMEM));
     signal(SIGPIPE, SIG_IGN); /* a reader that left must not kill a move in its hold */
-    if (o.action != STATUS && o.action != CHECK) {
+    if (o.action != STATUS && o.action != CHECK && o.action != MISSING) {
         load_fleet(&o, &fleet);
         open_store(&o.exec);
     }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -17,7 +18,10 @@ enum {
     TAKEN_US = 10 * 1000000, /* how long a driver may take to see it */
     NAP_MS = 20,
     FILE_MAX = 4096,
+    WHO_MAX = 255, /* bytes that an event has room for */
 };
+
+#define WHO "who "
 
 const char *const on_fail_words[] = {"retry", "defer", "abort", NULL};
 
@@ -39,6 +43,8 @@ static int write_values(const struct exec *x, unsigned which, struct buf *out)
         r = buf_printf(out, "on-fail %s\n", on_fail_words[x->on_fail]);
     if (r == 0 && which & MODIFY_WINDOW)
         r = buf_printf(out, "window %u\n", x->window_ms);
+    if (r == 0) /* of all that stands before it */
+        r = buf_printf(out, WHO "%.*s\n", WHO_MAX, x->who);
     return r;
 }
 
@@ -69,13 +75,13 @@ static int take_line(struct exec *x, const char *name, const char *value)
     return 0;
 }
 
-/* All lines of TEXT, changed in place, into X; none if one is bad. */
+/* All lines of TEXT, changed in place, into X, but for who it was; none if one is bad. */
 static int take_text(struct exec *x, char *text)
 {
     struct exec next = *x;
     for (char *line; (line = strsep(&text, "\n"));) {
         char *value = strchr(line, ' ');
-        if (!*line)
+        if (!*line || strncmp(line, WHO, strlen(WHO)) == 0)
             continue;
         if (!value)
             return -EINVAL;
@@ -104,12 +110,44 @@ static void say_modified(const struct move *m)
              on_fail_words[m->own.on_fail]);
 }
 
+/* The event of what WHO (NULL: not said) has changed.  One that fails is told of, no more. */
+static void record(struct move *m, const char *who, const struct buf *what)
+{
+    const char *driver = m->own.who;
+    if (!what->len)
+        return;
+    m->own.who = who ? who : driver;
+    move_event(m, EVENT_MODIFIED, "%s", what->data);
+    m->own.who = driver;
+}
+
+/* One event for each who changed something, by the lines of TEXT, changed in place. */
+static void record_all(struct move *m, char *text)
+{
+    struct buf what = {0};
+    int r = 0;
+    for (char *line; r == 0 && (line = strsep(&text, "\n"));) {
+        if (strncmp(line, WHO, strlen(WHO)) == 0) {
+            record(m, line + strlen(WHO), &what);
+            buf_clear(&what);
+        } else if (*line) {
+            r = buf_printf(&what, "%s%s", what.len ? ", " : "", line);
+        }
+    }
+    record(m, NULL, &what);
+    buf_release(&what);
+}
+
 static void take_file(struct move *m, const char *path)
 {
     struct buf text = {0};
     int r = fsfile_read(path, FILE_MAX, &text);
+    char *lines = r == 0 && text.len ? strdup(text.data) : NULL;
     if (r == 0 && text.len)
-        r = take_text(&m->own, text.data);
+        r = lines ? take_text(&m->own, text.data) : -ENOMEM;
+    if (r == 0 && lines)
+        record_all(m, lines);
+    free(lines);
     buf_release(&text);
     progress_clear(&m->progress);
     if (r < 0)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What an operator changes of a migration that is being driven.  It is handed over in the file
- * STATE/migrations/ID.modify, lines of "NAME VALUE", which the driver removes when it has read it.
+ * STATE/migrations/ID.modify, lines of "NAME VALUE" and, behind what somebody has changed, of "who
+ * USER: COMMAND LINE"; the driver removes it when it has read it.
  */
 #ifndef EXEC_MODIFY_H
 #define EXEC_MODIFY_H
@@ -20,7 +21,10 @@ extern const char *const on_fail_words[]; /* of enum on_fail, NULL-terminated */
  */
 enum outcome modify(const struct exec *x, const char *id, unsigned which);
 
-/* The driver's side: looks for the file, now and then, and takes what is in it. */
+/*
+ * The driver's side: looks for the file, now and then, and takes what is in it.  The event
+ * "modified" says who changed what.
+ */
 void modify_look(struct move *m);
 /* A file that a former driver did not read is not meant for this one. */
 void modify_forget(const struct move *m);

@@ -12,9 +12,11 @@
 #include "cmd/migrate-exec/mirrored.h"
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/seal.h"
+#include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/modify.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/promoted.h"
+#include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "cmd/migrate-exec/warm.h"
@@ -36,7 +38,8 @@ void move_init(struct move *m, const struct exec *exec)
     *m = (struct move){.own = *exec, .phase = PHASE_REDIRECT, .ending = EVENT_FAILED};
     m->exec = &m->own;
     progress_init(&m->progress);
-    m->progress.on = m->progress.on && exec->jobs <= 1; /* several would share the line */
+    m->progress.cell = exec->cell;
+    m->progress.on = m->progress.on && (exec->jobs <= 1 || exec->cell); /* they share the line */
 }
 
 /* Lets go of both gateways.  The exports first: what is unanswered points into the flow. */
@@ -313,6 +316,7 @@ static enum outcome connect_target(struct move *m)
 struct past {
     const struct move *m;
     bool ours;
+    bool shared; /* with the source: it is no copy at all */
 };
 
 static int look_back(const struct event *e, void *arg)
@@ -321,10 +325,12 @@ static int look_back(const struct event *e, void *arg)
     const struct move *m = p->m;
     bool same = strcmp(e->volume, m->volume) == 0 &&
                 (strcmp(e->target, m->target) == 0 || strcmp(e->source, m->target) == 0);
+    bool pair = strcmp(e->target, m->source) == 0 || strcmp(e->source, m->source) == 0;
+    p->shared = p->shared || (same && pair && shared_says(e));
     /* A move that was refused before it touched the export says nothing of it. */
     p->ours = p->ours ||
               (same && (e->phase != PHASE_REDIRECT || strcmp(e->detail, MOVE_TAKES_EXPORT) == 0));
-    return p->ours;
+    return 0;
 }
 
 /*
@@ -343,9 +349,14 @@ static enum outcome may_overwrite(struct move *m)
     int r = journal_ids(m->exec->dirs.state, &ids, &n);
     if (r < 0)
         return move_fails(m, "cannot read the journals: %s", err_text(r));
-    for (size_t i = 0; i < n && !past.ours; i++)
+    for (size_t i = 0; i < n; i++)
         journal_each(m->exec->dirs.state, ids[i], look_back, &past);
     journal_ids_free(ids, n);
+    if (past.shared) /* what the hooks have forgotten, and a copy onto itself would ruin it */
+        return move_fails(m,
+                          "%s and %s had '%s' on shared storage, which their hooks do not say any "
+                          "more; --overwrite takes the export",
+                          m->source, m->target, m->volume);
     if (past.ours)
         return GO;
     return move_fails(m,
@@ -362,8 +373,10 @@ static int begin_patiently(struct move *m, bool resumed, struct director_begun *
 {
     const struct director_order order = {.epoch = m->epoch,
                                          .target = m->target,
-                                         .back = m->back,
-                                         .no_flush = verify_no_flush(m),
+                                         .kind = m->shared ? BEGIN_SHARED
+                                                 : m->back ? BEGIN_BACK
+                                                           : BEGIN_COPY,
+                                         .no_flush = !m->shared && verify_no_flush(m),
                                          .verify = m->terms.verify};
     uint64_t now = clock_mono_us();
     uint64_t quarantine_end = now + m->exec->quarantine_us;
@@ -443,8 +456,10 @@ static enum outcome begin(struct move *m, bool resumed)
     if (begun.size != m->size_bytes)
         return move_fails(m, "the director says %llu bytes, not %llu",
                           (unsigned long long)begun.size, (unsigned long long)m->size_bytes);
-    m->dirty = m->size_bytes;
+    m->dirty = m->shared ? 0 : m->size_bytes;
     m->block = begun.block;
+    if (m->shared)
+        return GO;
     /* A leg that was there before us holds what others wrote. */
     m->created = m->created && !begun.attached;
     m->flow = flow_new(m->director, m->from, m->to, m->exec->bwlimit);
@@ -466,7 +481,10 @@ static enum outcome redirect(struct move *m, bool resumed)
 {
     m->phase = PHASE_REDIRECT;
     enum outcome o = move_find_director(m);
-    if (o == GO && !m->from)
+    if (o == GO)
+        o = shared_ask(m);
+    /* On shared storage the source may be down; it is asked for no more than an unknown size. */
+    if (o == GO && !m->from && (!m->shared || m->size_bytes == 0))
         o = move_check_source(m);
     if (o != GO)
         return o;
@@ -476,12 +494,12 @@ static enum outcome redirect(struct move *m, bool resumed)
         r = verify_note(m);
     if (r < 0)
         return move_journal_failed(m, r);
-    o = provide_export(m);
+    o = m->shared ? shared_prepare(m) : provide_export(m);
     if (o == GO)
         o = connect_target(m);
-    if (o == GO)
+    if (o == GO && !m->shared)
         o = may_overwrite(m);
-    r = o == GO ? verify_flushes(m) : 0;
+    r = o == GO && !m->shared ? verify_flushes(m) : 0;
     if (r < 0)
         return move_journal_failed(m, r);
     return o == GO ? begin(m, resumed) : o;
@@ -679,12 +697,17 @@ enum outcome move_abort(struct move *m)
     char why[128];
     int r = m->begun ? abort_where_it_is(m, why, sizeof(why)) : 0;
     disconnect(m);
+    /* Before the last event: who can't be unfenced is resumed, not forgotten. */
+    if (r == 0 && m->fenced && shared_unfence(m) != GO) {
+        move_event(m, m->ending, "%s", m->why);
+        return DEFERRED;
+    }
     if (r < 0) {
         err_warn("cannot abort '%s': %s", m->id, why);
         move_event(m, EVENT_STALLED, "%.120s; cannot abort: %.100s", m->why, why);
         return DEFERRED;
     }
-    if (m->begun || m->created)
+    if ((m->begun || m->created) && !m->shared)
         r = move_event(m, m->ending, "%.150s; left on %.40s: export %.50s", m->why, m->target,
                        m->volume);
     else
@@ -741,7 +764,7 @@ static void describe_digest(struct move *m, char *text, size_t size)
     if (r < 0)
         err_warn("'%s' has no digest: read from source: %s", m->id, err_text(r));
     else
-        snprintf(text, size, "; digest=%s", root);
+        snprintf(text, size, SEAL_WORD "%s", root);
 }
 
 enum outcome move_finish(struct move *m)
@@ -787,7 +810,7 @@ static enum outcome conclude(struct move *m, enum outcome o)
 {
     switch (o) {
     case SWITCHED:
-        return move_finish(m);
+        return m->shared ? shared_finish(m) : move_finish(m);
     case FAILED:
         return move_abort(m);
     case UNAVAILABLE:
@@ -796,6 +819,8 @@ static enum outcome conclude(struct move *m, enum outcome o)
     case DEFERRED:
     case MANUAL:
         disconnect(m);
+        if (m->begun && !m->shared)
+            missing_describe(m->exec, m->volume, m->why, sizeof(m->why));
         move_event(m, m->ending, "%s", m->why);
         if (o == DEFERRED)
             leave_open(m);
@@ -819,6 +844,10 @@ enum outcome move_drive(struct move *m, bool resumed)
     m->unsure = false;                       /* what becomes of it we shall see */
     if (resumed && o == FAILED && !m->begun) /* the director may have it still: keep it */
         o = stall_instead(m);
+    if (o != GO && m->fenced) /* by who was killed; nobody has asked for a switch since */
+        o = shared_unfence(m) == GO ? o : DEFERRED;
+    if (o == GO && m->shared)
+        return conclude(m, shared_hand_over(m));
     if (o == GO)
         o = replicate(m);
     if (o == GO)

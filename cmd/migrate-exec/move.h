@@ -44,6 +44,7 @@ struct exec {
     struct opts_dirs dirs;
     const char *control; /* the director's socket; NULL: found by the volume */
     unsigned window_ms;  /* the longest hold of an attempt */
+    unsigned fence_ms;   /* … on shared storage, the source's fence included */
     unsigned attempts;
     enum compare compare;
     enum on_fail on_fail;
@@ -57,13 +58,14 @@ struct exec {
     unsigned connections;   /* to each gateway, at most LANES_MAX */
     enum disposal disposal; /* of --commit */
     unsigned hook_timeout_s;
-    unsigned io_timeout_ms; /* of a gateway that does not answer */
-    uint64_t quarantine_us; /* how long to wait for a director's quarantine */
-    unsigned jobs;          /* rows at once */
-    unsigned per_gateway;   /* of them from a gateway, and to it */
-    double retain_s;        /* how long old copies are kept until --expire commits */
-    double max_age_s;       /* of a plan's rows */
-    bool wait;              /* for the not_before of rows */
+    unsigned io_timeout_ms;     /* of a gateway that does not answer */
+    uint64_t quarantine_us;     /* how long to wait for a director's quarantine */
+    unsigned jobs;              /* rows at once */
+    struct progress_cell *cell; /* of one of them: where it says how far it is; else NULL */
+    unsigned per_gateway;       /* of them from a gateway, and to it */
+    double retain_s;            /* how long old copies are kept until --expire commits */
+    double max_age_s;           /* of a plan's rows */
+    bool wait;                  /* for the not_before of rows */
     bool dry_run;
     const char *who; /* user and command line */
     struct fleet *fleet;
@@ -110,9 +112,12 @@ struct move {
     struct terms terms, noted; /* as they are, and as the journal has them */
     bool created;              /* the target's export, by this run's hook: it is all zeroes */
     bool back;                 /* to the copy that an uncommitted move has left */
-    bool other_leg;            /* the director has a second leg of the volume open, as last heard */
-    bool was_deferred;         /* and is again, when interrupted */
-    bool begun;                /* the director has a second leg open for us */
+    bool shared;       /* the two export the same bytes (shared.h), as their hooks say … */
+    bool was_shared;   /* … and as the journal says */
+    bool fenced;       /* then: the source may be, by us */
+    bool other_leg;    /* the director has a second leg of the volume open, as last heard */
+    bool was_deferred; /* and is again, when interrupted */
+    bool begun;        /* the director has a second leg open for us */
     struct journal *journal;
     struct director *director;
     struct nbd_export *from;

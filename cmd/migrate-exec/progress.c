@@ -46,6 +46,11 @@ void progress_show(struct progress *p, const char *what, const char *phase, uint
                    uint64_t total)
 {
     uint64_t now = clock_mono_us();
+    if (p->cell) {
+        atomic_store(&p->cell->done, strcmp(phase, "proof") == 0 ? total + done : done);
+        atomic_store(&p->cell->total, 2 * total);
+        return;
+    }
     if (!p->on || total == 0 || (p->shown && now - p->last_us < REDRAW_US))
         return;
     if (p->phase != phase)
@@ -62,7 +67,7 @@ void progress_show(struct progress *p, const char *what, const char *phase, uint
 
 void progress_clear(struct progress *p)
 {
-    if (!p->shown)
+    if (!p->shown && !(p->on && p->cell)) /* another process may show one */
         return;
     fputs("\r\033[K", stderr);
     fflush(stderr);

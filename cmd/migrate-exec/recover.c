@@ -10,7 +10,10 @@
 #include "cmd/migrate-exec/lateproof.h"
 #include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/mirrored.h"
+#include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/retain.h"
+#include "cmd/migrate-exec/seal.h"
+#include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/clock.h"
@@ -29,11 +32,14 @@ struct story {
     bool switched; /* the change of owner is in it */
     bool promoted; /* ... by the director, since the source was dead */
     bool retired;  /* ... and that the source was let go */
+    bool shared;   /* nothing was copied */
+    bool fenced;   /* ... and the source may be fenced */
     bool committing;
     struct late_proof proof;
     double retain_until;    /* 0: not said, or no copy is kept */
     enum disposal disposal; /* what the commit in it is to do with the copy ... */
     char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
+    char digest[SEAL_TEXT]; /* of what the owner left; "" if not known */
     bool unknown;           /* the source's copy: its flush failed, or a revert wrote to it */
     bool mirrored;          /* it was to be */
     char archived[256];     /* the detail of what was read of the copy, or packed */
@@ -86,6 +92,10 @@ static int take_event(const struct event *e, void *arg)
         s->public = *e;
         s->any_public = true;
     }
+    s->shared = s->shared || shared_says(e);
+    s->fenced = s->shared && shared_fence_of(e, s->fenced);
+    if (s->shared && e->event == EVENT_COMMITTED)
+        s->retired = true;
     if (e->event == EVENT_SWITCHED && e->phase == PHASE_RETIRE) {
         s->retired = true;
         retain_get(e, &s->retain_until);
@@ -95,6 +105,7 @@ static int take_event(const struct event *e, void *arg)
     if (e->event == EVENT_SWITCHED && e->phase != PHASE_RETIRE) {
         s->switched = true;
         s->promoted = strstr(e->detail, "; promoted as ") != NULL;
+        seal_of(e->detail, s->digest);
     }
     if (e->event == EVENT_PASS && e->phase == PHASE_RETIRE && !proof)
         snprintf(s->archived, sizeof(s->archived), "%s", e->detail);
@@ -192,6 +203,8 @@ static enum outcome with_migration(const struct exec *x, const char *id,
     }
     m.unsure = s.promoted || !s.switched;
     m.terms = m.noted = s.terms;
+    m.shared = m.was_shared = s.shared;
+    m.fenced = s.fenced && !s.switched;
     if (o == GO)
         o = work(&m, &s);
     move_release(&m);
@@ -296,6 +309,8 @@ static enum outcome give_to_operator(struct move *m, const struct route *route)
 /* Writes the event of an outcome found here, not by move_drive(), and says it. */
 static enum outcome report(struct move *m, enum outcome o)
 {
+    if (o == MANUAL)
+        missing_describe(m->exec, m->volume, m->why, sizeof(m->why));
     if (o == MANUAL || o == DEFERRED)
         move_event(m, m->ending, "%s", m->why);
     err_warn("'%s': %s", m->id, m->why);
@@ -338,6 +353,12 @@ static enum outcome commit_settled(struct move *m)
     return r < 0 ? DEFERRED : SWITCHED;
 }
 
+/* The digest for a label: of what was switched to, if that is what was left behind (S12). */
+static const char *known_digest(const struct story *s, const struct letgo *l)
+{
+    return s->digest[0] && !s->promoted && !l->unknown ? s->digest : "-";
+}
+
 /*
  * What is to be done with the copy, in the journal before it is: an interrupted commit that is run
  * again gives the copy the label that it may have already.  0 or -errno.
@@ -353,7 +374,7 @@ static int note_commit(struct move *m, const struct story *s, struct letgo *l)
     if (s->label[0])
         memcpy(l->label, s->label, sizeof(l->label));
     else
-        r = label_make(l->label, m->volume, m->epoch + 1, m->size_bytes, "-");
+        r = label_make(l->label, m->volume, m->epoch + 1, m->size_bytes, known_digest(s, l));
     label_note(detail, letgo_word(l->disposal), l->label, l->unknown);
     return r < 0 ? r : move_note(m, EVENT_BEGIN, "%s", detail);
 }
@@ -451,9 +472,23 @@ static bool say_ended(const struct move *m, const struct story *s)
     return ended;
 }
 
+/* There is no old copy: what the source had is what the owner has. */
+static enum outcome commit_shared(struct move *m, const struct story *s)
+{
+    if (m->exec->disposal != DISPOSAL_COLD) {
+        err_warn("cannot commit '%s': what is on %s is what %s serves: shared storage", m->id,
+                 m->source, m->target);
+        return FAILED;
+    }
+    err_warn("'%s' was on shared storage: there is no copy to let go", m->id);
+    return s->retired ? SETTLED : shared_retire(m);
+}
+
 static enum outcome commit(struct move *m, struct story *s)
 {
     struct route route;
+    if (s->shared && s->switched)
+        return commit_shared(m, s);
     if (say_ended(m, s))
         return s->last.event == EVENT_COMMITTED ? SETTLED : FAILED;
     enum place place = locate(m, &route);
@@ -541,6 +576,20 @@ static enum outcome may_revert(struct move *m, const struct story *s, struct rou
     return s->retired || move_retire(m) == SWITCHED ? GO : DEFERRED;
 }
 
+/* The same on shared storage, where nothing is kept: it is moved again, the other way. */
+static enum outcome may_revert_shared(struct move *m, const struct story *s, struct route *route)
+{
+    if (s->last.event == EVENT_REVERTED) {
+        say_ended(m, s);
+        return FAILED;
+    }
+    if (locate(m, route) == ON_TARGET && route->state == ROUTE_STATE_STEADY)
+        return GO;
+    err_warn("cannot revert '%s': the store says %s at epoch %llu, %s", m->id, route->gateway,
+             (unsigned long long)route->epoch, rec_route_state_words[route->state]);
+    return FAILED;
+}
+
 /* The journal of the way back, which nobody else can begin: that of OLD is locked. */
 static enum outcome open_way_back(struct move *back, const char *old)
 {
@@ -568,11 +617,14 @@ static enum outcome open_way_back(struct move *back, const char *old)
 /* Both journals are open.  The old one is told first: from now on its copy may be written to. */
 static enum outcome drive_back(struct move *old, struct move *back)
 {
-    int r = move_note(old, EVENT_SWITCHED, "copy on %s is unknown: %s may have written to it",
-                      old->source, back->id);
+    int r = old->shared
+                ? 0
+                : move_note(old, EVENT_SWITCHED, "copy on %s is unknown: %s may have written to it",
+                            old->source, back->id);
     if (r < 0)
         return DEFERRED;
-    back->back = true;
+    back->back = !old->shared;
+    back->was_shared = old->shared;
     snprintf(back->reason, sizeof(back->reason), MOVE_REVERTS "%s", old->id);
     enum outcome o = move_drive(back, false);
     if (o == SWITCHED)
@@ -585,7 +637,8 @@ static enum outcome revert(struct move *m, struct story *s)
     struct move back;
     struct route route;
     char why[200];
-    enum outcome o = may_revert(m, s, &route);
+    bool shared = s->shared && s->switched;
+    enum outcome o = shared ? may_revert_shared(m, s, &route) : may_revert(m, s, &route);
     if (o != GO)
         return o;
     if (admit_forbids(m->exec->fleet, m->volume, m->target, m->source, why, sizeof(why))) {
@@ -648,6 +701,8 @@ static enum outcome roll_forward(struct move *m, struct story *s, struct route *
     enum outcome o = ask_director(m, route);
     if (o != GO)
         return report(m, o);
+    if (s->shared)
+        return s->switched ? shared_retire(m) : shared_finish(m);
     if (s->committing)
         return commit_switched(m, s, route, s->disposal);
     return s->switched ? move_retire(m) : move_finish(m);
@@ -664,6 +719,18 @@ static enum outcome drive_again(struct move *m)
     return DEFERRED;
 }
 
+/*
+ * The one that was killed may have fenced the source.  If the director has the move still the
+ * source is to be fenced in any case; otherwise it is let serve, or no director could open it.
+ */
+static enum outcome drive_fenced(struct move *m, const struct route *route)
+{
+    enum outcome o = ask_director(m, route);
+    if (o == GO && !m->other_leg)
+        o = shared_unfence(m);
+    return o == GO ? drive_again(m) : report(m, o);
+}
+
 static enum outcome go_on(struct move *m, struct story *s)
 {
     struct route route;
@@ -671,7 +738,9 @@ static enum outcome go_on(struct move *m, struct story *s)
     case ON_TARGET:
         return roll_forward(m, s, &route);
     case ON_SOURCE:
-        return s->switched ? still_manual(m, s, &route) : drive_again(m);
+        if (s->switched)
+            return still_manual(m, s, &route);
+        return m->fenced ? drive_fenced(m, &route) : drive_again(m);
     case SUPERSEDED:
         move_event(m, EVENT_FAILED, "a move to %s has taken its place", route.target);
         return FAILED;
@@ -703,7 +772,7 @@ static enum outcome go_on_back(struct move *m, struct story *s)
         o = FAILED;
     }
     if (o == GO) {
-        m->back = true;
+        m->back = !old_story.shared;
         o = go_on(m, s);
         old.phase = PHASE_RETIRE;
         if (o == SWITCHED && old_story.last.event != EVENT_REVERTED)
@@ -747,23 +816,43 @@ enum outcome recover_cutover(const struct exec *x, const char *id)
     return with_migration(x, id, take_journal, cutover);
 }
 
-enum outcome recover_resume_all(const struct exec *x)
+void recover_each_open(const struct exec *x,
+                       void (*take)(void *arg, const char *id, const struct event *last), void *arg)
 {
     char **ids;
     size_t n;
-    enum outcome worst = GO;
     int r = journal_ids(x->dirs.state, &ids, &n);
     if (r < 0)
         err_die(EX_OSERR, "cannot read '%s/migrations': %s", x->dirs.state, err_text(r));
-    for (size_t i = 0; i < n && !signals_pending(); i++) {
+    for (size_t i = 0; i < n; i++) {
         struct story s = {.any = false};
-        if (journal_each(x->dirs.state, ids[i], take_event, &s) == 0 && (!s.any || !to_resume(&s)))
-            continue;
-        enum outcome o = recover_resume(x, ids[i]);
-        worst = o > worst ? o : worst;
+        r = journal_each(x->dirs.state, ids[i], take_event, &s);
+        if (r < 0 || (s.any && to_resume(&s)))
+            take(arg, ids[i], &s.last);
     }
     journal_ids_free(ids, n);
-    return signals_pending() && worst < DEFERRED ? DEFERRED : worst;
+}
+
+struct resumption {
+    const struct exec *x;
+    enum outcome worst;
+};
+
+static void resume_next(void *arg, const char *id, const struct event *last)
+{
+    struct resumption *all = arg;
+    (void)last;
+    if (signals_pending())
+        return;
+    enum outcome o = recover_resume(all->x, id);
+    all->worst = o > all->worst ? o : all->worst;
+}
+
+enum outcome recover_resume_all(const struct exec *x)
+{
+    struct resumption all = {.x = x, .worst = GO};
+    recover_each_open(x, resume_next, &all);
+    return signals_pending() && all.worst < DEFERRED ? DEFERRED : all.worst;
 }
 
 /* ---- abort ---- */
@@ -819,7 +908,7 @@ static enum outcome abort_open(struct move *m, const struct story *s)
 {
     struct route route;
     enum place place = locate(m, &route);
-    m->back = s->reverts[0] != 0;
+    m->back = s->reverts[0] && !s->shared;
     if (s->switched || place == ON_TARGET) {
         err_warn("cannot abort '%s': it has switched to %s; see --commit and --resume", m->id,
                  m->target);
@@ -882,6 +971,9 @@ static enum outcome print_last(const struct exec *x, const char *id)
     }
     if (r)
         retain_describe(&e, clock_now());
+    if (r && (e.event == EVENT_STALLED || e.event == EVENT_MANUAL_RECOVERY) &&
+        !strstr(e.detail, " lacks "))
+        missing_describe(x, e.volume, e.detail, sizeof(e.detail));
     return r ? print_end(x, &e) : SETTLED;
 }
 

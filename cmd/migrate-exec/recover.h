@@ -10,8 +10,12 @@
 
 /* Goes on with migration ID from wherever it is. */
 enum outcome recover_resume(const struct exec *x, const char *id);
-/* The same with every migration that has not ended; the worst outcome. */
+/* The same with every migration that has not ended, one after the other; the worst outcome. */
 enum outcome recover_resume_all(const struct exec *x);
+/* Calls TAKE for each of them, with its last event; that has no names if its journal is damaged. */
+void recover_each_open(const struct exec *x,
+                       void (*take)(void *arg, const char *id, const struct event *last),
+                       void *arg);
 
 /* As recover_resume(), for a deferred migration alone: attach, catch up, hand over. */
 enum outcome recover_cutover(const struct exec *x, const char *id);

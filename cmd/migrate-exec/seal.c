@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum {
     DEPTH = 16,       /* blocks read at once */
@@ -88,4 +89,17 @@ int seal(struct digests *d, struct nbd_export **source, char text[SEAL_TEXT])
     for (size_t i = 0; i < sizeof(root.bytes); i++)
         snprintf(text + 2 * i, 3, "%02x", root.bytes[i]);
     return 0;
+}
+
+bool seal_of(const char *detail, char text[SEAL_TEXT])
+{
+    const char *at = strstr(detail, SEAL_WORD);
+    if (!at)
+        return false;
+    at += strlen(SEAL_WORD);
+    if (strspn(at, "0123456789abcdef") != SEAL_TEXT - 1)
+        return false; /* a detail that was cut off */
+    memcpy(text, at, SEAL_TEXT - 1);
+    text[SEAL_TEXT - 1] = 0;
+    return true;
 }

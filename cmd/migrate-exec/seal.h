@@ -3,6 +3,8 @@
 #ifndef EXEC_SEAL_H
 #define EXEC_SEAL_H
 
+#include <stdbool.h>
+
 #include "cmd/migrate-exec/digests.h"
 #include "common/nbd/export.h"
 
@@ -14,5 +16,10 @@ enum { SEAL_TEXT = 33 }; /* 32 hexadecimal digits */
  * *SOURCE NULL.
  */
 int seal(struct digests *d, struct nbd_export **source, char text[SEAL_TEXT]);
+
+/* What stands before the root in the detail of the event "switched". */
+#define SEAL_WORD "; digest="
+/* The root in such a DETAIL, into TEXT; false, and nothing there, if it has none. */
+bool seal_of(const char *detail, char text[SEAL_TEXT]);
 
 #endif

@@ -199,6 +199,50 @@ void owner_replaced(struct volume *v)
     volume_unuse(v);
 }
 
+/* ---- let go on purpose ---- */
+
+void owner_detach(struct volume *v)
+{
+    struct owner *o = &v->owner;
+    if (o->place != OWNER_HERE) {
+        owner_stop_looking(v);
+        return;
+    }
+    o->since_us = owner_now_us(v);
+    o->tries = 0;
+    *v->error = 0;
+    loop_timer_set(v->d->loop, &o->late, o->since_us + v->d->set.retry_us, expire);
+    owner_forget_process(o);
+    leg_free(o->leg);
+    o->leg = NULL;
+    o->place = OWNER_AWAY;
+    ghosts_watch(v);
+}
+
+void owner_succeeds(struct volume *v, struct leg *l, const struct route *route)
+{
+    struct owner *o = &v->owner;
+    bool owed = o->log.n || v->inflight;
+    haunts_release(&o->haunts);
+    ghosts_forget(o);
+    o->tries = o->silences = 0;
+    if (!owed) {
+        volume_change_owner(v, l, route);
+        ghosts_watch(v);
+    } else {
+        v->route = *route;
+        l->owner = v;
+        l->ops = &volume_owner_ops;
+        o->leg = l;
+        o->has = l->export;
+        o->place = OWNER_CONNECTING;
+    }
+    if (l->lost)
+        owner_went_away(v);
+    else if (owed)
+        owner_came_back(v);
+}
+
 /* ---- back ---- */
 
 static void back(struct volume *v)

@@ -569,3 +569,21 @@ enum rec_verify blocks_proved(const struct blocks *b)
         return VERIFY_NONE;
     return b->exempt ? b->verify : VERIFY_FULL;
 }
+
+bool blocks_missing(const struct blocks *b, uint64_t from, uint64_t to, uint64_t *offset,
+                    uint64_t *length)
+{
+    uint64_t stop = clip(b, to);
+    size_t end = (size_t)(stop / BLOCK_SIZE + (stop % BLOCK_SIZE != 0));
+    size_t i = from < b->size ? (size_t)(from / BLOCK_SIZE + (from % BLOCK_SIZE != 0)) : b->n;
+    while (i < end && b->block[i].state == SYNCED)
+        i++;
+    if (i >= end)
+        return false;
+    size_t first = i;
+    while (i < end && b->block[i].state != SYNCED)
+        i++;
+    *offset = (uint64_t)first * BLOCK_SIZE;
+    *length = clip(b, (uint64_t)i * BLOCK_SIZE) - *offset;
+    return true;
+}

@@ -145,6 +145,13 @@ void blocks_set_verify(struct blocks *b, enum rec_verify verify);
 
 struct blocks_counts blocks_counts(const struct blocks *b);
 
+/*
+ * The first extent of blocks in [FROM, TO), counted by where they begin, that are not SYNCED: what
+ * the target is not known to have.  False: there is none.
+ */
+bool blocks_missing(const struct blocks *b, uint64_t from, uint64_t to, uint64_t *offset,
+                    uint64_t *length);
+
 /* Every block synced, and proved as far as it is to be: what a switch needs. */
 bool blocks_complete(const struct blocks *b);
 

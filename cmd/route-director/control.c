@@ -21,6 +21,10 @@
 #include "track.h"
 #include "worker.h"
 
+/* Of one reply to "missing": extents, and bytes of the volume that are looked at. */
+enum { MISSING_MAX = 1024 };
+static const uint64_t MISSING_SPAN = UINT64_C(64) << 30;
+
 /* What changed is asked. */
 struct look {
     uint64_t epoch, offset, length;
@@ -361,6 +365,8 @@ static int parse_begin_options(char **words, struct move_order *o)
             mode = *words + len;
         else if (strcmp(*words, "no-flush") == 0)
             o->no_flush = true;
+        else if (strcmp(*words, "shared") == 0)
+            o->shared = true;
         else
             o->back = true;
     }
@@ -514,6 +520,30 @@ static void run_mirror(struct control *c, char **args)
         move_mirror(m, c);
 }
 
+/* What the target of an open move lacks, for whoever asks. */
+static void run_missing(struct control *c, char **args)
+{
+    uint64_t from, max, offset, length;
+    const struct volume *v = c->d->volumes;
+    while (v && (strcmp(v->name, args[0]) != 0 || !v->move || !v->move->blocks))
+        v = v->next;
+    if (!number(c, args[1], UINT64_MAX, &from) || !number(c, args[2], MISSING_MAX, &max))
+        return;
+    if (!v) {
+        control_err(c, ENOENT, "no move of volume '%s' is open", args[0]);
+        return;
+    }
+    uint64_t size = v->route.size_bytes;
+    uint64_t to = from < size && size - from > MISSING_SPAN ? from + MISSING_SPAN : size;
+    for (; max && blocks_missing(v->move->blocks, from, to, &offset, &length); max--) {
+        control_line(c, "%llu %llu", (unsigned long long)offset, (unsigned long long)length);
+        from = offset + length;
+    }
+    struct blocks_counts n = blocks_counts(v->move->blocks);
+    control_ok(c, "%s %llu %llu", v->move->target, (unsigned long long)(max ? to : from),
+               (unsigned long long)(size - n.synced));
+}
+
 static void run_defer(struct control *c, char **args)
 {
     struct move *m = driven(c, args[0]);
@@ -527,6 +557,14 @@ static void run_hold(struct control *c, char **args)
     struct move *m = driven(c, args[0]);
     if (m && number(c, args[1], 60000, &window_ms))
         move_hold(m, c, window_ms);
+}
+
+static void run_detach(struct control *c, char **args)
+{
+    uint64_t window_ms;
+    struct move *m = driven(c, args[0]);
+    if (m && number(c, args[1], 60000, &window_ms))
+        move_detach(m, c, window_ms);
 }
 
 static void run_unhold(struct control *c, char **args)
@@ -570,16 +608,19 @@ static void run_abort(struct control *c, char **args)
 
 static const struct verb verbs[] = {
     {"abort", "abort VOLUME", 1, run_abort},
-    {"begin", "begin VOLUME EPOCH TARGET [back] [no-flush] [verify=full|delta|none]", 3, run_begin},
+    {"begin", "begin VOLUME EPOCH TARGET [back|shared] [no-flush] [verify=full|delta|none]", 3,
+     run_begin},
     {"changed", "changed VOLUME EPOCH OFFSET LENGTH", 4, run_changed},
     {"claim", "claim VOLUME copy|prove MAX_BYTES [COUNT]", 3, run_claim},
     {"claimin", "claimin VOLUME FROM TO MAX_BYTES", 4, run_claimin},
     {"defer", "defer VOLUME", 1, run_defer},
+    {"detach", "detach VOLUME WINDOW_MS", 2, run_detach},
     {"differs", "differs VOLUME CLAIM", 2, run_differs},
     {"flush", "flush VOLUME", 1, run_flush},
     {"help", "help", 0, NULL},
     {"hold", "hold VOLUME WINDOW_MS", 2, run_hold},
     {"mirror", "mirror VOLUME", 1, run_mirror},
+    {"missing", "missing VOLUME FROM MAX", 3, run_missing},
     {"proved", "proved VOLUME CLAIM[,CLAIM...]", 2, run_proved},
     {"release", "release VOLUME CLAIM", 2, run_release},
     {"reload", "reload VOLUME", 1, run_reload},

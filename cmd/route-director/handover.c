@@ -20,6 +20,10 @@ enum { SETTLE_RETRY_US = 200000 };
 void move_end_hold(struct move *m)
 {
     loop_timer_cancel(m->v->d->loop, &m->deadline);
+    if (m->detached) {
+        move_reattach(m);
+        return;
+    }
     m->phase = MOVE_COPYING;
     m->v->pause_us = clock_mono_us() - m->held_at_us;
     volume_open_gate(m->v);
@@ -28,10 +32,10 @@ void move_end_hold(struct move *m)
 static void hold_expired(struct loop_timer *t)
 {
     struct move *m = (struct move *)((char *)t - offsetof(struct move, deadline));
-    bool draining = m->waits == WAIT_DRAIN;
+    bool late = m->waits == WAIT_DRAIN || m->waits == WAIT_DETACH || m->waits == WAIT_SWITCH;
+    struct control *c = late ? move_take_waiter(m) : NULL;
     move_end_hold(m);
-    if (draining)
-        control_err(move_take_waiter(m), ETIMEDOUT, "requests in flight were not answered in time");
+    control_err(c, ETIMEDOUT, "requests in flight were not answered in time");
 }
 
 void move_drained(struct move *m)
@@ -39,6 +43,16 @@ void move_drained(struct move *m)
     if (m->phase == MOVE_HELD && m->waits == WAIT_DRAIN)
         control_ok(move_take_waiter(m), "%llu",
                    (unsigned long long)(clock_mono_us() - m->held_at_us));
+    else if (m->phase == MOVE_HELD && m->waits == WAIT_DETACH)
+        move_detach_drained(m);
+}
+
+void move_start_hold(struct move *m, uint64_t now_us, uint64_t window_ms)
+{
+    m->phase = MOVE_HELD;
+    m->hold_until_us = now_us + window_ms * 1000;
+    loop_timer_set(m->v->d->loop, &m->deadline, m->hold_until_us, hold_expired);
+    volume_close_gate(m->v);
 }
 
 void move_hold(struct move *m, struct control *c, uint64_t window_ms)
@@ -47,15 +61,14 @@ void move_hold(struct move *m, struct control *c, uint64_t window_ms)
         return;
     if (move_is_stalled(m, c))
         return;
-    if (m->phase != MOVE_COPYING) {
-        control_err(c, EBUSY, "the move is in phase %s", move_phase_name(m));
+    if (m->phase != MOVE_COPYING || m->shared) {
+        control_err(c, EBUSY, "the move is %s %s",
+                    m->shared ? "on shared storage: see" : "in phase",
+                    m->shared ? "detach" : move_phase_name(m));
         return;
     }
-    m->phase = MOVE_HELD;
     m->held_at_us = clock_mono_us();
-    m->hold_until_us = m->held_at_us + window_ms * 1000;
-    loop_timer_set(m->v->d->loop, &m->deadline, m->hold_until_us, hold_expired);
-    volume_close_gate(m->v);
+    move_start_hold(m, m->held_at_us, window_ms);
     move_wait_for(m, c, WAIT_DRAIN);
     if (!m->v->inflight)
         move_drained(m);
@@ -181,6 +194,10 @@ static void start_retire(struct move *m)
 static void switched(struct move *m, const struct route *route)
 {
     struct volume *v = m->v;
+    if (m->shared) {
+        move_switched_shared(m, route);
+        return;
+    }
     loop_timer_cancel(v->d->loop, &m->deadline);
     loop_timer_cancel(v->d->loop, &m->tick);
     m->source_sure = v->owner.place == OWNER_HERE && !v->owner.haunts.n;
@@ -216,7 +233,7 @@ static void not_switched(struct move *m, int err, const char *why)
     struct control *c = move_take_waiter(m);
     bool stale = err == -ESTALE;
     bool promoting = m->promoted; /* then there is no owner to be lost, but one to be looked for */
-    bool lost = !promoting && v->owner.leg->lost;
+    bool lost = !promoting && !m->detached && v->owner.leg->lost;
     m->promoted = false;
     if (m->leg->lost || stale) {
         char text[512];
@@ -335,10 +352,11 @@ void move_commit(struct move *m)
     struct volume *v = m->v;
     struct route next = v->route;
     next.epoch++;
-    next.state = ROUTE_STATE_UNCOMMITTED;
-    next.verify = blocks_proved(m->blocks);
+    /* On shared storage no copy is kept that would have to be let go. */
+    next.state = m->shared ? ROUTE_STATE_STEADY : ROUTE_STATE_UNCOMMITTED;
+    next.verify = m->shared ? VERIFY_FULL : blocks_proved(m->blocks);
     snprintf(next.gateway, sizeof(next.gateway), "%s", m->target);
-    snprintf(next.target, sizeof(next.target), "%s", v->route.gateway);
+    snprintf(next.target, sizeof(next.target), "%s", m->shared ? "" : v->route.gateway);
     m->phase = MOVE_COMMIT;
     m->expired = false;
     loop_timer_cancel(v->d->loop, &m->tick);
@@ -363,6 +381,10 @@ void move_switch(struct move *m, struct control *c, uint64_t epoch)
     }
     if (epoch != v->route.epoch) {
         control_err(c, ESTALE, "the route's epoch is %llu", (unsigned long long)v->route.epoch);
+        return;
+    }
+    if (m->shared) {
+        move_switch_shared(m, c);
         return;
     }
     if (m->leg->lost || v->inflight || !m->flushed || !blocks_complete(m->blocks)) {

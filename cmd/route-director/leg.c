@@ -95,9 +95,9 @@ static void end_of_payload(struct leg_conn *c)
     c->reading = NULL;
     c->into = NULL;
     if (!gathered)
-        answered(c, r, ROLE_OWNER, 0);
+        answered(c, r, c->role, 0);
     else if (c->last)
-        end_of_chunks(c, r, ROLE_OWNER);
+        end_of_chunks(c, r, c->role);
 }
 
 /* N bytes of payload at the front of the input; ROOM bytes before them are free. */
@@ -151,6 +151,7 @@ static bool take_simple(struct leg_conn *c, const unsigned char *p, size_t len)
         malformed(l);
         return false;
     }
+    c->role = role;
     if (!error && r->nbd.type == NBD_CMD_READ)
         return start_payload(c, r, p, len, NBD_SIMPLE_LEN);
     stream_eat(&c->stream, NBD_SIMPLE_LEN);
@@ -274,6 +275,7 @@ static bool take_chunk(struct leg_conn *c, const unsigned char *p, size_t len)
         malformed(l);
         return false;
     }
+    c->role = role;
     if (k.type == NBD_CHUNK_OFFSET_DATA)
         return take_data_chunk(c, r, &k, p, len);
     size_t max = k.type == NBD_CHUNK_BLOCK_STATUS ? STATUS_MAX : ERROR_MAX;

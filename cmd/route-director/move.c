@@ -219,7 +219,13 @@ static void begun(struct move *m)
         return;
     }
     blocks_set_verify(m->blocks, m->verify);
-    m->phase = MOVE_COPYING;
+    int r = m->shared ? move_adopt_all(m) : 0;
+    if (r < 0) {
+        move_give_up(m, r, err_text(r));
+        return;
+    }
+    m->phase = m->v->owner.place == OWNER_HERE ? MOVE_COPYING : MOVE_STALLED;
+    m->held_at_us = clock_mono_us(); /* for one that begins without its owner */
     move_start_tick(m);
     control_ok(move_take_waiter(m), "%d %llu new", BLOCK_SIZE,
                (unsigned long long)m->v->route.size_bytes);
@@ -279,6 +285,8 @@ static void begin_read(struct move *m)
     }
 }
 
+static void begin_prepared(struct move *m);
+
 static void begin_recorded(struct move *m)
 {
     struct storejob *j = &m->job;
@@ -289,19 +297,22 @@ static void begin_recorded(struct move *m)
         return;
     }
     m->v->route = j->route;
-    prepare(m);
+    if (m->shared)
+        begin_prepared(m);
+    else
+        prepare(m);
 }
 
 static void begin_prepared(struct move *m)
 {
-    if (!m->next)
+    if (!m->next && !m->shared)
         err_warn("volume '%s': no change map for the way back from '%s': %s", m->v->name, m->target,
                  m->job.error);
     if (m->leg->lost)
         move_give_up(m, m->leg->err, m->leg->error);
     else if (m->v->state != VOLUME_SERVING)
         move_give_up(m, -ECONNABORTED, m->v->error);
-    else if (m->v->owner.place != OWNER_HERE)
+    else if (m->v->owner.place != OWNER_HERE && !m->shared)
         move_give_up(m, -ECONNABORTED, "the owner went away");
     else if (!m->driver)
         move_give_up(m, -ECONNABORTED, "who began the move is gone");
@@ -319,7 +330,8 @@ static void attach(struct move *m, struct control *c, enum rec_verify verify)
     m->flushed = false;
     m->verify = verify;
     blocks_set_verify(m->blocks, verify);
-    blocks_unprove(m->blocks);
+    if (!m->shared)
+        blocks_unprove(m->blocks);
     control_ok(c, "%d %llu attached", BLOCK_SIZE, (unsigned long long)m->v->route.size_bytes);
 }
 
@@ -341,16 +353,17 @@ static bool answer_from_present(struct volume *v, struct control *c, const struc
     }
     if (!m)
         return false;
+    bool stalled = m->shared && m->phase == MOVE_STALLED; /* it may be moved off a dead owner */
     if (m->driver)
         control_err(c, EBUSY, "the volume is being moved to '%s' by another run", m->target);
-    else if (move_is_stalled(m, c))
+    else if (!stalled && move_is_stalled(m, c))
         return true;
-    else if (m->phase != MOVE_COPYING || m->deferring)
+    else if ((!stalled && m->phase != MOVE_COPYING) || m->deferring)
         control_err(c, EAGAIN, "the last move is not over yet");
     else if (!o->no_flush && (lacks_flush(&m->leg->export) || lacks_flush(&v->owner.has)))
         control_err(c, EOPNOTSUPP, "the move was begun with no-flush");
     else if (strcmp(m->target, o->target) != 0 || m->v->route.epoch != o->epoch ||
-             m->back != o->back)
+             m->back != o->back || m->shared != o->shared)
         control_err(c, EBUSY, "a move to '%s' is open: resume or abort it", m->target);
     else
         attach(m, c, o->verify);
@@ -364,13 +377,14 @@ static bool refuse_begin(struct volume *v, struct control *c, const struct move_
     uint64_t left = quarantine_left_us(v->d, v->name);
     uint64_t haunted = haunts_last_us(&v->owner.haunts);
     uint64_t now = loop_now_us(v->d->loop);
-    if (haunted > now + left)
+    /* Fencing the owner ends what its connections may still do. */
+    if (haunted > now + left && !o->shared)
         left = haunted - now;
     if (o->epoch != v->route.epoch)
         control_err(c, ESTALE, "the route's epoch is %llu", (unsigned long long)v->route.epoch);
     else if (strcmp(o->target, v->route.gateway) == 0)
         control_err(c, EINVAL, "the volume is on '%s' already", o->target);
-    else if (v->owner.place != OWNER_HERE)
+    else if (v->owner.place != OWNER_HERE && !o->shared)
         control_err(c, EAGAIN, "source '%s' is away", v->route.gateway);
     else if (unfit)
         control_err(c, EOPNOTSUPP, "source '%s' %s", v->route.gateway, unfit);
@@ -422,6 +436,7 @@ void move_begin(struct volume *v, struct control *c, const struct move_order *o)
     m->v = v;
     m->phase = MOVE_OPENING;
     m->back = o->back;
+    m->shared = o->shared;
     m->verify = o->verify;
     m->no_flush = o->no_flush;
     snprintf(m->target, sizeof(m->target), "%s", o->target);
@@ -501,8 +516,9 @@ void move_give_up(struct move *m, int err, const char *why)
     }
     m->phase = MOVE_ENDING;
     drop_target(m);
-    if (promoting)
+    if (promoting || m->detached)
         owner_look_again(v);
+    m->detached = false;
     if (v->gate)
         volume_open_gate(v);
     if (!m->recorded)

@@ -42,6 +42,7 @@ enum move_wait {
     WAIT_NOTHING,
     WAIT_BEGIN,
     WAIT_DRAIN,
+    WAIT_DETACH,
     WAIT_FLUSH,
     WAIT_SWITCH,
     WAIT_RETIRE,
@@ -54,6 +55,7 @@ struct move_order {
     uint64_t epoch;
     char target[NAME_LEN_MAX + 1];
     bool back;     /* to the copy that the last move left */
+    bool shared;   /* to a gateway that exports the same bytes as the owner */
     bool no_flush; /* gateways that cannot flush may take part: their replies count as durable */
     enum rec_verify verify;
 };
@@ -62,7 +64,8 @@ struct move {
     struct volume *v;
     enum move_phase phase;
     bool mirror;
-    bool back; /* to the kept copy of the last move, which is not committed */
+    bool back;   /* to the kept copy of the last move, which is not committed */
+    bool shared; /* the target exports the very bytes of the owner: nothing is copied */
     char target[NAME_LEN_MAX + 1];
     enum rec_verify verify; /* so much must be proved before the switch */
     bool no_flush;          /* source and target may be unable to flush */
@@ -88,6 +91,9 @@ struct move {
     unsigned flushes; /* of the flush under way, not answered yet */
     uint64_t flushing_since_us;
     bool flush_failed;
+    bool detached; /* HELD, COMMIT, DOUBT: the owner's connections are closed, or it is away */
+    size_t asked;  /* of the target, if it has what the owner made durable: not answered yet; … */
+    bool other, readable; /* … it has not, for one; it could be read at all */
     bool source_sure; /* no write of a connection that ended could land there after the switch */
     bool retired;     /* the old owner's connections are closed … */
     bool retired_ok;  /* … after a flush that succeeded */
@@ -116,6 +122,8 @@ void move_release(struct move *m, struct control *c, uint64_t claim);
 void move_differs(struct move *m, struct control *c, uint64_t claim);
 void move_mirror(struct move *m, struct control *c);
 void move_hold(struct move *m, struct control *c, uint64_t window_ms);
+/* As move_hold(), then flushes the owner and closes its connections; on shared storage only. */
+void move_detach(struct move *m, struct control *c, uint64_t window_ms);
 void move_unhold(struct move *m, struct control *c);
 void move_flush(struct move *m, struct control *c);
 void move_switch(struct move *m, struct control *c, uint64_t epoch);

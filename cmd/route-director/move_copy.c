@@ -18,6 +18,10 @@ enum {
 /* Is the move where claims make sense?  False: C has its answer. */
 bool move_is_copying(const struct move *m, struct control *c)
 {
+    if (m->shared) {
+        control_err(c, EINVAL, "on shared storage there is nothing to copy");
+        return false;
+    }
     if (m->phase == MOVE_COPYING || m->phase == MOVE_HELD)
         return true;
     if (!move_is_stalled(m, c))
@@ -205,7 +209,7 @@ static bool takes_zeroes(const struct move *m)
 
 void move_write_arrives(struct move *m, struct request *r)
 {
-    if (!move_is_open(m) || !r->nbd.length)
+    if (!move_is_open(m) || !r->nbd.length || m->shared)
         return;
     /* TRIM may leave anything behind, and FAST_ZERO may fail on one leg alone (S20): the owner
      * gets them, and the copier brings what came of it. */
@@ -221,7 +225,7 @@ void move_write_arrives(struct move *m, struct request *r)
 
 void move_write_ends(struct move *m, struct request *r)
 {
-    if (!m->blocks || !r->nbd.length)
+    if (!m->blocks || !r->nbd.length || m->shared)
         return;
     m->flushed = m->flushed && !r->mirrored;
     blocks_written(m->blocks, r->nbd.offset, r->nbd.length, r->mirrored && !r->error);

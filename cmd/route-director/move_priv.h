@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What the parts of a move (move.c, move_copy.c, handover.c, stall.c) share; nobody else includes
- * it.
+ * What the parts of a move (move.c, move_copy.c, handover.c, shared.c, stall.c) share; nobody else
+ * includes it.
  */
 #ifndef DIRECTOR_MOVE_PRIV_H
 #define DIRECTOR_MOVE_PRIV_H
@@ -35,6 +35,8 @@ void move_commit_outcome(struct move *m);
 
 /* Looks after haunted blocks and late mirrored writes. */
 void move_start_tick(struct move *m);
+/* A hold of WINDOW_MS begins at NOW_US, the clock's. */
+void move_start_hold(struct move *m, uint64_t now_us, uint64_t window_ms);
 /* Ends a hold on the owner: the waiting requests go on. */
 void move_end_hold(struct move *m);
 
@@ -47,6 +49,18 @@ int move_flush_leg(struct move *m);
 void move_commit(struct move *m);
 /* No request counts as mirrored any more. */
 void move_unmirror(struct volume *v);
+
+/* ---- shared.c ---- */
+
+/* All blocks of a new move are synced and proved: there is but one copy.  0 or -errno. */
+int move_adopt_all(struct move *m);
+/* WAIT_DETACH, and nothing is in flight any more. */
+void move_detach_drained(struct move *m);
+/* A hold with a detached owner is over: it is looked for. */
+void move_reattach(struct move *m);
+/* The switch of a move in HELD, in time and at the right epoch; and its outcome. */
+void move_switch_shared(struct move *m, struct control *c);
+void move_switched_shared(struct move *m, const struct route *route);
 
 /* ---- stall.c ---- */
 

@@ -37,6 +37,25 @@ void owner_look_again(struct volume *v);
  */
 void owner_replaced(struct volume *v);
 
+/*
+ * The owner's connections are closed on purpose, with nothing in flight and everything flushed; or
+ * it is away, and looked for no more.  What comes waits until owner_look_again() or another owner.
+ */
+void owner_detach(struct volume *v);
+
+/*
+ * The owner is detached, and nobody can write by what it was asked before; L leads to the same
+ * bytes.  It is the owner's leg now, as ROUTE says, and is given what the old one had not made
+ * durable and not answered.
+ */
+void owner_succeeds(struct volume *v, struct leg *l, const struct route *route);
+
+/*
+ * The data of R, a READ of the director's own of WITNESS_BLOCK bytes, into BLOCK.  False: it
+ * failed.
+ */
+bool owner_gather(struct request *r, unsigned char block[WITNESS_BLOCK]);
+
 /* The volume is opened, or has changed hands: L is the owner's leg, and nothing is owed to it. */
 void owner_take(struct volume *v, struct leg *l);
 

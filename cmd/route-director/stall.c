@@ -36,8 +36,9 @@ bool move_is_stalled(const struct move *m, struct control *c)
 bool move_may_promote(const struct move *m)
 {
     /* On the way back what is unchanged rests on a map, and that on the owner's word. */
-    return !m->back && m->v->d->set.promote_us != PROMOTE_NEVER && m->mirror && m->copies_flushed &&
-           !m->leg->lost && blocks_counts(m->blocks).synced == m->v->route.size_bytes;
+    return !m->back && !m->shared && m->v->d->set.promote_us != PROMOTE_NEVER && m->mirror &&
+           m->copies_flushed && !m->leg->lost &&
+           blocks_counts(m->blocks).synced == m->v->route.size_bytes;
 }
 
 /*
@@ -85,7 +86,8 @@ void move_stall(struct move *m)
 static void go_on(struct move *m)
 {
     m->phase = MOVE_COPYING;
-    blocks_unprove(m->blocks);
+    if (!m->shared)
+        blocks_unprove(m->blocks);
 }
 
 /* ---- promotion ---- */

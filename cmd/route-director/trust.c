@@ -67,24 +67,30 @@ static void distrust(struct volume *v)
     volume_unuse(v);
 }
 
+bool owner_gather(struct request *r, unsigned char block[WITNESS_BLOCK])
+{
+    struct slice part;
+    size_t n = 0;
+    while (outq_pop(&r->parts, &part)) {
+        if (n + part.len <= WITNESS_BLOCK)
+            memcpy(block + n, part.data, part.len);
+        n += part.len;
+        chunk_put(&r->volume->d->pool, part.chunk);
+    }
+    return !r->error && n == WITNESS_BLOCK;
+}
+
 static void checked(struct request *r)
 {
     struct volume *v = r->volume;
     struct owner *o = &v->owner;
     unsigned char block[WITNESS_BLOCK];
-    struct slice part;
-    size_t n = 0;
     if (o->place == OWNER_AWAY)
         return;
-    while (outq_pop(&r->parts, &part)) {
-        if (n + part.len <= sizeof(block))
-            memcpy(block + n, part.data, part.len);
-        n += part.len;
-        chunk_put(&v->d->pool, part.chunk);
-    }
+    bool whole = owner_gather(r, block);
     o->asked--;
     /* One that can't be read says nothing of the copy. */
-    if (!r->error && n == sizeof(block)) {
+    if (whole) {
         o->readable = true;
         o->other |= !witness_holds(&o->witness, (unsigned)(uintptr_t)r->arg, block);
     }

@@ -13,7 +13,7 @@ const char *const rec_plan_kind_words[] = {"mandatory", "optional", "shadow", NU
 const char *const rec_phase_words[] = {"redirect", "replicate", "handover", "retire", NULL};
 const char *const rec_event_words[] = {
     "begin",  "pass",    "mirror",   "hold",      "switched",        "deferred", "stalled",
-    "failed", "aborted", "reverted", "committed", "manual-recovery", NULL};
+    "failed", "aborted", "reverted", "committed", "manual-recovery", "modified", NULL};
 const char *const rec_failure_kind_words[] = {"failure", "outage", "evacuated", NULL};
 const char *const rec_verdict_words[] = {"move", "shadow", "stay", "refused", NULL};
 const char *const rec_yesno_words[] = {"no", "yes", NULL};
@@ -190,6 +190,13 @@ static const struct rec_column event_columns[] = {
     {"detail", REC_TEXT, REC_EMPTY, NULL},
 };
 const struct rec_schema rec_event = {"event", COLUMNS(event_columns)};
+
+static const struct rec_column extent_columns[] = {
+    {"volume", REC_NAME, 0, NULL},
+    {"offset", REC_UINT, 0, NULL},
+    {"length", REC_UINT, 0, NULL},
+};
+const struct rec_schema rec_extent = {"extent", COLUMNS(extent_columns)};
 
 static const struct rec_column health_limit_columns[] = {
     {"metric", REC_NAME, 0, NULL},   {"group", REC_NAME, 0, NULL},

@@ -43,7 +43,8 @@ enum rec_event {
     EVENT_ABORTED,
     EVENT_REVERTED,
     EVENT_COMMITTED,
-    EVENT_MANUAL_RECOVERY
+    EVENT_MANUAL_RECOVERY,
+    EVENT_MODIFIED
 };
 extern const char *const rec_event_words[];
 enum rec_failure_kind { FAILURE_KIND_FAILURE, FAILURE_KIND_OUTAGE, FAILURE_KIND_EVACUATED };
@@ -218,6 +219,9 @@ enum {
     EVENT_DETAIL
 };
 extern const struct rec_schema rec_event;
+
+enum { EXTENT_VOLUME, EXTENT_OFFSET, EXTENT_LENGTH };
+extern const struct rec_schema rec_extent;
 
 enum {
     HEALTH_LIMIT_METRIC,

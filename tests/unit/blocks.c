@@ -542,6 +542,35 @@ static void test_copy_within(void)
     blocks_free(b);
 }
 
+static void test_missing(void)
+{
+    uint64_t offset, length, claim_offset, claim_length;
+    int driver;
+    struct blocks *b = blocks_new(5 * BLOCK_SIZE + 100);
+    CHECK(blocks_missing(b, 0, UINT64_MAX, &offset, &length));
+    CHECK_EQ_U64(offset, 0);
+    CHECK_EQ_U64(length, 5 * BLOCK_SIZE + 100);
+    CHECK(!blocks_missing(b, 5 * BLOCK_SIZE + 100, UINT64_MAX, &offset, &length));
+    CHECK(!blocks_missing(b, UINT64_MAX, UINT64_MAX, &offset, &length));
+    CHECK(!blocks_missing(b, BLOCK_SIZE, BLOCK_SIZE, &offset, &length));
+    int64_t id = blocks_claim_in(b, BLOCK_SIZE, 3 * BLOCK_SIZE, UINT64_MAX, &driver, &claim_offset,
+                                 &claim_length);
+    CHECK(id > 0 && claim_length == 2 * BLOCK_SIZE);
+    /* What is being copied is not there yet. */
+    CHECK(blocks_missing(b, BLOCK_SIZE, UINT64_MAX, &offset, &length) && offset == BLOCK_SIZE);
+    CHECK(blocks_done(b, (uint64_t)id, CLAIM_COPY, &driver, busy_never, NULL) == 0);
+    CHECK(blocks_missing(b, 0, UINT64_MAX, &offset, &length));
+    CHECK(offset == 0 && length == BLOCK_SIZE);
+    CHECK(blocks_missing(b, BLOCK_SIZE, UINT64_MAX, &offset, &length));
+    CHECK(offset == 3 * BLOCK_SIZE && length == 2 * BLOCK_SIZE + 100);
+    /* An extent is cut at the end of what is looked at. */
+    CHECK(blocks_missing(b, 0, 4 * BLOCK_SIZE, &offset, &length) && length == BLOCK_SIZE);
+    CHECK(blocks_missing(b, BLOCK_SIZE, 4 * BLOCK_SIZE, &offset, &length));
+    CHECK(offset == 3 * BLOCK_SIZE && length == BLOCK_SIZE);
+    CHECK(!blocks_missing(b, BLOCK_SIZE, 3 * BLOCK_SIZE, &offset, &length));
+    blocks_free(b);
+}
+
 int main(void)
 {
     test_begin("blocks");
@@ -571,5 +600,6 @@ int main(void)
     test_void();
     test_haunted();
     test_haunted_by_two();
+    test_missing();
     return test_done();
 }

@@ -10,6 +10,7 @@
 #include "cmd/migrate-exec/rate.h"
 #include "cmd/migrate-exec/slowdown.h"
 #include "cmd/migrate-exec/retain.h"
+#include "cmd/migrate-exec/seal.h"
 #include "tests/unit/tap.h"
 
 enum { NOW = 1000000 };
@@ -345,6 +346,21 @@ static void test_retain(void)
     CHECK_STR(full, "copy kept on gw-a, flushed");
 }
 
+static void test_seal(void)
+{
+    char text[SEAL_TEXT] = "as it was";
+    char detail[256];
+    CHECK(!seal_of("epoch 2; kept on gw-a", text));
+    CHECK(!seal_of("epoch 2; digest=00112233445566778899aabbccddee", text)); /* cut off */
+    CHECK(!seal_of("epoch 2; digest=00112233445566778899aabbccddeeff0", text));
+    CHECK_STR(text, "as it was");
+    snprintf(detail, sizeof(detail), "epoch 2" SEAL_WORD "00112233445566778899aabbccddeeff");
+    CHECK(seal_of(detail, text));
+    CHECK_STR(text, "00112233445566778899aabbccddeeff");
+    CHECK(seal_of("a" SEAL_WORD "ffeeddccbbaa99887766554433221100; b", text));
+    CHECK_STR(text, "ffeeddccbbaa99887766554433221100");
+}
+
 int main(void)
 {
     test_begin("exec");
@@ -359,5 +375,6 @@ int main(void)
     test_slowdown();
     test_heat();
     test_retain();
+    test_seal();
     return test_done();
 }
