@@ -43,7 +43,8 @@ struct leg_conn {
     struct nbd_client handshake;
     struct loop_timer deadline;
     bool ready, failed;
-    struct request *reading; /* whose payload is being received */
+    struct request *reading; /* whose payload is being received, … */
+    enum leg_role role;      /* … as what */
     uint32_t left;           /* bytes of it still to come */
     unsigned char *into;     /* where they are gathered; NULL: they are passed on as they come */
     bool last;               /* the answer ends with them */

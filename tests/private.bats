@@ -1,0 +1,347 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# S9: gateways that do not promise one cache to several connections.  They get one, the director's,
+# and what copies goes through a private export of the director.
+# shellcheck disable=SC2154 # run sets them
+load helpers
+load mover
+load client
+
+teardown()
+{
+  # It goes into the background by itself: in the foreground it takes one client and ends.
+  [[ ! -e nbd-server.pid ]] || kill "$(<nbd-server.pid)" || true
+  common_teardown
+}
+
+# plan SOURCE TARGET EPOCH: a plan of one row.
+plan()
+{
+  echo time,volume,source,target,epoch,kind,benefit,reverse_benefit,source_ghs,target_ghs,das,bytes,not_before,reason
+  echo "$(date +%s),v,$1,$2,$3,optional,,,,,,,,"
+}
+
+# lone NAME: qemu-nbd as it is by default, which takes one connection, with the volume's file.
+lone()
+{
+  [[ " ${GATEWAYS[*]} " == *" $1 "* ]] || GATEWAYS+=("$1")
+  rm -f "$GATESHIFT_RUN/$1.sock"
+  start "$1" qemu-nbd --persistent --cache=writeback -f raw -x v --socket "$GATESHIFT_RUN/$1.sock" "$1/v"
+  wait_for 10 test -S "$GATESHIFT_RUN/$1.sock"
+}
+
+# lone_fleet SIZE [DIRECTOR-ARGUMENT...]: v of SIZE random bytes on gw-a, an export of zeros on gw-b,
+# both of one connection, without hooks; a director.
+lone_fleet()
+{
+  make_volume gw-a v "$1"
+  make_volume gw-b v "$1"
+  head -c "$1" /dev/urandom >gw-a/v
+  cp gw-a/v expected
+  lone gw-a
+  lone gw-b
+  write_gateways
+  sed -i 's|,dir [^,]*$|,|' config/gateways.csv
+  route-set v gw-a --size "$(stat -c %s expected)" >/dev/null
+  start_director --quarantine 200ms "${@:2}"
+}
+
+# ---- the director's private exports ----
+
+# mono NAME [NBDKIT-ARGUMENT...]: nbdkit, which does not promise multi-conn.
+mono()
+{
+  start_gateway "$1" --filter=multi-conn multi-conn-mode=disable "${@:2}"
+}
+
+# mono_setup [DIRECTOR-ARGUMENT...]: as move_setup, 1 MiB, with gateways that do not promise it.
+mono_setup()
+{
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  head -c 1M /dev/urandom >gw-a/v
+  mono gw-a
+  mono gw-b
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  start_director "$@"
+}
+
+# word KEY: of the last reply.  private SIDE: the URI of the private export that begin handed out.
+word()
+{
+  grep -o "\b$1=[^ ]*" <<<"$REPLY_LINE" | cut -d= -f2
+}
+
+begin()
+{
+  drive begin v 1 gw-b
+  SOURCE="nbd+unix:///$(word source)?socket=$GATESHIFT_RUN/director.copy"
+  TARGET="nbd+unix:///$(word target)?socket=$GATESHIFT_RUN/director.copy"
+}
+
+# says WORDS COMMAND...: qemu-io's answer to a command on an export holds the words.
+says()
+{
+  local words=$1 uri=$2 out ro=""
+  shift 2
+  [[ $uri != *-source?* ]] || ro=-r
+  out=$(qemu-io ${ro:+"$ro"} -t none -f raw -c "$*" "$uri" 2>&1) || true
+  [[ $out == *"$words"* ]] || {
+    echo "$*: $out" >&2
+    return 1
+  }
+}
+
+@test "S9: begin hands out private exports of sides without multi-conn, and of no others" {
+  mono_setup
+  driver_start
+  drive begin v 1 gw-b
+  [[ $REPLY_LINE =~ ^ok\ 65536\ 1048576\ new\ source=0-[0-9a-f]{32}-source\ target=0-[0-9a-f]{32}-target\ at\ (.*)$ ]]
+  [[ ${BASH_REMATCH[1]} == "$GATESHIFT_RUN/director.copy" ]]
+  [[ $(stat -c %a run/director.copy) == 600 ]]
+  status_is private both
+  drive abort v
+  kill_hard gw-b
+  start_gateway gw-b
+  drive begin v 1 gw-b
+  [[ $REPLY_LINE == *" new source=0-"*" at $GATESHIFT_RUN/director.copy" && $REPLY_LINE != *target=* ]]
+  status_is private source
+  driver_kill
+  wait_for 10 status_is private source
+}
+
+@test "S9: the source's private export is read-only and shows the volume" {
+  mono_setup
+  driver_start
+  begin
+  nbdcopy "$SOURCE" seen
+  cmp seen gw-a/v
+  [[ $(nbdinfo --size "$SOURCE") -eq 1048576 ]]
+  nbdinfo --is readonly "$SOURCE"
+  nbdinfo --can multi-conn "$SOURCE"
+  put 7 64k 4k
+  local before
+  before=$(status_of requests)
+  says "read 4096" "$SOURCE" read -P 7 64k 4k
+  # A copier is no client.
+  status_is requests "$before"
+  status_is clients 0
+}
+
+@test "S9: the target's private export takes writes only where the driver has a claim" {
+  mono_setup
+  driver_start
+  begin
+  says "Operation not permitted" "$TARGET" write -P 5 0 64k
+  drive claim v copy 131072
+  [[ $REPLY_LINE == "ok "*" 0 131072" ]]
+  says "wrote 65536" "$TARGET" write -P 5 64k 64k
+  says "wrote 65536" "$TARGET" write -z 0 64k
+  says "read 65536" "$TARGET" read -P 5 64k 64k
+  says "Operation not permitted" "$TARGET" write -P 5 64k 128k
+  drive synced v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  says "Operation not permitted" "$TARGET" write -P 6 64k 64k
+  status_is synced 131072
+  holds gw-b 5 64k 64k
+}
+
+@test "S9: a private export is its driver's: it ends with it, and the next one gets another" {
+  mono_setup
+  driver_start
+  begin
+  local old=$SOURCE
+  run -0 nbdinfo --list --json "nbd+unix:///?socket=$GATESHIFT_RUN/director.copy"
+  [[ $output == *'"exports": []'* ]]
+  run -1 nbdinfo "nbd+unix:///v?socket=$GATESHIFT_RUN/director.copy"
+  run -1 nbdinfo "$(director_uri "$(word source)")"
+  start reader qemu-io -r -f raw -c 'sleep 100000' "$SOURCE"
+  wait_for 10 nbdinfo --size "$SOURCE"
+  driver_kill
+  wait_for 10 status_is phase replicate
+  wait_for 10 refused "$old"
+  driver_start
+  begin
+  [[ $SOURCE != "$old" ]]
+  nbdinfo --size "$SOURCE"
+  refused "$old"
+}
+
+refused()
+{
+  ! nbdinfo --size "$1" 2>/dev/null
+}
+
+# slow_target: gw-b's writes are not answered while $GS/stay is there.
+slow_target()
+{
+  kill_hard gw-b
+  rm -f run/gw-b.sock
+  # shellcheck disable=SC2016 # nbdkit expands it
+  start gw-b nbdkit -f --unix "$GATESHIFT_RUN/gw-b.sock" eval thread_model='echo parallel' \
+    get_size="stat -c %s '$GS/gw-b/v'" can_flush='exit 0' can_write='exit 0' flush='exit 0' \
+    pread="dd if='$GS/gw-b/v' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=64K status=none" \
+    pwrite="touch '$GS/came'; while test -e '$GS/stay'; do sleep 0.02; done
+      dd of='$GS/gw-b/v' oflag=seek_bytes seek=\$4 bs=64K conv=notrunc status=none"
+  wait_for 10 nbdinfo --size "$(gateway_uri gw-b v)"
+}
+
+# copy_privately, prove_privately: all of the volume in one claim, through the private exports.
+copy_privately()
+{
+  local claim
+  drive claim v copy 1048576
+  read -ra claim <<<"$REPLY_LINE"
+  [[ "${claim[2]} ${claim[3]}" == "0 1048576" ]]
+  nbdcopy "$SOURCE" "$TARGET"
+  drive synced v "${claim[1]}"
+}
+
+prove_privately()
+{
+  local claim
+  drive claim v prove 1048576
+  read -ra claim <<<"$REPLY_LINE"
+  [[ "${claim[2]} ${claim[3]}" == "0 1048576" ]]
+  nbdcopy "$SOURCE" source.img
+  nbdcopy "$TARGET" target.img
+  cmp source.img target.img
+  drive proved v "${claim[1]}"
+}
+
+@test "S9: a hold does not hold copiers, and the switch ends what they have" {
+  mono_setup
+  driver_start
+  begin
+  drive mirror v
+  copy_privately
+  client_start
+  drive hold v 20000
+  tell write -P 9 0 4k
+  wait_for 10 status_is held 1
+  prove_privately
+  drive flush v
+  drive switch v 1
+  wait_for 15 prompted
+  holds gw-b 9 0 4k
+  refused "$SOURCE"
+  refused "$TARGET"
+  owner_is gw-b 2 uncommitted
+  no_failure
+}
+
+@test "S5: what a copier has in flight, or wrote since the flush, keeps the switch from being made" {
+  mono_setup
+  slow_target
+  driver_start
+  begin
+  drive mirror v
+  copy_privately
+  prove_privately
+  drive flush v
+  put 3 0 4k # mirrored: not proved
+  drive claim v prove 4096
+  drive hold v 20000
+  refuses EBUSY switch v 1
+  [[ $REPLY_LINE == *"4096 not proved, target not flushed" ]]
+  # A claim to copy is what a write needs; a trim makes the block dirty.
+  drive unhold v
+  qemu-io -f raw -c 'discard 64k 64k' "$(director_uri v)" >/dev/null
+  drive claim v copy 65536
+  touch stay
+  rm -f came
+  start writer qemu-io -f raw -c 'write -P 4 64k 64k' "$TARGET"
+  wait_for 10 test -e came
+  refuses ETIMEDOUT hold v 300
+  rm stay
+}
+
+@test "S2: a copier's write that outlives it is waited for before its block is given out again" {
+  mono_setup --quarantine 0s
+  slow_target
+  driver_start
+  begin
+  drive claim v copy 65536
+  touch stay
+  start writer qemu-io -f raw -c 'write -P 4 0 64k' "$TARGET"
+  wait_for 10 test -e came
+  driver_kill
+  wait_for 10 status_is haunted 65536
+  driver_start
+  begin
+  [[ $REPLY_LINE == *" attached "* ]]
+  # The quarantine is over, but the write is not.
+  drive claim v copy 1048576
+  [[ $REPLY_LINE == "ok "*" 65536 983040" ]]
+  sleep 0.3 # several looks at what is haunted
+  status_is haunted 65536
+  says "Operation not permitted" "$TARGET" write -P 5 0 64k
+  rm stay
+  wait_for 10 status_is haunted 0
+  drive claim v copy 65536
+  [[ $REPLY_LINE == "ok "*" 0 65536" ]]
+  holds gw-b 4 0 64k
+}
+
+@test "S3: a target that is lost ends its private export and the move, and nothing else" {
+  mono_setup
+  driver_start
+  begin
+  client_start
+  ask write -P 1 0 4k
+  kill_hard gw-b
+  wait_for 10 status_is phase failed
+  refused "$TARGET"
+  refuses ECONNABORTED claim v copy 65536
+  ask write -P 2 0 4k
+  no_failure
+  owner_is gw-a 1 steady
+}
+
+@test "S17: a source that is away ends its copiers' connections, and lets them in when it is back" {
+  mono_setup --quarantine 0s
+  driver_start
+  begin
+  kill_hard gw-a
+  wait_for 10 status_is phase stalled
+  refused "$SOURCE"
+  nbdinfo --size "$TARGET"
+  mono gw-a
+  wait_for 10 status_is phase replicate
+  nbdinfo --size "$SOURCE"
+}
+
+@test "S9: private exports of a volume that lives in another thread" {
+  local n
+  for n in 2 3 5 7; do
+    mono_setup --threads "$n"
+    driver_start
+    begin
+    copy_privately
+    [[ $SOURCE == *"///0-"* ]] || return 0
+    driver_kill
+    kill_hard director
+    kill_hard gw-a
+    kill_hard gw-b
+    rm -r state/*
+  done
+  false
+}
+
+@test "S9: where no socket for copiers can be made, gateways that need it are refused" {
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  mono gw-a
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  mkdir run/director.copy
+  start_director
+  grep -q "gateways without multi-conn take part in no move: cannot listen on '$GATESHIFT_RUN/director.copy'" director.log
+  driver_start
+  refuses EOPNOTSUPP begin v 1 gw-b
+  kill_hard gw-a
+  start_gateway gw-a
+  drive begin v 1 gw-b || wait_for 10 drive begin v 1 gw-b
+  [[ $REPLY_LINE == "ok 65536 1048576 new" ]]
+}
