@@ -345,3 +345,114 @@ prove_privately()
   drive begin v 1 gw-b || wait_for 10 drive begin v 1 gw-b
   [[ $REPLY_LINE == "ok 65536 1048576 new" ]]
 }
+
+# ---- migrate-exec ----
+
+# exit_status NAME: waits for the process to end by itself, and sets REPLY.
+exit_status()
+{
+  REPLY=0
+  wait "${PIDS[$1]}" || REPLY=$?
+  unset "PIDS[$1]"
+}
+
+# fio_start SECONDS: a client that writes at random and verifies all the while.  fio_good: it has
+# ended, and met no error and no wrong byte.
+fio_start()
+{
+  start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randwrite --bs=4k --iodepth=4 \
+    --size=8M --rate_iops=400 --time_based --runtime="$1" --verify=crc32c --verify_backlog=64 \
+    --verify_fatal=1 --norandommap --randrepeat=1
+  wait_for 10 status_is clients 1
+}
+
+fio_good()
+{
+  kill -INT "${PIDS[fio]}"
+  exit_status fio
+  ((REPLY == 0 || REPLY == 128)) # 128: it was told to end
+  run -1 grep -iE 'verify.*(bad|fail)|err= *[1-9]' fio.log
+}
+
+# served_by GATEWAY: what clients read is what its file has, once it is flushed.
+served_by()
+{
+  qemu-io -f raw -c flush "$(director_uri v)" >/dev/null
+  nbdcopy "$(director_uri v)" served
+  cmp served "$1/v"
+}
+
+@test "S9: qemu-nbd with its one connection as source and target, under a verifying client" {
+  lone_fleet 8M
+  fio_start 60
+  run --separate-stderr -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *,handover,switched,* && ${lines[-1]} =~ digest=[0-9a-f]{32} ]]
+  owner_is gw-b 2 uncommitted
+  run --separate-stderr -0 migrate-exec --commit v-2
+  owner_is gw-b 2 steady
+  run --separate-stderr -0 migrate-exec <(plan gw-b gw-a 2)
+  owner_is gw-a 3 uncommitted
+  run --separate-stderr -0 migrate-exec --revert v-3
+  owner_is gw-b 4 uncommitted
+  fio_good
+  served_by gw-b
+}
+
+@test "S9: gateways that refuse a second connection, under a verifying client" {
+  make_volume gw-a v 8M
+  head -c 8M /dev/urandom >gw-a/v
+  mono gw-a --filter=limit limit=1
+  mono gw-b --filter=limit limit=1
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director --quarantine 200ms
+  fio_start 60
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  owner_is gw-b 2 uncommitted
+  run --separate-stderr -0 migrate-exec --commit v-2
+  [[ ! -e gw-a/v ]]
+  fio_good
+  served_by gw-b
+}
+
+@test "S9: from nbd-server to a gateway with multi-conn, and back" {
+  make_volume gw-a v 4M
+  head -c 4M /dev/urandom >gw-a/v
+  GATEWAYS+=(gw-a)
+  printf '[generic]\nunixsock = %s\n[v]\nexportname = %s\nflush = true\nfua = true\n' \
+    "$GATESHIFT_RUN/gw-a.sock" "$GS/gw-a/v" >nbd.conf
+  nbd-server -C nbd.conf -p "$GS/nbd-server.pid" >nbd-server.log 2>&1 3>&-
+  wait_for 10 nbdinfo --size "$(gateway_uri gw-a v)"
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director --quarantine 200ms
+  cp gw-a/v expected
+  client_start
+  ask write -P 1 0 4k
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  owner_is gw-b 2 uncommitted
+  ask write -P 2 64k 4k
+  run --separate-stderr -0 migrate-exec --revert v-2
+  owner_is gw-a 3 uncommitted
+  ask write -P 3 128k 4k
+  ask flush
+  no_failure
+  holds gw-a 1 0 4k
+  holds gw-a 2 64k 4k
+  holds gw-a 3 128k 4k
+  cmp -i 132K gw-a/v expected
+}
+
+@test "S9: --check and --dry-run with a gateway whose one connection the director has" {
+  lone_fleet 1M
+  run --separate-stderr -0 migrate-exec --check v
+  [[ $output == *"ok    v on gw-a: 1048576 bytes, flush, no multi-conn, "*": one connection, a move copies through the director"* ]]
+  [[ $output == *"ok    v on gw-b: 1048576 bytes, flush, no multi-conn, "*": one connection, a move copies through the director"* ]]
+  client_start
+  run --separate-stderr -0 migrate-exec --check v
+  [[ $output == *"ok    gateway gw-a: the director has the one connection that it takes"* ]]
+  [[ $output == *"ok    v on gw-a: one connection, which the director has: a move copies through it"* ]]
+  run --separate-stderr -0 migrate-exec --dry-run <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *"dry run: at most 1048576 bytes to move; pause at most "* ]]
+}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/reach.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -165,20 +166,21 @@ static void describe(const struct move *m, double rate, char *out, size_t size)
         add(out, size, ", about %.1f s to copy and compare at %.1f MiB/s",
             2 * (double)m->size_bytes / effective, effective / 1048576);
     describe_pause(x, rate, out, size);
-    if (!nbd_export_info(m->from)->flush)
+    if (m->terms.no_flush[0])
         add(out, size, "; no-flush: %s", m->source);
 }
 
 enum outcome dry_run(struct move *m)
 {
-    if (move_check_source(m) != GO) {
+    move_find_director(m); /* it may have the one connection that the source takes */
+    if (reach_source(m) != GO) {
         err_warn("cannot move '%s': %s", m->volume, m->why);
         return FAILED;
     }
     struct event e;
     m->dirty = m->size_bytes;
     move_fill_event(m, &e, EVENT_BEGIN);
-    describe(m, read_rate(m->from, m->size_bytes), e.detail, sizeof(e.detail));
+    describe(m, m->from ? read_rate(m->from, m->size_bytes) : 0, e.detail, sizeof(e.detail));
     event_put(m->exec->out, &e);
     rec_write_now(m->exec->out);
     return SETTLED;
