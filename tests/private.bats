@@ -6,19 +6,13 @@
 load helpers
 load mover
 load client
+load faults
 
 teardown()
 {
   # It goes into the background by itself: in the foreground it takes one client and ends.
   [[ ! -e nbd-server.pid ]] || kill "$(<nbd-server.pid)" || true
   common_teardown
-}
-
-# plan SOURCE TARGET EPOCH: a plan of one row.
-plan()
-{
-  echo time,volume,source,target,epoch,kind,benefit,reverse_benefit,source_ghs,target_ghs,das,bytes,not_before,reason
-  echo "$(date +%s),v,$1,$2,$3,optional,,,,,,,,"
 }
 
 # lone NAME: qemu-nbd as it is by default, which takes one connection, with the volume's file.
@@ -348,14 +342,6 @@ prove_privately()
 
 # ---- migrate-exec ----
 
-# exit_status NAME: waits for the process to end by itself, and sets REPLY.
-exit_status()
-{
-  REPLY=0
-  wait "${PIDS[$1]}" || REPLY=$?
-  unset "PIDS[$1]"
-}
-
 # fio_start SECONDS: a client that writes at random and verifies all the while.  fio_good: it has
 # ended, and met no error and no wrong byte.
 fio_start()
@@ -455,4 +441,77 @@ served_by()
   [[ $output == *"ok    v on gw-a: one connection, which the director has: a move copies through it"* ]]
   run --separate-stderr -0 migrate-exec --dry-run <(plan gw-a gw-b 1)
   [[ ${lines[-1]} == *"dry run: at most 1048576 bytes to move; pause at most "* ]]
+}
+
+# ---- kill -9, with qemu-nbd as gateways (faults.bash) ----
+
+# gateway NAME: qemu-nbd, with one connection, and behind it a disk whose write-back cache dies with
+# it and whose flush a test can hold up.
+gateway()
+{
+  cached "$1"
+  mv "$GATESHIFT_RUN/$1.sock" "$GATESHIFT_RUN/$1.disk"
+  PIDS[$1.disk]=${PIDS[$1]}
+  start "$1" qemu-nbd --persistent -f raw -x v --socket "$GATESHIFT_RUN/$1.sock" \
+    "nbd+unix:///v?socket=$GATESHIFT_RUN/$1.disk"
+  wait_for 10 test -S "$GATESHIFT_RUN/$1.sock"
+}
+
+kill_gateway()
+{
+  kill_hard "$1"
+  kill_hard "$1.disk"
+  rm -f "$GATESHIFT_RUN/$1".{sock,disk}
+}
+
+# fleet: as in faults.bash, but the target's export is there, made by hand, of zeros.
+fleet()
+{
+  EXEC_ARGS=(--overwrite)
+  DIRECTOR_ARGS="--leg-timeout 20s ${DIRECTOR_ARGS-}" # a machine may be slow, too
+  GATEWAYS+=(gw-a gw-b)
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  head -c 1M /dev/urandom >gw-a/v
+  cp gw-a/v expected
+  gateway gw-a
+  gateway gw-b
+  write_gateways
+  sed -i 's|,dir [^,]*$|,|' config/gateways.csv
+  route-set v gw-a --size 1M >/dev/null
+  start_director --quarantine 200ms
+  start client client
+  wait_for 10 test -s acknowledged
+}
+
+@test "S9, I4: qemu-nbd, kill -9 of migrate-exec in replicate: one owner, all that was acknowledged" {
+  survives exec replicate
+}
+
+@test "S9, I4: qemu-nbd, kill -9 of the director in replicate: one owner, all that was acknowledged" {
+  survives director replicate
+}
+
+@test "S9, I4: qemu-nbd, kill -9 of the source gateway in replicate: one owner, all that was acknowledged" {
+  survives gw-a replicate
+}
+
+@test "S9, I4: qemu-nbd, kill -9 of the target gateway in replicate: one owner, all that was acknowledged" {
+  survives gw-b replicate
+}
+
+@test "S9, I4: qemu-nbd, kill -9 of migrate-exec in hold: one owner, all that was acknowledged" {
+  survives exec hold
+}
+
+@test "S9, I4: qemu-nbd, kill -9 of the director in hold: one owner, all that was acknowledged" {
+  survives director hold
+}
+
+@test "S9, I4: qemu-nbd, kill -9 of the source gateway in hold: one owner, all that was acknowledged" {
+  survives gw-a hold
+}
+
+@test "S9, I4: qemu-nbd, kill -9 of the target gateway in hold: one owner, all that was acknowledged" {
+  survives gw-b hold
 }

@@ -41,7 +41,7 @@ struct move;
 struct volume;
 
 /* Payload in flight of a copier's connection: clients' requests wait behind it on the leg. */
-enum { COPIER_BYTES = 2 << 20 };
+enum { COPIER_BYTES = 1 << 20 };
 
 /* A move's; zero-initialised. */
 struct copiers {
