@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # S9: gateways that do not promise one cache to several connections.  They get one, the director's,
 # and what copies goes through a private export of the director.
-# shellcheck disable=SC2154 # run sets them
+# shellcheck disable=SC2034,SC2154 # faults.bash uses them, run sets them
 load helpers
 load mover
 load client
@@ -395,6 +395,7 @@ served_by()
   fio_start 60
   run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
   owner_is gw-b 2 uncommitted
+  [[ ${lines[-1]} =~ digest=[0-9a-f]{32} ]]
   run --separate-stderr -0 migrate-exec --commit v-2
   [[ ! -e gw-a/v ]]
   fio_good

@@ -715,6 +715,22 @@ enum outcome move_retire(struct move *m)
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 
+/*
+ * The source's private export has ended with the switch.  If anything is to be read there still, it
+ * is connected to when the director has let it go.
+ */
+static enum outcome reach_old_source(struct move *m)
+{
+    uint64_t at = 0, length;
+    if (!digests_open(m->digests, &at, &length))
+        return GO;
+    if (m->promoted)
+        return move_fails(m, "%s was dead", m->source);
+    if (m->director)
+        director_retire(m->director); /* how it ended is asked again later */
+    return reach_source_again(m);
+}
+
 /* "; digest=…" of what was switched to; "" if we cannot say.  All of it was proved. */
 static void describe_digest(struct move *m, char *text, size_t size)
 {
@@ -722,9 +738,10 @@ static void describe_digest(struct move *m, char *text, size_t size)
     text[0] = 0;
     if (!m->digests || !m->from)
         return;
-    /* A private export ends with the switch; what is behind it is let go of soon. */
-    if (m->from_private && (m->promoted || reach_source_again(m) != GO))
+    if (m->from_private && reach_old_source(m) != GO) {
+        err_warn("'%s' has no digest: %s", m->id, m->why);
         return;
+    }
     int r = seal(m->digests, &m->from, root);
     if (r < 0)
         err_warn("'%s' has no digest: read from source: %s", m->id, err_text(r));

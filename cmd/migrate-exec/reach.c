@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd/migrate-exec/reach.h"
 
+#include <poll.h>
 #include <string.h>
 
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/verify.h"
+#include "common/base/clock.h"
+
+enum { AGAIN_MS = 20 };
 
 /* One of the two gateways, as the functions here see it. */
 struct place {
@@ -133,8 +137,12 @@ enum outcome reach_both(struct move *m, const struct director_begun *begun)
 enum outcome reach_source_again(struct move *m)
 {
     const struct place p = source_of(m);
+    uint64_t end = clock_mono_us() + UINT64_C(1000) * PART_MS;
     if (m->from && !m->from_private)
         return GO;
     leave(&p);
-    return connect_directly(m, &p);
+    enum outcome o;
+    while ((o = connect_directly(m, &p)) != GO && clock_mono_us() < end)
+        poll(NULL, 0, AGAIN_MS); /* it may have yet to see that the director is gone */
+    return o;
 }
