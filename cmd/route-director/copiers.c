@@ -15,11 +15,6 @@ static struct client **list_of(struct move *m, enum leg_role side)
     return &m->copiers.connected[side == ROLE_TARGET];
 }
 
-bool leg_is_private(const struct leg *l)
-{
-    return !(l->export.flags & NBD_TF_MULTI_CONN);
-}
-
 /* ---- who is let in ---- */
 
 static int add_word(char *words, const char *key, const char *value)

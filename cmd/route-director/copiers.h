@@ -51,9 +51,6 @@ struct copiers {
     size_t orphans;                 /* … and how many of them lost who asked for them */
 };
 
-/* Must a copier go through L's one connection? */
-bool leg_is_private(const struct leg *l);
-
 /* Room for the words of copiers_let_in(): two names and a socket. */
 enum { COPIER_WORDS = 3 * COPY_NAME_SIZE + 128 };
 

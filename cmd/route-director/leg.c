@@ -633,6 +633,11 @@ void leg_give_up(struct leg *l, int err, const char *why)
     lose(l, err, "%s: %s", l->gateway, why);
 }
 
+bool leg_is_private(const struct leg *l)
+{
+    return !(l->export.flags & NBD_TF_MULTI_CONN);
+}
+
 const char *leg_unfit(const struct leg *l, bool no_flush)
 {
     if (!no_flush && !(l->export.flags & NBD_TF_FLUSH))

@@ -94,6 +94,9 @@ void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned ind
 /* Gives the leg up, as if its gateway had closed it. */
 void leg_give_up(struct leg *l, int err, const char *why);
 
+/* Has it one connection for good, over which whoever copies has to go as well (S9)? */
+bool leg_is_private(const struct leg *l);
+
 /*
  * Why the gateway can't take part in a move, as a text; NULL: it can.  NO_FLUSH: it may be one that
  * cannot flush, whose replies count as durable (S23).
