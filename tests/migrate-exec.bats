@@ -621,13 +621,6 @@ END
   [[ $stderr == "migrate-exec: 'v-2' is driven by another process: "*": migrate-exec --bwlimit 100K "* ]]
 }
 
-@test "S9: a gateway without multi-conn is refused" {
-  fleet 64K --filter=multi-conn multi-conn-mode=disable
-  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
-  [[ ${lines[-1]} == *"gw-b cannot take part: it does not promise one cache"* ]]
-  [[ $(owner) == "gw-a 1 steady" ]]
-}
-
 @test "migrate-exec: requests keep to the largest block of gateways" {
   local limits=(--filter=blocksize-policy blocksize-minimum=512 blocksize-preferred=4096
     blocksize-maximum=20480 blocksize-error-policy=error)

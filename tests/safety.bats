@@ -590,22 +590,6 @@ target_setup()
   start_director
 }
 
-@test "S9: a target without multi-conn is refused by begin" {
-  target_setup --filter=multi-conn multi-conn-mode=disable
-  begin_refused "does not advertise multi-conn"
-}
-
-@test "S9: a source without multi-conn is refused by begin" {
-  make_volume gw-a v 1M
-  make_volume gw-b v 1M
-  start_gateway gw-a --filter=multi-conn multi-conn-mode=disable
-  start_gateway gw-b
-  write_gateways
-  route-set v gw-a --size 1M >/dev/null
-  start_director
-  begin_refused "does not advertise multi-conn"
-}
-
 @test "S22: what clients were offered holds on a target that lacks it" {
   target_setup --filter=nozero
   head -c 1M /dev/urandom >gw-a/v

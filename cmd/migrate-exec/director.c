@@ -130,6 +130,51 @@ static int reply_numbers(struct director *d, uint64_t *out, size_t n)
     return numbers(control_reply(d->control), out, n) < 0 ? misunderstood(d) : 0;
 }
 
+/* Takes "KEY…" off the front of *TEXT, up to the next blank.  0 or -EINVAL: it does not fit. */
+static int take_word(char **text, const char *key, char *out, size_t size)
+{
+    size_t len = strlen(key);
+    if (!*text || strncmp(*text, key, len) != 0)
+        return 0;
+    const char *word = strsep(text, " ") + len;
+    int n = snprintf(out, size, "%s", word);
+    return n <= 0 || (size_t)n >= size ? -EINVAL : 0;
+}
+
+/* The words behind "new" or "attached"; TEXT is NULL where there are none. */
+static int take_private(char *text, struct director_begun *b)
+{
+    if (take_word(&text, "source=", b->source, sizeof(b->source)) < 0 ||
+        take_word(&text, "target=", b->target, sizeof(b->target)) < 0)
+        return -EINVAL;
+    if (!b->source[0] && !b->target[0])
+        return text ? -EINVAL : 0;
+    /* The socket's path ends the line, as it may hold blanks. */
+    if (!text || strncmp(text, "at ", 3) != 0)
+        return -EINVAL;
+    int n = snprintf(b->socket, sizeof(b->socket), "%s", text + 3);
+    return n <= 0 || (size_t)n >= sizeof(b->socket) ? -EINVAL : 0;
+}
+
+int begun_parse(const char *text, struct director_begun *out)
+{
+    struct director_begun b = {.attached = false};
+    char copy[512];
+    if (snprintf(copy, sizeof(copy), "%s", text) >= (int)sizeof(copy))
+        return -EINVAL;
+    char *rest = copy;
+    const char *block = strsep(&rest, " ");
+    const char *size = strsep(&rest, " ");
+    const char *how = strsep(&rest, " ");
+    if (!how || parse_u64(block, &b.block) < 0 || parse_u64(size, &b.size) < 0 || b.block == 0)
+        return -EINVAL;
+    b.attached = strcmp(how, "attached") == 0;
+    if ((!b.attached && strcmp(how, "new") != 0) || take_private(rest, &b) < 0)
+        return -EINVAL;
+    *out = b;
+    return 0;
+}
+
 int director_begin(struct director *d, const struct director_order *o, struct director_begun *out)
 {
     static const char *const kinds[] = {"", " back", " shared"};
@@ -138,18 +183,7 @@ int director_begin(struct director *d, const struct director_order *o, struct di
                 o->no_flush ? " no-flush" : "", rec_verify_words[o->verify]);
     if (r < 0)
         return r;
-    const char *text = control_reply(d->control);
-    const char *how = strrchr(text, ' ');
-    bool attached = how && strcmp(how, " attached") == 0;
-    if (!how || (!attached && strcmp(how, " new") != 0))
-        return misunderstood(d);
-    char sizes[256];
-    snprintf(sizes, sizeof(sizes), "%.*s", (int)(how - text), text);
-    uint64_t n[2];
-    if (numbers(sizes, n, 2) < 0 || n[0] == 0)
-        return misunderstood(d);
-    *out = (struct director_begun){.block = n[0], .size = n[1], .attached = attached};
-    return 0;
+    return begun_parse(control_reply(d->control), out) < 0 ? misunderstood(d) : 0;
 }
 
 /* One extent of a claim's answer, of at most MAX bytes. */
@@ -404,7 +438,17 @@ static int take_status(struct director_status *s, const char *key, const char *v
         return parse_u64(value, &s->haunted);
     if (strcmp(key, "unproved") == 0)
         return parse_u64(value, &s->unproved);
-    if (strcmp(key, "promotable") == 0)
+    if (strcmp(key, "size") == 0)
+        return parse_u64(value, &s->size_bytes);
+    if (strcmp(key, "private") == 0) {
+        bool both = strcmp(value, "both") == 0;
+        s->private_source = both || strcmp(value, "source") == 0;
+        s->private_target = both || strcmp(value, "target") == 0;
+    } else if (strcmp(key, "gateway") == 0)
+        s->here = strcmp(value, "here") == 0;
+    else if (strcmp(key, "durable") == 0)
+        s->no_flush = strcmp(value, "no-flush") == 0;
+    else if (strcmp(key, "promotable") == 0)
         s->promotable = strcmp(value, "yes") == 0;
     else if (strcmp(key, "promoted") == 0)
         s->promoted = strcmp(value, "yes") == 0;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/un.h>
 
 #include "common/base/parse.h"
 #include "common/record/schema.h"
@@ -35,12 +36,18 @@ struct director_begun {
     uint64_t block; /* bytes */
     uint64_t size;  /* of the volume, bytes */
     bool attached;  /* this very migration was alive: synced blocks stay, proofs are void */
+    /* The private export by which alone a side may be reached (S9), or "", and its socket. */
+    char source[NAME_LEN_MAX + 1];
+    char target[NAME_LEN_MAX + 1];
+    char socket[sizeof(((struct sockaddr_un *)0)->sun_path)];
 };
 enum begin_kind {
     BEGIN_COPY,
     BEGIN_BACK,   /* to the copy that the last move left */
     BEGIN_SHARED, /* to a gateway that exports the same bytes */
 };
+/* Understands the text of begin's reply.  Pure.  0 or -EINVAL. */
+int begun_parse(const char *text, struct director_begun *out);
 struct director_order {
     uint64_t epoch;
     const char *target;
@@ -142,6 +149,11 @@ struct director_status {
     bool promotable; /* the target could take the place of an owner that is dead */
     bool promoted;   /* … and has, with so many bytes unproved: */
     uint64_t unproved;
+    uint64_t size_bytes; /* of the volume */
+    bool here;           /* the owner's gateway is, for the director, … */
+    bool no_flush;       /* … and what it answers counts as durable */
+    /* Its gateway takes one connection, which the director has (S9). */
+    bool private_source, private_target;
 };
 /* -ENOENT: the director does not serve the volume. */
 int director_status(struct director *d, struct director_status *out);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/shared.h"
+#include "cmd/migrate-exec/reach.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -166,15 +167,16 @@ static void describe(const struct move *m, double rate, char *out, size_t size)
         add(out, size, ", about %.1f s to copy and compare at %.1f MiB/s",
             2 * (double)m->size_bytes / effective, effective / 1048576);
     describe_pause(x, rate, out, size);
-    if (!nbd_export_info(m->from)->flush)
+    if (m->terms.no_flush[0])
         add(out, size, "; no-flush: %s", m->source);
 }
 
 enum outcome dry_run(struct move *m)
 {
+    move_find_director(m); /* it may have the one connection that the source takes */
     enum outcome o = shared_ask(m);
     if (o == GO && !m->shared)
-        o = move_check_source(m);
+        o = reach_source(m);
     if (o != GO) {
         err_warn("cannot move '%s': %s", m->volume, m->why);
         return FAILED;
@@ -188,7 +190,7 @@ enum outcome dry_run(struct move *m)
                  "in which %s is fenced",
                  m->exec->fence_ms, m->source);
     else
-        describe(m, read_rate(m->from, m->size_bytes), e.detail, sizeof(e.detail));
+        describe(m, m->from ? read_rate(m->from, m->size_bytes) : 0, e.detail, sizeof(e.detail));
     event_put(m->exec->out, &e);
     rec_write_now(m->exec->out);
     return SETTLED;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/reach.h"
 #include "cmd/migrate-exec/sides.h"
 #include "common/base/error.h"
 
@@ -54,6 +55,22 @@ static int act(struct move *m, const struct letgo *l, const char *action)
     return -1;
 }
 
+/*
+ * The director has the one connection that the new owner takes.  That lives on without the export,
+ * so that only the hook can say if it is there still.
+ */
+static bool export_is_there(const struct move *m, char *why, size_t size)
+{
+    struct hook hook = move_hook(m, m->target);
+    uint64_t bytes;
+    char text[100];
+    int r = hook_there(&hook) ? hook_size(&hook, &bytes, text, sizeof(text)) : HOOK_CANNOT;
+    if (r == HOOK_DONE || r == HOOK_CANNOT)
+        return true;
+    snprintf(why, size, "hook of %.60s: %s", m->target, r == HOOK_ABSENT ? "no export" : text);
+    return false;
+}
+
 /* Does the new owner accept connections?  If not, WHY says so. */
 static bool owner_serves(const struct move *m, char *why, size_t size)
 {
@@ -63,6 +80,8 @@ static bool owner_serves(const struct move *m, char *why, size_t size)
         snprintf(why, size, "gateway '%s' is not in gateways.csv", m->target);
         return false;
     }
+    if (reach_is_held(m->director, m->target))
+        return export_is_there(m, why, size);
     if (side_connect(m->target, g->uri, m->volume, m->size_bytes, SIDE_WRITABLE,
                      m->exec->io_timeout_ms, &e, why, size) < 0)
         return false;

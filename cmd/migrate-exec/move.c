@@ -17,6 +17,7 @@
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/promoted.h"
 #include "cmd/migrate-exec/shared.h"
+#include "cmd/migrate-exec/reach.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "cmd/migrate-exec/warm.h"
@@ -51,6 +52,7 @@ static void disconnect(struct move *m)
     digests_free(m->digests);
     heat_release(&m->heat);
     m->from = m->to = NULL;
+    m->from_private = m->to_private = false;
     m->flow = NULL;
     m->digests = NULL;
 }
@@ -189,7 +191,9 @@ enum outcome move_director_failed(struct move *m, int r)
         return move_stalls(m, "%s", text); /* it keeps what is synced until the source is back */
     if (r == -ENOENT || (r == -ECONNABORTED && strcmp(text, "aborted") == 0))
         return move_ends(m, FAILED, EVENT_ABORTED, "by somebody else");
-    if (r == -ECONNABORTED && m->from && !nbd_export_alive(m->from))
+    /* A private export is closed for other reasons, too; the director would have stalled. */
+    bool own = m->from && !m->from_private;
+    if (r == -ECONNABORTED && own && !nbd_export_alive(m->from))
         return move_stalls(m, "the source is gone: %s", text);
     if (r == -ECONNABORTED)
         return move_fails(m, "the director gave up: %s", text);
@@ -251,20 +255,6 @@ enum outcome move_find_director(struct move *m)
                      x->control ? "at" : "in", x->control ? x->control : x->dirs.run, err_text(r));
 }
 
-enum outcome move_check_source(struct move *m)
-{
-    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->source);
-    char why[200];
-    if (!g)
-        return move_fails(m, "gateway '%s' is not in gateways.csv", m->source);
-    int r = side_connect(m->source, g->uri, m->volume, m->size_bytes,
-                         verify_no_flush(m) ? 0 : SIDE_FLUSHES, m->exec->io_timeout_ms, &m->from,
-                         why, sizeof(why));
-    if (r == 0 && m->size_bytes == 0)
-        m->size_bytes = nbd_export_info(m->from)->size_bytes;
-    return r < 0 ? move_fails(m, "%s", why) : GO;
-}
-
 /* Before the export is made or written to: after a kill --resume knows that it is ours. */
 static enum outcome take_export(struct move *m)
 {
@@ -298,18 +288,6 @@ static enum outcome provide_export(struct move *m)
         return move_fails(m, "hook of %s, create: %s", m->target, why);
     m->created = true;
     return GO;
-}
-
-static enum outcome connect_target(struct move *m)
-{
-    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->target);
-    char why[200];
-    if (!g)
-        return move_fails(m, "gateway '%s' is not in gateways.csv", m->target);
-    unsigned needs = SIDE_WRITABLE | (verify_no_flush(m) ? 0 : SIDE_FLUSHES);
-    int r = side_connect(m->target, g->uri, m->volume, m->size_bytes, needs, m->exec->io_timeout_ms,
-                         &m->to, why, sizeof(why));
-    return r < 0 ? move_fails(m, "%s", why) : GO;
 }
 
 /* What journals tell of an export: was it the volume's copy before? */
@@ -462,6 +440,9 @@ static enum outcome begin(struct move *m, bool resumed)
         return GO;
     /* A leg that was there before us holds what others wrote. */
     m->created = m->created && !begun.attached;
+    enum outcome o = reach_both(m, &begun);
+    if (o != GO)
+        return o;
     m->flow = flow_new(m->director, m->from, m->to, m->exec->bwlimit);
     if (!m->flow)
         return move_fails(m, "out of memory");
@@ -469,8 +450,10 @@ static enum outcome begin(struct move *m, bool resumed)
         flow_on_sample(m->flow, ask_limit, m);
     m->digests = digests_new(m->size_bytes); /* without memory for it: a move without digest */
     flow_set_digests(m->flow, m->digests);
-    widen(m, FLOW_SOURCE, m->source);
-    widen(m, FLOW_TARGET, m->target);
+    if (!m->from_private)
+        widen(m, FLOW_SOURCE, m->source);
+    if (!m->to_private)
+        widen(m, FLOW_TARGET, m->target);
     flow_set_io_timeout(m->flow, m->exec->io_timeout_ms);
     flow_on_look(m->flow, look_for_changes, m);
     flow_trust_map(m->flow, m->terms.verify != VERIFY_FULL);
@@ -485,7 +468,7 @@ static enum outcome redirect(struct move *m, bool resumed)
         o = shared_ask(m);
     /* On shared storage the source may be down; it is asked for no more than an unknown size. */
     if (o == GO && !m->from && (!m->shared || m->size_bytes == 0))
-        o = move_check_source(m);
+        o = reach_source(m);
     if (o != GO)
         return o;
     m->dirty = m->size_bytes;
@@ -496,7 +479,7 @@ static enum outcome redirect(struct move *m, bool resumed)
         return move_journal_failed(m, r);
     o = m->shared ? shared_prepare(m) : provide_export(m);
     if (o == GO)
-        o = connect_target(m);
+        o = reach_target(m);
     if (o == GO && !m->shared)
         o = may_overwrite(m);
     r = o == GO && !m->shared ? verify_flushes(m) : 0;
@@ -537,7 +520,9 @@ enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct 
 enum outcome move_flush(struct move *m, int timeout_ms)
 {
     uint64_t begin_us = clock_mono_us();
-    int r = nbd_export_info(m->to)->flush ? flow_flush(m->flow, timeout_ms) : 0;
+    /* A private export is no connection of ours: the director flushes what went through it. */
+    bool flushes = !m->to_private && nbd_export_info(m->to)->flush;
+    int r = flushes ? flow_flush(m->flow, timeout_ms) : 0;
     if (r < 0)
         return move_fails(m, "flush of target: %s", nbd_export_error(m->to));
     r = director_flush(m->director);
@@ -722,7 +707,7 @@ enum outcome move_abort(struct move *m)
 /* The source flushed by ourselves, where no director has it open any more. */
 static int flush_source(struct move *m)
 {
-    if (!m->from && move_check_source(m) != GO)
+    if (reach_source_again(m) != GO)
         return -EIO;
     return nbd_export_info(m->from)->flush ? nbd_export_flush(m->from, FLUSH_MS) : 0;
 }
@@ -753,6 +738,22 @@ enum outcome move_retire(struct move *m)
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
 }
 
+/*
+ * The source's private export has ended with the switch.  If anything is to be read there still, it
+ * is connected to when the director has let it go.
+ */
+static enum outcome reach_old_source(struct move *m)
+{
+    uint64_t at = 0, length;
+    if (!digests_open(m->digests, &at, &length))
+        return GO;
+    if (m->promoted)
+        return move_fails(m, "%s was dead", m->source);
+    if (m->director)
+        director_retire(m->director); /* how it ended is asked again later */
+    return reach_source_again(m);
+}
+
 /* "; digest=…" of what was switched to; "" if we cannot say.  All of it was proved. */
 static void describe_digest(struct move *m, char *text, size_t size)
 {
@@ -760,6 +761,10 @@ static void describe_digest(struct move *m, char *text, size_t size)
     text[0] = 0;
     if (!m->digests || !m->from)
         return;
+    if (m->from_private && reach_old_source(m) != GO) {
+        err_warn("'%s' has no digest: %s", m->id, m->why);
+        return;
+    }
     int r = seal(m->digests, &m->from, root);
     if (r < 0)
         err_warn("'%s' has no digest: read from source: %s", m->id, err_text(r));

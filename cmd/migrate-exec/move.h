@@ -122,6 +122,8 @@ struct move {
     struct director *director;
     struct nbd_export *from;
     struct nbd_export *to;
+    bool from_private, to_private; /* they are exports of the director's (reach.h) … */
+    bool lone;                     /* … since a gateway gets only one connection */
     struct flow *flow;
     struct digests *digests; /* of what was proved; NULL: not collected */
     struct heat heat;        /* the order of the first pass */
@@ -208,11 +210,9 @@ enum outcome move_abort(struct move *m);
 /* GO with m->director set, or UNAVAILABLE. */
 enum outcome move_find_director(struct move *m);
 void move_leave_director(struct move *m);
-/* Connects to the source and checks it; the size becomes its export's where none is known. */
-enum outcome move_check_source(struct move *m);
 /* Copies what is dirty until LIMITS. */
 enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct flow_result *res);
-/* Flushes the target on our own connection and the director's (S5). */
+/* Flushes the target on our own connections, if there are any, and the director's (S5). */
 enum outcome move_flush(struct move *m, int timeout_ms);
 
 #endif

@@ -14,8 +14,6 @@ static const char *objection(const struct nbd_export_info *i, uint64_t size_byte
 {
     if (i->size_bytes < size_bytes)
         return "its export is smaller than the volume";
-    if (!i->multi_conn)
-        return "it does not promise one cache to several connections (multi-conn)";
     if (needs & SIDE_FLUSHES && !i->flush)
         return "it cannot flush";
     if (needs & SIDE_WRITABLE && i->read_only)
@@ -27,30 +25,59 @@ static const char *objection(const struct nbd_export_info *i, uint64_t size_byte
     return NULL;
 }
 
+/* E was connected to with the result R: *OUT if it can take part, unless NO says why not. */
+static int connected(const char *gateway, struct nbd_export *e, int r, const char *no,
+                     struct nbd_export **out, char *why, size_t why_size)
+{
+    if (r == 0 && !no) {
+        *out = e;
+        return 0;
+    }
+    if (r < 0)
+        snprintf(why, why_size, "cannot connect to %s: %s", gateway, nbd_export_error(e));
+    else
+        snprintf(why, why_size, "%s cannot take part: %s", gateway, no);
+    nbd_export_free(e);
+    return r < 0 ? r : -EOPNOTSUPP;
+}
+
+static int connect_ms(unsigned io_timeout_ms)
+{
+    return io_timeout_ms < CONNECT_MS ? (int)io_timeout_ms : CONNECT_MS;
+}
+
+static int out_of_memory(char *why, size_t why_size)
+{
+    snprintf(why, why_size, "out of memory");
+    return -ENOMEM;
+}
+
 int side_connect(const char *gateway, const char *uri, const char *volume, uint64_t size_bytes,
                  unsigned needs, unsigned io_timeout_ms, struct nbd_export **out, char *why,
                  size_t why_size)
 {
+    const char *no = NULL;
     struct nbd_export *e = nbd_export_new();
-    if (!e) {
-        snprintf(why, why_size, "out of memory");
-        return -ENOMEM;
-    }
-    int r = nbd_export_connect(e, uri, volume,
-                               io_timeout_ms < CONNECT_MS ? (int)io_timeout_ms : CONNECT_MS);
-    if (r < 0) {
-        snprintf(why, why_size, "cannot connect to %s: %s", gateway, nbd_export_error(e));
-        nbd_export_free(e);
-        return r;
-    }
-    const char *no = objection(nbd_export_info(e), size_bytes, needs);
-    if (no) {
-        snprintf(why, why_size, "%s cannot take part: %s", gateway, no);
-        nbd_export_free(e);
-        return -EOPNOTSUPP;
-    }
-    *out = e;
-    return 0;
+    if (!e)
+        return out_of_memory(why, why_size);
+    int r = nbd_export_connect(e, uri, volume, connect_ms(io_timeout_ms));
+    if (r == 0)
+        no = objection(nbd_export_info(e), size_bytes, needs);
+    return connected(gateway, e, r, no, out, why, why_size);
+}
+
+int side_connect_private(const char *gateway, const char *path, const char *name,
+                         uint64_t size_bytes, unsigned needs, unsigned io_timeout_ms,
+                         struct nbd_export **out, char *why, size_t why_size)
+{
+    const char *no = NULL;
+    struct nbd_export *e = nbd_export_new();
+    if (!e)
+        return out_of_memory(why, why_size);
+    int r = nbd_export_connect_unix(e, path, name, connect_ms(io_timeout_ms));
+    if (r == 0)
+        no = objection(nbd_export_info(e), size_bytes, needs & (unsigned)~SIDE_FLUSHES);
+    return connected(gateway, e, r, no, out, why, why_size);
 }
 
 static bool alike(const struct nbd_export_info *a, const struct nbd_export_info *b)

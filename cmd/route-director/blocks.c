@@ -347,6 +347,17 @@ int blocks_extent(const struct blocks *b, uint64_t claim, const void *driver, ui
     return 0;
 }
 
+bool blocks_may_copy(const struct blocks *b, uint64_t offset, uint64_t length, const void *driver)
+{
+    for (size_t i = 0; i < b->n_claims; i++) {
+        const struct claim *c = &b->claims[i];
+        if (c->kind == CLAIM_COPY && c->driver == driver && offset >= c->offset &&
+            offset - c->offset <= c->length && length <= c->length - (offset - c->offset))
+            return true;
+    }
+    return false;
+}
+
 void blocks_cut(struct blocks *b, uint64_t claim, const void *driver, uint64_t length)
 {
     size_t i, end;

@@ -57,6 +57,9 @@ int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const
 int blocks_extent(const struct blocks *b, uint64_t claim, const void *driver, uint64_t *offset,
                   uint64_t *length);
 
+/* Are these bytes within one copy claim of DRIVER, so that it may write there? */
+bool blocks_may_copy(const struct blocks *b, uint64_t offset, uint64_t length, const void *driver);
+
 /*
  * Keeps of a copy claim of DRIVER its first LENGTH bytes, whole blocks; the others are dirty again.
  */

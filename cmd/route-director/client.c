@@ -9,6 +9,7 @@
 
 #include "admission.h"
 #include "common/base/error.h"
+#include "copiers.h"
 #include "stream.h"
 #include "worker.h"
 
@@ -35,6 +36,8 @@ struct client {
     struct director *d;
     struct stream stream;
     enum client_state state;
+    bool copier;        /* of a move; then VOLUME is the move's, … */
+    enum leg_role side; /* … and this is what it reads or writes */
     const char *name;
     struct nbd_server handshake;
     struct loop_timer deadline;
@@ -85,7 +88,9 @@ void client_drop(struct client *c)
     outq_release(&c->deferred, &c->d->pool);
     chunk_put(&c->d->pool, c->small);
     c->small = NULL;
-    if (c->volume)
+    if (c->volume && c->copier)
+        copiers_detach(c->volume, c);
+    else if (c->volume)
         volume_detach(c->volume, c);
     c->volume = NULL;
     if (c->listing)
@@ -335,8 +340,9 @@ static size_t cost_of(const struct nbd_request *n)
 static bool throttled(const struct client *c)
 {
     const struct settings *s = &c->d->set;
+    size_t max = c->copier ? COPIER_BYTES : s->inflight_bytes;
     return c->inflight >= s->inflight_max ||
-           c->inflight_bytes + c->deferred.bytes + stream_unsent(&c->stream) >= s->inflight_bytes;
+           c->inflight_bytes + c->deferred.bytes + stream_unsent(&c->stream) >= max;
 }
 
 static void resume_task(struct loop_task *t)
@@ -400,7 +406,10 @@ static void take_request(struct client *c, const struct nbd_request *n, size_t w
     r->wire = stream_cut(&c->stream, wire);
     c->inflight++;
     c->inflight_bytes += cost_of(n);
-    volume_submit(c->volume, r);
+    if (c->copier)
+        copiers_submit(c->volume, r, c->side);
+    else
+        volume_submit(c->volume, r);
 }
 
 static void take_requests(struct client *c)
@@ -453,12 +462,15 @@ static bool send_buf(struct client *c, struct buf *out)
 static void served(struct client *c, struct volume *v)
 {
     loop_timer_cancel(c->d->loop, &c->deadline);
-    c->export = v->offered;
+    c->export = c->copier ? copiers_export(v, c->side) : v->offered;
     c->export.structured = c->handshake.structured;
     c->export.allocation = nbd_server_allocation(&c->handshake);
     c->volume = v;
     c->state = CLIENT_SERVED;
-    volume_attach(v, c);
+    if (c->copier)
+        copiers_attach(v, c, c->side);
+    else
+        volume_attach(v, c);
 }
 
 /* The answer to an option is known: sends it.  True: the client is served, and has taken over the
@@ -511,10 +523,38 @@ static void refuse_volume(struct client *c, uint32_t error, const char *why)
 static void change_worker(struct client *c);
 static void on_deadline(struct loop_timer *t);
 
+/* Whose thread has what it asked for; NULL: nobody can have it. */
+static struct director *home_of(const struct client *c)
+{
+    return c->copier ? copiers_home(c->d, c->handshake.name) : worker_of(c->d, c->handshake.name);
+}
+
+static void open_private(struct client *c)
+{
+    struct director *home = home_of(c);
+    struct buf out = {0};
+    if (home && home != c->d) {
+        change_worker(c);
+        return;
+    }
+    struct volume *v = home ? copiers_find(c->d, c->handshake.name, &c->side) : NULL;
+    if (!v) {
+        refuse_volume(c, NBD_REP_ERR_UNKNOWN, "no private export of a move that has a driver");
+        return;
+    }
+    const struct nbd_export e = copiers_export(v, c->side);
+    int step = nbd_server_answer(&c->handshake, &e, &out);
+    answered_option(c, v, step, &out);
+}
+
 static void open_volume(struct client *c)
 {
     const char *why;
     stream_pause(&c->stream, true);
+    if (c->copier) {
+        open_private(c);
+        return;
+    }
     if (parse_name(c->handshake.name) < 0) {
         refuse_volume(c, NBD_REP_ERR_UNKNOWN, "no such volume: not a volume's name");
         return;
@@ -524,7 +564,7 @@ static void open_volume(struct client *c)
         refuse_volume(c, NBD_REP_ERR_POLICY, why);
         return;
     }
-    if (worker_of(c->d, c->handshake.name) != c->d) {
+    if (home_of(c) != c->d) {
         change_worker(c);
         return;
     }
@@ -537,7 +577,7 @@ static void open_volume(struct client *c)
 static void arrive(struct loop_msg *m)
 {
     struct client *c = (struct client *)((char *)m - offsetof(struct client, arrive));
-    c->d = worker_of(c->d, c->handshake.name);
+    c->d = home_of(c);
     int r = stream_attach(&c->stream, c->d->loop, &c->d->pool);
     long id = intern_add(&c->d->client_names, c->name);
     if (r == 0)
@@ -555,7 +595,7 @@ static void leave_worker(struct loop_task *t)
     struct client *c = (struct client *)((char *)t - offsetof(struct client, leave));
     loop_timer_cancel(c->d->loop, &c->deadline);
     stream_detach(&c->stream);
-    loop_post(worker_of(c->d, c->handshake.name)->loop, &c->arrive, arrive);
+    loop_post(home_of(c)->loop, &c->arrive, arrive);
 }
 
 /* Not at once: the stream's functions are on the stack, and the events of this round know it. */
@@ -590,6 +630,15 @@ static void listed(struct storejob *j)
     }
     buf_release(&j->names);
     free(l);
+}
+
+/* The names of private exports are secrets. */
+static void list_nothing(struct client *c)
+{
+    struct buf out = {0};
+    int r = nbd_server_list(&c->handshake, NULL, &out);
+    stream_pause(&c->stream, true);
+    answered_option(c, NULL, r < 0 ? r : NBD_SERVER_MORE, &out);
 }
 
 static void list_volumes(struct client *c)
@@ -630,7 +679,10 @@ static void take_handshake(struct client *c)
         open_volume(c);
         return;
     case NBD_SERVER_LIST:
-        list_volumes(c);
+        if (c->copier)
+            list_nothing(c);
+        else
+            list_volumes(c);
         return;
     case NBD_SERVER_ABORT:
         leave(c);
@@ -680,7 +732,7 @@ static void on_deadline(struct loop_timer *t)
     refuse(c, "asked for no export in time");
 }
 
-void client_new(struct director *d, int fd, const char *name)
+void client_new(struct director *d, int fd, const char *name, bool copier)
 {
     static const struct stream_ops ops = {
         .input = on_input, .ended = on_ended, .lost = on_lost, .drained = on_drained};
@@ -694,6 +746,7 @@ void client_new(struct director *d, int fd, const char *name)
         return;
     }
     c->d = d;
+    c->copier = copier;
     atomic_fetch_add(&d->workers->n_clients, 1);
     c->name = d->client_names.names[id];
     loop_timer_set(d->loop, &c->deadline, loop_now_us(d->loop) + d->set.handshake_us, on_deadline);

@@ -10,8 +10,9 @@ struct client;
 
 /*
  * Serves the accepted descriptor FD (non-blocking), taking it over; NAME is for logs and records.
+ * COPIER: it may ask for private exports (copiers.h), and for nothing else.
  */
-void client_new(struct director *d, int fd, const char *name);
+void client_new(struct director *d, int fd, const char *name, bool copier);
 
 /* Closes the connection and leaves its volume; what is in flight goes on without it. */
 void client_drop(struct client *c);

@@ -177,6 +177,17 @@ static const char *phase_of(const struct volume *v)
     return v->move ? move_phase_name(v->move) : "steady";
 }
 
+/* Which sides copiers reach through the director alone. */
+static const char *private_sides(const struct volume *v)
+{
+    const struct move *m = v->move;
+    bool source = !(v->owner.has.flags & NBD_TF_MULTI_CONN);
+    bool target = m && m->blocks && m->leg && leg_is_private(m->leg);
+    if (source)
+        return target ? "both" : "source";
+    return target ? "target" : "none";
+}
+
 static void status_line(struct control *c, const struct volume *v)
 {
     const struct move *m = v->move;
@@ -197,7 +208,8 @@ static void status_line(struct control *c, const struct volume *v)
         "dirty=%llu copying=%llu haunted=%llu synced=%llu unproved=%llu clients=%u inflight=%zu "
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
-        "durable=%s changed=%s promotable=%s promoted=%s verify=%s exempt=%llu reverse=%s%s",
+        "durable=%s changed=%s promotable=%s promoted=%s verify=%s exempt=%llu reverse=%s "
+        "private=%s%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
         (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
         (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -212,7 +224,7 @@ static void status_line(struct control *c, const struct volume *v)
         m && m->blocks && move_may_promote(m) ? "yes" : "no",
         m && m->phase == MOVE_RETIRE && m->promoted ? "yes" : "no",
         m && m->blocks ? rec_verify_words[m->verify] : "-", (unsigned long long)n.exempt,
-        reverse_word(v), latency.data ? latency.data : "");
+        reverse_word(v), private_sides(v), latency.data ? latency.data : "");
     buf_release(&latency);
 }
 

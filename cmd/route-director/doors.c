@@ -78,7 +78,7 @@ static void rest(struct door *door)
         loop_events(loop, &door->io, 0);
 }
 
-/* Whoever came in on FD becomes a client, or a control connection. */
+/* Whoever came in on FD becomes a client, a copier, or a control connection. */
 static void let_in(struct door *door, int fd)
 {
     char name[64];
@@ -87,12 +87,15 @@ static void let_in(struct door *door, int fd)
     } else if (door->kind == DOOR_CLIENTS) {
         limits_socket(fd);
         name_client(fd, name, sizeof(name));
-        client_new(door->d, fd, name);
-    } else if (may_control(fd)) {
+        client_new(door->d, fd, name, false);
+    } else if (!may_control(fd)) {
+        err_warn("%s connection of another user refused",
+                 door->kind == DOOR_CONTROL ? "control" : "copier's");
+        close(fd);
+    } else if (door->kind == DOOR_CONTROL) {
         controlfront_new(door->d, fd);
     } else {
-        err_warn("control connection of another user refused");
-        close(fd);
+        client_new(door->d, fd, "copier", true);
     }
 }
 
@@ -125,17 +128,25 @@ static void watch_door(struct doors *doors, int fd, const char *spec, enum door_
     doors->first = door;
 }
 
-void doors_open(struct doors *doors, const char *spec, enum door_kind kind)
+int doors_try(struct doors *doors, const char *spec, enum door_kind kind)
 {
-    /* Clients may be anybody who reaches the socket; steering is the owner's. */
-    mode_t mask = kind == DOOR_CONTROL ? umask(0177) : 0;
+    /* Clients may be anybody who reaches the socket; steering and copying is the owner's. */
+    mode_t mask = kind == DOOR_CLIENTS ? 0 : umask(0177);
     int fd = nbd_listen(spec);
-    if (kind == DOOR_CONTROL)
+    if (kind != DOOR_CLIENTS)
         umask(mask);
     if (fd < 0)
-        err_die(fd == -EINVAL ? EX_USAGE : EX_CANTCREAT, "cannot listen on '%s': %s", spec,
-                err_text(fd));
+        return fd;
     watch_door(doors, fd, spec, kind);
+    return 0;
+}
+
+void doors_open(struct doors *doors, const char *spec, enum door_kind kind)
+{
+    int r = doors_try(doors, spec, kind);
+    if (r < 0)
+        err_die(r == -EINVAL ? EX_USAGE : EX_CANTCREAT, "cannot listen on '%s': %s", spec,
+                err_text(r));
 }
 
 void doors_adopt(struct doors *doors, int fd, enum door_kind kind)

@@ -5,7 +5,7 @@
 
 #include "director.h"
 
-enum door_kind { DOOR_CLIENTS, DOOR_CONTROL };
+enum door_kind { DOOR_CLIENTS, DOOR_CONTROL, DOOR_COPIERS };
 
 struct doors;
 
@@ -16,6 +16,8 @@ void doors_free(struct doors *doors);
 
 /* Listens on SPEC, "unix:PATH" or "HOST:PORT".  Ends the program if it can't be. */
 void doors_open(struct doors *doors, const char *spec, enum door_kind kind);
+/* The same, but that it can't be is told: -errno. */
+int doors_try(struct doors *doors, const char *spec, enum door_kind kind);
 
 /* Listens on FD, which a service manager opened, and will want again: its path stays. */
 void doors_adopt(struct doors *doors, int fd, enum door_kind kind);

@@ -203,6 +203,7 @@ static void switched(struct move *m, const struct route *route)
     m->source_sure = v->owner.place == OWNER_HERE && !v->owner.haunts.n;
     if (m->promoted)
         move_note_promotion(m, route);
+    copiers_shut_out(m);
     struct leg *old = volume_change_owner(v, m->leg, route);
     track_switched(v, m->next);
     m->next = NULL;

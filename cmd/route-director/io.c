@@ -10,6 +10,7 @@
 #include "changes.h"
 #include "client.h"
 #include "common/base/error.h"
+#include "copiers.h"
 #include "intents.h"
 #include "move.h"
 #include "owner.h"
@@ -27,8 +28,7 @@ static bool changes(const struct request *r)
 
 /* ---- what the owner lacks ---- */
 
-/* The same extent for all of it: data, as far as anybody knows. */
-static uint32_t all_data(struct volume *v, struct request *r)
+uint32_t io_all_data(struct volume *v, struct request *r)
 {
     struct chunk *k = chunk_get(&v->d->pool, 8);
     if (!k)
@@ -39,8 +39,7 @@ static uint32_t all_data(struct volume *v, struct request *r)
     return 0;
 }
 
-/* Can R be answered without the gateway?  Then R->error is set. */
-static bool answer_here(struct volume *v, struct request *r)
+bool io_answers_here(struct volume *v, struct request *r)
 {
     const struct nbd_export *has = &v->owner.has;
     if (!r->nbd.length && r->nbd.type != NBD_CMD_FLUSH)
@@ -66,7 +65,7 @@ static bool answer_here(struct volume *v, struct request *r)
         break;
     case NBD_CMD_BLOCK_STATUS:
         if (!has->allocation) {
-            r->error = all_data(v, r);
+            r->error = io_all_data(v, r);
             return true;
         }
         break;
@@ -197,7 +196,7 @@ static void finish(struct volume *v, struct request *r);
 
 static void start(struct volume *v, struct request *r)
 {
-    if (answer_here(v, r)) {
+    if (io_answers_here(v, r)) {
         finish(v, r);
         return;
     }
@@ -488,7 +487,7 @@ void io_send_again(struct volume *v)
 bool volume_range_busy(void *arg, uint64_t offset, uint64_t length)
 {
     const struct volume *v = arg;
-    return ranges_busy(&v->ranges, offset, length);
+    return ranges_busy(&v->ranges, offset, length) || copiers_write(v, offset, length);
 }
 
 /* ---- the gate ---- */

@@ -15,6 +15,15 @@
 void io_transmit(struct volume *v, struct request *r);
 
 /*
+ * Answers R, a BLOCK_STATUS, with one extent: data, as far as anybody knows.  0, or the protocol's
+ * error.
+ */
+uint32_t io_all_data(struct volume *v, struct request *r);
+
+/* Is there no need to ask the gateway?  Then R->error is the answer. */
+bool io_answers_here(struct volume *v, struct request *r);
+
+/*
  * What is in flight to the owner may land whatever becomes of the volume: says so to who comes
  * after (intents.h).  False: nothing is.
  */

@@ -124,14 +124,15 @@ static bool need(struct leg_conn *c, size_t n, size_t have)
 }
 
 /* A READ's data follow a header of ROOM bytes: all of them, in one go. */
-static bool start_payload(struct leg_conn *c, struct request *r, const unsigned char *p, size_t len,
-                          size_t room)
+static bool start_payload(struct leg_conn *c, struct request *r, enum leg_role role,
+                          const unsigned char *p, size_t len, size_t room)
 {
     /* With the first byte, so that the header's place is still there to be overwritten. */
     if (need(c, room + 1, len))
         return false;
     stream_eat(&c->stream, room);
     c->reading = r;
+    c->role = role;
     c->left = r->nbd.length;
     c->last = true;
     take_payload(c, p + room, len - room, room);
@@ -153,7 +154,7 @@ static bool take_simple(struct leg_conn *c, const unsigned char *p, size_t len)
     }
     c->role = role;
     if (!error && r->nbd.type == NBD_CMD_READ)
-        return start_payload(c, r, p, len, NBD_SIMPLE_LEN);
+        return start_payload(c, r, role, p, len, NBD_SIMPLE_LEN);
     stream_eat(&c->stream, NBD_SIMPLE_LEN);
     answered(c, r, role, error);
     return true;
@@ -183,8 +184,8 @@ static bool piece_fits(const struct request *r, uint64_t offset, uint64_t length
            length <= r->nbd.length - r->gathered;
 }
 
-static bool take_data_chunk(struct leg_conn *c, struct request *r, const struct nbd_chunk *k,
-                            const unsigned char *p, size_t len)
+static bool take_data_chunk(struct leg_conn *c, struct request *r, enum leg_role role,
+                            const struct nbd_chunk *k, const unsigned char *p, size_t len)
 {
     if (need(c, DATA_HEAD + 1, len))
         return false;
@@ -195,12 +196,13 @@ static bool take_data_chunk(struct leg_conn *c, struct request *r, const struct 
     }
     bool all = k->length - 8 == r->nbd.length && k->flags & NBD_CHUNK_DONE && !r->failed;
     if (all && !r->whole.chunk)
-        return start_payload(c, r, p, len, DATA_HEAD);
+        return start_payload(c, r, role, p, len, DATA_HEAD);
     if (!gathers(c, r))
         return false;
     stream_eat(&c->stream, DATA_HEAD);
     r->gathered += k->length - 8;
     c->reading = r;
+    c->role = role;
     c->left = k->length - 8;
     c->into = r->whole.data + (offset - r->nbd.offset);
     c->last = k->flags & NBD_CHUNK_DONE;
@@ -277,7 +279,7 @@ static bool take_chunk(struct leg_conn *c, const unsigned char *p, size_t len)
     }
     c->role = role;
     if (k.type == NBD_CHUNK_OFFSET_DATA)
-        return take_data_chunk(c, r, &k, p, len);
+        return take_data_chunk(c, r, role, &k, p, len);
     size_t max = k.type == NBD_CHUNK_BLOCK_STATUS ? STATUS_MAX : ERROR_MAX;
     if (k.length <= max && need(c, NBD_CHUNK_LEN + (size_t)k.length, len))
         return false;
@@ -633,10 +635,13 @@ void leg_give_up(struct leg *l, int err, const char *why)
     lose(l, err, "%s: %s", l->gateway, why);
 }
 
+bool leg_is_private(const struct leg *l)
+{
+    return !(l->export.flags & NBD_TF_MULTI_CONN);
+}
+
 const char *leg_unfit(const struct leg *l, bool no_flush)
 {
-    if (!(l->export.flags & NBD_TF_MULTI_CONN))
-        return "does not advertise multi-conn: copier and clients might see different caches";
     if (!no_flush && !(l->export.flags & NBD_TF_FLUSH))
         return "cannot flush: what is copied could not be made durable";
     if (l->export.flags & NBD_TF_READ_ONLY)

@@ -43,8 +43,8 @@ struct leg_conn {
     struct nbd_client handshake;
     struct loop_timer deadline;
     bool ready, failed;
-    struct request *reading; /* whose payload is being received … */
-    enum leg_role role;      /* … and as what it was asked for */
+    struct request *reading; /* whose payload is being received, … */
+    enum leg_role role;      /* … as what */
     uint32_t left;           /* bytes of it still to come */
     unsigned char *into;     /* where they are gathered; NULL: they are passed on as they come */
     bool last;               /* the answer ends with them */
@@ -93,6 +93,9 @@ void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned ind
 
 /* Gives the leg up, as if its gateway had closed it. */
 void leg_give_up(struct leg *l, int err, const char *why);
+
+/* Has it one connection for good, over which whoever copies has to go as well (S9)? */
+bool leg_is_private(const struct leg *l);
 
 /*
  * Why the gateway can't take part in a move, as a text; NULL: it can.  NO_FLUSH: it may be one that

@@ -13,6 +13,7 @@
 #include "quarantine.h"
 #include "reverse.h"
 #include "track.h"
+#include "worker.h"
 
 enum { TICK_US = 50000 };
 
@@ -79,6 +80,8 @@ static void move_free(struct move *m)
     struct loop *loop = v->d->loop;
     loop_timer_cancel(loop, &m->deadline);
     loop_timer_cancel(loop, &m->tick);
+    copiers_shut_out(m);
+    ranges_release(&m->copiers.writing);
     leg_free(m->leg);
     blocks_free(m->blocks);
     changes_drop(m->next);
@@ -115,6 +118,14 @@ static void target_lost(struct leg *l)
     }
 }
 
+/* What a side lacks of what a move needs; NULL: nothing. */
+static const char *side_misfit(const struct leg *l, bool no_flush)
+{
+    if (leg_is_private(l) && !l->d->workers->copy_path)
+        return "does not advertise multi-conn, and there is no socket for copiers to go through";
+    return leg_unfit(l, no_flush);
+}
+
 /*
  * What clients negotiated must hold on the target too (S22); what is copied must fit (S24).
  * Commands that it lacks are made of others (io.c).
@@ -126,7 +137,7 @@ const char *move_misfit(const struct volume *v, const struct leg *l, bool no_flu
         return "is smaller than the volume";
     if (b->min_block > a->min_block || b->max_block < a->max_block)
         return "has narrower block-size limits than clients were told";
-    return leg_unfit(l, no_flush);
+    return side_misfit(l, no_flush);
 }
 
 void move_record(struct move *m, const struct route *next, uint64_t expect, int expect_state)
@@ -185,7 +196,8 @@ static void tick_copying(struct move *m)
     /* Without an owner it is not the target that clients wait for. */
     bool stalled = m->phase == MOVE_STALLED || m->phase == MOVE_PROMOTING;
     uint64_t late = stalled ? d->set.retry_us : d->set.leg_us;
-    blocks_exorcise(m->blocks, now);
+    if (!m->copiers.orphans) /* what is known to be in flight still may land still */
+        blocks_exorcise(m->blocks, now);
     if (m->mirror && now > late && volume_target_waits(m->v, now - late))
         move_give_up(m, -ETIMEDOUT, "the target is too slow for mirrored writes (--leg-timeout)");
     else if (flush_is_late(m))
@@ -211,6 +223,18 @@ static void tick(struct loop_timer *t)
         move_start_tick(m);
 }
 
+/* The begin of C, the driver, has succeeded: HOW. */
+static void tell_begun(struct move *m, struct control *c, const char *how)
+{
+    char words[COPIER_WORDS];
+    int r = copiers_let_in(m, words);
+    if (r < 0)
+        control_err(c, r, "no private export can be made: %s", err_text(r));
+    else
+        control_ok(c, "%d %llu %s%s", BLOCK_SIZE, (unsigned long long)m->v->route.size_bytes, how,
+                   words);
+}
+
 static void begun(struct move *m)
 {
     m->blocks = blocks_new(m->v->route.size_bytes);
@@ -227,8 +251,7 @@ static void begun(struct move *m)
     m->phase = m->v->owner.place == OWNER_HERE ? MOVE_COPYING : MOVE_STALLED;
     m->held_at_us = clock_mono_us(); /* for one that begins without its owner */
     move_start_tick(m);
-    control_ok(move_take_waiter(m), "%d %llu new", BLOCK_SIZE,
-               (unsigned long long)m->v->route.size_bytes);
+    tell_begun(m, move_take_waiter(m), "new");
 }
 
 /* In the store's thread. */
@@ -332,7 +355,7 @@ static void attach(struct move *m, struct control *c, enum rec_verify verify)
     blocks_set_verify(m->blocks, verify);
     if (!m->shared)
         blocks_unprove(m->blocks);
-    control_ok(c, "%d %llu attached", BLOCK_SIZE, (unsigned long long)m->v->route.size_bytes);
+    tell_begun(m, c, "attached");
 }
 
 static bool lacks_flush(const struct nbd_export *e)
@@ -373,7 +396,8 @@ static bool answer_from_present(struct volume *v, struct control *c, const struc
 /* Reasons against a move that need no connection.  True: C has its answer. */
 static bool refuse_begin(struct volume *v, struct control *c, const struct move_order *o)
 {
-    const char *unfit = v->owner.place == OWNER_HERE ? leg_unfit(v->owner.leg, o->no_flush) : NULL;
+    const char *unfit =
+        v->owner.place == OWNER_HERE ? side_misfit(v->owner.leg, o->no_flush) : NULL;
     uint64_t left = quarantine_left_us(v->d, v->name);
     uint64_t haunted = haunts_last_us(&v->owner.haunts);
     uint64_t now = loop_now_us(v->d->loop);
@@ -461,8 +485,9 @@ void move_unmirror(struct volume *v)
 static void drop_target(struct move *m)
 {
     struct volume *v = m->v;
-    bool unanswered = volume_target_waits(v, UINT64_MAX);
+    bool unanswered = volume_target_waits(v, UINT64_MAX) || m->copiers.writing.n;
     const void *writer = NULL;
+    copiers_close(m, ROLE_TARGET);
     leg_free(m->leg);
     m->leg = NULL;
     move_unmirror(v);
@@ -581,6 +606,7 @@ void move_abort(struct move *m, struct control *c)
 
 bool move_owner_lost(struct move *m, const char *why)
 {
+    copiers_close(m, ROLE_OWNER);
     switch (m->phase) {
     case MOVE_COMMIT:
     case MOVE_DOUBT:
@@ -616,6 +642,7 @@ void move_overtaken(struct move *m, const char *why)
 static void driver_gone(struct move *m)
 {
     m->driver = NULL;
+    copiers_shut_out(m);
     switch (m->phase) {
     case MOVE_OPENING:
         move_give_up(m, -ECONNABORTED, "who began the move is gone");

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "blocks.h"
+#include "copiers.h"
 #include "volume.h"
 
 struct changes;
@@ -72,7 +73,8 @@ struct move {
     struct control *driver; /* the connection that began it; NULL: gone */
     struct control *waiter; /* whose verb is not answered yet; NULL: none, or gone */
     enum move_wait waits;
-    struct leg *leg;       /* the target's; in RETIRE the old owner's */
+    struct leg *leg; /* the target's; in RETIRE the old owner's */
+    struct copiers copiers;
     struct blocks *blocks; /* COPYING … DOUBT */
     struct changes *next;  /* will be the map of what the source lacks; NULL: there is none */
     struct storejob job;

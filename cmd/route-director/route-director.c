@@ -20,6 +20,7 @@
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
 #include "common/base/opts.h"
+#include "copyname.h"
 #include "director.h"
 #include "doors.h"
 #include "leg.h"
@@ -328,6 +329,24 @@ static void stop(struct workers *w)
     accesslog_close(log);
 }
 
+/* Where no such socket can be, gateways that need it are refused (S9); all else goes on. */
+static void open_copy_door(struct doors *doors, struct director *d)
+{
+    struct buf spec = {0};
+    char *path = copy_socket(d->set.control_path);
+    if (!path || buf_printf(&spec, "unix:%s", path) < 0)
+        err_die(EX_OSERR, "cannot start: %s", err_text(ENOMEM));
+    int r = doors_try(doors, spec.data, DOOR_COPIERS);
+    buf_release(&spec);
+    if (r == 0) {
+        d->workers->copy_path = path;
+        return;
+    }
+    err_warn("gateways without multi-conn take part in no move: cannot listen on '%s': %s", path,
+             err_text(r));
+    free(path);
+}
+
 static struct doors *open_doors(struct director *d, const struct opts *o,
                                 const struct service_socket *passed, size_t n_passed,
                                 bool control_passed)
@@ -342,6 +361,7 @@ static struct doors *open_doors(struct director *d, const struct opts *o,
         doors_adopt(doors, passed[i].fd, passed[i].control ? DOOR_CONTROL : DOOR_CLIENTS);
     if (!control_passed)
         doors_open(doors, spec.data, DOOR_CONTROL);
+    open_copy_door(doors, d);
     buf_release(&spec);
     return doors;
 }

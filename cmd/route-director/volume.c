@@ -470,6 +470,8 @@ void volumes_settle(struct director *d)
     for (struct volume *v = d->volumes; v; v = v->next) {
         while (v->clients)
             client_drop(v->clients);
+        if (v->move) /* or a copy that goes on would keep the volume busy */
+            copiers_shut_out(v->move);
         reverse_settle(v);
         if (v->owner.log.n)
             owner_flush(v);

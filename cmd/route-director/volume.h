@@ -171,7 +171,7 @@ void volume_answered(struct leg *l, struct request *r, enum leg_role role, uint3
 void volume_data(struct leg *l, struct request *r, struct slice part, size_t room);
 extern const struct leg_ops volume_owner_ops;
 
-/* Is a data-changing request in flight on these bytes? */
+/* Is a data-changing request, of a client or a copier, in flight on these bytes? */
 bool volume_range_busy(void *v, uint64_t offset, uint64_t length);
 
 /*

@@ -21,6 +21,7 @@ struct workers {
     struct worker *all[WORKERS_MAX]; /* owned */
     unsigned n;
     atomic_size_t n_clients; /* connections, in all */
+    const char *copy_path;   /* the socket of private exports; NULL: none.  Set before they run */
     /* Worker 0's: */
     uint64_t refused_clients; /* beyond max_clients */
     unsigned reopen_from;     /* the log is being reopened: workers that have to hand over still */

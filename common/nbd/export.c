@@ -146,6 +146,22 @@ static int ms_left(uint64_t deadline_us)
     return now >= deadline_us ? 0 : (int)((deadline_us - now + 999) / 1000);
 }
 
+void nbd_export_part(struct nbd_export *e, int timeout_ms)
+{
+    uint64_t deadline = clock_mono_us() + (uint64_t)timeout_ms * 1000;
+    struct pollfd p;
+    if (nbd_aio_is_ready(e->nbd) == 1)
+        nbd_aio_disconnect(e->nbd, 0);
+    while (poll_entry(e, &p)) {
+        int n = poll(&p, 1, ms_left(deadline));
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0 || notify(e, p.revents) < 0)
+            break;
+    }
+    nbd_export_free(e);
+}
+
 static int start_connect(struct nbd_export *e, const struct nbd_addr *a, const char *volume)
 {
     if (nbd_set_export_name(e->nbd, volume) < 0 || nbd_set_pread_initialize(e->nbd, false) < 0 ||
@@ -202,18 +218,32 @@ static int ask_info(struct nbd_export *e)
     return 0;
 }
 
-int nbd_export_connect(struct nbd_export *e, const char *uri, const char *volume, int timeout_ms)
+static int connect_to(struct nbd_export *e, const struct nbd_addr *a, const char *name,
+                      int timeout_ms)
 {
-    struct nbd_addr addr;
-    int r = nbd_addr_parse(uri, &addr);
-    if (r < 0)
-        return failed(e, r);
-    r = start_connect(e, &addr, volume);
+    int r = start_connect(e, a, name);
     if (r == 0)
         r = shake_hands(e, timeout_ms);
     if (r == 0)
         r = ask_info(e);
     return r;
+}
+
+int nbd_export_connect(struct nbd_export *e, const char *uri, const char *volume, int timeout_ms)
+{
+    struct nbd_addr addr;
+    int r = nbd_addr_parse(uri, &addr);
+    return r < 0 ? failed(e, r) : connect_to(e, &addr, volume, timeout_ms);
+}
+
+int nbd_export_connect_unix(struct nbd_export *e, const char *path, const char *name,
+                            int timeout_ms)
+{
+    struct nbd_addr addr = {.host = ""};
+    int n = snprintf(addr.path, sizeof(addr.path), "%s", path);
+    if (n < 0 || (size_t)n >= sizeof(addr.path))
+        return failed(e, ENAMETOOLONG);
+    return connect_to(e, &addr, name, timeout_ms);
 }
 
 /*

@@ -32,11 +32,21 @@ struct nbd_export *nbd_export_new(void);
 void nbd_export_free(struct nbd_export *e);
 
 /*
+ * The same of an idle connection, but waits up to TIMEOUT_MS for the server to close its end, so
+ * that one which takes only so many connections has room again.
+ */
+void nbd_export_part(struct nbd_export *e, int timeout_ms);
+
+/*
  * Connects to export VOLUME of the gateway at URI (nbd_addr_parse()) and shakes hands, in at most
  * TIMEOUT_MS altogether.  0, -ETIMEDOUT, -EINVAL (the URI), or another -errno, with the text in
  * nbd_export_error(); then E is only good for nbd_export_free().
  */
 int nbd_export_connect(struct nbd_export *e, const char *uri, const char *volume, int timeout_ms);
+
+/* The same for an export of any NAME of the unix socket PATH. */
+int nbd_export_connect_unix(struct nbd_export *e, const char *path, const char *name,
+                            int timeout_ms);
 
 /* Valid after nbd_export_connect(). */
 const struct nbd_export_info *nbd_export_info(const struct nbd_export *e);

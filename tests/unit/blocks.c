@@ -571,9 +571,44 @@ static void test_missing(void)
     blocks_free(b);
 }
 
+/* Who may write to the target: the driver, within one of its copy claims. */
+static void test_may_copy(void)
+{
+    struct blocks *b = blocks_new(8 * K64 + 100);
+    CHECK(!blocks_may_copy(b, 0, K64, &us));
+    struct extent e = claim(b, CLAIM_COPY, 2 * K64);
+    struct extent next = claim(b, CLAIM_COPY, K64);
+    CHECK(blocks_may_copy(b, 0, 2 * K64, &us));
+    CHECK(blocks_may_copy(b, K4, 1, &us));
+    CHECK(blocks_may_copy(b, 2 * K64, K64, &us));
+    CHECK(!blocks_may_copy(b, K64, 2 * K64, &us)); /* two claims */
+    CHECK(!blocks_may_copy(b, 3 * K64 - 1, 2, &us));
+    CHECK(!blocks_may_copy(b, 0, 2 * K64, &them));
+    CHECK(!blocks_may_copy(b, UINT64_MAX, 1, &us));
+    CHECK(!blocks_may_copy(b, 1, UINT64_MAX, &us));
+    /* A write of a client voids the claim; the copier has to end it all the same. */
+    blocks_written(b, 0, K4, false);
+    CHECK(blocks_may_copy(b, 0, K64, &us));
+    CHECK(blocks_done(b, (uint64_t)e.id, CLAIM_COPY, &us, busy_never, NULL) == 0);
+    CHECK(!blocks_may_copy(b, 0, K64, &us));
+    CHECK(blocks_release(b, (uint64_t)next.id, &us) == 0);
+    CHECK(!blocks_may_copy(b, 2 * K64, K64, &us));
+    e = claim(b, CLAIM_PROVE, K64);
+    CHECK(e.id > 0 && !blocks_may_copy(b, e.offset, e.length, &us));
+    /* The last block is as long as the volume. */
+    uint64_t tail = 8 * K64;
+    e.id = blocks_claim_in(b, tail, tail + 1, K64, &us, &e.offset, &e.length);
+    CHECK(blocks_may_copy(b, tail, 100, &us));
+    CHECK(!blocks_may_copy(b, tail, 101, &us));
+    CHECK(blocks_driver_gone(b, &us, 1) == 1);
+    CHECK(!blocks_may_copy(b, tail, 100, &us));
+    blocks_free(b);
+}
+
 int main(void)
 {
     test_begin("blocks");
+    test_may_copy();
     test_cut();
     test_adopt();
     test_verify_full();

@@ -1,8 +1,11 @@
 /* links: cmd/migrate-exec */
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* migrate-exec's pure parts: which rows are carried out, and how long the rest will take. */
+#include <errno.h>
+
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/digests.h"
+#include "cmd/migrate-exec/director.h"
 #include "cmd/migrate-exec/heat.h"
 #include "cmd/migrate-exec/pace.h"
 #include "cmd/migrate-exec/passes.h"
@@ -361,9 +364,41 @@ static void test_seal(void)
     CHECK_STR(text, "ffeeddccbbaa99887766554433221100");
 }
 
+static void test_begun(void)
+{
+    static const char *const wrong[] = {"",
+                                        "65536",
+                                        "65536 10",
+                                        "65536 10 newer",
+                                        "0 10 new",
+                                        "x 10 new",
+                                        "65536 -1 new",
+                                        "65536 10 new source=a",
+                                        "65536 10 new source= at /s",
+                                        "65536 10 new at /s",
+                                        "65536 10 new source=a at ",
+                                        "65536 10 new target=b source=a at /s",
+                                        "65536 10 new source=a other=b at /s"};
+    struct director_begun b;
+    CHECK(begun_parse("65536 1048577 new", &b) == 0);
+    CHECK(b.block == 65536 && b.size == 1048577 && !b.attached);
+    CHECK(!b.source[0] && !b.target[0] && !b.socket[0]);
+    CHECK(begun_parse("65536 0 attached target=1-ab-target at /run/a b/c", &b) == 0);
+    CHECK(b.attached && !b.source[0]);
+    CHECK_STR(b.target, "1-ab-target");
+    CHECK_STR(b.socket, "/run/a b/c");
+    CHECK(begun_parse("4096 9 new source=s target=t at /x", &b) == 0);
+    CHECK_STR(b.source, "s");
+    CHECK_STR(b.target, "t");
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        CHECK(begun_parse(wrong[i], &b) == -EINVAL);
+    CHECK_STR(b.source, "s"); /* untouched */
+}
+
 int main(void)
 {
     test_begin("exec");
+    test_begun();
     test_admit();
     test_states();
     test_pace();
