@@ -39,6 +39,9 @@ static void take(struct story *s, char *line)
     bool unknown = strstr(line, "is unknown") != NULL;
     if (!story_parse(line, &e))
         return;
+    /* What a commit reads or proves changes nothing of where the migration stands. */
+    if (e.phase == PHASE_RETIRE && (e.event == EVENT_PASS || e.event == EVENT_STALLED))
+        return;
     s->last = e;
     if (e.event != EVENT_SWITCHED)
         return;
