@@ -355,8 +355,8 @@ memory_kib()
   serve
   local verb usage words
   run -0 control help
-  [[ ${#lines[@]} == 22 && ${lines[21]} == ok ]]
-  for usage in "${lines[@]::21}"; do
+  [[ ${#lines[@]} == 23 && ${lines[22]} == ok ]]
+  for usage in "${lines[@]::22}"; do
     verb=${usage%% *}
     run -1 control "$verb" a b c d e
     [[ $output == "err EINVAL usage: $usage" ]]

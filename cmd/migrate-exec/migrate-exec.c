@@ -21,6 +21,7 @@
 #include "cmd/migrate-exec/move.h"
 #include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/rows.h"
+#include "cmd/migrate-exec/status.h"
 #include "common/base/error.h"
 #include "common/base/opts.h"
 
@@ -425,7 +426,7 @@ static int act(struct opts *o)
     case MISSING:
         return jobs_exit_status(missing_print(x, o->arg));
     case STATUS:
-        return jobs_exit_status(recover_status(x, o->arg));
+        return jobs_exit_status(status_show(x, o->arg));
     case RESUME:
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;

@@ -16,6 +16,7 @@
 #include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
+#include "cmd/migrate-exec/status.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 
@@ -875,14 +876,6 @@ static enum outcome abort_driven(struct move *m, struct story *s)
     return r == 0 ? read_story(m->exec, m->id, s) : say_driven(m->id, s);
 }
 
-/* Says how ID has ended. */
-static enum outcome print_end(const struct exec *x, const struct event *e)
-{
-    event_put(x->out, e);
-    rec_write_now(x->out);
-    return SETTLED;
-}
-
 /*
  * Is what the director and the store may have under way for the volume this migration?  The route
  * is at its epoch; or the director took the volume back from a failed commit, at the next one, and
@@ -944,7 +937,7 @@ static enum outcome abort_one(struct move *m, struct story *s)
         return o;
     if (!s->switched && event_is_final(s->last.event)) {
         err_warn("'%s' has ended: %s", m->id, rec_event_words[s->last.event]);
-        return r == 0 ? SETTLED : print_end(x, &s->last);
+        return r == 0 ? SETTLED : status_print(x, &s->last);
     }
     return abort_open(m, s);
 }
@@ -952,45 +945,4 @@ static enum outcome abort_one(struct move *m, struct story *s)
 enum outcome recover_abort(const struct exec *x, const char *id)
 {
     return with_migration(x, id, look_only, abort_one);
-}
-
-/* ---- status ---- */
-
-static enum outcome print_last(const struct exec *x, const char *id)
-{
-    struct event e;
-    int r = journal_last(x->dirs.state, id, &e);
-    if (r == -ENOENT || r == -EINVAL) {
-        err_warn("no such migration '%s'", id);
-        return FAILED;
-    }
-    if (r < 0) {
-        err_warn("cannot read the journal of '%s': %s", id,
-                 r == -EBADMSG ? "a damaged record" : err_text(r));
-        return MANUAL;
-    }
-    if (r)
-        retain_describe(&e, clock_now());
-    if (r && (e.event == EVENT_STALLED || e.event == EVENT_MANUAL_RECOVERY) &&
-        !strstr(e.detail, " lacks "))
-        missing_describe(x, e.volume, e.detail, sizeof(e.detail));
-    return r ? print_end(x, &e) : SETTLED;
-}
-
-enum outcome recover_status(const struct exec *x, const char *id)
-{
-    char **ids;
-    size_t n;
-    enum outcome worst = GO;
-    if (id)
-        return print_last(x, id);
-    int r = journal_ids(x->dirs.state, &ids, &n);
-    if (r < 0)
-        err_die(EX_NOINPUT, "cannot read '%s/migrations': %s", x->dirs.state, err_text(r));
-    for (size_t i = 0; i < n; i++) {
-        enum outcome o = print_last(x, ids[i]);
-        worst = o > worst ? o : worst;
-    }
-    journal_ids_free(ids, n);
-    return worst;
 }

@@ -35,7 +35,4 @@ enum outcome recover_expire(const struct exec *x);
  */
 enum outcome recover_revert(const struct exec *x, const char *id);
 
-/* Prints the latest event of ID, or of all (NULL). */
-enum outcome recover_status(const struct exec *x, const char *id);
-
 #endif

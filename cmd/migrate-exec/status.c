@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-exec/status.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/migrate-exec/missing.h"
+#include "cmd/migrate-exec/retain.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+
+enum outcome status_print(const struct exec *x, const struct event *e)
+{
+    event_put(x->out, e);
+    rec_write_now(x->out);
+    return SETTLED;
+}
+
+static enum outcome print_last(const struct exec *x, const char *id)
+{
+    struct event e;
+    int r = journal_last(x->dirs.state, id, &e);
+    if (r == -ENOENT || r == -EINVAL) {
+        err_warn("no such migration '%s'", id);
+        return FAILED;
+    }
+    if (r < 0) {
+        err_warn("cannot read the journal of '%s': %s", id,
+                 r == -EBADMSG ? "a damaged record" : err_text(r));
+        return MANUAL;
+    }
+    if (r)
+        retain_describe(&e, clock_now());
+    if (r && (e.event == EVENT_STALLED || e.event == EVENT_MANUAL_RECOVERY) &&
+        !strstr(e.detail, " lacks "))
+        missing_describe(x, e.volume, e.detail, sizeof(e.detail));
+    return r ? status_print(x, &e) : SETTLED;
+}
+
+enum outcome status_show(const struct exec *x, const char *id)
+{
+    char **ids;
+    size_t n;
+    enum outcome worst = GO;
+    if (id)
+        return print_last(x, id);
+    int r = journal_ids(x->dirs.state, &ids, &n);
+    if (r < 0)
+        err_die(EX_NOINPUT, "cannot read '%s/migrations': %s", x->dirs.state, err_text(r));
+    for (size_t i = 0; i < n; i++) {
+        enum outcome o = print_last(x, ids[i]);
+        worst = o > worst ? o : worst;
+    }
+    journal_ids_free(ids, n);
+    return worst;
+}
