@@ -420,11 +420,18 @@ changes_are_seen()
   mostly_equal
   migrate-exec --overwrite --retain 0s <(plan gw-a gw-b 1 mandatory) >/dev/null
   printf x | dd of=gw-b/v bs=1 seek=5 conv=notrunc status=none
+  wait_for 5 retained_no_longer
   run --separate-stderr -1 migrate-exec --expire
   [[ $stderr == *"differ at 0,"* && $(record) == uncommitted,gw-a,delta ]]
   dd if=original of=gw-b/v bs=1 seek=5 skip=5 count=1 conv=notrunc status=none
   run --separate-stderr -0 migrate-exec --expire
   [[ $output == *"proof of all 262144 bytes"* && $(record) == steady,, ]]
+}
+
+# retained_no_longer: the journal's time, a whole second, is over.
+retained_no_longer()
+{
+  (($(date +%s) > $(grep -o 'retained until [0-9]*' state/migrations/v-2.csv | cut -d' ' -f3)))
 }
 
 @test "S10: what a revert took from the change map is proved before the other copy is let go" {
