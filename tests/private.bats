@@ -371,14 +371,14 @@ served_by()
 @test "S9: qemu-nbd with its one connection as source and target, under a verifying client" {
   lone_fleet 8M
   fio_start 60
-  run --separate-stderr -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
+  run --separate-stderr -0 migrate-exec --window 20000 --overwrite <(plan gw-a gw-b 1)
   [[ ${lines[-1]} == *,handover,switched,* && ${lines[-1]} =~ digest=[0-9a-f]{32} ]]
   owner_is gw-b 2 uncommitted
   run --separate-stderr -0 migrate-exec --commit v-2
   owner_is gw-b 2 steady
-  run --separate-stderr -0 migrate-exec <(plan gw-b gw-a 2)
+  run --separate-stderr -0 migrate-exec --window 20000 <(plan gw-b gw-a 2)
   owner_is gw-a 3 uncommitted
-  run --separate-stderr -0 migrate-exec --revert v-3
+  run --separate-stderr -0 migrate-exec --window 20000 --revert v-3
   owner_is gw-b 4 uncommitted
   fio_good
   served_by gw-b
@@ -393,7 +393,7 @@ served_by()
   route-set v gw-a >/dev/null
   start_director --quarantine 200ms
   fio_start 60
-  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  run --separate-stderr -0 migrate-exec --window 20000 <(plan gw-a gw-b 1)
   owner_is gw-b 2 uncommitted
   [[ ${lines[-1]} =~ digest=[0-9a-f]{32} ]]
   run --separate-stderr -0 migrate-exec --commit v-2
@@ -417,10 +417,10 @@ served_by()
   cp gw-a/v expected
   client_start
   ask write -P 1 0 4k
-  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  run --separate-stderr -0 migrate-exec --window 20000 <(plan gw-a gw-b 1)
   owner_is gw-b 2 uncommitted
   ask write -P 2 64k 4k
-  run --separate-stderr -0 migrate-exec --revert v-2
+  run --separate-stderr -0 migrate-exec --window 20000 --revert v-2
   owner_is gw-a 3 uncommitted
   ask write -P 3 128k 4k
   ask flush

@@ -79,13 +79,14 @@ const char *director_path(const struct director *d)
 static int call_failed(struct director *d, int r)
 {
     const char *text = control_reply(d->control);
-    if (r == -ECONNRESET || r == -EPIPE || (r == -ETIMEDOUT && !*text)) {
+    if (!*text && (r == -ECONNRESET || r == -EPIPE || r == -ETIMEDOUT)) {
         snprintf(d->error, sizeof(d->error), "director at '%s' %s", d->path,
                  r == -ETIMEDOUT ? "does not answer" : "went away");
         return -ECONNRESET;
     }
     snprintf(d->error, sizeof(d->error), "%s", *text ? text : err_text(r));
-    return r;
+    /* That a gateway has closed a connection is an answer: the director is there. */
+    return r == -ECONNRESET ? -ENOTCONN : r;
 }
 
 static int ask(struct director *d, int timeout_ms, const char *fmt, ...)

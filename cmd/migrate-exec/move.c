@@ -345,7 +345,8 @@ static enum outcome may_overwrite(struct move *m)
 
 /*
  * Asks the director to begin, for as long as it says that a quarantine runs (S2), or that our dead
- * predecessor's connection is still there.
+ * predecessor's connection is still there; and where a gateway takes one connection, for a moment
+ * that it was sent away, as the gateway may not know yet that ours is over.
  */
 static int begin_patiently(struct move *m, bool resumed, struct director_begun *begun)
 {
@@ -359,10 +360,12 @@ static int begin_patiently(struct move *m, bool resumed, struct director_begun *
     uint64_t now = clock_mono_us();
     uint64_t quarantine_end = now + m->exec->quarantine_us;
     uint64_t busy_end = now + (resumed ? PREDECESSOR_US : 0);
+    uint64_t lone_end = now + (m->lone ? UINT64_C(1000) * PART_MS : 0);
     for (;;) {
         int r = director_begin(m->director, &order, begun);
         bool wait = (r == -EAGAIN && clock_mono_us() < quarantine_end) ||
-                    (r == -EBUSY && clock_mono_us() < busy_end);
+                    (r == -EBUSY && clock_mono_us() < busy_end) ||
+                    (r == -ENOTCONN && clock_mono_us() < lone_end);
         if (!wait || signals_pending())
             return r;
         poll(NULL, 0, ASK_AGAIN_MS);
