@@ -5,7 +5,8 @@
  *
  * Every function returns 0 (or what it says) or -errno with the reason in director_error():
  * -ECONNRESET means that the director went away or did not answer in time, so that the outcome is
- * unknown; -ENOTCONN that a gateway closed a connection; -EPROTO a reply that is not understood; anything else is the director's answer.
+ * unknown; -ENOTCONN that a gateway closed a connection; -EPROTO a reply that is not understood;
+ * anything else is the director's answer.
  */
 #ifndef EXEC_DIRECTOR_H
 #define EXEC_DIRECTOR_H
