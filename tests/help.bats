@@ -93,7 +93,7 @@ complete_words()
 }
 
 @test "completion: options come from the command" {
-  run -0 complete_words route-set --exp
+  run -0 complete_words route-set --expe
   [[ $output == --expect-epoch= ]]
 }
 

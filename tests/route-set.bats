@@ -402,6 +402,7 @@ verified()
   write_gateways
   route-set v gw-a --size 2M >/dev/null
   route-set w gw-a >/dev/null
+  # shellcheck disable=SC2153 # PIDS is set by start
   kill -STOP "${PIDS[gw-b]}"
   run --separate-stderr -1 route-set --verify --timeout 300ms
   kill -CONT "${PIDS[gw-b]}"

@@ -10,9 +10,9 @@
 #include "common/route/store.h"
 
 /*
- * Prints a verification record for VOLUME ("": for all volumes of S).  Directors and
- * gateways get at most TIMEOUT_MS to answer, and a gateway that has not is not asked again.  True if everything is as the
- * store says.
+ * Prints a verification record for VOLUME ("": for all volumes of S).  Directors and gateways get
+ * at most TIMEOUT_MS to answer, and a gateway that has not is not asked again.  True if everything
+ * is as the store says.
  */
 bool verify(const struct opts_dirs *dirs, const struct fleet *f, struct route_store *s,
             const char *volume, int timeout_ms);

@@ -17,7 +17,7 @@ enum { PAST_MAX = 64 };
  */
 int past_keep(const char *log);
 
-/* The numbers of the old logs of LOG, ascending: *OUT is owned by the caller.  Their count or -errno. */
+/* The numbers of the old logs of LOG, ascending; *OUT is owned.  Their count, or -errno. */
 long past_list(const char *log, unsigned long **out);
 
 /* "LOG.N" into OUT.  0 or -ENAMETOOLONG. */
