@@ -14,12 +14,13 @@
 /* Before the area: a line that straddles two reads, with its CR. */
 #define ROOM_SIZE ((size_t)REC_LINE_MAX + 64)
 
-_Static_assert(SPLIT_SLACK < 64, "the memory behind the area is 64 bytes");
+/* Behind the area: the NUL of a last line without newline, and what the splitter asks for. */
+#define TAIL_SIZE ((size_t)128)
+_Static_assert(SPLIT_SLACK < TAIL_SIZE, "a NUL and SPLIT_SLACK bytes must fit behind the area");
 
 int lines_init(struct lines *l, lines_before_read *before_read, void *ctx)
 {
-    /* Behind the area: the NUL of a last line without newline, and what the splitter asks for. */
-    char *memory = aligned_alloc(64, ROOM_SIZE + AREA_SIZE + 64);
+    char *memory = aligned_alloc(64, ROOM_SIZE + AREA_SIZE + TAIL_SIZE);
     if (!memory)
         return -ENOMEM;
     *l = (struct lines){.memory = memory, .area = memory + ROOM_SIZE};

@@ -106,6 +106,8 @@ double rec_real(const struct rec_reader *r, size_t col); /* any numeric type */
 uint64_t rec_uint(const struct rec_reader *r, size_t col);
 int64_t rec_int(const struct rec_reader *r, size_t col);
 unsigned rec_word(const struct rec_reader *r, size_t col);
+/* The text without its NUL, which saves writing one: *LEN bytes, none of them NUL. */
+const char *rec_bytes(const struct rec_reader *r, size_t col, size_t *len);
 
 /* Columns of the current file that the schema does not know, in order: passed through filters. */
 size_t rec_extras(const struct rec_reader *r);
