@@ -39,7 +39,28 @@ void lines_begin(struct lines *l, struct input *in)
 {
     l->in = in;
     l->start = l->seen = l->end = l->area;
-    l->at_end = l->skipping = false;
+    l->at_end = l->skipping = l->cut = false;
+    l->read = 0;
+}
+
+uint64_t lines_offset(const struct lines *l)
+{
+    return l->read - (uint64_t)(l->end - l->start);
+}
+
+int lines_seek(struct lines *l, uint64_t pos)
+{
+    int r = input_seek(l->in, pos);
+    if (r < 0)
+        return r;
+    lines_begin(l, l->in);
+    l->read = pos;
+    return 0;
+}
+
+bool lines_is_cut(const struct lines *l)
+{
+    return l->cut;
 }
 
 /*
@@ -66,6 +87,7 @@ static int fill(struct lines *l)
         return (int)n;
     l->at_end = n == 0;
     l->end += n;
+    l->read += (uint64_t)n;
     return 0;
 }
 
@@ -75,7 +97,8 @@ static int hand_out(struct lines *l, char *stop, char **line, size_t *len)
     char *start = l->start;
     size_t n = (size_t)(stop - start);
     bool skipped = l->skipping;
-    l->start = l->seen = stop + (stop < l->end);
+    l->cut = stop == l->end;
+    l->start = l->seen = stop + !l->cut;
     l->skipping = false;
     if (n && start[n - 1] == '\r')
         n--;

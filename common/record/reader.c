@@ -20,16 +20,21 @@ struct rec_reader {
     size_t n_paths;
     size_t next_path;
     struct rec_writer *tied;
+    bool in_range; /* rec_reader_range() */
+    uint64_t from, to;
+    bool whole;
 
     /* the current file */
     struct input *input;
     const char *name;
     uint64_t line;
+    uint64_t lines_from; /* not counted in LINE: those from the header to this byte */
     struct lines lines;
     struct buf header;                /* the names of the extra columns point into it */
     size_t n_fields;                  /* fields a line must have */
     short column_of[REC_COLUMNS_MAX]; /* field to schema column, or -1: extra */
     short field_of[REC_COLUMNS_MAX];  /* schema column to field, or -1: absent */
+    bool in_order;                    /* the fields are the schema's first columns */
     struct check check;
     size_t n_extras;
     unsigned char extras[REC_COLUMNS_MAX]; /* fields of the extra columns */
@@ -89,6 +94,22 @@ void rec_reader_files(struct rec_reader *r, char *const *paths, size_t n)
     r->paths = n ? paths : stdin_only;
     r->n_paths = n ? n : 1;
     r->next_path = 0;
+    r->in_range = r->whole = false;
+}
+
+void rec_reader_range(struct rec_reader *r, char *const *path, uint64_t from, uint64_t to,
+                      bool whole)
+{
+    rec_reader_files(r, path, 1);
+    r->in_range = true;
+    r->whole = whole;
+    r->from = from;
+    r->to = to;
+}
+
+uint64_t rec_reader_offset(const struct rec_reader *r)
+{
+    return lines_offset(&r->lines);
 }
 
 void rec_reader_tie(struct rec_reader *r, struct rec_writer *w)
@@ -108,8 +129,31 @@ int rec_reader_status(const struct rec_reader *r)
     return r->status;
 }
 
+/* The lines that a range left out: counted only where somebody wants to know. */
+static void count_skipped(struct rec_reader *r)
+{
+    struct input *in;
+    char bytes[4096];
+    uint64_t at = 0, lines = 0;
+    if (input_open(r->name, &in) < 0)
+        return;
+    while (at < r->lines_from) {
+        ssize_t n = input_read(in, bytes, sizeof(bytes));
+        if (n <= 0)
+            break;
+        for (ssize_t i = 0; i < n && at < r->lines_from; i++, at++)
+            lines += bytes[i] == '\n';
+    }
+    input_close(in);
+    /* The header is one of them. */
+    r->line += lines ? lines - 1 : 0;
+    r->lines_from = 0;
+}
+
 const char *rec_reader_where(struct rec_reader *r)
 {
+    if (r->lines_from)
+        count_skipped(r);
     snprintf(r->where, sizeof(r->where), "%s:%llu", r->name, (unsigned long long)r->line);
     return r->where;
 }
@@ -158,8 +202,10 @@ static int next_split(struct rec_reader *r)
 {
     char *line;
     size_t len;
+    if (r->in_range && lines_offset(&r->lines) >= r->to)
+        return 0;
     int got = lines_next(&r->lines, &line, &len);
-    if (got == 0)
+    if (got == 0 || (got > 0 && r->whole && lines_is_cut(&r->lines)))
         return 0;
     r->line++;
     if (got == -EMSGSIZE)
@@ -231,12 +277,14 @@ static void place_columns(struct rec_reader *r)
 {
     r->n_fields = r->split.n;
     r->n_extras = 0;
+    r->in_order = true;
     check_clear(&r->check);
     for (size_t col = 0; col < r->schema->n; col++)
         r->field_of[col] = -1;
     for (size_t i = 0; i < r->n_fields; i++) {
         int col = column_index(r->schema, r->split.fields[i]);
         r->column_of[i] = (short)col;
+        r->in_order = r->in_order && col == (int)i;
         if (col < 0) {
             r->extras[r->n_extras++] = (unsigned char)i;
         } else {
@@ -264,6 +312,27 @@ static int read_header(struct rec_reader *r)
     return got < 0 ? got : keep_extras(r);
 }
 
+/* Leaves out what lies before a range. */
+static int enter_range(struct rec_reader *r)
+{
+    char *line;
+    size_t len;
+    if (r->from <= lines_offset(&r->lines))
+        return 0;
+    /* A line begins where the byte before is a newline: that one is looked at, too. */
+    int got = lines_seek(&r->lines, r->from - 1);
+    if (got == 0)
+        got = lines_next(&r->lines, &line, &len);
+    r->lines_from = lines_offset(&r->lines);
+    if (got == -EMSGSIZE || got > 0)
+        return 0;
+    if (got != 0 && got != -ENODATA)
+        return fail(r, got, "cannot read");
+    snprintf(r->error, sizeof(r->error), "cannot read '%s': it has become shorter", r->name);
+    r->status = EX_DATAERR;
+    return -ENODATA;
+}
+
 /* Opens the next file and reads its header: 1, 0 if there is none, or the failure, reported. */
 static int next_file(struct rec_reader *r)
 {
@@ -271,12 +340,17 @@ static int next_file(struct rec_reader *r)
         return 0;
     const char *path = r->paths[r->next_path++];
     r->name = strcmp(path, "-") == 0 ? "stdin" : path;
-    r->line = 0;
+    r->line = r->lines_from = 0;
     int got = input_open(path, &r->input);
     if (got < 0)
         return fail_open(r, got);
     lines_begin(&r->lines, r->input);
+    uint64_t to = r->to;
+    r->to = UINT64_MAX;
     got = read_header(r);
+    r->to = to;
+    if (got == 0 && r->in_range)
+        got = enter_range(r);
     if (got < 0)
         close_input(r);
     return got < 0 ? got : 1;
@@ -349,6 +423,14 @@ const char *rec_bytes(const struct rec_reader *r, size_t col, size_t *len)
         return "";
     *len = r->split.plain ? (size_t)(fields[field + 1] - fields[field]) - 1 : strlen(fields[field]);
     return fields[field];
+}
+
+const char *rec_line(const struct rec_reader *r, size_t *len)
+{
+    if (!r->quick || !r->in_order)
+        return NULL;
+    *len = (size_t)(r->split.fields[r->split.n] - r->split.fields[0]) - 1;
+    return memchr(r->split.fields[0], 0, *len) ? NULL : r->split.fields[0];
 }
 
 bool rec_present(const struct rec_reader *r, size_t col)
