@@ -210,7 +210,7 @@ refused()
     refused "$file" "damaged; restore it, or move '$dir' away to start anew"
     cp "good/${file##*/}" "$file"
   done
-  file=$(ls "$dir"/demand-* | head -n 1)
+  file=$(find "$dir" -name "demand-*" | sort | head -n 1)
   rm "$file"
   refused "$file" "it is missing; restore it, or move '$dir' away to start anew"
   cp "good/${file##*/}" "$file"
@@ -224,7 +224,7 @@ refused()
   local dir=$GATESHIFT_STATE/affinity file
   history $MIDNIGHT weeks=1 >access.csv
   affinity-profile access.csv >/dev/null
-  file=$(ls "$dir"/heat-* | head -n 1)
+  file=$(find "$dir" -name "heat-*" | sort | head -n 1)
   printf x | dd of="$file" bs=1 seek=99 conv=notrunc status=none
   run --separate-stderr -65 affinity-profile --heatmap </dev/null
   [[ $stderr == "affinity-profile: cannot use '$file': damaged"* ]]
@@ -317,7 +317,7 @@ refused()
 @test "affinity-profile: --chart draws without colour into a file" {
   history $MIDNIGHT >access.csv
   run --separate-stderr -0 affinity-profile --chart access.csv
-  [[ ${lines[0]} =~ ^'vol: '[0-9]+' requests predicted in 48 hours, '[0-9.]+[KMG]' a line; '[0-9]+' hours? a column, past | predicted'$ ]]
+  [[ ${lines[0]} =~ ^'vol: '[0-9]+' requests predicted in 48 hours, '[0-9.]+[KMG]' a line; 1 hour a column, past | predicted'$ ]]
   [[ $output == *'gw-eu |'*'|'* && $output != *$'\033'* ]]
 }
 
@@ -328,6 +328,80 @@ refused()
   [[ $output == *$'\033['* ]]
   run -0 env NO_COLOR=1 script -qec 'affinity-profile --heatmap </dev/null' /dev/null
   [[ $output == *'gw-eu |'* && $output != *$'\033['* ]]
+}
+
+@test "affinity-profile: --chart shows the past before the predicted, as wide as there is room" {
+  history $MIDNIGHT >access.csv
+  affinity-profile --chart --ahead 24h access.csv >chart.txt
+  # Europe's hour of most work, 12 UTC, yesterday and today.
+  run -0 grep -E '^ +europe \|.*@.*\|.*[@#*].*\|$' chart.txt
+  [[ $(grep -c '^ *gw-eu | \{24\}|' chart.txt) -eq 1 ]]
+  COLUMNS=200 affinity-profile --chart </dev/null >wide.txt
+  grep -q '^ *europe |.\{48\}|.\{48\}|$' wide.txt
+  COLUMNS=60 affinity-profile --chart </dev/null >narrow.txt
+  grep -q '3 hours a column' narrow.txt && [[ $(grep '|$' narrow.txt | wc -L) -le 60 ]]
+}
+
+@test "affinity-profile: --chart is ASCII where the locale is" {
+  history $MIDNIGHT weeks=1 >access.csv
+  affinity-profile --chart access.csv >chart.txt
+  [[ $(LC_ALL=C grep -c '[^ -~]' chart.txt) -eq 0 ]]
+  if locale -a | grep -qi '^C.utf-\?8$'; then
+    LC_ALL=C.UTF-8 affinity-profile --chart </dev/null >chart.txt
+    grep -q '█' chart.txt
+  fi
+}
+
+@test "affinity-profile: --svg draws into a file, or leaves it as it was" {
+  local name
+  history $MIDNIGHT >access.csv
+  run --separate-stderr -0 affinity-profile --svg heat.svg access.csv
+  [[ -z $output && -z $stderr ]]
+  [[ $(head -c 5 heat.svg) == '<svg ' && $(tail -n 1 heat.svg) == '</svg>' ]]
+  for name in europe america gw-eu gw-us; do
+    grep -q "<text .*>$name</text>" heat.svg
+  done
+  # Two rows of sites, 48 hours each side of now, in many colours.
+  [[ $(grep -c '<rect .*<title>' heat.svg) -ge $((2 * 96)) && $(grep -c '<line ' heat.svg) -eq 1 ]]
+  [[ $(grep -o 'fill="#[0-9a-f]*"' heat.svg | sort -u | wc -l) -gt 5 ]]
+  run --separate-stderr -73 affinity-profile --svg nowhere/heat.svg </dev/null
+  [[ $stderr == "affinity-profile: cannot create 'nowhere/heat.svg': "* ]]
+}
+
+@test "affinity-profile: --top names the volume that will be hot, when and where" {
+  local peak=$((MIDNIGHT + 12 * 3600))
+  history $MIDNIGHT volume=calm requests=2000 >calm.csv
+  history $MIDNIGHT volume=busy peak1=12 peak2=12 size=1073741824 >busy.csv
+  run --separate-stderr -0 affinity-profile --now $MIDNIGHT --ahead 24h --top 5 calm.csv busy.csv
+  [[ ${#lines[@]} -eq 3 && ${lines[0]} == volume,start,duration_s,requests,recent,site,gateway,offset,length,part,model ]]
+  [[ ${lines[1]} == busy,*,3600,* && ${lines[2]} == calm,* ]]
+  awk -F, -v peak=$peak 'NR == 2 && ($2 < peak - 3 * 3600 || $2 > peak + 3 * 3600 || $4 < 2 * $5 || $10 <= 0 || $9 < 65536) { exit 1 }' <<<"$output"
+  run --separate-stderr -0 affinity-profile --now $MIDNIGHT --top 1 </dev/null
+  [[ ${#lines[@]} -eq 2 && ${lines[1]} == busy,* ]]
+  run --separate-stderr -0 affinity-profile --now $MIDNIGHT --top 1 --chart </dev/null
+  [[ $output == *busy:* && $output != *calm:* ]]
+}
+
+@test "affinity-profile: --explain tells where a score comes from" {
+  history $MIDNIGHT peak1=12 peak2=0 >access.csv
+  affinity-profile --now $((MIDNIGHT + 9 * 3600)) access.csv >affinity.csv
+  run --separate-stderr -0 affinity-profile --now $((MIDNIGHT + 9 * 3600)) --explain vol </dev/null
+  [[ ${lines[0]} == "vol at $((MIDNIGHT + 9 * 3600)) (Fri 2025-10-10 09:00 UTC): "*" requests predicted in the next 6 h" ]]
+  [[ $output == *$'\neurope '*'%'*'seasonal'*'681 hours of history'* && $output == *$'\namerica '* ]]
+  # The very score that the record has.
+  [[ $output == *$'\ngw-eu '*" $(awk -F, '$3 == "gw-eu" { print $4 }' affinity.csv) "*'europe 1.000'* ]]
+  run --separate-stderr -1 affinity-profile --explain nothing </dev/null
+  [[ -z $output && $stderr == "affinity-profile: no request for 'nothing' is remembered" ]]
+}
+
+@test "affinity-profile: an hourly series becomes records with a count" {
+  # As examples of others' data are fed: a value an hour.
+  awk -v h="$header" -v end=$MIDNIGHT 'BEGIN { print h ",count"
+    for (i = 504; i > 0; i--)
+      printf "%d,m4,,10.1.0.1,read,0,1,0,,%d\n", end - i * 3600, 100 + 50 * sin(i * 3.14159265 / 12) }' >series.csv
+  run --separate-stderr -0 affinity-profile --forecast --ahead 24h --now $MIDNIGHT series.csv
+  awk -F, -v end=$MIDNIGHT 'NR > 1 { i = (end - $3) / 3600; want = 100 + 50 * sin(i * 3.14159265 / 12)
+      if ($5 < want - 5 || $5 > want + 5) exit 1 } END { if (NR != 25) exit 1 }' <<<"$output"
 }
 
 @test "affinity-profile: --train keeps models that later runs use" {

@@ -50,6 +50,12 @@ uint64_t lines_offset(const struct lines *l)
 
 int lines_seek(struct lines *l, uint64_t pos)
 {
+    /* What was read already need not be read, nor a pipe or packed file turned back. */
+    if (pos >= lines_offset(l) && pos <= l->read) {
+        l->start += pos - lines_offset(l);
+        l->seen = l->start;
+        return 0;
+    }
     int r = input_seek(l->in, pos);
     if (r < 0)
         return r;
