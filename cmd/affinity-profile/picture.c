@@ -63,20 +63,21 @@ static size_t segments_a_row(const struct heat *h)
     return last / PICTURE_ROWS + 1;
 }
 
-/* What was counted in the hours before NOW. */
-static void add_past_cells(struct picture *pic, const struct demand_volume *v, int64_t now,
-                           unsigned shift, size_t a_row)
+/* What was counted in the hours of W before NOW. */
+static void add_past_week(struct picture *pic, const struct demand_week *w, int64_t now,
+                          unsigned shift, size_t a_row)
 {
-    for (size_t i = 0; i < v->n_weeks; i++) {
-        const struct cells *c = &v->weeks[i]->cells;
-        for (size_t k = 0; k < c->nslots; k++) {
-            uint32_t key = c->slots[k].key1 - 1, segment = key % CELLS_HOUR;
-            int64_t hour = v->weeks[i]->week * HOURS_A_WEEK + key / CELLS_HOUR;
-            if (!c->slots[k].key1 || segment == CELLS_FLUSH || hour >= now || !is_shown(pic, hour))
+    const struct cell *cell[CELLS_ROW];
+    for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
+        int64_t hour = w->week * HOURS_A_WEEK + h;
+        size_t n = hour < now && is_shown(pic, hour) ? cells_hour(&w->cells, h, cell) : 0;
+        for (size_t k = 0; k < n; k++) {
+            uint32_t segment = cell[k]->segment1 - 1;
+            if (segment == CELLS_FLUSH)
                 continue;
-            size_t row = (segment >> (shift - c->shift)) / a_row;
+            size_t row = (segment >> (shift - w->cells.shift)) / a_row;
             pic->row[PICTURE_SEGMENTS][row].value[column_of(pic, hour)] +=
-                (double)c->slots[k].of[CELLS_READS] + (double)c->slots[k].of[CELLS_WRITES];
+                (double)cell[k]->of[CELLS_READS] + (double)cell[k]->of[CELLS_WRITES];
         }
     }
 }
@@ -110,7 +111,8 @@ static void add_segments(struct picture *pic, const struct profile *p,
     for (size_t row = 0; row <= last / a_row; row++)
         size_text(add_row(pic, PICTURE_SEGMENTS)->label, PICTURE_LABEL,
                   (uint64_t)(row * a_row) << h.shift);
-    add_past_cells(pic, v, o->hour, h.shift, a_row);
+    for (size_t i = 0; i < v->n_weeks; i++)
+        add_past_week(pic, v->weeks[i], o->hour, h.shift, a_row);
     add_predicted_cells(pic, &h, o, a_row);
     heat_release(&h);
 }

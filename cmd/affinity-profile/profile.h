@@ -54,8 +54,8 @@ void counted_release(struct counted *c);
 /* Makes the folder and takes its lock, which is held until the program ends. */
 void store_lock(const char *state);
 void store_load(const char *state, struct profile *p);
-/* Adds NEW to P and makes it durable, in one step, together with p->index. */
-void store_add(const char *state, struct profile *p, const struct demand *new);
+/* Adds NEW, which may be emptied, to P and makes it durable, in one step, with p->index. */
+void store_add(const char *state, struct profile *p, struct demand *new);
 /* Reads the cells of all weeks that have any, for heat_make(). */
 void store_load_heat(const char *state, struct profile *p);
 /*

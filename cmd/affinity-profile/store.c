@@ -232,52 +232,39 @@ static void forget(struct index *x, const struct demand *d)
     x->n = n;
 }
 
-/* Is WEEK one of those that NEW adds to? */
-static bool adds_to(const struct demand *new, int64_t week)
+/* The weeks that something is added to: entries of an index that has nothing else. */
+static struct index touched(const struct demand *new)
 {
-    for (size_t i = 0; i < new->volumes.n; i++)
-        for (size_t k = 0; k < new->volume[i].n_weeks; k++)
-            if (new->volume[i].weeks[k]->week == week)
-                return true;
-    return false;
-}
-
-static bool has_cells(const struct demand *d, int64_t week)
-{
-    for (size_t i = 0; i < d->volumes.n; i++)
-        for (size_t k = 0; k < d->volume[i].n_weeks; k++)
-            if (d->volume[i].weeks[k]->week == week && d->volume[i].weeks[k]->cells.n)
-                return true;
-    return false;
-}
-
-/* Puts the weeks of NEW into the index. */
-static void enter_weeks(struct index *x, const struct demand *new, int64_t first)
-{
+    struct index t;
+    index_init(&t, 0);
     for (size_t i = 0; i < new->volumes.n; i++)
         for (size_t k = 0; k < new->volume[i].n_weeks; k++) {
-            int64_t week = new->volume[i].weeks[k]->week;
-            if (week >= first && !index_at(x, week))
-                need(-ENOMEM);
+            const struct demand_week *from = new->volume[i].weeks[k];
+            struct index_week *w = index_at(&t, from->week);
+            need(w ? 0 : -ENOMEM);
+            w->has[WEEKFILE_DEMAND] = true;
+            w->has[WEEKFILE_HEAT] |= from->cells.n > 0;
         }
+    return t;
 }
 
-void store_add(const char *state, struct profile *p, const struct demand *new)
+void store_add(const char *state, struct profile *p, struct demand *new)
 {
-    struct index *x = &p->index;
+    struct index *x = &p->index, t = touched(new);
     need(demand_merge(&p->demand, new));
     forget(x, &p->demand);
-    enter_weeks(x, new, demand_first_week(&p->demand));
-    for (size_t i = 0; i < x->n; i++) {
-        struct index_week *w = &x->week[i];
-        if (!adds_to(new, w->week))
+    for (size_t i = 0; i < t.n; i++) {
+        if (t.week[i].week < demand_first_week(&p->demand))
             continue;
+        struct index_week *w = index_at(x, t.week[i].week);
+        need(w ? 0 : -ENOMEM);
         save_week(state, w, WEEKFILE_DEMAND, &p->demand);
-        if (w->week < demand_first_heat_week(&p->demand) || !has_cells(new, w->week))
+        if (w->week < demand_first_heat_week(&p->demand) || !t.week[i].has[WEEKFILE_HEAT])
             continue;
         load_week(state, w, WEEKFILE_HEAT, &p->demand);
         save_week(state, w, WEEKFILE_HEAT, &p->demand);
     }
+    index_release(&t);
     save_index(state, p);
     sweep(state, x);
 }

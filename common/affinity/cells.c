@@ -4,9 +4,8 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 
-enum { SLOTS_MIN = 64 };
+enum { SLOTS_MIN = 8 };
 
 uint64_t cells_sum(uint64_t a, uint64_t b)
 {
@@ -27,43 +26,46 @@ void cells_init(struct cells *c)
 
 void cells_release(struct cells *c)
 {
-    free(c->slots);
+    for (size_t h = 0; h < HOURS_A_WEEK; h++)
+        free(c->row[h].slots);
     cells_init(c);
 }
 
-/* The slot where KEY is or belongs; the table is kept half empty. */
-static struct cell *slot_of(const struct cells *c, uint32_t key)
+/* The slot where SEGMENT is or belongs; the table is kept half empty. */
+static struct cell *slot_of(const struct cells_row *r, uint32_t segment)
 {
-    /* Fibonacci hashing: neighbours in space and time scatter. */
-    size_t i = (key * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (c->nslots - 1);
-    while (c->slots[i].key1 && c->slots[i].key1 != key + 1)
-        i = (i + 1) & (c->nslots - 1);
-    return &c->slots[i];
+    /* Neighbours on the volume are neighbours here: no two of them meet. */
+    size_t i = segment & (r->nslots - 1u);
+    while (r->slots[i].segment1 && r->slots[i].segment1 != segment + 1)
+        i = (i + 1) & (r->nslots - 1u);
+    return &r->slots[i];
 }
 
-static int grow(struct cells *c)
+static int grow(struct cells_row *r)
 {
-    struct cells larger = *c;
-    larger.nslots = c->nslots ? c->nslots * 2 : SLOTS_MIN;
+    struct cells_row larger = *r;
+    larger.nslots = (uint16_t)(r->nslots ? r->nslots * 2 : SLOTS_MIN);
     larger.slots = calloc(larger.nslots, sizeof(*larger.slots));
     if (!larger.slots)
         return -ENOMEM;
-    for (size_t i = 0; i < c->nslots; i++)
-        if (c->slots[i].key1)
-            *slot_of(&larger, c->slots[i].key1 - 1) = c->slots[i];
-    free(c->slots);
-    *c = larger;
+    for (size_t i = 0; i < r->nslots; i++)
+        if (r->slots[i].segment1)
+            *slot_of(&larger, r->slots[i].segment1 - 1) = r->slots[i];
+    free(r->slots);
+    *r = larger;
     return 0;
 }
 
-/* The cell KEY, added if new.  NULL: out of memory. */
-static struct cell *cell_at(struct cells *c, uint32_t key)
+/* The cell of SEGMENT, added if new.  NULL: out of memory. */
+static struct cell *cell_at(struct cells *c, unsigned hour, uint32_t segment)
 {
-    if (2 * (c->n + 1) > c->nslots && grow(c) < 0)
+    struct cells_row *r = &c->row[hour];
+    if (2 * (r->n + 1) > r->nslots && grow(r) < 0)
         return NULL;
-    struct cell *s = slot_of(c, key);
-    if (!s->key1) {
-        s->key1 = key + 1;
+    struct cell *s = slot_of(r, segment);
+    if (!s->segment1) {
+        s->segment1 = segment + 1;
+        r->n++;
         c->n++;
     }
     return s;
@@ -75,30 +77,40 @@ static void add_to(struct cell *s, const uint64_t of[CELLS_KINDS])
         s->of[k] = cells_sum(s->of[k], of[k]);
 }
 
-static uint32_t coarser(uint32_t key, unsigned by)
+static uint32_t coarser(uint32_t segment, unsigned by)
 {
-    uint32_t segment = key % CELLS_HOUR;
-    return segment == CELLS_FLUSH ? key : key - segment + (segment >> by);
+    return segment == CELLS_FLUSH ? segment : segment >> by;
+}
+
+/* Adds the cells of FROM, whose segments are 2^BY times smaller, to HOUR of C. */
+static int add_row(struct cells *c, unsigned hour, const struct cells_row *from, unsigned by)
+{
+    for (size_t i = 0; i < from->nslots; i++) {
+        if (!from->slots[i].segment1)
+            continue;
+        struct cell *to = cell_at(c, hour, coarser(from->slots[i].segment1 - 1, by));
+        if (!to)
+            return -ENOMEM;
+        add_to(to, from->slots[i].of);
+    }
+    return 0;
 }
 
 int cells_coarsen(struct cells *c, unsigned shift)
 {
     if (shift <= c->shift)
         return 0;
-    struct cells fewer = {.shift = shift};
     unsigned by = shift - c->shift;
-    for (size_t i = 0; i < c->nslots; i++) {
-        if (!c->slots[i].key1)
-            continue;
-        struct cell *to = cell_at(&fewer, coarser(c->slots[i].key1 - 1, by));
-        if (!to) {
-            cells_release(&fewer);
-            return -ENOMEM;
-        }
-        add_to(to, c->slots[i].of);
+    c->shift = shift;
+    for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
+        struct cells_row old = c->row[h];
+        c->row[h] = (struct cells_row){0};
+        c->n -= old.n;
+        int r = add_row(c, h, &old, by);
+        free(old.slots);
+        if (r < 0)
+            return r;
     }
-    free(c->slots);
-    *c = fewer;
     return 0;
 }
 
@@ -111,9 +123,9 @@ static int bound(struct cells *c)
     return r;
 }
 
-int cells_put(struct cells *c, uint32_t key, const uint64_t of[CELLS_KINDS])
+int cells_put(struct cells *c, unsigned hour, uint32_t segment, const uint64_t of[CELLS_KINDS])
 {
-    struct cell *s = cell_at(c, key);
+    struct cell *s = cell_at(c, hour, segment);
     if (!s)
         return -ENOMEM;
     add_to(s, of);
@@ -122,8 +134,7 @@ int cells_put(struct cells *c, uint32_t key, const uint64_t of[CELLS_KINDS])
 
 int cells_add_flushes(struct cells *c, unsigned hour, uint64_t count)
 {
-    return cells_put(c, hour * CELLS_HOUR + CELLS_FLUSH,
-                     (const uint64_t[CELLS_KINDS]){0, count, 0});
+    return cells_put(c, hour, CELLS_FLUSH, (const uint64_t[CELLS_KINDS]){0, count, 0});
 }
 
 /* Segments so large that the byte LAST lies within them. */
@@ -146,39 +157,39 @@ int cells_add(struct cells *c, unsigned hour, enum cells_kind kind, uint64_t off
         in = in < left ? in : left;
         of[kind] = first ? count : 0;
         of[CELLS_BYTES] = product(count, in);
-        r = cells_put(c, hour * CELLS_HOUR + (uint32_t)(at >> c->shift), of);
+        r = cells_put(c, hour, (uint32_t)(at >> c->shift), of);
         at += in;
         left -= in;
     }
     return r;
 }
 
-int cells_merge(struct cells *c, const struct cells *from)
+int cells_merge(struct cells *c, struct cells *from)
 {
+    if (c->n == 0 && c->shift <= from->shift) {
+        struct cells empty = *c;
+        *c = *from;
+        *from = empty;
+        return 0;
+    }
     int r = cells_coarsen(c, from->shift);
-    for (size_t i = 0; r == 0 && i < from->nslots; i++)
-        if (from->slots[i].key1)
-            r = cells_put(c, coarser(from->slots[i].key1 - 1, c->shift - from->shift),
-                          from->slots[i].of);
-    return r;
+    for (unsigned h = 0; r == 0 && h < HOURS_A_WEEK; h++)
+        r = add_row(c, h, &from->row[h], c->shift - from->shift);
+    return r == 0 ? bound(c) : r;
 }
 
-static int by_key(const void *a, const void *b)
+size_t cells_hour(const struct cells *c, unsigned hour, const struct cell *out[CELLS_ROW])
 {
-    const struct cell *x = a, *y = b;
-    return (x->key1 > y->key1) - (x->key1 < y->key1);
-}
-
-int cells_sorted(const struct cells *c, struct cell **out)
-{
-    struct cell *all = malloc((c->n + 1) * sizeof(*all));
+    const struct cell *at[CELLS_ROW] = {NULL};
+    const struct cells_row *r = &c->row[hour];
     size_t n = 0;
-    if (!all)
-        return -ENOMEM;
-    for (size_t i = 0; i < c->nslots; i++)
-        if (c->slots[i].key1)
-            all[n++] = c->slots[i];
-    qsort(all, n, sizeof(*all), by_key);
-    *out = all;
-    return 0;
+    if (!r->n)
+        return 0;
+    for (size_t i = 0; i < r->nslots; i++)
+        if (r->slots[i].segment1)
+            at[r->slots[i].segment1 - 1] = &r->slots[i];
+    for (size_t s = 0; s < CELLS_ROW; s++)
+        if (at[s])
+            out[n++] = at[s];
+    return n;
 }

@@ -7,7 +7,8 @@
  * and at most CELLS_MAX cells are in use.  Both only depend on which accesses there were, so the
  * order in which they come, or in which parts of them are merged, does not matter.
  *
- * Memory: 64 bytes a cell in use, so at most 2 MiB; a new one begins with 2 KiB.
+ * Memory: 2.7 KiB, and at most 64 bytes a cell in use, so at most 2 MiB.  An hour's cells lie
+ * together: a log in order of time touches little of it at once.
  */
 #ifndef GS_AFFINITY_CELLS_H
 #define GS_AFFINITY_CELLS_H
@@ -15,27 +16,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/forecast/series.h"
+
 enum {
     CELLS_MAX = 32768,
-    CELLS_SEGMENTS = 1024,           /* a volume; then the place of the flushes, */
-    CELLS_FLUSH = CELLS_SEGMENTS,    /* which belong to no segment */
-    CELLS_HOUR = 2 * CELLS_SEGMENTS, /* the first cell of an hour is a multiple of it */
-    CELLS_SHIFT_MIN = 16,            /* segments of 64 KiB at first, doubled as needed */
+    CELLS_SEGMENTS = 1024,        /* a volume; then the place of the flushes, */
+    CELLS_FLUSH = CELLS_SEGMENTS, /* which belong to no segment */
+    CELLS_SHIFT_MIN = 16,         /* segments of 64 KiB at first, doubled as needed */
     CELLS_SHIFT_MAX = 54,
 };
 
 enum cells_kind { CELLS_READS, CELLS_WRITES, CELLS_BYTES, CELLS_KINDS };
 
 struct cell {
-    uint32_t key1;            /* hour of the week · CELLS_HOUR + segment, + 1; 0: a free place */
+    uint32_t segment1;        /* + 1; 0: a free place */
     uint64_t of[CELLS_KINDS]; /* each saturates */
+};
+
+/* The cells of one hour of the week. */
+struct cells_row {
+    struct cell *slots; /* open addressing */
+    uint16_t n, nslots; /* nslots: 0 or a power of two */
 };
 
 /* cells_init(); cells_release() frees. */
 struct cells {
-    struct cell *slots; /* open addressing */
-    size_t n, nslots;   /* nslots: 0 or a power of two */
-    unsigned shift;     /* a segment is 2^shift bytes */
+    struct cells_row row[HOURS_A_WEEK];
+    size_t n;       /* cells in use */
+    unsigned shift; /* a segment is 2^shift bytes */
 };
 
 void cells_init(struct cells *c);
@@ -50,17 +58,18 @@ int cells_add(struct cells *c, unsigned hour, enum cells_kind kind, uint64_t off
               uint64_t length, uint64_t count);
 int cells_add_flushes(struct cells *c, unsigned hour, uint64_t count);
 
-/* Adds a cell as it was saved, KEY = key1 − 1, in segments of C's size.  0 or -ENOMEM. */
-int cells_put(struct cells *c, uint32_t key, const uint64_t of[CELLS_KINDS]);
+/* Adds a cell as it was saved, in segments of C's size.  0 or -ENOMEM. */
+int cells_put(struct cells *c, unsigned hour, uint32_t segment, const uint64_t of[CELLS_KINDS]);
 
 /* Makes C's segments at least 2^SHIFT bytes.  0 or -ENOMEM. */
 int cells_coarsen(struct cells *c, unsigned shift);
 
-/* Adds all of FROM.  0 or -ENOMEM. */
-int cells_merge(struct cells *c, const struct cells *from);
+/* Adds all of FROM, which may be emptied by that.  0 or -ENOMEM. */
+int cells_merge(struct cells *c, struct cells *from);
 
-/* The cells in use by key, in *OUT (owned, free()).  0 or -ENOMEM. */
-int cells_sorted(const struct cells *c, struct cell **out);
+/* The cells of HOUR in use, ascending by segment, into OUT, which has room for all; their number. */
+enum { CELLS_ROW = CELLS_SEGMENTS + 1 };
+size_t cells_hour(const struct cells *c, unsigned hour, const struct cell *out[CELLS_ROW]);
 
 /* A + B, or the largest number where it does not fit. */
 uint64_t cells_sum(uint64_t a, uint64_t b);

@@ -17,7 +17,7 @@ void demand_init(struct demand *d, uint32_t keep_hours)
 static void week_free(struct demand_week *w)
 {
     for (size_t i = 0; i < w->n_sites; i++)
-        free(w->sites[i]);
+        free(w->sites[i].count);
     free(w->sites);
     free(w->served);
     cells_release(&w->cells);
@@ -162,21 +162,20 @@ void demand_trim(struct demand *d)
 static struct demand_hours *find_site(const struct demand_week *w, uint32_t site)
 {
     for (size_t i = 0; i < w->n_sites; i++)
-        if (w->sites[i]->site == site)
-            return w->sites[i];
+        if (w->sites[i].site == site)
+            return &w->sites[i];
     return NULL;
 }
 
 static struct demand_hours *new_site(struct demand_week *w, uint32_t site)
 {
-    struct demand_hours *h = calloc(1, sizeof(*h));
-    if (!h || vec_room(&w->sites, w->n_sites, &w->cap_sites, sizeof(struct demand_hours *)) < 0) {
-        free(h);
+    uint64_t *count = calloc(HOURS_A_WEEK, sizeof(*count));
+    if (!count || vec_room(&w->sites, w->n_sites, &w->cap_sites, sizeof(*w->sites)) < 0) {
+        free(count);
         return NULL;
     }
-    h->site = site;
-    w->sites[w->n_sites++] = h;
-    return h;
+    w->sites[w->n_sites] = (struct demand_hours){site, count};
+    return &w->sites[w->n_sites++];
 }
 
 static void add_hours(struct demand_hours *to, const struct demand_hours *from)
@@ -190,8 +189,8 @@ static size_t last_site(const struct demand *d, const struct demand_week *w)
 {
     size_t last = SIZE_MAX;
     for (size_t i = 0; i < w->n_sites; i++)
-        if (!is_other(&d->sites, w->sites[i]->site) &&
-            (last == SIZE_MAX || goes_first(&d->sites, w->sites[last]->site, w->sites[i]->site)))
+        if (!is_other(&d->sites, w->sites[i].site) &&
+            (last == SIZE_MAX || goes_first(&d->sites, w->sites[last].site, w->sites[i].site)))
             last = i;
     return last;
 }
@@ -215,11 +214,12 @@ static struct demand_hours *site_at(struct demand *d, struct demand_week *w, uin
     if (!rest && !(rest = new_site(w, (uint32_t)other)))
         return NULL;
     size_t last = last_site(d, w);
-    if (goes_first(&d->sites, w->sites[last]->site, site))
+    if (goes_first(&d->sites, w->sites[last].site, site))
         return rest;
-    h = w->sites[last];
+    h = &w->sites[last];
     add_hours(rest, h);
-    *h = (struct demand_hours){.site = site};
+    memset(h->count, 0, HOURS_A_WEEK * sizeof(*h->count));
+    h->site = site;
     return h;
 }
 
@@ -341,15 +341,15 @@ static uint32_t *numbers_in(struct intern *to, const struct intern *from)
     return id;
 }
 
-static int merge_week(struct demand *d, uint32_t volume, const struct demand_week *from,
+static int merge_week(struct demand *d, uint32_t volume, struct demand_week *from,
                       const uint32_t *site, const uint32_t *gateway)
 {
     struct demand_week *w = demand_week(d, volume, from->week);
     int r = w ? 0 : -ENOMEM;
     for (size_t i = 0; r == 0 && i < from->n_sites; i++) {
-        struct demand_hours *h = site_at(d, w, site[from->sites[i]->site]);
+        struct demand_hours *h = site_at(d, w, site[from->sites[i].site]);
         if (h)
-            add_hours(h, from->sites[i]);
+            add_hours(h, &from->sites[i]);
         r = h ? 0 : -ENOMEM;
     }
     for (size_t i = 0; r == 0 && i < from->n_served; i++)
@@ -357,13 +357,28 @@ static int merge_week(struct demand *d, uint32_t volume, const struct demand_wee
     return r == 0 ? cells_merge(&w->cells, &from->cells) : r;
 }
 
-int demand_merge(struct demand *d, const struct demand *from)
+/* Everything, when there was nothing. */
+static void take_all(struct demand *d, struct demand *from)
 {
+    struct demand empty = *d;
+    *d = *from;
+    d->keep_hours = empty.keep_hours;
+    *from = empty;
+}
+
+int demand_merge(struct demand *d, struct demand *from)
+{
+    if (d->volumes.n == 0 && d->newest_hour <= from->newest_hour && d->newest <= from->newest) {
+        demand_release(d);
+        take_all(d, from);
+        demand_trim(d);
+        return 0;
+    }
     uint32_t *site = numbers_in(&d->sites, &from->sites);
     uint32_t *gateway = numbers_in(&d->gateways, &from->gateways);
     int r = site && gateway ? 0 : -ENOMEM;
     for (size_t i = 0; r == 0 && i < from->volumes.n; i++) {
-        const struct demand_volume *v = &from->volume[i];
+        struct demand_volume *v = &from->volume[i];
         long id = demand_volume_id(d, v->volume, strlen(v->volume));
         r = id < 0 ? (int)id : 0;
         for (size_t k = 0; r == 0 && k < v->n_weeks; k++)
@@ -408,7 +423,7 @@ static size_t sites_of(const struct demand *d, const struct demand_volume *v, st
     size_t n = 0, distinct = 0;
     for (size_t i = 0; i < v->n_weeks; i++)
         for (size_t k = 0; k < v->weeks[i]->n_sites; k++) {
-            uint32_t id = v->weeks[i]->sites[k]->site;
+            uint32_t id = v->weeks[i]->sites[k].site;
             if (is_other(&d->sites, id))
                 *rest = true;
             else if (!n || all[n - 1].id != id)
@@ -470,7 +485,7 @@ static void add_week(const struct demand_site *s, const struct demand_week *w, b
                      int64_t start, size_t n, double *y)
 {
     for (size_t i = 0; i < w->n_sites; i++) {
-        const struct demand_hours *h = w->sites[i];
+        const struct demand_hours *h = &w->sites[i];
         if (h->site != s->id && !(other && !is_named(s->of, h->site)))
             continue;
         for (int64_t k = 0; k < HOURS_A_WEEK; k++) {

@@ -35,8 +35,8 @@ enum {
 #define DEMAND_OTHER "other"
 
 struct demand_hours {
-    uint32_t site;                /* of demand.sites */
-    uint64_t count[HOURS_A_WEEK]; /* each saturates */
+    uint32_t site;   /* of demand.sites */
+    uint64_t *count; /* owned: [HOURS_A_WEEK], each saturates */
 };
 
 struct demand_served {
@@ -45,8 +45,8 @@ struct demand_served {
 };
 
 struct demand_week {
-    int64_t week;                /* hours since the epoch / HOURS_A_WEEK */
-    struct demand_hours **sites; /* owned, each owned */
+    int64_t week;               /* hours since the epoch / HOURS_A_WEEK */
+    struct demand_hours *sites; /* owned */
     size_t n_sites, cap_sites;
     struct demand_served *served; /* owned */
     size_t n_served, cap_served;
@@ -109,8 +109,8 @@ long demand_gateway_id(struct demand *d, const char *name, size_t len);
 /* Adds R.  0, -ENOMEM, or -ERANGE: R's offset and length are out of range (nothing is added). */
 int demand_add(struct demand *d, const struct demand_record *r);
 
-/* Adds all of FROM.  0 or -ENOMEM. */
-int demand_merge(struct demand *d, const struct demand *from);
+/* Adds all of FROM, which may be emptied by that.  0 or -ENOMEM. */
+int demand_merge(struct demand *d, struct demand *from);
 
 /* The week WEEK of volume number VOLUME, added if new.  NULL: out of memory.  Borrowed. */
 struct demand_week *demand_week(struct demand *d, uint32_t volume, int64_t week);

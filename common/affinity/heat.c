@@ -18,15 +18,16 @@ static size_t place_segments(const struct demand_volume *v, unsigned shift,
                              unsigned place[CELLS_SEGMENTS])
 {
     bool touched[CELLS_SEGMENTS] = {false};
+    const struct cell *cell[CELLS_ROW];
     size_t n = 0;
-    for (size_t i = 0; i < v->n_weeks; i++) {
-        const struct cells *c = &v->weeks[i]->cells;
-        for (size_t k = 0; k < c->nslots; k++) {
-            uint32_t segment = (c->slots[k].key1 - 1) % CELLS_HOUR;
-            if (c->slots[k].key1 && segment != CELLS_FLUSH)
-                touched[segment >> (shift - c->shift)] = true;
+    for (size_t i = 0; i < v->n_weeks; i++)
+        for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
+            const struct cells *c = &v->weeks[i]->cells;
+            size_t cells = cells_hour(c, h, cell);
+            for (size_t k = 0; k < cells; k++)
+                if (cell[k]->segment1 - 1 != CELLS_FLUSH)
+                    touched[(cell[k]->segment1 - 1) >> (shift - c->shift)] = true;
         }
-    }
     for (size_t s = 0; s < CELLS_SEGMENTS; s++)
         if (touched[s])
             place[s] = (unsigned)n++;
@@ -39,11 +40,10 @@ static unsigned of_day(unsigned h)
     return h % HOURS_A_DAY;
 }
 
-static void add_cell(struct heat *h, const struct cell *c, unsigned by, const unsigned *place,
-                     double weight)
+static void add_cell(struct heat *h, unsigned hour, const struct cell *c, unsigned by,
+                     const unsigned *place, double weight)
 {
-    unsigned hour = (c->key1 - 1) / CELLS_HOUR;
-    uint32_t segment = (c->key1 - 1) % CELLS_HOUR;
+    uint32_t segment = c->segment1 - 1;
     double requests = weight * ((double)c->of[CELLS_READS] + (double)c->of[CELLS_WRITES]);
     h->week[hour] += requests;
     h->day[of_day(hour)] += requests;
@@ -63,24 +63,21 @@ static void add_cell(struct heat *h, const struct cell *c, unsigned by, const un
 int heat_make(const struct demand *d, const struct demand_volume *v, struct heat *out)
 {
     unsigned place[CELLS_SEGMENTS] = {0};
+    const struct cell *cell[CELLS_ROW];
     *out = (struct heat){.shift = largest_shift(v)};
     out->n = place_segments(v, out->shift, place);
     out->segment = calloc(out->n + 1, sizeof(*out->segment));
     if (!out->segment)
         return -ENOMEM;
-    for (size_t i = 0; i < v->n_weeks; i++) {
-        const struct cells *c = &v->weeks[i]->cells;
-        struct cell *sorted;
-        /* In order, so that the same cells give the same sums, to the last bit. */
-        if (cells_sorted(c, &sorted) < 0) {
-            heat_release(out);
-            return -ENOMEM;
+    for (size_t i = 0; i < v->n_weeks; i++)
+        for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
+            const struct cells *c = &v->weeks[i]->cells;
+            /* In order, so that the same cells give the same sums, to the last bit. */
+            size_t n = cells_hour(c, h, cell);
+            for (size_t k = 0; k < n; k++)
+                add_cell(out, h, cell[k], out->shift - c->shift, place,
+                         demand_weight(d, v->weeks[i]->week));
         }
-        for (size_t k = 0; k < c->n; k++)
-            add_cell(out, &sorted[k], out->shift - c->shift, place,
-                     demand_weight(d, v->weeks[i]->week));
-        free(sorted);
-    }
     return 0;
 }
 

@@ -41,7 +41,7 @@ static void pack_demand(struct packer *p, const struct demand *d, const struct d
 {
     struct named site[DEMAND_SITES], served[DEMAND_SITES];
     for (size_t i = 0; i < w->n_sites; i++)
-        site[i] = (struct named){d->sites.names[w->sites[i]->site], w->sites[i]};
+        site[i] = (struct named){d->sites.names[w->sites[i].site], &w->sites[i]};
     for (size_t i = 0; i < w->n_served; i++)
         served[i] = (struct named){d->gateways.names[w->served[i].gateway], &w->served[i]};
     qsort(site, w->n_sites, sizeof(*site), by_name);
@@ -61,21 +61,19 @@ static void pack_demand(struct packer *p, const struct demand *d, const struct d
 
 static void pack_heat(struct packer *p, const struct cells *c)
 {
-    struct cell *cell;
-    uint32_t next = 0;
-    if (cells_sorted(c, &cell) < 0) {
-        p->failed = true;
-        return;
-    }
+    const struct cell *cell[CELLS_ROW];
     pack_uint(p, c->shift);
-    pack_uint(p, c->n);
-    for (size_t i = 0; i < c->n; i++) {
-        pack_uint(p, cell[i].key1 - 1 - next);
-        next = cell[i].key1;
-        for (size_t k = 0; k < CELLS_KINDS; k++)
-            pack_uint(p, cell[i].of[k]);
+    for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
+        size_t n = cells_hour(c, h, cell);
+        uint32_t next = 0;
+        pack_uint(p, n);
+        for (size_t i = 0; i < n; i++) {
+            pack_uint(p, cell[i]->segment1 - 1 - next);
+            next = cell[i]->segment1;
+            for (size_t k = 0; k < CELLS_KINDS; k++)
+                pack_uint(p, cell[i]->of[k]);
+        }
     }
-    free(cell);
 }
 
 static const struct demand_week *week_of(const struct demand_volume *v, int64_t week)
@@ -163,27 +161,37 @@ static int unpack_demand(struct unpacker *u, struct demand *d, struct demand_wee
     return r;
 }
 
+static int unpack_row(struct unpacker *u, struct cells *c, unsigned hour)
+{
+    uint32_t next = 0;
+    int r = 0;
+    size_t n = unpack_count(u, CELLS_ROW, CELLS_KINDS + 1);
+    for (size_t i = 0; r == 0 && !u->failed && i < n; i++) {
+        uint64_t of[CELLS_KINDS];
+        if (next >= CELLS_ROW)
+            u->failed = true;
+        uint32_t segment = next + (uint32_t)unpack_uint(u, CELLS_ROW - 1 - next);
+        for (size_t k = 0; k < CELLS_KINDS; k++)
+            of[k] = unpack_uint(u, UINT64_MAX);
+        next = segment + 1;
+        if (!u->failed)
+            r = cells_put(c, hour, segment, of);
+    }
+    return r;
+}
+
 static int unpack_heat(struct unpacker *u, struct demand_week *w)
 {
     struct cells c;
-    uint32_t next = 0;
     int r = 0;
     cells_init(&c);
-    c.shift = (unsigned)unpack_uint(u, CELLS_SHIFT_MAX);
-    size_t n = unpack_count(u, CELLS_MAX, CELLS_KINDS + 1);
-    if (c.shift < CELLS_SHIFT_MIN)
+    unsigned shift = c.shift = (unsigned)unpack_uint(u, CELLS_SHIFT_MAX);
+    if (shift < CELLS_SHIFT_MIN)
         u->failed = true;
-    for (size_t i = 0; r == 0 && !u->failed && i < n; i++) {
-        uint64_t of[CELLS_KINDS];
-        uint32_t key = next + (uint32_t)unpack_uint(u, HOURS_A_WEEK * CELLS_HOUR - 1 - next);
-        for (size_t k = 0; k < CELLS_KINDS; k++)
-            of[k] = unpack_uint(u, UINT64_MAX);
-        next = key + 1;
-        if (key % CELLS_HOUR > CELLS_FLUSH || next >= HOURS_A_WEEK * CELLS_HOUR)
-            u->failed = true;
-        else
-            r = cells_put(&c, key, of);
-    }
+    for (unsigned h = 0; r == 0 && !u->failed && h < HOURS_A_WEEK; h++)
+        r = unpack_row(u, &c, h);
+    if (c.shift != shift)
+        u->failed = true; /* more than we write */
     if (r == 0 && !u->failed)
         r = cells_merge(&w->cells, &c);
     cells_release(&c);
