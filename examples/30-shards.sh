@@ -34,7 +34,7 @@ done
 
 echo "# Eight shards, counted apart:"
 if command -v parallel >/dev/null; then
-  parallel --will-cite affinity-profile --count-only --state state-{/.} {} ::: access-part-*.csv
+  parallel --will-cite affinity-profile --count-only --state 'state-{/.}' '{}' ::: access-part-*.csv
 else
   for part in access-part-*.csv; do
     affinity-profile --count-only --state "state-${part%.csv}" "$part" &
