@@ -125,7 +125,7 @@ records()
   total=$(wc -c <access.csv)
   : >log.csv
   # Cut anywhere, also within a line.
-  for n in 300 1000 1001 50000 "$((total - 1))" "$total"; do
+  for n in 0 10 300 1000 1001 50000 "$((total - 1))" "$total"; do
     head -c "$n" access.csv >log.csv
     count grown --source log log.csv
     count grown --source log log.csv

@@ -47,6 +47,7 @@ struct head {
     char bytes[SOURCES_HEAD];
     size_t n;
     bool regular; /* a file that can be read from any place, unless packed */
+    bool opened;
     bool packed;
     uint64_t size;
 };
@@ -68,7 +69,7 @@ static void look_at(const char *path, struct head *h)
     struct stat st;
     struct input *in;
     h->n = 0;
-    h->packed = h->regular = false;
+    h->packed = h->regular = h->opened = false;
     h->size = 0;
     if (strcmp(path, "-") == 0 || stat(path, &st) < 0 || !S_ISREG(st.st_mode))
         return;
@@ -77,6 +78,7 @@ static void look_at(const char *path, struct head *h)
     h->packed = is_packed(path);
     if (input_open(path, &in) < 0)
         return; /* the reader will say so */
+    h->opened = true;
     for (ssize_t n = 1; n > 0 && h->n < sizeof(h->bytes);) {
         n = input_read(in, h->bytes + h->n, sizeof(h->bytes) - h->n);
         h->n += n > 0 ? (size_t)n : 0;
@@ -150,6 +152,12 @@ static double newest_of(const struct parts *parts)
     return newest;
 }
 
+/* A log that has just been made, or rotated, has not even its header yet. */
+static bool has_no_line(const struct head *h)
+{
+    return h->opened && h->n < sizeof(h->bytes) && !memchr(h->bytes, '\n', h->n);
+}
+
 /* Goes on with a file where the source left it. */
 static void count_source_file(struct thread *t, const struct ingest *how, struct source *s,
                               char *const *path, const struct head *h, struct counted *out)
@@ -206,6 +214,8 @@ static void count_sources(struct profile *p, struct thread *t, const struct inge
     for (size_t i = 0; i < n; i++) {
         struct head h;
         look_at(paths[i], &h);
+        if (h.regular && has_no_line(&h))
+            continue;
         if (h.regular)
             count_source_file(t, how, s, &paths[i], &h, out);
         else if (n > 1)

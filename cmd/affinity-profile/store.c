@@ -286,7 +286,7 @@ static void lock_folder(const char *state, bool make)
     if (r < 0)
         err_die(EX_CANTCREAT, "cannot create '%s': %s", dir.data, err_text(r));
     /* Closed, and with that let go, when the program ends. */
-    int fd = open(lock.data, O_RDWR | (make ? O_CREAT : 0) | O_CLOEXEC, 0644);
+    int fd = open(lock.data, (make ? O_RDWR | O_CREAT : O_RDONLY) | O_CLOEXEC, 0644);
     if (fd < 0 && make)
         err_die(EX_CANTCREAT, "cannot create '%s': %s", lock.data, err_text(errno));
     if (fd < 0)
