@@ -7,12 +7,6 @@
 
 enum { SLOTS_MIN = 8 };
 
-uint64_t cells_sum(uint64_t a, uint64_t b)
-{
-    uint64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
 static uint64_t product(uint64_t a, uint64_t b)
 {
     uint64_t p;

@@ -72,6 +72,10 @@ enum { CELLS_ROW = CELLS_SEGMENTS + 1 };
 size_t cells_hour(const struct cells *c, unsigned hour, const struct cell *out[CELLS_ROW]);
 
 /* A + B, or the largest number where it does not fit. */
-uint64_t cells_sum(uint64_t a, uint64_t b);
+static inline uint64_t cells_sum(uint64_t a, uint64_t b)
+{
+    uint64_t sum;
+    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
+}
 
 #endif
