@@ -43,10 +43,16 @@ suits()
     '$3 == gateway { n += $4 > low && $4 < high } END { exit n != 1 }' <<<"$output"
 }
 
-# state_of DIR: a digest of the counts kept there.
+# state_of DIR: a digest of the counts kept there, by file.
 state_of()
 {
-  sha256sum <"$1/affinity/demand.bin"
+  (cd "$1/affinity" && sha256sum index demand-* heat-*)
+}
+
+# files_of DIR: what stands there, without the digests in the names.
+files_of()
+{
+  (cd "$1/affinity" && printf '%s\n' * | sed 's/-[0-9]*-[0-9a-f]*$//' | sort -u | xargs)
 }
 
 header='time,volume,gateway,client,op,offset,length,latency_us,error'
@@ -156,44 +162,82 @@ header='time,volume,gateway,client,op,offset,length,latency_us,error'
   history $MIDNIGHT >both.csv
   head -n 5000 both.csv >first.csv
   affinity-profile --state new both.csv >/dev/null
-  after=$(state_of new)
+  after=$(sha256sum <new/affinity/index)
   affinity-profile --state old first.csv >/dev/null
-  before=$(state_of old)
+  before=$(sha256sum <old/affinity/index)
   for i in 002 004 006 008 010 012 014 016 020 030; do
     rm -rf killed
     cp -r old killed
     timeout -s KILL 0.$i affinity-profile --state killed both.csv >/dev/null || true
     flock killed/affinity/lock true # timeout does not wait for its child's end, which the lock does
-    now=$(state_of killed)
+    now=$(sha256sum <killed/affinity/index)
     [[ $now == "$before" || $now == "$after" ]]
     affinity-profile --state killed both.csv >/dev/null
-    [[ $(state_of killed) == "$after" ]]
-    [[ $(ls killed/affinity) == $'demand.bin\nlock' ]]
+    [[ $(state_of killed) == "$(state_of new)" ]]
+    [[ $(files_of killed) == 'demand heat index lock' ]]
   done
 }
 
-@test "affinity-profile: what a killed run left of its file is removed" {
+@test "affinity-profile: what a killed run left of its files is removed" {
+  local dir=$GATESHIFT_STATE/affinity before
   history $MIDNIGHT weeks=1 >access.csv
   affinity-profile access.csv >/dev/null
-  head -c 100 "$GATESHIFT_STATE/affinity/demand.bin" >"$GATESHIFT_STATE/affinity/demand.bin.a1B2c3"
+  before=$(ls "$dir")
+  head -c 100 "$dir/index" >"$dir/index.a1B2c3"
+  head -c 100 "$dir"/heat-* >"$dir/heat-002910-0123456789abcdef"
+  : >"$dir/demand-002910-0123456789abcdef.a1B2c3"
   affinity-profile </dev/null >/dev/null
-  [[ $(ls "$GATESHIFT_STATE/affinity") == $'demand.bin\nlock' ]]
+  [[ $(ls "$dir") == "$before" ]]
+}
+
+# refused FILE PATTERN: with FILE as it is, nothing is read and nothing changed.
+refused()
+{
+  local before
+  before=$(cd "$GATESHIFT_STATE/affinity" && sha256sum -- *)
+  run --separate-stderr -65 affinity-profile access.csv
+  [[ -z $output && $stderr == "affinity-profile: cannot use '$1': "$2 ]]
+  [[ $(cd "$GATESHIFT_STATE/affinity" && sha256sum -- *) == "$before" ]]
 }
 
 @test "affinity-profile: a damaged state is refused and left alone" {
-  local file=$GATESHIFT_STATE/affinity/demand.bin before
+  local dir=$GATESHIFT_STATE/affinity file
   history $MIDNIGHT weeks=1 >access.csv
   affinity-profile access.csv >/dev/null
-  printf x | dd of="$file" bs=1 seek=999 conv=notrunc status=none
-  before=$(state_of "$GATESHIFT_STATE")
-  run --separate-stderr -65 affinity-profile access.csv
-  [[ -z $output ]]
-  [[ $stderr == "affinity-profile: cannot use '$file': damaged; restore it, or move it away to start anew" ]]
-  [[ $(state_of "$GATESHIFT_STATE") == "$before" ]]
-  echo 'something else' >"$file"
-  run --separate-stderr -65 affinity-profile access.csv
-  [[ $stderr == "affinity-profile: cannot use '$file': not a state file of this version" ]]
-  [[ $(<"$file") == 'something else' ]]
+  cp -r "$dir" good
+  for file in "$dir"/index "$dir"/demand-*; do
+    printf x | dd of="$file" bs=1 seek=99 conv=notrunc status=none
+    refused "$file" "damaged; restore it, or move '$dir' away to start anew"
+    cp "good/${file##*/}" "$file"
+  done
+  file=$(find "$dir" -name "demand-*" | sort | head -n 1)
+  rm "$file"
+  refused "$file" "it is missing; restore it, or move '$dir' away to start anew"
+  cp "good/${file##*/}" "$file"
+  rm "$dir/index"
+  refused "$dir" "its index is missing; restore it, or move '$dir' away to start anew"
+  echo 'something else' >"$dir/index"
+  refused "$dir/index" 'not a state file of this version'
+}
+
+@test "affinity-profile: heat that is damaged is refused where it is needed" {
+  local dir=$GATESHIFT_STATE/affinity file
+  history $MIDNIGHT weeks=1 >access.csv
+  affinity-profile access.csv >/dev/null
+  file=$(find "$dir" -name "heat-*" | sort | head -n 1)
+  printf x | dd of="$file" bs=1 seek=99 conv=notrunc status=none
+  run --separate-stderr -65 affinity-profile --heatmap </dev/null
+  [[ $stderr == "affinity-profile: cannot use '$file': damaged"* ]]
+  run --separate-stderr -0 affinity-profile </dev/null
+}
+
+@test "affinity-profile: a state of an earlier version is refused" {
+  history $MIDNIGHT weeks=1 >access.csv
+  mkdir "$GATESHIFT_STATE/affinity"
+  printf 'GSAFFIN1 and so on' >"$GATESHIFT_STATE/affinity/demand.bin"
+  : >"$GATESHIFT_STATE/affinity/lock"
+  refused "$GATESHIFT_STATE/affinity/demand.bin" \
+    'a state of an earlier version; move it away and count the logs again'
 }
 
 @test "affinity-profile: a state in use is a temporary failure" {
@@ -205,7 +249,7 @@ header='time,volume,gateway,client,op,offset,length,latency_us,error'
 @test "affinity-profile: a malformed record is named and nothing is counted" {
   printf '%s\n1000,vol,,10.1.0.1,read,0,4096,1,\n1001,vol,,10.1.0.1,chew,0,4096,1,\n' "$header" >bad.csv
   run --separate-stderr -65 affinity-profile bad.csv
-  [[ -z $output && $stderr == "affinity-profile: bad.csv:3: "* && ! -e $GATESHIFT_STATE/affinity/demand.bin ]]
+  [[ -z $output && $stderr == "affinity-profile: bad.csv:3: "* && $(files_of "$GATESHIFT_STATE") == 'index lock' ]]
   run --separate-stderr -65 affinity-profile --keep-going bad.csv
   [[ ${#lines[@]} -eq 3 && $stderr == "affinity-profile: bad.csv:3: "* ]]
 }
@@ -273,7 +317,7 @@ header='time,volume,gateway,client,op,offset,length,latency_us,error'
 @test "affinity-profile: --chart draws without colour into a file" {
   history $MIDNIGHT >access.csv
   run --separate-stderr -0 affinity-profile --chart access.csv
-  [[ ${lines[0]} =~ ^'vol: '[0-9]+' requests predicted in 48 hours, '[0-9.]+[KMG]' a line'$ ]]
+  [[ ${lines[0]} =~ ^'vol: '[0-9]+' requests predicted in 48 hours, '[0-9.]+[KMG]' a line; 1 hour a column, past | predicted'$ ]]
   [[ $output == *'gw-eu |'*'|'* && $output != *$'\033'* ]]
 }
 
@@ -284,6 +328,80 @@ header='time,volume,gateway,client,op,offset,length,latency_us,error'
   [[ $output == *$'\033['* ]]
   run -0 env NO_COLOR=1 script -qec 'affinity-profile --heatmap </dev/null' /dev/null
   [[ $output == *'gw-eu |'* && $output != *$'\033['* ]]
+}
+
+@test "affinity-profile: --chart shows the past before the predicted, as wide as there is room" {
+  history $MIDNIGHT >access.csv
+  affinity-profile --chart --ahead 24h access.csv >chart.txt
+  # Europe's hour of most work, 12 UTC, yesterday and today.
+  run -0 grep -E '^ +europe \|.*@.*\|.*[@#*].*\|$' chart.txt
+  [[ $(grep -c '^ *gw-eu | \{24\}|' chart.txt) -eq 1 ]]
+  COLUMNS=200 affinity-profile --chart </dev/null >wide.txt
+  grep -q '^ *europe |.\{48\}|.\{48\}|$' wide.txt
+  COLUMNS=60 affinity-profile --chart </dev/null >narrow.txt
+  grep -q '3 hours a column' narrow.txt && [[ $(grep '|$' narrow.txt | wc -L) -le 60 ]]
+}
+
+@test "affinity-profile: --chart is ASCII where the locale is" {
+  history $MIDNIGHT weeks=1 >access.csv
+  affinity-profile --chart access.csv >chart.txt
+  [[ $(LC_ALL=C grep -c '[^ -~]' chart.txt) -eq 0 ]]
+  if locale -a | grep -qi '^C.utf-\?8$'; then
+    LC_ALL=C.UTF-8 affinity-profile --chart </dev/null >chart.txt
+    grep -q '█' chart.txt
+  fi
+}
+
+@test "affinity-profile: --svg draws into a file, or leaves it as it was" {
+  local name
+  history $MIDNIGHT >access.csv
+  run --separate-stderr -0 affinity-profile --svg heat.svg access.csv
+  [[ -z $output && -z $stderr ]]
+  [[ $(head -c 5 heat.svg) == '<svg ' && $(tail -n 1 heat.svg) == '</svg>' ]]
+  for name in europe america gw-eu gw-us; do
+    grep -q "<text .*>$name</text>" heat.svg
+  done
+  # Two rows of sites, 48 hours each side of now, in many colours.
+  [[ $(grep -c '<rect .*<title>' heat.svg) -ge $((2 * 96)) && $(grep -c '<line ' heat.svg) -eq 1 ]]
+  [[ $(grep -o 'fill="#[0-9a-f]*"' heat.svg | sort -u | wc -l) -gt 5 ]]
+  run --separate-stderr -73 affinity-profile --svg nowhere/heat.svg </dev/null
+  [[ $stderr == "affinity-profile: cannot create 'nowhere/heat.svg': "* ]]
+}
+
+@test "affinity-profile: --top names the volume that will be hot, when and where" {
+  local peak=$((MIDNIGHT + 12 * 3600))
+  history $MIDNIGHT volume=calm requests=2000 >calm.csv
+  history $MIDNIGHT volume=busy peak1=12 peak2=12 size=1073741824 >busy.csv
+  run --separate-stderr -0 affinity-profile --now $MIDNIGHT --ahead 24h --top 5 calm.csv busy.csv
+  [[ ${#lines[@]} -eq 3 && ${lines[0]} == volume,start,duration_s,requests,recent,site,gateway,offset,length,part,model ]]
+  [[ ${lines[1]} == busy,*,3600,* && ${lines[2]} == calm,* ]]
+  awk -F, -v peak=$peak 'NR == 2 && ($2 < peak - 3 * 3600 || $2 > peak + 3 * 3600 || $4 < 2 * $5 || $10 <= 0 || $9 < 65536) { exit 1 }' <<<"$output"
+  run --separate-stderr -0 affinity-profile --now $MIDNIGHT --top 1 </dev/null
+  [[ ${#lines[@]} -eq 2 && ${lines[1]} == busy,* ]]
+  run --separate-stderr -0 affinity-profile --now $MIDNIGHT --top 1 --chart </dev/null
+  [[ $output == *busy:* && $output != *calm:* ]]
+}
+
+@test "affinity-profile: --explain tells where a score comes from" {
+  history $MIDNIGHT peak1=12 peak2=0 >access.csv
+  affinity-profile --now $((MIDNIGHT + 9 * 3600)) access.csv >affinity.csv
+  run --separate-stderr -0 affinity-profile --now $((MIDNIGHT + 9 * 3600)) --explain vol </dev/null
+  [[ ${lines[0]} == "vol at $((MIDNIGHT + 9 * 3600)) (Fri 2025-10-10 09:00 UTC): "*" requests predicted in the next 6 h" ]]
+  [[ $output == *$'\neurope '*'%'*'seasonal'*'681 hours of history'* && $output == *$'\namerica '* ]]
+  # The very score that the record has.
+  [[ $output == *$'\ngw-eu '*" $(awk -F, '$3 == "gw-eu" { print $4 }' affinity.csv) "*'europe 1.000'* ]]
+  run --separate-stderr -1 affinity-profile --explain nothing </dev/null
+  [[ -z $output && $stderr == "affinity-profile: no request for 'nothing' is remembered" ]]
+}
+
+@test "affinity-profile: an hourly series becomes records with a count" {
+  # As examples of others' data are fed: a value an hour.
+  awk -v h="$header" -v end=$MIDNIGHT 'BEGIN { print h ",count"
+    for (i = 504; i > 0; i--)
+      printf "%d,m4,,10.1.0.1,read,0,1,0,,%d\n", end - i * 3600, 100 + 50 * sin(i * 3.14159265 / 12) }' >series.csv
+  run --separate-stderr -0 affinity-profile --forecast --ahead 24h --now $MIDNIGHT series.csv
+  awk -F, -v end=$MIDNIGHT 'NR > 1 { i = (end - $3) / 3600; want = 100 + 50 * sin(i * 3.14159265 / 12)
+      if ($5 < want - 5 || $5 > want + 5) exit 1 } END { if (NR != 25) exit 1 }' <<<"$output"
 }
 
 @test "affinity-profile: --train keeps models that later runs use" {
@@ -315,7 +433,7 @@ header='time,volume,gateway,client,op,offset,length,latency_us,error'
   done
   for option in --forecast --backtest; do
     run --separate-stderr -64 affinity-profile --heatmap "$option"
-    [[ $stderr == "affinity-profile: only one of --backtest, --forecast and --heatmap or --chart"* ]]
+    [[ $stderr == "affinity-profile: only one of --backtest, --count-only, --explain, --forecast and"* ]]
   done
 }
 

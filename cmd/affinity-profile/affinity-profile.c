@@ -6,15 +6,27 @@
  * (Taylor 2003; common/forecast), weighed with the distance of each gateway from the sites
  * (common/affinity).
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/affinity-profile/profile.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/opts.h"
+#include "common/base/parse.h"
+#include "common/record/record.h"
 
-enum answer { ANSWER_AFFINITY, ANSWER_FORECAST, ANSWER_HEAT, ANSWER_BACKTEST };
+enum answer {
+    ANSWER_AFFINITY,
+    ANSWER_FORECAST,
+    ANSWER_HEAT,
+    ANSWER_TOP,
+    ANSWER_EXPLAIN,
+    ANSWER_BACKTEST,
+    ANSWER_NOTHING
+};
 
 struct opts {
     struct opts_dirs dirs;
@@ -22,8 +34,10 @@ struct opts {
     double horizon_s, ahead_s, keep_s, lateness_s, step_s;
     double rtt_scale_s;
     double now; /* −1: the newest record's time */
-    uint64_t origins, seed;
-    bool train, chart, keep_going;
+    uint64_t origins, seed, threads;
+    uint64_t top; /* 0: all */
+    const char *source, *svg, *explain;
+    bool train, chart, keep_going, merge;
     char **files;
     size_t n_files;
 };
@@ -40,21 +54,30 @@ static const struct opts defaults = {
     .seed = 1,
 };
 
+enum { THREADS_MAX = 64 };
+
 enum {
     OPT_AHEAD = OPT_LONG,
     OPT_BACKTEST,
     OPT_CHART,
+    OPT_COUNT_ONLY,
+    OPT_EXPLAIN,
     OPT_FORECAST,
     OPT_HEATMAP,
     OPT_HORIZON,
     OPT_KEEP,
     OPT_KEEP_GOING,
     OPT_LATENESS,
+    OPT_MERGE,
     OPT_NOW,
     OPT_ORIGINS,
     OPT_RTT_SCALE,
     OPT_SEED,
+    OPT_SOURCE,
     OPT_STEP,
+    OPT_SVG,
+    OPT_THREADS,
+    OPT_TOP,
     OPT_TRAIN,
 };
 
@@ -64,6 +87,8 @@ static const struct argp_option options[] = {
     {"backtest", OPT_BACKTEST, NULL, 0,
      "Print how good past forecasts would have been, per series and in all", 0},
     {"chart", OPT_CHART, NULL, 0, "Draw the heat map, as --heatmap does on a terminal", 0},
+    {"count-only", OPT_COUNT_ONLY, NULL, 0, "Count the input and print nothing", 0},
+    {"explain", OPT_EXPLAIN, "VOLUME", 0, "Print where the volume's scores come from", 0},
     {"forecast", OPT_FORECAST, NULL, 0, "Print forecast records: an hour a record", 0},
     {"heatmap", OPT_HEATMAP, NULL, 0, "Print heat records: segment, gateway and hour a record", 0},
     {"horizon", OPT_HORIZON, "DURATION", 0,
@@ -73,6 +98,9 @@ static const struct argp_option options[] = {
      "Report a malformed record and go on; the status is still 65", 0},
     {"lateness", OPT_LATENESS, "DURATION", 0,
      "How far behind the newest record of earlier runs a new one may lie (default 60s)", 0},
+    {"merge", OPT_MERGE, NULL, 0,
+     "The arguments are state folders of other parts of the log: join them into the new --state",
+     0},
     {"now", OPT_NOW, "TIME", 0, "Answer as of TIME, in Unix seconds (default: the newest record's)",
      0},
     {"origins", OPT_ORIGINS, "N", 0, "Forecasts that --backtest makes of each series (default 7)",
@@ -80,7 +108,13 @@ static const struct argp_option options[] = {
     {"rtt-scale", OPT_RTT_SCALE, "DURATION", 0,
      "Differences of round-trip time below it hardly count (default 1ms)", 0},
     {"seed", OPT_SEED, "N", 0, "Seed of the parameter search (default 1)", 0},
+    {"source", OPT_SOURCE, "NAME", 0,
+     "Remember how far the files given with this NAME were read, and go on there", 0},
     {"step", OPT_STEP, "DURATION", 0, "Time between the origins of --backtest (default 24h)", 0},
+    {"svg", OPT_SVG, "FILE", 0, "Draw the heat map into FILE, as SVG, and print nothing", 0},
+    {"threads", OPT_THREADS, "N", 0, "Threads that read files (default: one a processor)", 0},
+    {"top", OPT_TOP, "N", 0,
+     "Print the N volumes whose demand will rise most, when and where; or draw only these", 0},
     {"train", OPT_TRAIN, NULL, 0, "Fit all models now and keep them for a week", 0},
     {0},
 };
@@ -93,7 +127,8 @@ static double time_option(const struct argp_state *st, const char *arg)
 static void set_answer(struct opts *o, const struct argp_state *st, enum answer answer)
 {
     if (o->answer != ANSWER_AFFINITY && o->answer != answer)
-        argp_error(st, "only one of --backtest, --forecast and --heatmap or --chart");
+        argp_error(st, "only one of --backtest, --count-only, --explain, --forecast and --heatmap, "
+                       "--chart or --svg");
     o->answer = answer;
 }
 
@@ -115,6 +150,13 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         o->chart = true;
         set_answer(o, st, ANSWER_HEAT);
         return 0;
+    case OPT_COUNT_ONLY:
+        set_answer(o, st, ANSWER_NOTHING);
+        return 0;
+    case OPT_EXPLAIN:
+        o->explain = arg;
+        set_answer(o, st, ANSWER_EXPLAIN);
+        return 0;
     case OPT_FORECAST:
         set_answer(o, st, ANSWER_FORECAST);
         return 0;
@@ -133,6 +175,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case OPT_LATENESS:
         o->lateness_s = opts_duration(st, "lateness", arg, 0, week);
         return 0;
+    case OPT_MERGE:
+        o->merge = true;
+        return 0;
     case OPT_NOW:
         o->now = time_option(st, arg);
         return 0;
@@ -145,8 +190,23 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case OPT_SEED:
         o->seed = opts_u64(st, "seed", arg, 0, UINT64_MAX);
         return 0;
+    case OPT_SOURCE:
+        if (parse_name(arg) < 0)
+            argp_error(st, "source takes a name, not '%s'", arg);
+        o->source = arg;
+        return 0;
     case OPT_STEP:
         o->step_s = opts_duration(st, "step", arg, hour, 13 * week);
+        return 0;
+    case OPT_SVG:
+        o->svg = arg;
+        set_answer(o, st, ANSWER_HEAT);
+        return 0;
+    case OPT_THREADS:
+        o->threads = opts_u64(st, "threads", arg, 1, THREADS_MAX);
+        return 0;
+    case OPT_TOP:
+        o->top = opts_u64(st, "top", arg, 1, UINT32_MAX);
         return 0;
     case OPT_TRAIN:
         o->train = true;
@@ -154,6 +214,14 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case ARGP_KEY_ARGS:
         o->files = st->argv + st->next;
         o->n_files = (size_t)(st->argc - st->next);
+        return 0;
+    case ARGP_KEY_END:
+        if (o->top && o->answer == ANSWER_AFFINITY)
+            o->answer = ANSWER_TOP;
+        if (o->top && o->answer != ANSWER_TOP && !o->chart && !o->svg)
+            argp_error(st, "--top goes alone, or with --chart or --svg");
+        if (o->merge && (o->source || !o->n_files))
+            argp_error(st, "--merge takes state folders, and no --source");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -164,13 +232,26 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
 static void load_fleet(const struct opts *o, struct fleet *f)
 {
     unsigned parts = FLEET_SITES;
-    if (o->answer == ANSWER_AFFINITY || o->answer == ANSWER_HEAT)
+    if (o->answer != ANSWER_FORECAST && o->answer != ANSWER_BACKTEST && o->answer != ANSWER_NOTHING)
         parts |= FLEET_GATEWAYS | FLEET_VOLUMES | FLEET_DISTANCES;
     if (fleet_load(f, o->dirs.config, parts) < 0)
         err_die(f->status, "%s", f->error);
 }
 
-static void print_answer(const struct opts *o, const struct profile *p)
+/* The heat map as a picture. */
+static void draw(const struct opts *o, const struct profile *p)
+{
+    size_t n = p->now >= 0 ? p->demand.volumes.n : 0;
+    const struct demand_volume **v =
+        o->top ? top_volumes(p, o->ahead_s, (size_t)o->top, &n) : profile_volumes(p);
+    if (o->svg)
+        svg_heat(p, v, n, o->ahead_s, o->svg);
+    else
+        chart_heat(p, v, n, o->ahead_s);
+    free(v);
+}
+
+static int print_answer(const struct opts *o, const struct profile *p)
 {
     const struct backtest how = {
         .ahead = (size_t)(o->ahead_s / 3600),
@@ -185,15 +266,23 @@ static void print_answer(const struct opts *o, const struct profile *p)
         report_forecast(p, o->ahead_s);
         break;
     case ANSWER_HEAT:
-        if (o->chart || isatty(STDOUT_FILENO))
-            chart_heat(p, o->ahead_s);
+        if (o->chart || o->svg || isatty(STDOUT_FILENO))
+            draw(o, p);
         else
             report_heat(p, o->ahead_s);
         break;
+    case ANSWER_TOP:
+        top_report(p, o->ahead_s, (size_t)o->top);
+        break;
+    case ANSWER_EXPLAIN:
+        return explain(p, o->explain, o->horizon_s);
     case ANSWER_BACKTEST:
         backtest_report(p, &how);
         break;
+    case ANSWER_NOTHING:
+        break;
     }
+    return 0;
 }
 
 /* A terminal or /dev/null on standard input: nobody sends records, the state is asked. */
@@ -203,17 +292,46 @@ static bool has_no_input(void)
     return fstat(STDIN_FILENO, &st) == 0 && S_ISCHR(st.st_mode);
 }
 
+/* Records from further ahead than a clock may go wrong are not believed. */
+static double latest(const struct opts *o)
+{
+    return o->now >= 0 ? REC_TIME_MAX : clock_now() + 86400;
+}
+
 /* Counts the input, and makes the counts durable before anything is said about them. */
 static int count_input(const struct opts *o, struct profile *p)
 {
-    uint64_t counted = 0;
-    int status = 0;
-    if (o->n_files || !has_no_input())
-        status = ingest(p, o->files, o->n_files, o->now, o->keep_going, &counted);
-    if (counted)
-        store_save_demand(o->dirs.state, p);
-    p->now = o->now >= 0 ? o->now : p->seen.newest;
-    return status;
+    struct counted new = {0};
+    const struct ingest how = {
+        .paths = o->files,
+        .n_paths = o->n_files,
+        .until = o->now,
+        .latest = latest(o),
+        .source = o->source,
+        .threads = (size_t)o->threads,
+        .keep_going = o->keep_going,
+    };
+    if (o->merge) {
+        store_merge(o->dirs.state, p, o->files, o->n_files);
+    } else if (o->n_files || !has_no_input()) {
+        ingest(p, &how, &new);
+        if (new.records || new.noted)
+            store_add(o->dirs.state, p, &new.demand);
+        counted_release(&new);
+    }
+    p->now = o->now >= 0 ? o->now : p->demand.newest;
+    if (demand_gather(&p->demand) < 0)
+        err_die(EX_OSERR, "%s", err_text(ENOMEM));
+    if (o->answer == ANSWER_HEAT || o->answer == ANSWER_TOP)
+        store_load_heat(o->dirs.state, p);
+    return new.status;
+}
+
+/* As many as may run at once. */
+static uint64_t processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (uint64_t)n;
 }
 
 int main(int argc, char **argv)
@@ -230,12 +348,13 @@ int main(int argc, char **argv)
     };
     struct profile p = {0};
     opts_dirs_init(&o.dirs);
+    o.threads = processors();
     opts_parse(&argp, argc, argv, &o);
     p.seed = o.seed;
     p.rtt_scale_us = o.rtt_scale_s * 1e6;
     load_fleet(&o, &p.fleet);
     demand_init(&p.demand, (uint32_t)(o.keep_s / 3600));
-    seen_init(&p.seen, o.lateness_s);
+    index_init(&p.index, o.lateness_s);
     store_lock(o.dirs.state);
     store_load(o.dirs.state, &p);
     int status = count_input(&o, &p);
@@ -243,9 +362,11 @@ int main(int argc, char **argv)
         outlook_train(&p);
         store_save_models(o.dirs.state, &p);
     }
-    print_answer(&o, &p);
+    int answer = print_answer(&o, &p);
+    if (!status)
+        status = answer;
     demand_release(&p.demand);
-    seen_release(&p.seen);
+    index_release(&p.index);
     models_release(&p.models);
     fleet_release(&p.fleet);
     return status;

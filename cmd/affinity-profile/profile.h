@@ -8,37 +8,60 @@
 #include <stdint.h>
 
 #include "common/affinity/demand.h"
+#include "common/affinity/index.h"
 #include "common/affinity/models.h"
-#include "common/affinity/seen.h"
 #include "common/fleet/fleet.h"
 
 struct profile {
     struct fleet fleet;
     struct demand demand;
-    struct seen seen;
+    struct index index; /* of the state folder; what was counted, and where it stands */
     struct models models;
     double now;    /* Unix seconds; negative: no record and no --now yet */
     uint64_t seed; /* of the parameter search */
     double rtt_scale_us;
 };
 
-/* ---- ingest.c ---- */
+/* ---- ingest.c: records into counts ---- */
+
+struct ingest {
+    char *const *paths;
+    size_t n_paths;     /* 0: standard input */
+    double until;       /* records later than it are left for later runs; negative: no limit */
+    double latest;      /* records later than it are malformed */
+    const char *source; /* NULL: each record is looked up; else this source's files go on */
+    size_t threads;
+    bool keep_going; /* malformed records are reported and skipped */
+};
+
+/* The records of the input that are not in the profile yet. */
+struct counted {
+    struct demand demand;
+    uint64_t records;
+    bool noted; /* the index was changed too, if only by how far a file was read */
+    int status; /* exit status: 0 or 65 */
+};
 
 /*
- * Counts the access records of the N files PATHS (0: standard input) that were not counted before
- * and, where UNTIL is not negative, are not later than it.  With KEEP_GOING a malformed record is
- * reported and skipped.  Returns the exit status: 0 or 65; ends the program on other failures.
- * *COUNTED is the number of records counted.
+ * Counts the records of the input that were not counted before, and notes them in p->index.  Ends
+ * the program on failures, before anything was saved.  counted_release() frees.
  */
-int ingest(struct profile *p, char *const *paths, size_t n, double until, bool keep_going,
-           uint64_t *counted);
+void ingest(struct profile *p, const struct ingest *how, struct counted *out);
+void counted_release(struct counted *c);
 
 /* ---- store.c: STATE/affinity; each ends the program on failure ---- */
 
 /* Makes the folder and takes its lock, which is held until the program ends. */
 void store_lock(const char *state);
 void store_load(const char *state, struct profile *p);
-void store_save_demand(const char *state, struct profile *p);
+/* Adds NEW, which may be emptied, to P and makes it durable, in one step, with p->index. */
+void store_add(const char *state, struct profile *p, struct demand *new);
+/* Reads the cells of all weeks that have any, for heat_make(). */
+void store_load_heat(const char *state, struct profile *p);
+/*
+ * Joins the N state folders PATHS into the empty STATE and P, and makes that durable.
+ */
+void store_merge(const char *state, struct profile *p, char *const *paths, size_t n);
 void store_save_models(const char *state, const struct profile *p);
 
 /* ---- outlook.c ---- */
@@ -84,6 +107,12 @@ void report_heat(const struct profile *p, double ahead_s);
 void report_by_gateway(const struct profile *p, const struct demand_volume *v,
                        const struct outlook *o, size_t i, double *out);
 
+/* Closeness of SITE to each gateway of the fleet, into OUT[gateway]. */
+void report_closeness(const struct profile *p, const char *site, double *out);
+/* The allowed gateway that is closest to V's requests in hour I of O; −1: there is none. */
+long report_nearest(const struct profile *p, const struct demand_volume *v, const struct outlook *o,
+                    size_t i);
+
 /* ---- backtest.c ---- */
 
 struct backtest {
@@ -94,9 +123,25 @@ struct backtest {
 
 void backtest_report(const struct profile *p, const struct backtest *how);
 
-/* ---- chart.c ---- */
+/* ---- top.c ---- */
 
-/* A picture of what report_heat() says, for people. */
-void chart_heat(const struct profile *p, double ahead_s);
+/* The MOST volumes whose demand rises most within AHEAD_S: a record each. */
+void top_report(const struct profile *p, double ahead_s, size_t most);
+/* The same volumes: owned, free(); *N of them. */
+const struct demand_volume **top_volumes(const struct profile *p, double ahead_s, size_t most,
+                                         size_t *n);
+
+/* ---- explain.c ---- */
+
+/* Where the scores of VOLUME come from, for people.  0, or 1: nothing is known of it. */
+int explain(const struct profile *p, const char *volume, double horizon_s);
+
+/* ---- chart.c, svg.c: what report_heat() says, and the hours before now, for people ---- */
+
+void chart_heat(const struct profile *p, const struct demand_volume *const *v, size_t n,
+                double ahead_s);
+/* Into the file PATH, which is replaced as a whole. */
+void svg_heat(const struct profile *p, const struct demand_volume *const *v, size_t n,
+              double ahead_s, const char *path);
 
 #endif

@@ -46,8 +46,7 @@ static size_t hours_touched(double now, double span_s)
     return (size_t)ceil((fmod(now, 3600) + span_s) / 3600);
 }
 
-/* Closeness of SITE to each gateway of the fleet, into OUT[gateway]. */
-static void closeness_of(const struct profile *p, const char *site, double *out)
+void report_closeness(const struct profile *p, const char *site, double *out)
 {
     const struct fleet *f = &p->fleet;
     size_t n = f->gateway_names.n;
@@ -93,7 +92,7 @@ static struct demand_view view_of(const struct profile *p, const struct outlook 
             most = v.demand[c];
             v.model = model_name(&o->site[c].model);
         }
-        closeness_of(p, o->site[c].site, row);
+        report_closeness(p, o->site[c].site, row);
         for (size_t g = 0; g < gateways; g++)
             v.closeness[g * o->n + c] = row[g];
     }
@@ -117,7 +116,7 @@ static void affinity_of(const struct profile *p, const struct demand_volume *v, 
         rec_put_text(w, AFFINITY_VOLUME, v->volume);
         rec_put_text(w, AFFINITY_GATEWAY, gateway);
         rec_put_real(w, AFFINITY_DAS, score_das(view.demand, view.closeness + g * view.n, view.n));
-        rec_put_real(w, AFFINITY_SHARE, demand_share(v, gateway));
+        rec_put_real(w, AFFINITY_SHARE, demand_share(&p->demand, v, gateway));
         rec_put_real(w, AFFINITY_REQUESTS, view.requests);
         rec_put_real(w, AFFINITY_CONFIDENCE, view.confidence);
         rec_put_uint(w, AFFINITY_HORIZON_S, (uint64_t)horizon_s);
@@ -183,7 +182,7 @@ void report_by_gateway(const struct profile *p, const struct demand_volume *v,
         out[g] = 0;
     for (size_t c = 0; c < o->n; c++) {
         double all = 0;
-        closeness_of(p, o->site[c].site, close);
+        report_closeness(p, o->site[c].site, close);
         for (size_t g = 0; g < n; g++) {
             close[g] =
                 fleet_allowed(&p->fleet, v->volume, p->fleet.gateways[g].name) ? close[g] : 0;
@@ -195,24 +194,44 @@ void report_by_gateway(const struct profile *p, const struct demand_volume *v,
     free(close);
 }
 
-static void put_cells(const struct profile *p, const struct demand_volume *v, int64_t hour,
-                      size_t gateway, const struct heat_cell *cell, struct rec_writer *w)
+long report_nearest(const struct profile *p, const struct demand_volume *v, const struct outlook *o,
+                    size_t i)
 {
-    for (size_t s = 0; s < v->n_segments; s++) {
+    size_t n = p->fleet.gateway_names.n;
+    double *close = alloc(n, sizeof(*close)), *sum = alloc(n, sizeof(*sum));
+    long best = -1;
+    for (size_t c = 0; c < o->n; c++) {
+        report_closeness(p, o->site[c].site, close);
+        for (size_t g = 0; g < n; g++)
+            sum[g] += o->site[c].point[i].requests * close[g];
+    }
+    for (size_t g = 0; g < n; g++)
+        if (fleet_allowed(&p->fleet, v->volume, p->fleet.gateways[g].name) &&
+            (best < 0 || sum[g] > sum[best]))
+            best = (long)g;
+    free(close);
+    free(sum);
+    return best;
+}
+
+static void put_cells(const struct demand_volume *v, const struct heat *h, int64_t hour,
+                      const char *gateway, const struct heat_cell *cell, struct rec_writer *w)
+{
+    for (size_t s = 0; s < h->n; s++) {
         const double *of = cell[s].of;
-        if (of[DEMAND_READS] + of[DEMAND_WRITES] < heat_least && of[DEMAND_BYTES] < heat_least)
+        if (of[CELLS_READS] + of[CELLS_WRITES] < heat_least && of[CELLS_BYTES] < heat_least)
             continue;
-        uint64_t index = v->segments[s]->index;
+        uint64_t index = h->segment[s].index;
         rec_put_text(w, HEAT_VOLUME, v->volume);
         rec_put_uint(w, HEAT_SEGMENT, index);
-        rec_put_uint(w, HEAT_OFFSET, index << v->shift);
-        rec_put_uint(w, HEAT_LENGTH, UINT64_C(1) << v->shift);
-        rec_put_text(w, HEAT_GATEWAY, p->fleet.gateways[gateway].name);
+        rec_put_uint(w, HEAT_OFFSET, index << h->shift);
+        rec_put_uint(w, HEAT_LENGTH, UINT64_C(1) << h->shift);
+        rec_put_text(w, HEAT_GATEWAY, gateway);
         rec_put_real(w, HEAT_START, (double)hour * 3600);
         rec_put_uint(w, HEAT_DURATION_S, 3600);
-        rec_put_real(w, HEAT_READS, of[DEMAND_READS]);
-        rec_put_real(w, HEAT_WRITES, of[DEMAND_WRITES]);
-        rec_put_real(w, HEAT_BYTES, of[DEMAND_BYTES]);
+        rec_put_real(w, HEAT_READS, of[CELLS_READS]);
+        rec_put_real(w, HEAT_WRITES, of[CELLS_WRITES]);
+        rec_put_real(w, HEAT_BYTES, of[CELLS_BYTES]);
         put(w);
     }
 }
@@ -222,17 +241,21 @@ static void heat_of(const struct profile *p, const struct demand_volume *v, doub
 {
     size_t n = p->fleet.gateway_names.n;
     struct outlook o;
+    struct heat h;
+    if (heat_make(&p->demand, v, &h) < 0)
+        err_die(EX_OSERR, "%s", err_text(ENOMEM));
     double *requests = alloc(n, sizeof(*requests));
-    struct heat_cell *cell = alloc(v->n_segments, sizeof(*cell));
+    struct heat_cell *cell = alloc(h.n, sizeof(*cell));
     outlook_make(p, v, (size_t)ceil(ahead_s / 3600), &o);
     for (size_t i = 0; i < o.hours; i++) {
         report_by_gateway(p, v, &o, i, requests);
         for (size_t g = 0; g < n; g++) {
-            heat_spread(v, o.hour + (int64_t)i, requests[g], cell);
-            put_cells(p, v, o.hour + (int64_t)i, g, cell, w);
+            heat_spread(&h, o.hour + (int64_t)i, requests[g], cell);
+            put_cells(v, &h, o.hour + (int64_t)i, p->fleet.gateways[g].name, cell, w);
         }
     }
     outlook_release(&o);
+    heat_release(&h);
     free(cell);
     free(requests);
 }

@@ -7,33 +7,29 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-
-static const char other_site[] = "other";
-
-static uint64_t add_capped(uint64_t a, uint64_t b)
-{
-    uint64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
+#include "common/base/hash.h"
 
 void demand_init(struct demand *d, uint32_t keep_hours)
 {
-    *d = (struct demand){.newest_hour = INT64_MIN, .keep_hours = keep_hours};
+    *d = (struct demand){.newest_hour = INT64_MIN, .newest = -1, .keep_hours = keep_hours};
+}
+
+static void week_free(struct demand_week *w)
+{
+    for (size_t i = 0; i < w->n_sites; i++)
+        free(w->sites[i].count);
+    free(w->sites);
+    free(w->served);
+    cells_release(&w->cells);
+    free(w);
 }
 
 static void volume_release(struct demand_volume *v)
 {
-    for (size_t i = 0; i < v->n_sites; i++) {
-        free(v->sites[i].site);
-        free(v->sites[i].count);
-    }
-    for (size_t i = 0; i < v->n_served; i++)
-        free(v->served[i].gateway);
-    for (size_t i = 0; i < v->n_segments; i++)
-        free(v->segments[i]);
+    for (size_t i = 0; i < v->n_weeks; i++)
+        week_free(v->weeks[i]);
+    free(v->weeks);
     free(v->sites);
-    free(v->served);
-    free(v->segments);
 }
 
 void demand_release(struct demand *d)
@@ -42,251 +38,266 @@ void demand_release(struct demand *d)
         volume_release(&d->volume[i]);
     free(d->volume);
     intern_release(&d->volumes);
+    intern_release(&d->sites);
+    intern_release(&d->gateways);
     demand_init(d, d->keep_hours);
 }
 
-/* ---- finding, or adding ---- */
+/* ---- names ---- */
 
-struct demand_volume *demand_volume(struct demand *d, const char *name)
+long demand_volume_id(struct demand *d, const char *name, size_t len)
 {
-    long id = intern_find(&d->volumes, name);
-    if (id >= 0)
-        return &d->volume[id];
-    if (vec_room(&d->volume, d->volumes.n, &d->cap, sizeof(*d->volume)) < 0)
-        return NULL;
-    id = intern_add(&d->volumes, name);
-    if (id < 0)
-        return NULL;
-    d->volume[id] = (struct demand_volume){
-        .volume = d->volumes.names[id], .shift = DEMAND_SHIFT_MIN, .week = INT64_MIN};
-    return &d->volume[id];
+    size_t before = d->volumes.n;
+    if (vec_room(&d->volume, before, &d->cap, sizeof(*d->volume)) < 0)
+        return -ENOMEM;
+    long id = intern_add_bytes(&d->volumes, name, len);
+    if (d->volumes.n > before)
+        d->volume[id] = (struct demand_volume){.volume = d->volumes.names[id]};
+    return id;
 }
 
-struct demand_site *demand_site(struct demand_volume *v, const char *name)
+long demand_site_id(struct demand *d, const char *name, size_t len)
 {
-    for (size_t i = 0; i < v->n_sites; i++)
-        if (strcmp(v->sites[i].site, name) == 0)
-            return &v->sites[i];
-    /* The last place is kept for "other". */
-    if (v->n_sites + 1 >= DEMAND_SITES && strcmp(name, other_site) != 0)
-        return demand_site(v, other_site);
-    char *copy = strdup(name);
-    if (!copy || vec_room(&v->sites, v->n_sites, &v->cap_sites, sizeof(*v->sites)) < 0) {
-        free(copy);
-        return NULL;
-    }
-    v->sites[v->n_sites] = (struct demand_site){.site = copy};
-    return &v->sites[v->n_sites++];
+    return intern_add_bytes(&d->sites, name, len);
 }
 
-struct demand_served *demand_served(struct demand_volume *v, const char *gateway, bool *full)
+long demand_gateway_id(struct demand *d, const char *name, size_t len)
 {
-    *full = false;
-    for (size_t i = 0; i < v->n_served; i++)
-        if (strcmp(v->served[i].gateway, gateway) == 0)
-            return &v->served[i];
-    if (v->n_served == DEMAND_GATEWAYS) {
-        *full = true;
-        return NULL;
-    }
-    char *copy = strdup(gateway);
-    if (!copy || vec_room(&v->served, v->n_served, &v->cap_served, sizeof(*v->served)) < 0) {
-        free(copy);
-        return NULL;
-    }
-    v->served[v->n_served] = (struct demand_served){.gateway = copy};
-    return &v->served[v->n_served++];
+    return intern_add_bytes(&d->gateways, name, len);
 }
 
-struct demand_segment *demand_segment(struct demand_volume *v, uint32_t index)
+static bool is_other(const struct intern *names, uint32_t id)
 {
-    size_t low = 0, high = v->n_segments;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (v->segments[mid]->index < index)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    if (low < v->n_segments && v->segments[low]->index == index)
-        return v->segments[low];
-    struct demand_segment *s = calloc(1, sizeof(*s));
-    if (!s || vec_room(&v->segments, v->n_segments, &v->cap_segments,
-                       sizeof(struct demand_segment *)) < 0) {
-        free(s);
-        return NULL;
-    }
-    s->index = index;
-    memmove(v->segments + low + 1, v->segments + low,
-            (v->n_segments - low) * sizeof(struct demand_segment *));
-    v->segments[low] = s;
-    v->n_segments++;
-    return s;
+    return strcmp(names->names[id], DEMAND_OTHER) == 0;
 }
 
-/* ---- hourly demand ---- */
+/* Who is told apart where not all can be: the smaller digest, or, as good as never, the name. */
+static bool goes_first(const struct intern *names, uint32_t a, uint32_t b)
+{
+    const char *x = names->names[a], *y = names->names[b];
+    uint64_t hx = hash64(x, strlen(x)), hy = hash64(y, strlen(y));
+    return hx != hy ? hx < hy : strcmp(x, y) < 0;
+}
+
+/* ---- weeks ---- */
 
 int64_t demand_first_hour(const struct demand *d)
 {
     return d->newest_hour == INT64_MIN ? INT64_MIN : d->newest_hour - d->keep_hours + 1;
 }
 
-/* Forgets the hours of S before FIRST. */
-static void site_trim(struct demand_site *s, int64_t first)
+static int64_t week_of(int64_t hour)
 {
-    if (s->n == 0 || s->start >= first)
-        return;
-    size_t drop = (size_t)(first - s->start);
-    drop = drop < s->n ? drop : s->n;
-    memmove(s->count, s->count + drop, (s->n - drop) * sizeof(*s->count));
-    s->n -= drop;
-    s->start = first;
+    return hour < 0 ? -1 : hour / HOURS_A_WEEK;
 }
 
-static int site_room(struct demand_site *s, size_t n)
+int64_t demand_first_week(const struct demand *d)
 {
-    if (n <= s->cap)
-        return 0;
-    size_t cap = s->cap ? s->cap : HOURS_A_DAY;
-    while (cap < n)
-        cap *= 2;
-    uint64_t *p = reallocarray(s->count, cap, sizeof(*p));
-    if (!p)
-        return -ENOMEM;
-    s->count = p;
-    s->cap = cap;
-    return 0;
+    int64_t first = demand_first_hour(d);
+    return first == INT64_MIN ? first : week_of(first);
 }
 
-/* Makes HOUR one of S's.  With HOUR ≥ FIRST, S then has at most keep_hours. */
-static int site_reach(struct demand_site *s, int64_t hour, int64_t first)
+int64_t demand_first_heat_week(const struct demand *d)
 {
-    site_trim(s, first);
-    if (s->n == 0)
-        s->start = hour;
-    size_t before = hour < s->start ? (size_t)(s->start - hour) : 0;
-    size_t last = before ? s->n - 1 : (size_t)(hour - s->start);
-    size_t n = before + (last < s->n ? s->n : last + 1);
-    if (site_room(s, n) < 0)
-        return -ENOMEM;
-    if (before) {
-        memmove(s->count + before, s->count, s->n * sizeof(*s->count));
-        memset(s->count, 0, before * sizeof(*s->count));
-        s->start = hour;
-    } else if (n > s->n) {
-        memset(s->count + s->n, 0, (n - s->n) * sizeof(*s->count));
+    int64_t first = demand_first_week(d);
+    int64_t heat = first == INT64_MIN ? first : week_of(d->newest_hour) - DEMAND_HEAT_WEEKS + 1;
+    return heat > first ? heat : first;
+}
+
+static struct demand_week *week_new(struct demand_volume *v, size_t at, int64_t week)
+{
+    struct demand_week *w = calloc(1, sizeof(*w));
+    if (!w || vec_room(&v->weeks, v->n_weeks, &v->cap_weeks, sizeof(struct demand_week *)) < 0) {
+        free(w);
+        return NULL;
     }
-    s->n = n;
-    return 0;
+    w->week = week;
+    cells_init(&w->cells);
+    memmove(v->weeks + at + 1, v->weeks + at, (v->n_weeks - at) * sizeof(struct demand_week *));
+    v->weeks[at] = w;
+    v->n_weeks++;
+    return w;
 }
 
-static int add_hourly(struct demand *d, struct demand_volume *v, const struct demand_record *r,
-                      int64_t hour)
+struct demand_week *demand_week(struct demand *d, uint32_t volume, int64_t week)
 {
-    struct demand_site *s = demand_site(v, r->site);
-    if (!s)
-        return -ENOMEM;
-    if (hour < demand_first_hour(d))
-        return 0;
-    if (site_reach(s, hour, demand_first_hour(d)) < 0)
-        return -ENOMEM;
-    uint64_t *cell = &s->count[hour - s->start];
-    *cell = add_capped(*cell, r->count);
-    return 0;
+    struct demand_volume *v = &d->volume[volume];
+    if (v->last && v->last->week == week)
+        return v->last;
+    size_t at = v->n_weeks;
+    while (at && v->weeks[at - 1]->week >= week)
+        at--;
+    if (at < v->n_weeks && v->weeks[at]->week == week)
+        v->last = v->weeks[at];
+    else
+        v->last = week_new(v, at, week);
+    return v->last;
 }
 
-/* ---- decayed heat ---- */
-
-static void scale_heat(struct demand_volume *v, double factor)
-{
-    for (size_t i = 0; i < v->n_segments; i++)
-        for (size_t h = 0; h < HOURS_A_DAY; h++)
-            for (size_t k = 0; k < DEMAND_KINDS; k++)
-                v->segments[i]->heat[h][k] *= factor;
-    for (size_t h = 0; h < HOURS_A_DAY; h++)
-        v->flushes[h] *= factor;
-    for (size_t i = 0; i < v->n_served; i++)
-        v->served[i].requests *= factor;
-}
-
-static int weeks_between(int64_t from, int64_t to)
-{
-    int64_t n = to - from;
-    return n > 2000 ? 2000 : (int)n; /* 2^-2000 is 0 already */
-}
-
-/* The weight of a record of WEEK; V is brought forward if WEEK is its newest. */
-static double week_weight(struct demand_volume *v, int64_t week)
-{
-    if (v->week == INT64_MIN)
-        v->week = week;
-    if (week > v->week) {
-        scale_heat(v, ldexp(1, -weeks_between(v->week, week)));
-        v->week = week;
-    }
-    return ldexp(1, -weeks_between(week, v->week));
-}
-
-static void merge_into(struct demand_segment *to, const struct demand_segment *from)
-{
-    for (size_t h = 0; h < HOURS_A_DAY; h++)
-        for (size_t k = 0; k < DEMAND_KINDS; k++)
-            to->heat[h][k] += from->heat[h][k];
-}
-
-/* Doubles the size of V's segments. */
-static void coarsen(struct demand_volume *v)
+static void trim_volume(struct demand_volume *v, int64_t first, int64_t first_heat)
 {
     size_t n = 0;
-    for (size_t i = 0; i < v->n_segments; i++) {
-        struct demand_segment *s = v->segments[i];
-        s->index /= 2;
-        if (n && v->segments[n - 1]->index == s->index) {
-            merge_into(v->segments[n - 1], s);
-            free(s);
-        } else {
-            v->segments[n++] = s;
+    for (size_t i = 0; i < v->n_weeks; i++) {
+        struct demand_week *w = v->weeks[i];
+        if (w->week < first) {
+            week_free(w);
+            continue;
         }
+        if (w->week < first_heat)
+            cells_release(&w->cells);
+        v->weeks[n++] = w;
     }
-    v->n_segments = n;
-    v->shift++;
+    v->n_weeks = n;
+    v->last = NULL;
 }
 
-/* Bytes go to each segment they lie in, the request to the first. */
-static int add_heat(struct demand_volume *v, const struct demand_record *r, unsigned hour,
-                    double weight)
+void demand_trim(struct demand *d)
+{
+    for (size_t i = 0; i < d->volumes.n; i++)
+        trim_volume(&d->volume[i], demand_first_week(d), demand_first_heat_week(d));
+}
+
+/* ---- adding ---- */
+
+static struct demand_hours *find_site(const struct demand_week *w, uint32_t site)
+{
+    for (size_t i = 0; i < w->n_sites; i++)
+        if (w->sites[i].site == site)
+            return &w->sites[i];
+    return NULL;
+}
+
+static struct demand_hours *new_site(struct demand_week *w, uint32_t site)
+{
+    uint64_t *count = calloc(HOURS_A_WEEK, sizeof(*count));
+    if (!count || vec_room(&w->sites, w->n_sites, &w->cap_sites, sizeof(*w->sites)) < 0) {
+        free(count);
+        return NULL;
+    }
+    w->sites[w->n_sites] = (struct demand_hours){site, count};
+    return &w->sites[w->n_sites++];
+}
+
+static void add_hours(struct demand_hours *to, const struct demand_hours *from)
+{
+    for (size_t i = 0; i < HOURS_A_WEEK; i++)
+        to->count[i] = cells_sum(to->count[i], from->count[i]);
+}
+
+/* The place of the site that goes last among those told apart. */
+static size_t last_site(const struct demand *d, const struct demand_week *w)
+{
+    size_t last = SIZE_MAX;
+    for (size_t i = 0; i < w->n_sites; i++)
+        if (!is_other(&d->sites, w->sites[i].site) &&
+            (last == SIZE_MAX || goes_first(&d->sites, w->sites[last].site, w->sites[i].site)))
+            last = i;
+    return last;
+}
+
+/*
+ * SITE in W, added if new.  Where there are too many, the last of them goes into "other", which may
+ * be SITE itself.
+ */
+static struct demand_hours *site_at(struct demand *d, struct demand_week *w, uint32_t site)
+{
+    struct demand_hours *h = find_site(w, site);
+    if (h)
+        return h;
+    long other = demand_site_id(d, DEMAND_OTHER, strlen(DEMAND_OTHER));
+    if (other < 0)
+        return NULL;
+    struct demand_hours *rest = find_site(w, (uint32_t)other);
+    if (site == (uint32_t)other || w->n_sites - (rest != NULL) < DEMAND_NAMES)
+        return new_site(w, site);
+    d->overflowed = true;
+    if (!rest && !(rest = new_site(w, (uint32_t)other)))
+        return NULL;
+    size_t last = last_site(d, w);
+    if (goes_first(&d->sites, w->sites[last].site, site))
+        return rest;
+    h = &w->sites[last];
+    add_hours(rest, h);
+    memset(h->count, 0, HOURS_A_WEEK * sizeof(*h->count));
+    h->site = site;
+    return h;
+}
+
+int demand_week_hour(struct demand *d, struct demand_week *w, uint32_t site, unsigned hour,
+                     uint64_t count)
+{
+    struct demand_hours *h = site_at(d, w, site);
+    if (!h)
+        return -ENOMEM;
+    h->count[hour] = cells_sum(h->count[hour], count);
+    return 0;
+}
+
+static struct demand_served *find_served(const struct demand_week *w, uint32_t gateway)
+{
+    for (size_t i = 0; i < w->n_served; i++)
+        if (w->served[i].gateway == gateway)
+            return &w->served[i];
+    return NULL;
+}
+
+static struct demand_served *new_served(struct demand_week *w, uint32_t gateway)
+{
+    if (vec_room(&w->served, w->n_served, &w->cap_served, sizeof(*w->served)) < 0)
+        return NULL;
+    w->served[w->n_served] = (struct demand_served){.gateway = gateway};
+    return &w->served[w->n_served++];
+}
+
+static struct demand_served *last_served(const struct demand *d, const struct demand_week *w)
+{
+    struct demand_served *last = NULL;
+    for (size_t i = 0; i < w->n_served; i++)
+        if (!is_other(&d->gateways, w->served[i].gateway) &&
+            (!last || goes_first(&d->gateways, last->gateway, w->served[i].gateway)))
+            last = &w->served[i];
+    return last;
+}
+
+/* As site_at(). */
+static struct demand_served *served_at(struct demand *d, struct demand_week *w, uint32_t gateway)
+{
+    struct demand_served *s = find_served(w, gateway);
+    if (s)
+        return s;
+    long other = demand_gateway_id(d, DEMAND_OTHER, strlen(DEMAND_OTHER));
+    if (other < 0)
+        return NULL;
+    bool has_rest = find_served(w, (uint32_t)other) != NULL;
+    if (gateway == (uint32_t)other || w->n_served - has_rest < DEMAND_NAMES)
+        return new_served(w, gateway);
+    if (!has_rest && !new_served(w, (uint32_t)other))
+        return NULL;
+    struct demand_served *rest = find_served(w, (uint32_t)other);
+    struct demand_served *last = last_served(d, w);
+    if (goes_first(&d->gateways, last->gateway, gateway))
+        return rest;
+    rest->requests = cells_sum(rest->requests, last->requests);
+    *last = (struct demand_served){.gateway = gateway};
+    return last;
+}
+
+int demand_week_served(struct demand *d, struct demand_week *w, uint32_t gateway, uint64_t count)
+{
+    struct demand_served *s = served_at(d, w, gateway);
+    if (!s)
+        return -ENOMEM;
+    s->requests = cells_sum(s->requests, count);
+    return 0;
+}
+
+static int add_heat(struct demand_week *w, const struct demand_record *r, unsigned hour)
 {
     uint64_t length = r->op == DEMAND_CLEAR ? 0 : r->length;
-    uint64_t last = r->offset + (length ? length - 1 : 0);
-    while (last >> v->shift >= DEMAND_SEGMENTS)
-        coarsen(v);
-    enum demand_kind kind = r->op == DEMAND_READ ? DEMAND_READS : DEMAND_WRITES;
-    uint64_t at = r->offset, left = length;
-    for (bool first = true; first || left; first = false) {
-        struct demand_segment *s = demand_segment(v, (uint32_t)(at >> v->shift));
-        if (!s)
-            return -ENOMEM;
-        uint64_t in = (((at >> v->shift) + 1) << v->shift) - at;
-        in = in < left ? in : left;
-        if (first)
-            s->heat[hour][kind] += weight * (double)r->count;
-        s->heat[hour][DEMAND_BYTES] += weight * (double)r->count * (double)in;
-        at += in;
-        left -= in;
-    }
-    return 0;
-}
-
-static int add_served(struct demand_volume *v, const struct demand_record *r, double weight)
-{
-    bool full;
-    if (!*r->gateway)
-        return 0;
-    struct demand_served *s = demand_served(v, r->gateway, &full);
-    if (!s)
-        return full ? 0 : -ENOMEM;
-    s->requests += weight * (double)r->count;
-    return 0;
+    if (r->op == DEMAND_FLUSH)
+        return cells_add_flushes(&w->cells, hour, r->count);
+    return cells_add(&w->cells, hour, r->op == DEMAND_READ ? CELLS_READS : CELLS_WRITES, r->offset,
+                     length, r->count);
 }
 
 int demand_add(struct demand *d, const struct demand_record *r)
@@ -294,58 +305,245 @@ int demand_add(struct demand *d, const struct demand_record *r)
     uint64_t end;
     if (__builtin_add_overflow(r->offset, r->length, &end) || end > INT64_MAX)
         return -ERANGE;
-    struct demand_volume *v = demand_volume(d, r->volume);
-    if (!v)
+    if (r->hour > d->newest_hour)
+        d->newest_hour = r->hour;
+    int64_t week = week_of(r->hour);
+    if (week < demand_first_week(d))
+        return 0;
+    struct demand_week *w = demand_week(d, r->volume, week);
+    unsigned hour = (unsigned)(r->hour - week * HOURS_A_WEEK);
+    if (!w || demand_week_hour(d, w, r->site, hour, r->count) < 0)
         return -ENOMEM;
-    int64_t hour = (int64_t)floor(r->time / 3600);
-    if (hour > d->newest_hour)
-        d->newest_hour = hour;
-    if (add_hourly(d, v, r, hour) < 0)
+    if (r->gateway != DEMAND_NO_GATEWAY && demand_week_served(d, w, r->gateway, r->count) < 0)
         return -ENOMEM;
-    double weight = week_weight(v, hour / HOURS_A_WEEK);
-    unsigned of_day = (unsigned)(hour % HOURS_A_DAY);
-    if (r->op == DEMAND_FLUSH)
-        v->flushes[of_day] += weight * (double)r->count;
-    else if (add_heat(v, r, of_day, weight) < 0)
+    if (week >= demand_first_heat_week(d) && add_heat(w, r, hour) < 0)
         return -ENOMEM;
-    return add_served(v, r, weight);
+    /* Who goes back in time must not fill the memory with weeks that are forgotten at the end. */
+    if (d->volume[r->volume].n_weeks > d->keep_hours / HOURS_A_WEEK + 2)
+        trim_volume(&d->volume[r->volume], demand_first_week(d), demand_first_heat_week(d));
+    return 0;
+}
+
+/* ---- merging ---- */
+
+/* Numbers of FROM's names in D; NULL: out of memory. */
+static uint32_t *numbers_in(struct intern *to, const struct intern *from)
+{
+    uint32_t *id = calloc(from->n + 1, sizeof(*id));
+    for (size_t i = 0; id && i < from->n; i++) {
+        long n = intern_add(to, from->names[i]);
+        if (n < 0) {
+            free(id);
+            return NULL;
+        }
+        id[i] = (uint32_t)n;
+    }
+    return id;
+}
+
+static int merge_week(struct demand *d, uint32_t volume, struct demand_week *from,
+                      const uint32_t *site, const uint32_t *gateway)
+{
+    struct demand_week *w = demand_week(d, volume, from->week);
+    int r = w ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < from->n_sites; i++) {
+        struct demand_hours *h = site_at(d, w, site[from->sites[i].site]);
+        if (h)
+            add_hours(h, &from->sites[i]);
+        r = h ? 0 : -ENOMEM;
+    }
+    for (size_t i = 0; r == 0 && i < from->n_served; i++)
+        r = demand_week_served(d, w, gateway[from->served[i].gateway], from->served[i].requests);
+    return r == 0 ? cells_merge(&w->cells, &from->cells) : r;
+}
+
+/* Everything, when there was nothing. */
+static void take_all(struct demand *d, struct demand *from)
+{
+    struct demand empty = *d;
+    *d = *from;
+    d->keep_hours = empty.keep_hours;
+    *from = empty;
+}
+
+int demand_merge(struct demand *d, struct demand *from)
+{
+    if (d->volumes.n == 0 && d->newest_hour <= from->newest_hour && d->newest <= from->newest) {
+        demand_release(d);
+        take_all(d, from);
+        demand_trim(d);
+        return 0;
+    }
+    uint32_t *site = numbers_in(&d->sites, &from->sites);
+    uint32_t *gateway = numbers_in(&d->gateways, &from->gateways);
+    int r = site && gateway ? 0 : -ENOMEM;
+    for (size_t i = 0; r == 0 && i < from->volumes.n; i++) {
+        struct demand_volume *v = &from->volume[i];
+        long id = demand_volume_id(d, v->volume, strlen(v->volume));
+        r = id < 0 ? (int)id : 0;
+        for (size_t k = 0; r == 0 && k < v->n_weeks; k++)
+            r = merge_week(d, (uint32_t)id, v->weeks[k], site, gateway);
+    }
+    free(site);
+    free(gateway);
+    if (from->newest_hour > d->newest_hour)
+        d->newest_hour = from->newest_hour;
+    if (from->newest > d->newest)
+        d->newest = from->newest;
+    d->overflowed |= from->overflowed;
+    demand_trim(d);
+    return r;
 }
 
 /* ---- answers ---- */
 
-int demand_series(const struct demand *d, const struct demand_site *s, int64_t end, double **y,
-                  struct series *out)
+struct naming {
+    const struct intern *names;
+    uint32_t id;
+};
+
+static int by_digest(const void *a, const void *b)
 {
-    int64_t first = demand_first_hour(d);
-    if (end - d->keep_hours > first)
-        first = end - d->keep_hours;
-    int64_t start = s->start > first ? s->start : first;
-    *y = NULL;
-    *out = (struct series){0};
-    /* A site begins with its first request, wherever the window of memory begins. */
-    while (start < end && start < s->start + (int64_t)s->n && s->count[start - s->start] == 0)
-        start++;
-    if (start >= end || start >= s->start + (int64_t)s->n)
+    const struct naming *x = a, *y = b;
+    if (x->id == y->id)
         return 0;
-    size_t n = (size_t)(end - start);
-    *y = calloc(n, sizeof(**y));
-    if (!*y)
+    return goes_first(x->names, x->id, y->id) ? -1 : 1;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct demand_site *x = a, *y = b;
+    return strcmp(x->site, y->site);
+}
+
+/* The sites of all weeks of V, ascending by digest, into ALL, which has room; their number. */
+static size_t sites_of(const struct demand *d, const struct demand_volume *v, struct naming *all,
+                       bool *rest)
+{
+    size_t n = 0, distinct = 0;
+    for (size_t i = 0; i < v->n_weeks; i++)
+        for (size_t k = 0; k < v->weeks[i]->n_sites; k++) {
+            uint32_t id = v->weeks[i]->sites[k].site;
+            if (is_other(&d->sites, id))
+                *rest = true;
+            else if (!n || all[n - 1].id != id)
+                all[n++] = (struct naming){&d->sites, id};
+        }
+    qsort(all, n, sizeof(*all), by_digest);
+    for (size_t i = 0; i < n; i++)
+        if (!distinct || all[distinct - 1].id != all[i].id)
+            all[distinct++] = all[i];
+    return distinct;
+}
+
+static int gather_volume(struct demand *d, struct demand_volume *v, uint32_t other)
+{
+    struct naming *all = calloc(v->n_weeks * DEMAND_SITES + 1, sizeof(*all));
+    struct demand_site *sites = calloc(DEMAND_SITES, sizeof(*sites));
+    bool rest = false;
+    if (!all || !sites) {
+        free(all);
+        free(sites);
         return -ENOMEM;
-    for (size_t i = 0; i < n; i++) {
-        size_t at = (size_t)(start - s->start) + i;
-        (*y)[i] = at < s->n ? (double)s->count[at] : 0;
     }
-    *out = (struct series){*y, n, start};
+    size_t n = sites_of(d, v, all, &rest);
+    if (n > DEMAND_NAMES) {
+        n = DEMAND_NAMES;
+        rest = true;
+    }
+    for (size_t i = 0; i < n; i++)
+        sites[i] = (struct demand_site){d->sites.names[all[i].id], all[i].id, v};
+    if (rest)
+        sites[n++] = (struct demand_site){d->sites.names[other], other, v};
+    qsort(sites, n, sizeof(*sites), by_name);
+    free(all);
+    free(v->sites);
+    v->sites = sites;
+    v->n_sites = n;
     return 0;
 }
 
-double demand_share(const struct demand_volume *v, const char *gateway)
+int demand_gather(struct demand *d)
+{
+    long other = demand_site_id(d, DEMAND_OTHER, strlen(DEMAND_OTHER));
+    int r = other < 0 ? -ENOMEM : 0;
+    for (size_t i = 0; r == 0 && i < d->volumes.n; i++)
+        r = gather_volume(d, &d->volume[i], (uint32_t)other);
+    return r;
+}
+
+static bool is_named(const struct demand_volume *v, uint32_t id)
+{
+    for (size_t i = 0; i < v->n_sites; i++)
+        if (v->sites[i].id == id)
+            return true;
+    return false;
+}
+
+/* Adds S's hours of W to Y, which begins with the hour START and has N. */
+static void add_week(const struct demand_site *s, const struct demand_week *w, bool other,
+                     int64_t start, size_t n, double *y)
+{
+    for (size_t i = 0; i < w->n_sites; i++) {
+        const struct demand_hours *h = &w->sites[i];
+        if (h->site != s->id && !(other && !is_named(s->of, h->site)))
+            continue;
+        for (int64_t k = 0; k < HOURS_A_WEEK; k++) {
+            int64_t at = w->week * HOURS_A_WEEK + k - start;
+            if (at >= 0 && at < (int64_t)n)
+                y[at] += (double)h->count[k];
+        }
+    }
+}
+
+int demand_series(const struct demand *d, const struct demand_site *s, int64_t end, double **y,
+                  struct series *out)
+{
+    const struct demand_volume *v = s->of;
+    int64_t start = demand_first_hour(d);
+    *y = NULL;
+    *out = (struct series){0};
+    if (end - d->keep_hours > start)
+        start = end - d->keep_hours;
+    if (v->n_weeks && v->weeks[0]->week * HOURS_A_WEEK > start)
+        start = v->weeks[0]->week * HOURS_A_WEEK;
+    if (!v->n_weeks || start >= end)
+        return 0;
+    size_t n = (size_t)(end - start), quiet = 0;
+    double *all = calloc(n, sizeof(*all));
+    if (!all)
+        return -ENOMEM;
+    for (size_t i = 0; i < v->n_weeks; i++)
+        add_week(s, v->weeks[i], strcmp(s->site, DEMAND_OTHER) == 0, start, n, all);
+    /* A site begins with its first request, wherever the window of memory begins. */
+    while (quiet < n && all[quiet] == 0)
+        quiet++;
+    if (quiet == n) {
+        free(all);
+        return 0;
+    }
+    memmove(all, all + quiet, (n - quiet) * sizeof(*all));
+    *y = all;
+    *out = (struct series){all, n - quiet, start + (int64_t)quiet};
+    return 0;
+}
+
+double demand_weight(const struct demand *d, int64_t week)
+{
+    int64_t age = week_of(d->newest_hour) - week;
+    return ldexp(1, age > 2000 ? -2000 : (int)-age);
+}
+
+double demand_share(const struct demand *d, const struct demand_volume *v, const char *gateway)
 {
     double own = 0, all = 0;
-    for (size_t i = 0; i < v->n_served; i++) {
-        all += v->served[i].requests;
-        if (strcmp(v->served[i].gateway, gateway) == 0)
-            own = v->served[i].requests;
-    }
+    for (size_t i = 0; i < v->n_weeks; i++)
+        for (size_t k = 0; k < v->weeks[i]->n_served; k++) {
+            const struct demand_served *s = &v->weeks[i]->served[k];
+            double requests = demand_weight(d, v->weeks[i]->week) * (double)s->requests;
+            all += requests;
+            if (strcmp(d->gateways.names[s->gateway], gateway) == 0)
+                own += requests;
+        }
     return all > 0 ? own / all : 0;
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * What is remembered of the accesses: hourly demand per volume and client site, decayed heat per
- * segment of a volume and hour of the day, and the share each gateway served.
+ * What is remembered of the accesses to volumes, week by week (counted from the epoch): hourly
+ * requests of each client site, requests served by each gateway, and where on the volume they fell.
  *
- * All of it is sums, so the order in which records come does not matter.  Decay halves at the turn
- * of a week (counted from the epoch), that is, by exact powers of two: it loses no bits either.
+ * A week is whole numbers and depends on nothing but which of its accesses were added, not on their
+ * order: parts can be counted apart and merged.  Decay, which halves the weight with every week, is
+ * applied where a question is answered.
  *
- * Memory a volume: at most DEMAND_SITES · keep hours · 8 bytes (with 13 weeks: 0.5 MiB; two sites:
- * 34 KiB), and DEMAND_SEGMENTS · 600 bytes (0.6 MiB) once every segment was touched.
+ * Memory a volume and week: 1.4 KiB for each of at most DEMAND_NAMES sites, 1.5 KiB for as many
+ * gateways, and cells.h's 2 MiB at most for each of the last DEMAND_HEAT_WEEKS weeks.
  */
 #ifndef GS_AFFINITY_DEMAND_H
 #define GS_AFFINITY_DEMAND_H
@@ -16,99 +17,137 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/affinity/cells.h"
 #include "common/base/intern.h"
 #include "common/forecast/series.h"
 
 enum {
-    DEMAND_SITES = 32,      /* a volume; the rest of its sites go to the site "other" */
-    DEMAND_GATEWAYS = 64,   /* a volume; what further ones served is not remembered */
-    DEMAND_SEGMENTS = 1024, /* a volume */
-    DEMAND_SHIFT_MIN = 16, /* segments of 64 KiB at first, doubled as the volume turns out larger */
-    DEMAND_SHIFT_MAX = 54,
+    /*
+     * Sites, and gateways, of a volume and week that are told apart.  Where there are more, those
+     * with the smallest digests of their names are, and "other" counts the rest: so which they are
+     * does not depend on who came first.
+     */
+    DEMAND_NAMES = 32,
+    DEMAND_SITES = DEMAND_NAMES + 1, /* … and "other" */
+    DEMAND_HEAT_WEEKS = 4,           /* older ones would add a sixteenth */
 };
 
-/* Hourly requests of one site; hours outside are 0 or forgotten. */
-struct demand_site {
-    char *site;      /* owned */
-    int64_t start;   /* hours since the epoch of count[0] */
-    uint64_t *count; /* owned; saturates */
-    size_t n, cap;
-};
+#define DEMAND_OTHER "other"
 
-enum demand_kind { DEMAND_READS, DEMAND_WRITES, DEMAND_BYTES, DEMAND_KINDS };
-
-struct demand_segment {
-    uint32_t index;
-    double heat[HOURS_A_DAY][DEMAND_KINDS];
+struct demand_hours {
+    uint32_t site;   /* of demand.sites */
+    uint64_t *count; /* owned: [HOURS_A_WEEK], each saturates */
 };
 
 struct demand_served {
-    char *gateway; /* owned */
-    double requests;
+    uint32_t gateway; /* of demand.gateways */
+    uint64_t requests;
+};
+
+struct demand_week {
+    int64_t week;               /* hours since the epoch / HOURS_A_WEEK */
+    struct demand_hours *sites; /* owned */
+    size_t n_sites, cap_sites;
+    struct demand_served *served; /* owned */
+    size_t n_served, cap_served;
+    struct cells cells;
+};
+
+struct demand_volume;
+
+/* A site of a volume over all weeks. */
+struct demand_site {
+    const char *site; /* borrowed from demand.sites */
+    uint32_t id;
+    const struct demand_volume *of;
 };
 
 struct demand_volume {
-    const char *volume; /* borrowed from demand.volumes */
-    struct demand_site *sites;
-    size_t n_sites, cap_sites;
-    struct demand_served *served;
-    size_t n_served, cap_served;
-    unsigned shift;                   /* a segment is 2^shift bytes */
-    struct demand_segment **segments; /* owned, ascending by index */
-    size_t n_segments, cap_segments;
-    double flushes[HOURS_A_DAY]; /* requests that belong to no segment */
-    int64_t week;                /* that heat, flushes and served count as now */
+    const char *volume;         /* borrowed from demand.volumes */
+    struct demand_week **weeks; /* owned, each owned, ascending */
+    size_t n_weeks, cap_weeks;
+    struct demand_week *last; /* the one last added to */
+    /* Made by demand_gather(). */
+    struct demand_site *sites; /* owned, by name */
+    size_t n_sites;
 };
 
 struct demand {
-    struct intern volumes;
+    struct intern volumes, sites, gateways;
     struct demand_volume *volume; /* [id in volumes] */
     size_t cap;
-    int64_t newest_hour; /* of any record; INT64_MIN before the first */
+    int64_t newest_hour; /* of any access; INT64_MIN before the first */
+    double newest;       /* its time in Unix seconds; −1 before the first; kept by the caller */
     uint32_t keep_hours;
+    bool overflowed; /* some volume has had more than DEMAND_NAMES sites in a week */
 };
 
 /* Clearing (trim, zero) is a write that moves no bytes; a flush belongs to no segment. */
 enum demand_op { DEMAND_READ, DEMAND_WRITE, DEMAND_CLEAR, DEMAND_FLUSH };
 
-/* COUNT requests of one kind; strings are borrowed for the call. */
+#define DEMAND_NO_GATEWAY UINT32_MAX
+
+/* COUNT accesses of one kind; names are the numbers that demand_…_id() gave. */
 struct demand_record {
-    double time; /* Unix seconds, not negative */
-    const char *volume, *site;
-    const char *gateway; /* "" if not known */
+    int64_t hour; /* since the epoch, not negative */
+    uint32_t volume, site;
+    uint32_t gateway; /* DEMAND_NO_GATEWAY: not known */
     enum demand_op op;
     uint64_t offset, length; /* offset + length fits in 63 bits */
     uint64_t count;
 };
 
-/* D remembers the last KEEP_HOURS (> 0). demand_release() frees. */
+/* D remembers the weeks that its last KEEP_HOURS (> 0) lie in. demand_release() frees. */
 void demand_init(struct demand *d, uint32_t keep_hours);
 void demand_release(struct demand *d);
 
-/* Adds R.  0, -ENOMEM, or -ERANGE: R's offset and length are out of range. */
+/* The number of a name of LEN bytes, added if new; or -ENOMEM. */
+long demand_volume_id(struct demand *d, const char *name, size_t len);
+long demand_site_id(struct demand *d, const char *name, size_t len);
+long demand_gateway_id(struct demand *d, const char *name, size_t len);
+
+/* Adds R.  0, -ENOMEM, or -ERANGE: R's offset and length are out of range (nothing is added). */
 int demand_add(struct demand *d, const struct demand_record *r);
 
-/* The volume NAME, added if new.  NULL: out of memory.  Borrowed until the next one is added. */
-struct demand_volume *demand_volume(struct demand *d, const char *name);
-/* The site NAME of V, added if new, or "other" when V has too many.  NULL: out of memory. */
-struct demand_site *demand_site(struct demand_volume *v, const char *name);
-/* The served share of GATEWAY, added if new.  NULL: out of memory, or too many (*FULL is set). */
-struct demand_served *demand_served(struct demand_volume *v, const char *gateway, bool *full);
-/* The segment INDEX of V, added if new.  NULL: out of memory. */
-struct demand_segment *demand_segment(struct demand_volume *v, uint32_t index);
+/* Adds all of FROM, which may be emptied by that.  0 or -ENOMEM. */
+int demand_merge(struct demand *d, struct demand *from);
+
+/* The week WEEK of volume number VOLUME, added if new.  NULL: out of memory.  Borrowed. */
+struct demand_week *demand_week(struct demand *d, uint32_t volume, int64_t week);
+/* COUNT requests from SITE in HOUR of the week; served by GATEWAY.  0 or -ENOMEM. */
+int demand_week_hour(struct demand *d, struct demand_week *w, uint32_t site, unsigned hour,
+                     uint64_t count);
+int demand_week_served(struct demand *d, struct demand_week *w, uint32_t gateway, uint64_t count);
+
+/* The first hour that D remembers, and its week; INT64_MIN before the first access. */
+int64_t demand_first_hour(const struct demand *d);
+int64_t demand_first_week(const struct demand *d);
+/* The first week whose cells D remembers. */
+int64_t demand_first_heat_week(const struct demand *d);
+
+/* Forgets what has become too old. */
+void demand_trim(struct demand *d);
+
+/* ---- answers ---- */
+
+/*
+ * Makes every volume's list of sites: those of all weeks, at most DEMAND_NAMES and "other", which
+ * stands for the rest.  To be called when all was added.  0 or -ENOMEM.
+ */
+int demand_gather(struct demand *d);
 
 /*
  * Demand of site S as a series that ends before the hour END, in OUT (owned by the caller, free());
  * out->n is 0 and out->y NULL if S was not seen before END.  Y goes back to the site's first hour
- * that is remembered.  0 or -ENOMEM.
+ * with a request that is remembered.  0 or -ENOMEM.
  */
 int demand_series(const struct demand *d, const struct demand_site *s, int64_t end, double **y,
                   struct series *out);
 
-/* The first hour that D remembers; INT64_MIN before the first record. */
-int64_t demand_first_hour(const struct demand *d);
+/* The weight of WEEK: 1 for D's newest, half of it for the one before, … */
+double demand_weight(const struct demand *d, int64_t week);
 
 /* The share (0 … 1) of V's remembered requests that GATEWAY served; 0 if none are remembered. */
-double demand_share(const struct demand_volume *v, const char *gateway);
+double demand_share(const struct demand *d, const struct demand_volume *v, const char *gateway);
 
 #endif

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/affinity/pack.h"
-#include "common/affinity/state.h"
+#include "common/affinity/weekfile.h"
 #include "common/base/parse.h"
 
 static const char magic[] = "GSMODEL1";
@@ -126,7 +126,7 @@ int models_unpack(const struct buf *file, struct models *m)
         char volume[NAME_LEN_MAX + 1], site[NAME_LEN_MAX + 1];
         unpack_name(&u, volume, sizeof(volume));
         unpack_name(&u, site, sizeof(site));
-        struct models_entry e = {.hour = unpack_int(&u, 0, STATE_HOUR_MAX + 1)};
+        struct models_entry e = {.hour = unpack_int(&u, 0, WEEKFILE_HOUR_MAX + 1)};
         e.model = unpack_model(&u);
         if (!u.failed)
             r = models_put(m, volume, site, &e);

@@ -31,7 +31,7 @@ const struct models_entry *models_find(const struct models *m, const char *volum
 int models_put(struct models *m, const char *volume, const char *site,
                const struct models_entry *e);
 
-/* As state_pack() and state_unpack(). */
+/* To and from the bytes of a file, as weekfile_pack() and weekfile_unpack(). */
 int models_pack(const struct models *m, struct buf *out);
 int models_unpack(const struct buf *file, struct models *m);
 

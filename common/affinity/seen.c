@@ -2,6 +2,7 @@
 #include "common/affinity/seen.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,16 +12,27 @@ enum { PRUNE_MIN = 65536 };
 
 void seen_init(struct seen *s, double lateness_s)
 {
-    *s = (struct seen){
-        .lateness_s = lateness_s, .newest = -1, .run_newest = -1, .prune_at = PRUNE_MIN};
+    *s = (struct seen){.lateness_s = lateness_s, .newest = -1};
+    pthread_mutex_init(&s->lock, NULL);
 }
 
 void seen_release(struct seen *s)
 {
     free(s->old);
     free(s->met);
-    free(s->fresh);
+    pthread_mutex_destroy(&s->lock);
     seen_init(s, s->lateness_s);
+}
+
+void seen_run_init(struct seen_run *r)
+{
+    *r = (struct seen_run){.newest = -1, .prune_at = PRUNE_MIN};
+}
+
+void seen_run_release(struct seen_run *r)
+{
+    free(r->fresh);
+    seen_run_init(r);
 }
 
 static int by_time(const void *a, const void *b)
@@ -35,6 +47,7 @@ static int by_time(const void *a, const void *b)
 static bool met_again(struct seen *s, const struct seen_record *r)
 {
     size_t low = 0, high = s->n_old;
+    bool met = false;
     while (low < high) {
         size_t mid = (low + high) / 2;
         if (by_time(&s->old[mid], r) < 0)
@@ -42,71 +55,108 @@ static bool met_again(struct seen *s, const struct seen_record *r)
         else
             high = mid;
     }
-    for (; low < s->n_old && by_time(&s->old[low], r) == 0; low++)
-        if (!s->met[low]) {
-            s->met[low] = true;
-            return true;
-        }
-    return false;
+    pthread_mutex_lock(&s->lock);
+    for (; !met && low < s->n_old && by_time(&s->old[low], r) == 0; low++)
+        if (!s->met[low])
+            met = s->met[low] = true;
+    pthread_mutex_unlock(&s->lock);
+    return met;
 }
 
 /* Drops what no later run can ask for. */
-static void prune(struct seen *s)
+static void prune(const struct seen *s, struct seen_run *r)
 {
     size_t n = 0;
-    for (size_t i = 0; i < s->n_fresh; i++)
-        if (s->fresh[i].time >= s->run_newest - s->lateness_s)
-            s->fresh[n++] = s->fresh[i];
-    s->n_fresh = n;
-    s->prune_at = 2 * n > PRUNE_MIN ? 2 * n : PRUNE_MIN;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->fresh[i].time >= r->newest - s->lateness_s)
+            r->fresh[n++] = r->fresh[i];
+    r->n = n;
+    r->prune_at = 2 * n > PRUNE_MIN ? 2 * n : PRUNE_MIN;
 }
 
-int seen_new(struct seen *s, double time, uint64_t digest)
+enum seen_verdict seen_look(const struct seen *s, struct seen_run *r, double time)
 {
-    struct seen_record r = {time, digest};
-    if (s->newest >= 0 && (time < s->settled || (time <= s->newest && met_again(s, &r))))
+    if (s->newest >= 0 && time < s->settled)
+        return SEEN_SKIP;
+    if (time <= s->newest)
+        return SEEN_ASK;
+    if (time > r->newest)
+        r->newest = time;
+    return time < r->newest - s->lateness_s ? SEEN_COUNT : SEEN_ASK;
+}
+
+int seen_new(struct seen *s, struct seen_run *r, double time, uint64_t digest)
+{
+    struct seen_record record = {time, digest};
+    enum seen_verdict verdict = seen_look(s, r, time);
+    if (verdict != SEEN_ASK)
+        return verdict == SEEN_COUNT;
+    if (time <= s->newest && met_again(s, &record))
         return 0;
-    if (time > s->run_newest)
-        s->run_newest = time;
-    if (time < s->run_newest - s->lateness_s)
-        return 1;
-    if (s->n_fresh >= s->prune_at)
-        prune(s);
-    if (vec_room(&s->fresh, s->n_fresh, &s->cap_fresh, sizeof(*s->fresh)) < 0)
+    if (r->n >= r->prune_at)
+        prune(s, r);
+    if (vec_room(&r->fresh, r->n, &r->cap, sizeof(*r->fresh)) < 0)
         return -ENOMEM;
-    s->fresh[s->n_fresh++] = r;
+    r->fresh[r->n++] = record;
     return 1;
 }
 
-int seen_settle(struct seen *s)
+/* The records of FROM, of SETTLED or later, behind the N of ALL; their number. */
+static size_t keep(struct seen_record *all, size_t n, const struct seen_record *from, size_t more,
+                   double settled)
 {
-    double newest = s->run_newest > s->newest ? s->run_newest : s->newest;
-    double settled = newest - s->lateness_s;
-    /* A larger lateness than before can't bring back the digests that were dropped. */
-    if (s->newest >= 0 && settled < s->settled)
-        settled = s->settled;
-    struct seen_record *all = malloc((s->n_old + s->n_fresh + 1) * sizeof(*all));
-    bool *met = calloc(s->n_old + s->n_fresh + 1, sizeof(*met));
+    for (size_t i = 0; i < more; i++)
+        if (from[i].time >= settled)
+            all[n++] = from[i];
+    return n;
+}
+
+/* S's own, and those of RUNS, from SETTLED on. */
+static int replace(struct seen *s, const struct seen_run *runs, size_t n_runs, double newest,
+                   double settled)
+{
+    size_t most = s->n_old, n;
+    for (size_t i = 0; i < n_runs; i++)
+        most += runs[i].n;
+    struct seen_record *all = malloc((most + 1) * sizeof(*all));
+    bool *met = calloc(most + 1, sizeof(*met));
     if (!all || !met) {
         free(all);
         free(met);
         return -ENOMEM;
     }
-    size_t n = 0;
-    for (size_t i = 0; i < s->n_old; i++)
-        if (s->old[i].time >= settled)
-            all[n++] = s->old[i];
-    for (size_t i = 0; i < s->n_fresh; i++)
-        if (s->fresh[i].time >= settled)
-            all[n++] = s->fresh[i];
+    n = keep(all, 0, s->old, s->n_old, settled);
+    for (size_t i = 0; i < n_runs; i++)
+        n = keep(all, n, runs[i].fresh, runs[i].n, settled);
     qsort(all, n, sizeof(*all), by_time);
-    double lateness_s = s->lateness_s;
     seen_release(s);
-    s->lateness_s = lateness_s;
-    s->newest = s->run_newest = newest;
+    s->newest = newest;
     s->settled = settled;
     s->old = all;
     s->met = met;
     s->n_old = n;
     return 0;
+}
+
+int seen_settle(struct seen *s, const struct seen_run *runs, size_t n)
+{
+    double newest = s->newest;
+    for (size_t i = 0; i < n; i++)
+        newest = fmax(newest, runs[i].newest);
+    double settled = newest - s->lateness_s;
+    /* A larger lateness than before can't bring back the digests that were dropped. */
+    if (s->newest >= 0)
+        settled = fmax(settled, s->settled);
+    return replace(s, runs, n, newest, settled);
+}
+
+int seen_merge(struct seen *s, const struct seen *from)
+{
+    const struct seen_run run = {.fresh = from->old, .n = from->n_old};
+    double settled = s->settled;
+    if (from->newest < 0)
+        return 0;
+    if (s->newest < 0 || from->settled > settled)
+        settled = from->settled;
+    return replace(s, &run, 1, fmax(s->newest, from->newest), settled);
 }

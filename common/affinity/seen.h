@@ -18,6 +18,7 @@
 #ifndef GS_AFFINITY_SEEN_H
 #define GS_AFFINITY_SEEN_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,21 +36,38 @@ struct seen {
     struct seen_record *old; /* owned; kept from earlier runs, ascending by time, then digest */
     bool *met;               /* [n_old]: seen again in this run */
     size_t n_old;
-    struct seen_record *fresh; /* owned; counted in this run, as far as they may have to be kept */
-    size_t n_fresh, cap_fresh;
-    size_t prune_at;
-    double run_newest;
+    pthread_mutex_t lock; /* of met */
+};
+
+/* What one thread counts in one run. */
+struct seen_run {
+    struct seen_record *fresh; /* owned; as far as they may have to be kept */
+    size_t n, cap, prune_at;
+    double newest;
 };
 
 void seen_init(struct seen *s, double lateness_s);
 void seen_release(struct seen *s);
+void seen_run_init(struct seen_run *r);
+void seen_run_release(struct seen_run *r);
 
-/* Must this record be counted?  1 (it is noted), 0 (skip it), or -ENOMEM. */
-int seen_new(struct seen *s, double time, uint64_t digest);
+enum seen_verdict { SEEN_SKIP, SEEN_COUNT, SEEN_ASK };
 
 /*
- * Ends the run: what was counted belongs to the earlier runs now.  0 or -ENOMEM (S is unchanged).
+ * What to do with a record of TIME in R: skip it, count it, or ask seen_new() with its digest.
  */
-int seen_settle(struct seen *s);
+enum seen_verdict seen_look(const struct seen *s, struct seen_run *r, double time);
+
+/* Must this record be counted?  1 (it is noted), 0 (skip it), or -ENOMEM. */
+int seen_new(struct seen *s, struct seen_run *r, double time, uint64_t digest);
+
+/*
+ * Ends the run: what was counted in the N RUNS belongs to the earlier runs now.  0 or -ENOMEM (S is
+ * unchanged).
+ */
+int seen_settle(struct seen *s, const struct seen_run *runs, size_t n);
+
+/* Adds what FROM, of other records, says was counted.  0 or -ENOMEM. */
+int seen_merge(struct seen *s, const struct seen *from);
 
 #endif

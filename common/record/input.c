@@ -22,6 +22,7 @@ struct input {
     unsigned char *packed; /* read but not yet handed on: [pos, len) */
     size_t pos;
     size_t len;
+    uint64_t given; /* bytes handed out */
 };
 
 int input_open(const char *path, struct input **out)
@@ -115,7 +116,7 @@ static ssize_t unpack(struct input *in, void *dst, size_t size)
     }
 }
 
-ssize_t input_read(struct input *in, void *dst, size_t size)
+static ssize_t read_any(struct input *in, void *dst, size_t size)
 {
     int r = in->started ? 0 : detect(in);
     if (r < 0)
@@ -128,4 +129,42 @@ ssize_t input_read(struct input *in, void *dst, size_t size)
     memcpy(dst, in->packed + in->pos, n);
     in->pos += n;
     return (ssize_t)n;
+}
+
+ssize_t input_read(struct input *in, void *dst, size_t size)
+{
+    ssize_t n = read_any(in, dst, size);
+    in->given += n > 0 ? (uint64_t)n : 0;
+    return n;
+}
+
+/* Reads on until POS. */
+static int skip_to(struct input *in, uint64_t pos)
+{
+    char scratch[4096];
+    while (in->given < pos) {
+        uint64_t left = pos - in->given;
+        ssize_t n =
+            input_read(in, scratch, left < sizeof(scratch) ? (size_t)left : sizeof(scratch));
+        if (n <= 0)
+            return n < 0 ? (int)n : -ENODATA;
+    }
+    return 0;
+}
+
+int input_seek(struct input *in, uint64_t pos)
+{
+    struct stat st;
+    int r = in->started ? 0 : detect(in);
+    if (r < 0)
+        return r;
+    if (in->lz4 || fstat(in->fd, &st) < 0 || !S_ISREG(st.st_mode))
+        return pos < in->given ? -ESPIPE : skip_to(in, pos);
+    if (pos > (uint64_t)st.st_size)
+        return -ENODATA;
+    if (lseek(in->fd, (off_t)pos, SEEK_SET) < 0)
+        return -errno;
+    in->pos = in->len = 0;
+    in->given = pos;
+    return 0;
 }

@@ -4,6 +4,7 @@
 #define GS_RECORD_INPUT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct input;
@@ -20,5 +21,12 @@ void input_close(struct input *in);
  * frame is damaged or ends early.  Blocks only until there is something to return.
  */
 ssize_t input_read(struct input *in, void *dst, size_t size);
+
+/*
+ * Goes on at byte POS (of the unpacked bytes).  Of a file that is not packed, any; of others, not
+ * before what was read.  0, -errno as input_read(), -ESPIPE (before what was read, or POS is too
+ * large), or -ENODATA: there are fewer bytes.
+ */
+int input_seek(struct input *in, uint64_t pos);
 
 #endif

@@ -14,12 +14,13 @@
 /* Before the area: a line that straddles two reads, with its CR. */
 #define ROOM_SIZE ((size_t)REC_LINE_MAX + 64)
 
-_Static_assert(SPLIT_SLACK < 64, "the memory behind the area is 64 bytes");
+/* Behind the area: the NUL of a last line without newline, and what the splitter asks for. */
+#define TAIL_SIZE ((size_t)128)
+_Static_assert(SPLIT_SLACK < TAIL_SIZE, "a NUL and SPLIT_SLACK bytes must fit behind the area");
 
 int lines_init(struct lines *l, lines_before_read *before_read, void *ctx)
 {
-    /* Behind the area: the NUL of a last line without newline, and what the splitter asks for. */
-    char *memory = aligned_alloc(64, ROOM_SIZE + AREA_SIZE + 64);
+    char *memory = aligned_alloc(64, ROOM_SIZE + AREA_SIZE + TAIL_SIZE);
     if (!memory)
         return -ENOMEM;
     *l = (struct lines){.memory = memory, .area = memory + ROOM_SIZE};
@@ -38,7 +39,34 @@ void lines_begin(struct lines *l, struct input *in)
 {
     l->in = in;
     l->start = l->seen = l->end = l->area;
-    l->at_end = l->skipping = false;
+    l->at_end = l->skipping = l->cut = false;
+    l->read = 0;
+}
+
+uint64_t lines_offset(const struct lines *l)
+{
+    return l->read - (uint64_t)(l->end - l->start);
+}
+
+int lines_seek(struct lines *l, uint64_t pos)
+{
+    /* What was read already need not be read, nor a pipe or packed file turned back. */
+    if (pos >= lines_offset(l) && pos <= l->read) {
+        l->start += pos - lines_offset(l);
+        l->seen = l->start;
+        return 0;
+    }
+    int r = input_seek(l->in, pos);
+    if (r < 0)
+        return r;
+    lines_begin(l, l->in);
+    l->read = pos;
+    return 0;
+}
+
+bool lines_is_cut(const struct lines *l)
+{
+    return l->cut;
 }
 
 /*
@@ -65,6 +93,7 @@ static int fill(struct lines *l)
         return (int)n;
     l->at_end = n == 0;
     l->end += n;
+    l->read += (uint64_t)n;
     return 0;
 }
 
@@ -74,7 +103,8 @@ static int hand_out(struct lines *l, char *stop, char **line, size_t *len)
     char *start = l->start;
     size_t n = (size_t)(stop - start);
     bool skipped = l->skipping;
-    l->start = l->seen = stop + (stop < l->end);
+    l->cut = stop == l->end;
+    l->start = l->seen = stop + !l->cut;
     l->skipping = false;
     if (n && start[n - 1] == '\r')
         n--;

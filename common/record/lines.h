@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/record/input.h"
 
@@ -19,7 +20,9 @@ struct lines {
     char *seen;
     char *end;
     struct input *in; /* borrowed */
+    uint64_t read;    /* bytes of the input before END */
     bool at_end;
+    bool cut;      /* the line handed out has no newline */
     bool skipping; /* within a line that was refused for its length */
     lines_before_read *before_read;
     void *ctx;
@@ -31,6 +34,13 @@ void lines_release(struct lines *l);
 
 /* Starts on IN (stored until the next begin). */
 void lines_begin(struct lines *l, struct input *in);
+
+/* The bytes of the input before the next line. */
+uint64_t lines_offset(const struct lines *l);
+/* Goes on at byte POS, as input_seek(), whose results it has. */
+int lines_seek(struct lines *l, uint64_t pos);
+/* Is the line last handed out one that the input ended in, without a newline? */
+bool lines_is_cut(const struct lines *l);
 
 /*
  * The next line, without its newline or CRLF: 1, 0 at the end, -EMSGSIZE for a line longer than

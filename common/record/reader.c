@@ -7,7 +7,9 @@
 #include <sysexits.h>
 
 #include "common/base/error.h"
+#include "common/record/check.h"
 #include "common/record/lines.h"
+#include "common/record/plain.h"
 #include "common/record/record.h"
 #include "common/record/split.h"
 #include "common/record/value.h"
@@ -18,22 +20,29 @@ struct rec_reader {
     size_t n_paths;
     size_t next_path;
     struct rec_writer *tied;
+    bool in_range; /* rec_reader_range() */
+    uint64_t from, to;
+    bool whole;
 
     /* the current file */
     struct input *input;
     const char *name;
     uint64_t line;
+    uint64_t lines_from; /* not counted in LINE: those from the header to this byte */
     struct lines lines;
     struct buf header;                /* the names of the extra columns point into it */
     size_t n_fields;                  /* fields a line must have */
     short column_of[REC_COLUMNS_MAX]; /* field to schema column, or -1: extra */
+    short field_of[REC_COLUMNS_MAX];  /* schema column to field, or -1: absent */
+    bool in_order;                    /* the fields are the schema's first columns */
+    struct check check;
     size_t n_extras;
     unsigned char extras[REC_COLUMNS_MAX]; /* fields of the extra columns */
     const char *extra_names[REC_COLUMNS_MAX];
 
     /* the current record */
     struct split split;
-    const char *texts[REC_COLUMNS_MAX]; /* by schema column, checked */
+    bool quick; /* check_plain() took it */
 
     char where[512];
     char error[1024];
@@ -85,6 +94,22 @@ void rec_reader_files(struct rec_reader *r, char *const *paths, size_t n)
     r->paths = n ? paths : stdin_only;
     r->n_paths = n ? n : 1;
     r->next_path = 0;
+    r->in_range = r->whole = false;
+}
+
+void rec_reader_range(struct rec_reader *r, char *const *path, uint64_t from, uint64_t to,
+                      bool whole)
+{
+    rec_reader_files(r, path, 1);
+    r->in_range = true;
+    r->whole = whole;
+    r->from = from;
+    r->to = to;
+}
+
+uint64_t rec_reader_offset(const struct rec_reader *r)
+{
+    return lines_offset(&r->lines);
 }
 
 void rec_reader_tie(struct rec_reader *r, struct rec_writer *w)
@@ -104,8 +129,31 @@ int rec_reader_status(const struct rec_reader *r)
     return r->status;
 }
 
+/* The lines that a range left out: counted only where somebody wants to know. */
+static void count_skipped(struct rec_reader *r)
+{
+    struct input *in;
+    char bytes[4096];
+    uint64_t at = 0, lines = 0;
+    if (input_open(r->name, &in) < 0)
+        return;
+    while (at < r->lines_from) {
+        ssize_t n = input_read(in, bytes, sizeof(bytes));
+        if (n <= 0)
+            break;
+        for (ssize_t i = 0; i < n && at < r->lines_from; i++, at++)
+            lines += bytes[i] == '\n';
+    }
+    input_close(in);
+    /* The header is one of them. */
+    r->line += lines ? lines - 1 : 0;
+    r->lines_from = 0;
+}
+
 const char *rec_reader_where(struct rec_reader *r)
 {
+    if (r->lines_from)
+        count_skipped(r);
     snprintf(r->where, sizeof(r->where), "%s:%llu", r->name, (unsigned long long)r->line);
     return r->where;
 }
@@ -154,8 +202,10 @@ static int next_split(struct rec_reader *r)
 {
     char *line;
     size_t len;
+    if (r->in_range && lines_offset(&r->lines) >= r->to)
+        return 0;
     int got = lines_next(&r->lines, &line, &len);
-    if (got == 0)
+    if (got == 0 || (got > 0 && r->whole && lines_is_cut(&r->lines)))
         return 0;
     r->line++;
     if (got == -EMSGSIZE)
@@ -197,10 +247,8 @@ static int check_duplicates(struct rec_reader *r)
 static int check_missing(struct rec_reader *r)
 {
     for (size_t col = 0; col < r->schema->n; col++) {
-        bool found = r->schema->columns[col].flags & REC_OPTIONAL;
-        for (size_t i = 0; i < r->n_fields && !found; i++)
-            found = r->column_of[i] == (short)col;
-        if (!found)
+        bool optional = r->schema->columns[col].flags & REC_OPTIONAL;
+        if (r->field_of[col] < 0 && !optional)
             return refuse(r, "column '%s' of %s records is missing", r->schema->columns[col].name,
                           r->schema->name);
     }
@@ -224,6 +272,28 @@ static int keep_extras(struct rec_reader *r)
     return 0;
 }
 
+/* Which field of a line is which column. */
+static void place_columns(struct rec_reader *r)
+{
+    r->n_fields = r->split.n;
+    r->n_extras = 0;
+    r->in_order = true;
+    check_clear(&r->check);
+    for (size_t col = 0; col < r->schema->n; col++)
+        r->field_of[col] = -1;
+    for (size_t i = 0; i < r->n_fields; i++) {
+        int col = column_index(r->schema, r->split.fields[i]);
+        r->column_of[i] = (short)col;
+        r->in_order = r->in_order && col == (int)i;
+        if (col < 0) {
+            r->extras[r->n_extras++] = (unsigned char)i;
+        } else {
+            r->field_of[col] = (short)i;
+            check_add(&r->check, i, &r->schema->columns[col]);
+        }
+    }
+}
+
 static int read_header(struct rec_reader *r)
 {
     int got = next_split(r);
@@ -233,18 +303,34 @@ static int read_header(struct rec_reader *r)
         r->line = 1;
         return refuse(r, "no header");
     }
+    split_end(&r->split);
     got = check_duplicates(r);
     if (got < 0)
         return got;
-    r->n_fields = r->split.n;
-    r->n_extras = 0;
-    for (size_t i = 0; i < r->n_fields; i++) {
-        r->column_of[i] = (short)column_index(r->schema, r->split.fields[i]);
-        if (r->column_of[i] < 0)
-            r->extras[r->n_extras++] = (unsigned char)i;
-    }
+    place_columns(r);
     got = check_missing(r);
     return got < 0 ? got : keep_extras(r);
+}
+
+/* Leaves out what lies before a range. */
+static int enter_range(struct rec_reader *r)
+{
+    char *line;
+    size_t len;
+    if (r->from <= lines_offset(&r->lines))
+        return 0;
+    /* A line begins where the byte before is a newline: that one is looked at, too. */
+    int got = lines_seek(&r->lines, r->from - 1);
+    if (got == 0)
+        got = lines_next(&r->lines, &line, &len);
+    r->lines_from = lines_offset(&r->lines);
+    if (got == -EMSGSIZE || got > 0)
+        return 0;
+    if (got != 0 && got != -ENODATA)
+        return fail(r, got, "cannot read");
+    snprintf(r->error, sizeof(r->error), "cannot read '%s': it has become shorter", r->name);
+    r->status = EX_DATAERR;
+    return -ENODATA;
 }
 
 /* Opens the next file and reads its header: 1, 0 if there is none, or the failure, reported. */
@@ -254,12 +340,17 @@ static int next_file(struct rec_reader *r)
         return 0;
     const char *path = r->paths[r->next_path++];
     r->name = strcmp(path, "-") == 0 ? "stdin" : path;
-    r->line = 0;
+    r->line = r->lines_from = 0;
     int got = input_open(path, &r->input);
     if (got < 0)
         return fail_open(r, got);
     lines_begin(&r->lines, r->input);
+    uint64_t to = r->to;
+    r->to = UINT64_MAX;
     got = read_header(r);
+    r->to = to;
+    if (got == 0 && r->in_range)
+        got = enter_range(r);
     if (got < 0)
         close_input(r);
     return got < 0 ? got : 1;
@@ -280,32 +371,21 @@ static int check_field(struct rec_reader *r, const struct rec_column *c, const c
     return refuse(r, "%s '%s' is not %s", c->name, shown(text, quoted), expected);
 }
 
-/* Most values are taken at the first look; the numbers behind them are made when asked for. */
-static int read_fields(struct rec_reader *r)
+/* Checks every field; the numbers behind them are made when asked for. */
+static int check_fields(struct rec_reader *r)
 {
-    const struct split *s = &r->split;
+    struct split *s = &r->split;
     if (s->n != r->n_fields)
         return refuse(r, "%zu fields where the header has %zu", s->n, r->n_fields);
+    split_end(s);
     for (size_t i = 0; i < s->n; i++) {
         if (r->column_of[i] < 0)
             continue;
-        size_t col = (size_t)r->column_of[i];
-        const struct rec_column *c = &r->schema->columns[col];
-        const char *text = s->fields[i];
-        r->texts[col] = text;
-        if (s->plain && value_plain(c, text, (size_t)(s->fields[i + 1] - text) - 1))
-            continue;
-        int got = check_field(r, c, text);
+        int got = check_field(r, &r->schema->columns[r->column_of[i]], s->fields[i]);
         if (got < 0)
             return got;
     }
     return 1;
-}
-
-static void clear_record(struct rec_reader *r)
-{
-    for (size_t col = 0; col < r->schema->n; col++)
-        r->texts[col] = "";
 }
 
 int rec_reader_next(struct rec_reader *r)
@@ -315,44 +395,85 @@ int rec_reader_next(struct rec_reader *r)
             int got = next_file(r);
             if (got <= 0)
                 return got;
-            clear_record(r);
         }
         int got = next_split(r);
+        r->quick = got > 0 && r->split.plain && r->split.n == r->n_fields &&
+                   check_plain(&r->check, &r->split);
+        if (r->quick)
+            return 1;
         if (got > 0)
-            got = read_fields(r);
+            got = check_fields(r);
         if (got != 0)
             return got;
         close_input(r);
     }
 }
 
-bool rec_present(const struct rec_reader *r, size_t col)
-{
-    return r->texts[col][0] != 0;
-}
-
 const char *rec_text(const struct rec_reader *r, size_t col)
 {
-    return r->texts[col];
+    return r->field_of[col] < 0 ? "" : split_text(&r->split, (size_t)r->field_of[col]);
+}
+
+const char *rec_bytes(const struct rec_reader *r, size_t col, size_t *len)
+{
+    short field = r->field_of[col];
+    const char *const *fields = (const char *const *)r->split.fields;
+    *len = 0;
+    if (field < 0)
+        return "";
+    *len = r->split.plain ? (size_t)(fields[field + 1] - fields[field]) - 1 : strlen(fields[field]);
+    return fields[field];
+}
+
+const char *rec_line(const struct rec_reader *r, size_t *len)
+{
+    if (!r->quick || !r->in_order)
+        return NULL;
+    *len = (size_t)(r->split.fields[r->split.n] - r->split.fields[0]) - 1;
+    return memchr(r->split.fields[0], 0, *len) ? NULL : r->split.fields[0];
+}
+
+bool rec_present(const struct rec_reader *r, size_t col)
+{
+    size_t len;
+    rec_bytes(r, col, &len);
+    return len > 0;
 }
 
 /* The value of a field, which was checked when the record was read. */
 static union value value_of(const struct rec_reader *r, size_t col)
 {
     union value v = {.uint = 0};
-    if (r->texts[col][0])
-        (void)value_parse(&r->schema->columns[col], r->texts[col], &v);
+    const char *text = rec_text(r, col);
+    if (*text)
+        (void)value_parse(&r->schema->columns[col], text, &v);
     return v;
 }
 
 double rec_real(const struct rec_reader *r, size_t col)
 {
-    return value_real(&r->schema->columns[col], value_of(r, col));
+    const struct rec_column *c = &r->schema->columns[col];
+    double v;
+    size_t len;
+    const char *text = rec_bytes(r, col, &len);
+    if (r->quick && len && c->type == REC_TIME && plain_real(text, len, &v))
+        return v;
+    return value_real(c, value_of(r, col));
 }
 
 uint64_t rec_uint(const struct rec_reader *r, size_t col)
 {
-    return value_uint(&r->schema->columns[col], value_of(r, col));
+    const struct rec_column *c = &r->schema->columns[col];
+    uint64_t v;
+    size_t len;
+    const char *text = rec_bytes(r, col, &len);
+    if (r->quick && len) {
+        if (c->type == REC_UINT)
+            return plain_digits(text, (unsigned)len);
+        if (c->type == REC_TIME && plain_whole(text, len, &v))
+            return v;
+    }
+    return value_uint(c, value_of(r, col));
 }
 
 int64_t rec_int(const struct rec_reader *r, size_t col)
@@ -377,5 +498,5 @@ const char *rec_extra_name(const struct rec_reader *r, size_t i)
 
 const char *rec_extra(const struct rec_reader *r, size_t i)
 {
-    return r->split.fields[r->extras[i]];
+    return split_text(&r->split, r->extras[i]);
 }

@@ -73,6 +73,16 @@ void rec_reader_free(struct rec_reader *r);
 void rec_reader_files(struct rec_reader *r, char *const *paths, size_t n);
 
 /*
+ * Of the one file PATH (stored), behind its header, the records whose lines begin at bytes FROM …
+ * TO − 1 of it (unpacked); FROM may lie within a line.  With WHOLE a last line without a newline is
+ * left out: it is still being written.  -ENODATA (65) if there are fewer than FROM bytes.
+ */
+void rec_reader_range(struct rec_reader *r, char *const *path, uint64_t from, uint64_t to,
+                      bool whole);
+/* The bytes of the current file (unpacked) up to the end of the current record's line. */
+uint64_t rec_reader_offset(const struct rec_reader *r);
+
+/*
  * Before a read that may block, the reader flushes W (stored; NULL: none), so that in a pipeline
  * what was computed is seen at once.
  */
@@ -106,6 +116,13 @@ double rec_real(const struct rec_reader *r, size_t col); /* any numeric type */
 uint64_t rec_uint(const struct rec_reader *r, size_t col);
 int64_t rec_int(const struct rec_reader *r, size_t col);
 unsigned rec_word(const struct rec_reader *r, size_t col);
+/* The text without its NUL, which saves writing one: *LEN bytes, none of them NUL. */
+const char *rec_bytes(const struct rec_reader *r, size_t col, size_t *len);
+/*
+ * The whole line, of *LEN bytes, without a NUL, if it is at hand and made of the schema's first
+ * columns in their order, unquoted; else NULL.
+ */
+const char *rec_line(const struct rec_reader *r, size_t *len);
 
 /* Columns of the current file that the schema does not know, in order: passed through filters. */
 size_t rec_extras(const struct rec_reader *r);

@@ -6,9 +6,8 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+
+#include "common/record/plain.h"
 
 struct split_csv {
     struct csv_parser parser;
@@ -127,57 +126,36 @@ static const char *split_quoted(struct split *s, const char *line, size_t len)
     return NULL;
 }
 
-/* Which of the 16 bytes at P are commas, and whether any needs the long way, as bit masks. */
-struct marks {
-    unsigned commas;
-    unsigned others;
-};
-
-static struct marks marks_at(const char *p)
-{
-#ifdef __SSE2__
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i quotes = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
-    __m128i returns = _mm_cmpeq_epi8(v, _mm_set1_epi8('\r'));
-    __m128i nuls = _mm_cmpeq_epi8(v, _mm_setzero_si128());
-    __m128i others = _mm_or_si128(_mm_or_si128(quotes, returns), nuls);
-    __m128i commas = _mm_cmpeq_epi8(v, _mm_set1_epi8(','));
-    return (struct marks){(unsigned)_mm_movemask_epi8(commas), (unsigned)_mm_movemask_epi8(others)};
-#else
-    struct marks m = {0, 0};
-    for (unsigned i = 0; i < 16; i++) {
-        m.commas |= (unsigned)(p[i] == ',') << i;
-        m.others |= (unsigned)(p[i] == '"' || p[i] == '\r' || p[i] == 0) << i;
-    }
-    return m;
-#endif
-}
-
 /*
  * Splits at commas as long as there is nothing else: true, or false at a quote or at what is
- * refused, with the line as it was.
+ * refused.  The line stays as it is: a look at memory that was written a moment ago would have to
+ * wait for it.
  */
 static bool split_plain(struct split *s, char *line, size_t len)
 {
-    s->fields[0] = line;
     size_t n = 1;
-    for (size_t at = 0; at < len; at += 16) {
-        struct marks m = marks_at(line + at);
-        unsigned inside = len - at < 16 ? (1u << (len - at)) - 1 : 0xffff;
-        if (m.others & inside)
+    s->fields[0] = line;
+    for (size_t at = 0; at < len; at += 64) {
+        struct plain_marks m = plain_marks_64(line + at, len - at);
+        if (m.others)
             return false;
-        for (unsigned commas = m.commas & inside; commas; commas &= commas - 1) {
-            if (n == REC_COLUMNS_MAX)
-                return false;
-            s->fields[n++] = line + at + __builtin_ctz(commas) + 1;
-        }
+        for (char *behind = line + at + 1; m.commas; m.commas &= m.commas - 1)
+            s->fields[n++] = behind + __builtin_ctzll(m.commas);
+        if (n > REC_COLUMNS_MAX)
+            return false;
     }
-    for (size_t i = 1; i < n; i++)
-        s->fields[i][-1] = 0; /* cppcheck-suppress negativeIndex ; the comma before it */
     s->fields[n] = line + len + 1;
     s->n = n;
     s->plain = true;
+    s->ended = false;
     return len > 0;
+}
+
+void split_end(struct split *s)
+{
+    for (size_t i = 0; s->plain && !s->ended && i < s->n; i++)
+        s->fields[i + 1][-1] = 0;
+    s->ended = true;
 }
 
 const char *split_line_csv(struct split *s, char *line, size_t len)

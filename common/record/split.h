@@ -13,15 +13,17 @@
 #include "common/record/record.h"
 
 /* Bytes behind a line that are read, though not looked at. */
-#define SPLIT_SLACK 16
+#define SPLIT_SLACK 64
 
 struct split_csv;
 
 /* Zero-initialise; split_release() frees. */
 struct split {
-    char *fields[REC_COLUMNS_MAX + 1]; /* NUL-terminated, unquoted */
+    /* Unquoted.  Room for the commas of a block of 64 bytes more than is allowed. */
+    char *fields[REC_COLUMNS_MAX + 65];
     size_t n;
-    bool plain;            /* nothing was quoted: each field ends one byte before fields[i + 1] */
+    bool plain; /* nothing was quoted: each field ends one byte before fields[i + 1], … */
+    bool ended; /* … where a NUL stands only now; quoted fields always have theirs */
     struct split_csv *csv; /* made by the first quoted line */
     struct buf text;       /* the fields of a quoted line */
 };
@@ -34,6 +36,16 @@ void split_release(struct split *s);
  * then ENOMEM if memory ran out, else 0.
  */
 const char *split_line(struct split *s, char *line, size_t len);
+
+/* Ends every field with a NUL. */
+void split_end(struct split *s);
+/* Field I with its NUL. */
+static inline const char *split_text(const struct split *s, size_t i)
+{
+    if (s->plain)
+        s->fields[i + 1][-1] = 0;
+    return s->fields[i];
+}
 
 /* The same without the short way, for tests. */
 const char *split_line_csv(struct split *s, char *line, size_t len);

@@ -7,9 +7,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 #include "common/base/error.h"
 #include "common/base/parse.h"
@@ -95,18 +92,10 @@ static int parse_int(const char *text, int64_t *out)
     return 0;
 }
 
-/* Words are short: a call of strcmp() costs more than the comparison. */
-static bool same_word(const char *a, const char *b)
-{
-    for (; *a && *a == *b; a++)
-        b++;
-    return *a == *b;
-}
-
 static int parse_word(const char *const *words, const char *text, uint64_t *out)
 {
     for (size_t i = 0; words[i]; i++)
-        if (same_word(words[i], text)) {
+        if (strcmp(words[i], text) == 0) {
             *out = i;
             return 0;
         }
@@ -139,62 +128,6 @@ int value_parse(const struct rec_column *c, const char *text, union value *v)
         return parse_word(c->words, text, &v->uint);
     default:
         return parse_real(real_form(c->type), text, &v->real);
-    }
-}
-
-/* Which of the 16 bytes at P are not digits, as a bit mask. */
-static unsigned non_digits(const char *p)
-{
-#ifdef __SSE2__
-    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-    __m128i value = _mm_sub_epi8(v, _mm_set1_epi8('0'));
-    __m128i digits = _mm_cmpeq_epi8(_mm_min_epu8(value, _mm_set1_epi8(9)), value);
-    return ~(unsigned)_mm_movemask_epi8(digits) & 0xffff;
-#else
-    unsigned mask = 0;
-    for (unsigned i = 0; i < 16; i++)
-        mask |= (unsigned)(p[i] < '0' || p[i] > '9') << i;
-    return mask;
-#endif
-}
-
-/* DIGITS or DIGITS.DIGITS, of 1 to MAX digits before the point, of at most 16 + 16 bytes. */
-static bool is_decimal(const char *text, size_t len, size_t max)
-{
-    if (len > 32)
-        return false;
-    unsigned others = non_digits(text);
-    if (len > 16)
-        others |= non_digits(text + 16) << 16;
-    others &= len < 32 ? (1u << len) - 1 : ~0u;
-    if (!others)
-        return len <= max;
-    size_t point = (size_t)__builtin_ctz(others);
-    return !(others & (others - 1)) && text[point] == '.' && point > 0 && point <= max;
-}
-
-bool value_plain(const struct rec_column *c, const char *text, size_t len)
-{
-    uint64_t word;
-    if (len == 0)
-        return false;
-    switch (c->type) {
-    case REC_TEXT:
-        return true;
-    case REC_NAME:
-        return parse_name(text) == 0;
-    case REC_WORD:
-        return parse_word(c->words, text, &word) == 0;
-    case REC_UINT:
-        return len <= 16 && !(non_digits(text) & ((1u << len) - 1));
-    case REC_TIME:
-        return is_decimal(text, len, 11); /* the largest is of 12 digits */
-    case REC_LATENCY:
-        return is_decimal(text, len, 12); /* of 13 */
-    case REC_REAL:
-        return is_decimal(text, len, 32);
-    default:
-        return false;
     }
 }
 

@@ -27,12 +27,6 @@ union value {
 /* TEXT (not empty) as a value of column C: 0, -EINVAL (not of the form) or -ERANGE. */
 int value_parse(const struct rec_column *c, const char *text, union value *v);
 
-/*
- * A quick look at TEXT (LEN bytes, then a NUL, then SPLIT_SLACK bytes that may be read): true only
- * if value_parse() takes it; false says nothing.
- */
-bool value_plain(const struct rec_column *c, const char *text, size_t len);
-
 /* What a value of the column must be, for messages: "a time in Unix seconds". */
 void value_expected(const struct rec_column *c, char text[VALUE_EXPECTED_MAX]);
 

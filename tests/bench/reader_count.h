@@ -20,10 +20,10 @@ struct count {
     uint64_t first;                  /* the hour of column 0 */
 };
 
-static inline void count_add(struct count *c, const char *volume, uint64_t hour)
+static inline void count_add(struct count *c, const char *volume, size_t len, uint64_t hour)
 {
     size_t before = c->volumes.n;
-    long id = intern_add(&c->volumes, volume);
+    long id = intern_add_bytes(&c->volumes, volume, len);
     if (id < 0)
         err_die(EX_OSERR, "out of memory");
     if (c->volumes.n > before) {

@@ -14,8 +14,11 @@ int main(int argc, char **argv)
     if (!r)
         err_die(EX_OSERR, "out of memory");
     rec_reader_files(r, argv + 1, (size_t)(argc - 1));
-    while ((got = rec_reader_next(r)) > 0)
-        count_add(&c, rec_text(r, ACCESS_VOLUME), rec_uint(r, ACCESS_TIME) / 3600);
+    while ((got = rec_reader_next(r)) > 0) {
+        size_t len;
+        const char *volume = rec_bytes(r, ACCESS_VOLUME, &len);
+        count_add(&c, volume, len, rec_uint(r, ACCESS_TIME) / 3600);
+    }
     if (got < 0)
         err_die(rec_reader_status(r), "%s", rec_reader_error(r));
     count_print(&c);

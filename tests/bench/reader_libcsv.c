@@ -20,6 +20,7 @@ struct state {
     unsigned long row;
     uint64_t hour;
     char volume[64];
+    size_t len;
 };
 
 static void on_field(void *data, size_t len, void *ctx)
@@ -33,7 +34,7 @@ static void on_field(void *data, size_t len, void *ctx)
         s->hour = time / 3600;
     } else if (s->field == 1 && len < sizeof(s->volume)) {
         memcpy(s->volume, text, len);
-        s->volume[len] = 0;
+        s->len = len;
     }
     s->field++;
 }
@@ -43,7 +44,7 @@ static void on_row(int c, void *ctx)
     struct state *s = ctx;
     (void)c;
     if (s->row++ > 0)
-        count_add(&s->count, s->volume, s->hour);
+        count_add(&s->count, s->volume, s->len, s->hour);
     s->field = 0;
 }
 

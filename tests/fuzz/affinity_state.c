@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/affinity/index.h"
 #include "common/affinity/models.h"
 #include "common/affinity/pack.h"
-#include "common/affinity/state.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { WEEK = 5 };
 
 static void require(bool ok)
 {
@@ -23,19 +25,44 @@ static bool same(const struct buf *a, const struct buf *b)
     return a->len == b->len && (a->len == 0 || memcmp(a->data, b->data, a->len) == 0);
 }
 
-static bool read_state(const struct buf *file, struct buf *again)
+static void check_bounds(const struct demand_week *w)
+{
+    require(w->n_sites <= DEMAND_SITES && w->n_served <= DEMAND_SITES);
+    require(w->cells.n <= CELLS_MAX && w->cells.shift <= CELLS_SHIFT_MAX);
+}
+
+static bool read_week(enum weekfile_kind kind, const struct buf *file, struct buf *again)
 {
     struct demand d;
-    struct seen s;
     demand_init(&d, HOURS_A_WEEK);
-    seen_init(&s, 60);
-    bool ok = state_unpack(file, &d, &s) == 0;
+    bool ok = weekfile_unpack(file, kind, WEEK, &d) == 0;
     for (size_t i = 0; ok && i < d.volumes.n; i++)
-        require(d.volume[i].n_segments <= DEMAND_SEGMENTS && d.volume[i].n_sites <= DEMAND_SITES);
+        for (size_t k = 0; k < d.volume[i].n_weeks; k++)
+            check_bounds(d.volume[i].weeks[k]);
     if (ok)
-        require(state_pack(&d, &s, again) == 0);
+        require(weekfile_pack(&d, kind, WEEK, again) == 0);
     demand_release(&d);
-    seen_release(&s);
+    return ok;
+}
+
+static bool read_demand(const struct buf *file, struct buf *again)
+{
+    return read_week(WEEKFILE_DEMAND, file, again);
+}
+
+static bool read_heat(const struct buf *file, struct buf *again)
+{
+    return read_week(WEEKFILE_HEAT, file, again);
+}
+
+static bool read_index(const struct buf *file, struct buf *again)
+{
+    struct index x;
+    index_init(&x, 60);
+    bool ok = index_unpack(file, &x) == 0;
+    if (ok)
+        require(index_pack(&x, again) == 0);
+    index_release(&x);
     return ok;
 }
 
@@ -67,7 +94,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct buf body = {0};
     require(buf_add(&body, data, size) == 0);
-    check("GSAFFIN1", &body, read_state);
+    check("GSDEMND2", &body, read_demand);
+    check("GSHEAT02", &body, read_heat);
+    check("GSINDEX2", &body, read_index);
     check("GSMODEL1", &body, read_models);
     buf_release(&body);
     return 0;

@@ -1,253 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Counting, scoring, spreading and saving of demand: mostly properties, on seeded random records.
- */
-#include <errno.h>
+/* Scores, models, and which records were counted: mostly properties, on seeded random records. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "common/affinity/heat.h"
 #include "common/affinity/models.h"
 #include "common/affinity/score.h"
 #include "common/affinity/seen.h"
-#include "common/affinity/state.h"
 #include "common/base/rng.h"
 #include "tests/unit/tap.h"
-
-enum { KEEP = 5 * HOURS_A_WEEK, RECORDS = 3000 };
-
-static const char *const volumes[] = {"db", "logs", "mail"};
-static const char *const sites[] = {"east", "west", "north"};
-static const char *const gateways[] = {"gw-a", "gw-b", ""};
-
-/* Records over seven weeks, in random order: some older than what is kept. */
-static void make_records(struct demand_record *r, size_t n, uint64_t seed)
-{
-    struct rng g;
-    rng_init(&g, seed);
-    for (size_t i = 0; i < n; i++)
-        r[i] = (struct demand_record){
-            .time = 1.6e9 + floor(rng_unit(&g) * 7 * HOURS_A_WEEK * 3600),
-            .volume = volumes[rng_below(&g, 3)],
-            .site = sites[rng_below(&g, 3)],
-            .gateway = gateways[rng_below(&g, 3)],
-            .op = (enum demand_op)rng_below(&g, 4),
-            .offset = rng_below(&g, UINT64_C(1) << (20 + rng_below(&g, 14))),
-            .length = rng_below(&g, 1 << 20),
-            .count = 1 + rng_below(&g, 50),
-        };
-}
-
-static void shuffle(struct demand_record *r, size_t n, uint64_t seed)
-{
-    struct rng g;
-    rng_init(&g, seed);
-    for (size_t i = n; i > 1; i--) {
-        size_t j = (size_t)rng_below(&g, i);
-        struct demand_record t = r[i - 1];
-        r[i - 1] = r[j];
-        r[j] = t;
-    }
-}
-
-static void add_all(struct demand *d, const struct demand_record *r, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        CHECK(demand_add(d, &r[i]) == 0);
-}
-
-static struct buf saved(const struct demand *d)
-{
-    struct seen s;
-    struct buf b = {0};
-    seen_init(&s, 60);
-    CHECK(state_pack(d, &s, &b) == 0);
-    seen_release(&s);
-    return b;
-}
 
 static bool same(const struct buf *a, const struct buf *b)
 {
     return a->len == b->len && memcmp(a->data, b->data, a->len) == 0;
-}
-
-static void test_order(void)
-{
-    static struct demand_record r[RECORDS];
-    struct demand a, b;
-    demand_init(&a, KEEP);
-    demand_init(&b, KEEP);
-    make_records(r, RECORDS, 1);
-    add_all(&a, r, RECORDS);
-    shuffle(r, RECORDS, 2);
-    add_all(&b, r, RECORDS);
-    struct buf x = saved(&a), y = saved(&b);
-    CHECK(same(&x, &y));
-    buf_release(&x);
-    buf_release(&y);
-    demand_release(&a);
-    demand_release(&b);
-}
-
-/* Saving in the middle changes nothing. */
-static void test_save_and_load(void)
-{
-    static struct demand_record r[RECORDS];
-    struct demand whole, half, rest;
-    struct seen s;
-    demand_init(&whole, KEEP);
-    demand_init(&half, KEEP);
-    demand_init(&rest, KEEP);
-    seen_init(&s, 60);
-    make_records(r, RECORDS, 3);
-    add_all(&whole, r, RECORDS);
-    add_all(&half, r, RECORDS / 2);
-    struct buf middle = saved(&half);
-    CHECK(state_unpack(&middle, &rest, &s) == 0);
-    add_all(&rest, r + RECORDS / 2, RECORDS - RECORDS / 2);
-    struct buf x = saved(&whole), y = saved(&rest);
-    CHECK(same(&x, &y));
-    buf_release(&middle);
-    buf_release(&x);
-    buf_release(&y);
-    demand_release(&whole);
-    demand_release(&half);
-    demand_release(&rest);
-    seen_release(&s);
-}
-
-/* Any single changed byte is noticed, and any shortened file. */
-static void test_damage(void)
-{
-    static struct demand_record r[50];
-    struct demand d;
-    demand_init(&d, KEEP);
-    make_records(r, 50, 4);
-    add_all(&d, r, 50);
-    struct buf file = saved(&d);
-    demand_release(&d);
-    for (size_t i = 0; i < file.len; i += 7) {
-        struct seen s;
-        seen_init(&s, 60);
-        file.data[i] ^= 0x20;
-        CHECK(state_unpack(&file, &d, &s) == (i < 8 ? -EPROTO : -EBADMSG));
-        file.data[i] ^= 0x20;
-        demand_release(&d);
-        seen_release(&s);
-    }
-    struct seen s;
-    seen_init(&s, 60);
-    file.len--;
-    CHECK(state_unpack(&file, &d, &s) == -EBADMSG);
-    demand_release(&d);
-    seen_release(&s);
-    buf_release(&file);
-}
-
-/* Segments stay few however large the volume turns out, and no byte is lost on the way. */
-static void test_segments(void)
-{
-    struct demand d;
-    demand_init(&d, KEEP);
-    double bytes = 0, requests = 0;
-    for (unsigned shift = 0; shift < 62; shift++) {
-        struct demand_record r = {1.6e9, "v", "s", "g", DEMAND_WRITE, UINT64_C(1) << shift, 3, 2};
-        CHECK(demand_add(&d, &r) == 0);
-        bytes += 6;
-        requests += 2;
-    }
-    struct demand_volume *v = demand_volume(&d, "v");
-    CHECK(v->n_segments <= DEMAND_SEGMENTS);
-    for (size_t i = 0; i < v->n_segments; i++) {
-        CHECK(v->segments[i]->index < DEMAND_SEGMENTS);
-        for (size_t h = 0; h < HOURS_A_DAY; h++) {
-            bytes -= v->segments[i]->heat[h][DEMAND_BYTES];
-            requests -= v->segments[i]->heat[h][DEMAND_WRITES];
-        }
-    }
-    CHECK(bytes == 0 && requests == 0);
-    struct demand_record beyond = {1.6e9, "v", "s", "g", DEMAND_READ, INT64_MAX, 1, 1};
-    CHECK(demand_add(&d, &beyond) == -ERANGE);
-    demand_release(&d);
-}
-
-static void test_bounds(void)
-{
-    struct demand d;
-    char name[16];
-    demand_init(&d, KEEP);
-    for (unsigned i = 0; i < 200; i++) {
-        snprintf(name, sizeof(name), "n%u", i);
-        struct demand_record r = {1.6e9 + i * 7e6, "v", name, name, DEMAND_READ, 0, 1, 1};
-        CHECK(demand_add(&d, &r) == 0);
-    }
-    struct demand_volume *v = demand_volume(&d, "v");
-    CHECK_EQ_U64(v->n_sites, DEMAND_SITES);
-    CHECK_STR(v->sites[DEMAND_SITES - 1].site, "other");
-    CHECK_EQ_U64(v->n_served, DEMAND_GATEWAYS);
-    for (size_t i = 0; i < v->n_sites; i++)
-        CHECK(v->sites[i].n <= KEEP);
-    demand_release(&d);
-}
-
-static void test_series(void)
-{
-    struct demand d;
-    demand_init(&d, KEEP);
-    const double at[] = {100, 3, 101, 100, 104};
-    for (size_t i = 0; i < 5; i++) {
-        struct demand_record r = {at[i] * 3600 + 5, "v", "s", "", DEMAND_FLUSH, 0, 0, i + 1};
-        CHECK(demand_add(&d, &r) == 0);
-    }
-    struct demand_site *s = demand_site(demand_volume(&d, "v"), "s");
-    double *y;
-    struct series out;
-    CHECK(demand_series(&d, s, 107, &y, &out) == 0);
-    CHECK(out.start == 3 && out.n == 104 && out.y == y);
-    CHECK(y[0] == 2 && y[97] == 5 && y[98] == 3 && y[101] == 5 && y[103] == 0);
-    free(y);
-    CHECK(demand_series(&d, s, 3, &y, &out) == 0);
-    CHECK(out.n == 0 && !y);
-    demand_release(&d);
-}
-
-static void test_share(void)
-{
-    static struct demand_record r[RECORDS];
-    struct demand d;
-    demand_init(&d, KEEP);
-    make_records(r, RECORDS, 5);
-    add_all(&d, r, RECORDS);
-    for (size_t i = 0; i < 3; i++) {
-        struct demand_volume *v = demand_volume(&d, volumes[i]);
-        double sum = demand_share(v, "gw-a") + demand_share(v, "gw-b");
-        CHECK(fabs(sum - 1) < 1e-12);
-        CHECK(demand_share(v, "elsewhere") == 0);
-    }
-    demand_release(&d);
-}
-
-static void test_heat_sums_up(void)
-{
-    static struct demand_record r[RECORDS];
-    struct demand d;
-    demand_init(&d, KEEP);
-    make_records(r, RECORDS, 6);
-    for (size_t i = 0; i < RECORDS; i++)
-        r[i].op = (enum demand_op)(i % 3); /* no flushes */
-    add_all(&d, r, RECORDS);
-    struct demand_volume *v = demand_volume(&d, "db");
-    struct heat_cell *cell = calloc(v->n_segments, sizeof(*cell));
-    for (int64_t hour = 470000; hour < 470030; hour++) {
-        double sum = 0;
-        heat_spread(v, hour, 1000, cell);
-        for (size_t i = 0; i < v->n_segments; i++)
-            sum += cell[i].of[DEMAND_READS] + cell[i].of[DEMAND_WRITES];
-        CHECK(fabs(sum - 1000) < 1e-6);
-    }
-    free(cell);
-    demand_release(&d);
 }
 
 static void test_closeness(void)
@@ -301,15 +66,21 @@ struct line {
     uint64_t id;
 };
 
+/* Counts L with two threads' worth of runs, a line each in turn. */
 static unsigned count_run(struct seen *s, const struct line *l, size_t n)
 {
+    struct seen_run run[2];
     unsigned counted = 0;
+    seen_run_init(&run[0]);
+    seen_run_init(&run[1]);
     for (size_t i = 0; i < n; i++) {
-        int r = seen_new(s, l[i].time, l[i].id);
+        int r = seen_new(s, &run[i % 2], l[i].time, l[i].id);
         CHECK(r >= 0);
         counted += (unsigned)r;
     }
-    CHECK(seen_settle(s) == 0);
+    CHECK(seen_settle(s, run, 2) == 0);
+    seen_run_release(&run[0]);
+    seen_run_release(&run[1]);
     return counted;
 }
 
@@ -348,6 +119,31 @@ static void test_seen_pieces(void)
     seen_release(&s);
 }
 
+/* Halves counted apart, and merged in any order, remember what one run does. */
+static void test_seen_merge(void)
+{
+    enum { N = 1000 };
+    static struct line l[N];
+    struct seen whole, half[2], ab, ba;
+    struct seen *all[] = {&whole, &half[0], &half[1], &ab, &ba};
+    for (size_t i = 0; i < 5; i++)
+        seen_init(all[i], 5);
+    for (size_t i = 0; i < N; i++)
+        l[i] = (struct line){floor((double)i / 3), i * 77 % 101};
+    count_run(&whole, l, N);
+    count_run(&half[0], l, 990);
+    count_run(&half[1], l + 990, 10);
+    CHECK(seen_merge(&ab, &half[0]) == 0 && seen_merge(&ab, &half[1]) == 0);
+    CHECK(seen_merge(&ba, &half[1]) == 0 && seen_merge(&ba, &half[0]) == 0);
+    CHECK(ab.n_old == whole.n_old && ba.n_old == whole.n_old);
+    CHECK(ab.settled == whole.settled && ba.settled == whole.settled && ab.newest == whole.newest);
+    for (size_t i = 0; i < whole.n_old; i++)
+        CHECK(ab.old[i].digest == whole.old[i].digest && ba.old[i].digest == whole.old[i].digest);
+    CHECK_EQ_U64(count_run(&ab, l, N), 0);
+    for (size_t i = 0; i < 5; i++)
+        seen_release(all[i]);
+}
+
 static void test_models(void)
 {
     struct models m = {0}, back = {0};
@@ -371,19 +167,12 @@ static void test_models(void)
 int main(void)
 {
     test_begin("affinity");
-    test_order();
-    test_save_and_load();
-    test_damage();
-    test_segments();
-    test_bounds();
-    test_series();
-    test_share();
-    test_heat_sums_up();
     test_closeness();
     test_das();
     test_window();
     test_seen_growing_log();
     test_seen_pieces();
+    test_seen_merge();
     test_models();
     return test_done();
 }

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Quick looks at text that lies in a line's own memory, 16 bytes at a time: what they take, the
+ * parsers of value.h take with the same result; what they don't take is for these to decide.  A
+ * text of LEN bytes needs no NUL, but SPLIT_SLACK bytes behind it that may be read.
+ */
+#ifndef GS_RECORD_PLAIN_H
+#define GS_RECORD_PLAIN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "common/base/parse.h"
+#include "common/record/record.h"
+
+/* Which of some bytes are commas, and whether any needs the long way, as bit masks. */
+struct plain_marks {
+    uint64_t commas;
+    uint64_t others; /* a quote, or below a blank: NUL, CR, and what is harmless but rare */
+};
+
+/* Of the 16 bytes at P. */
+static inline struct plain_marks plain_marks_16(const char *p)
+{
+#ifdef __SSE2__
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i quotes = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
+    __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(' ' - 1)), v);
+    __m128i commas = _mm_cmpeq_epi8(v, _mm_set1_epi8(','));
+    return (struct plain_marks){(unsigned)_mm_movemask_epi8(commas),
+                                (unsigned)_mm_movemask_epi8(_mm_or_si128(quotes, control))};
+#else
+    struct plain_marks m = {0, 0};
+    for (unsigned i = 0; i < 16; i++) {
+        m.commas |= (uint64_t)(p[i] == ',') << i;
+        m.others |= (uint64_t)(p[i] == '"' || (unsigned char)p[i] < ' ') << i;
+    }
+    return m;
+#endif
+}
+
+/* Of the 64 bytes at P, of which the first N (at least 1) count. */
+__attribute__((always_inline)) static inline struct plain_marks plain_marks_64(const char *p,
+                                                                               size_t n)
+{
+    struct plain_marks a = plain_marks_16(p), b = plain_marks_16(p + 16);
+    struct plain_marks c = plain_marks_16(p + 32), d = plain_marks_16(p + 48);
+    uint64_t inside = n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
+    a.commas |= b.commas << 16 | c.commas << 32 | d.commas << 48;
+    a.others |= b.others << 16 | c.others << 32 | d.others << 48;
+    return (struct plain_marks){a.commas & inside, a.others & inside};
+}
+
+/* Which of the 16 bytes at P are not digits, as a bit mask. */
+static inline unsigned plain_non_digits(const char *p)
+{
+#ifdef __SSE2__
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i value = _mm_sub_epi8(v, _mm_set1_epi8('0'));
+    __m128i digits = _mm_cmpeq_epi8(_mm_min_epu8(value, _mm_set1_epi8(9)), value);
+    return ~(unsigned)_mm_movemask_epi8(digits) & 0xffff;
+#else
+    unsigned mask = 0;
+    for (unsigned i = 0; i < 16; i++)
+        mask |= (unsigned)(p[i] < '0' || p[i] > '9') << i;
+    return mask;
+#endif
+}
+
+/* Which of the 16 bytes at P may stand in a name (parse_name()), as a bit mask. */
+static inline unsigned plain_in_name(const char *p)
+{
+#ifdef __SSE2__
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+    __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('0')); /* … or the colon behind 9 */
+    __m128i in = _mm_or_si128(_mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(25)), letter),
+                              _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(10)), digit));
+    in = _mm_or_si128(in, _mm_cmpeq_epi8(v, _mm_set1_epi8('.')));
+    in = _mm_or_si128(in, _mm_cmpeq_epi8(v, _mm_set1_epi8('_')));
+    in = _mm_or_si128(in, _mm_cmpeq_epi8(v, _mm_set1_epi8('@')));
+    in = _mm_or_si128(in, _mm_cmpeq_epi8(v, _mm_set1_epi8('+')));
+    in = _mm_or_si128(in, _mm_cmpeq_epi8(v, _mm_set1_epi8('-')));
+    return (unsigned)_mm_movemask_epi8(in);
+#else
+    unsigned mask = 0;
+    for (unsigned i = 0; i < 16; i++) {
+        const char c[2] = {p[i] == '.' || p[i] == '-' ? '_' : p[i], 0};
+        mask |= (unsigned)(parse_name(c) == 0) << i;
+    }
+    return mask;
+#endif
+}
+
+/* ---- checks: TEXT of LEN bytes ---- */
+
+static inline bool plain_is_name(const char *text, size_t len)
+{
+    unsigned inside = len < 32 ? (1u << len) - 1 : 0;
+    unsigned in = plain_in_name(text);
+    if (len > 16)
+        in |= plain_in_name(text + 16) << 16;
+    return (len - 1 < 31) & ((in & inside) == inside) & (*text != '.') & (*text != '-');
+}
+
+static inline bool plain_is_uint(const char *text, size_t len)
+{
+    return len - 1 < 16 && !(plain_non_digits(text) & ((1u << len) - 1));
+}
+
+/* DIGITS or DIGITS.DIGITS, of 1 to MAX digits before the point, of at most 16 + 16 bytes. */
+static inline bool plain_is_decimal(const char *text, size_t len, size_t max)
+{
+    if (len > 32)
+        return false;
+    unsigned others = plain_non_digits(text);
+    if (len > 16)
+        others |= plain_non_digits(text + 16) << 16;
+    others &= len < 32 ? (1u << len) - 1 : ~0u;
+    if (!others)
+        return len && len <= max;
+    size_t point = (size_t)__builtin_ctz(others);
+    return !(others & (others - 1)) && text[point] == '.' && point > 0 && point <= max;
+}
+
+/* ---- numbers ---- */
+
+/*
+ * The N (1 … 8) digits at P as a number: all at once, each step joining neighbours of one, two and
+ * four digits.
+ */
+static inline uint64_t plain_eight(const char *p, unsigned n)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    v = v << (64 - 8 * n) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+    v = v * (10 * 0x100 + 1) >> 8 & UINT64_C(0x00ff00ff00ff00ff);
+    v = v * (100 * 0x10000 + 1) >> 16 & UINT64_C(0x0000ffff0000ffff);
+    return v * (10000 * UINT64_C(0x100000000) + 1) >> 32;
+#else
+    uint64_t v = 0;
+    for (unsigned i = 0; i < n; i++)
+        v = v * 10 + (uint64_t)(p[i] - '0');
+    return v;
+#endif
+}
+
+/* The N (1 … 16) digits at P as a number. */
+static inline uint64_t plain_digits(const char *p, unsigned n)
+{
+    return n <= 8 ? plain_eight(p, n)
+                  : plain_eight(p, n - 8) * 100000000 + plain_eight(p + n - 8, 8);
+}
+
+/* A number of at most 16 digits: those before its point, and the others. */
+struct plain_decimal {
+    unsigned whole; /* digits before the point */
+    unsigned fraction;
+};
+
+static inline bool plain_decimal(const char *text, size_t len, struct plain_decimal *out)
+{
+    if (len > 17 || !plain_is_decimal(text, len, 15))
+        return false;
+    unsigned others = plain_non_digits(text) & (len < 16 ? (1u << len) - 1 : 0xffff);
+    out->whole = others ? (unsigned)__builtin_ctz(others) : (unsigned)len;
+    out->fraction = others ? (unsigned)len - out->whole - 1 : 0;
+    return true;
+}
+
+/*
+ * What plain_is_decimal() took, without its fraction; false where that is so long that rounding
+ * could reach the next whole number.
+ */
+static inline bool plain_whole(const char *text, size_t len, uint64_t *out)
+{
+    unsigned n = (unsigned)__builtin_ctz(plain_non_digits(text) | 1u << 16);
+    if (len > 17 || n > 15)
+        return false;
+    *out = plain_digits(text, n < len ? n : (unsigned)len);
+    return true;
+}
+
+/*
+ * DIGITS or DIGITS.DIGITS, with at most 2^53 as its digits.  Both they as a whole number and the
+ * power of ten are exact doubles, so that the one division rounds correctly (Clinger 1990).
+ */
+static inline bool plain_real(const char *text, size_t len, double *out)
+{
+    static const uint64_t power[] = {1,
+                                     10,
+                                     100,
+                                     1000,
+                                     10000,
+                                     100000,
+                                     1000000,
+                                     10000000,
+                                     100000000,
+                                     1000000000,
+                                     10000000000,
+                                     100000000000,
+                                     1000000000000,
+                                     10000000000000,
+                                     100000000000000,
+                                     1000000000000000};
+    struct plain_decimal d;
+    if (!plain_decimal(text, len, &d))
+        return false;
+    uint64_t digits = plain_digits(text, d.whole);
+    if (d.fraction)
+        digits = digits * power[d.fraction] + plain_digits(text + d.whole + 1, d.fraction);
+    if (digits > UINT64_C(1) << 53)
+        return false;
+    *out = d.fraction ? (double)digits / (double)power[d.fraction] : (double)digits;
+    return true;
+}
+
+#endif
