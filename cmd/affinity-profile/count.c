@@ -90,7 +90,7 @@ static struct count_into *into_of(struct counter *c, int64_t hour)
 {
     if (!c->by_hour)
         return &c->all;
-    /* Not one by one, but before they are too many: merging costs the same for a thousand records. */
+    /* Some at a time: merging costs the same for a thousand records as for one. */
     double lateness_s = c->p->index.seen.lateness_s;
     if (c->n_open > (size_t)(lateness_s / 3600) + 8 && counter_close(c, lateness_s) < 0)
         return NULL;

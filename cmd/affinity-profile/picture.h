@@ -37,7 +37,7 @@ void picture_make(const struct profile *p, const struct demand_volume *v, double
                   size_t most_columns, struct picture *out);
 void picture_release(struct picture *pic);
 
-/* How hot a value is, 0 … LEVELS − 1, of which 0 is nothing; the square root shows the quiet too. */
+/* How hot a value is: 0 (nothing) … LEVELS − 1, by the square root, which shows the quiet too. */
 size_t picture_level(double value, double most, size_t levels);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Pictures as one SVG file (W3C, "Scalable Vector Graphics 1.1", 2011), volumes one below another. */
+/* Pictures as one SVG file (W3C, "Scalable Vector Graphics 1.1", 2011), one below another. */
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>

@@ -67,7 +67,7 @@ int cells_coarsen(struct cells *c, unsigned shift);
 /* Adds all of FROM, which may be emptied by that.  0 or -ENOMEM. */
 int cells_merge(struct cells *c, struct cells *from);
 
-/* The cells of HOUR in use, ascending by segment, into OUT, which has room for all; their number. */
+/* The cells of HOUR in use, ascending by segment, into OUT, which has room; their number. */
 enum { CELLS_ROW = CELLS_SEGMENTS + 1 };
 size_t cells_hour(const struct cells *c, unsigned hour, const struct cell *out[CELLS_ROW]);
 

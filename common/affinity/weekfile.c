@@ -39,7 +39,7 @@ static void pack_hours(struct packer *p, const struct demand_hours *h)
 
 static void pack_demand(struct packer *p, const struct demand *d, const struct demand_week *w)
 {
-    struct named site[DEMAND_SITES], served[DEMAND_SITES];
+    struct named site[DEMAND_SITES] = {0}, served[DEMAND_SITES] = {0};
     for (size_t i = 0; i < w->n_sites; i++)
         site[i] = (struct named){d->sites.names[w->sites[i].site], &w->sites[i]};
     for (size_t i = 0; i < w->n_served; i++)

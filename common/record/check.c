@@ -48,7 +48,7 @@ static uint64_t letters(const char *text, size_t len)
 
 static void add_words(struct check_field *f, const char *const *words)
 {
-    for (size_t i = 0; words[i] && i < CHECK_WORDS; i++)
+    for (size_t i = 0; i < CHECK_WORDS && words[i]; i++)
         if (strlen(words[i]) < sizeof(f->words[0]))
             f->words[i] = letters(words[i], strlen(words[i]));
 }

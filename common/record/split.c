@@ -154,7 +154,7 @@ static bool split_plain(struct split *s, char *line, size_t len)
 void split_end(struct split *s)
 {
     for (size_t i = 0; s->plain && !s->ended && i < s->n; i++)
-        s->fields[i + 1][-1] = 0;
+        (void)split_text(s, i);
     s->ended = true;
 }
 

@@ -3,7 +3,8 @@
 # affinity.sh: does the score follow the sun before the sun is there, and what do an hour's update
 # and scoring of a large fleet cost?
 #   BENCH_SUN_VOLUMES, BENCH_SUN_WEEKS   of the first: volumes, and weeks that are scored (10, 4)
-#   BENCH_VOLUMES, BENCH_HISTORY         of the second: volumes, and weeks of history (10000, 4)
+#   BENCH_VOLUMES, BENCH_HISTORY         of the second: volumes, and weeks of history (2000, 4);
+#                                        10000 take some minutes, most of them to train the models
 set -u -o pipefail
 
 cd "$(dirname "$0")/../.." || exit 71
@@ -117,7 +118,7 @@ cpu_seconds()
 
 large_fleet()
 {
-  local volumes=${BENCH_VOLUMES:-10000} weeks=${BENCH_HISTORY:-4} hour=489000 seconds
+  local volumes=${BENCH_VOLUMES:-2000} weeks=${BENCH_HISTORY:-4} hour=489000 seconds
   rm -rf "$work/state"
   fleet_hours "$volumes" $((hour - weeks * 168)) $hour |
     affinity-profile --count-only --keep 13w - || return
