@@ -154,6 +154,11 @@ static void put_score(struct run *run, size_t gateway, const struct health_score
     rec_put_real(w, HEALTH_CONFIDENCE, s->confidence);
     rec_put_text(w, HEALTH_WORST_METRIC, s->worst_metric);
     rec_put_text(w, HEALTH_REASON, s->reason);
+    rec_put_real(w, HEALTH_ANOMALY, s->anomaly);
+    if (isfinite(s->lead_high_s)) {
+        rec_put_uint(w, HEALTH_LEAD_LOW_S, (uint64_t)s->lead_low_s);
+        rec_put_uint(w, HEALTH_LEAD_HIGH_S, (uint64_t)s->lead_high_s);
+    }
     if (s->known) {
         rec_put_real(w, HEALTH_GHS, s->ghs);
         rec_put_real(w, HEALTH_CURRENT, s->current);
@@ -270,6 +275,9 @@ static int score_gateways(const struct opts *o, const struct health_limits *limi
     run.out = rec_writer_new(schema, stdout);
     if (!run.board || !run.in || !run.out)
         out_of_memory();
+    if (o->mode != MODE_PER_METRIC)
+        for (size_t c = HEALTH_ANOMALY; c <= HEALTH_LEAD_HIGH_S; c++)
+            rec_writer_with(run.out, c);
     int lock = state_lock(o->dirs.state);
     state_load(o->dirs.state, run.board);
     run.swept = health_board_newest(run.board);

@@ -7,11 +7,16 @@
 #include <stdlib.h>
 
 #include "common/base/parse.h"
-#include "common/health/anomaly.h"
 #include "common/health/board_private.h"
 
 /* A metric is silent after so many of its usual intervals. */
 #define SILENT_INTERVALS 3.0
+/* A metric with some samples that leaps so far ahead is believed from the third sample on. */
+#define JUMP_S         86400.0
+#define JUMP_INTERVALS 20.0
+enum { JUMP_FROM = 8, JUMP_BELIEVED = 3 };
+/* Nothing real is larger; squares of what is smaller, and their sums, stay finite. */
+#define VALUE_MAX 1e18
 
 struct health_board *health_board_new(const struct health_limits *limits,
                                       const struct health_rules *rules)
@@ -91,6 +96,67 @@ int board_series(struct health_board *b, size_t gateway, const char *metric,
     return 0;
 }
 
+/* Ends the round of gateway G, if there is one: its metrics are judged together. */
+static void end_round(struct board_gateway *g, double time)
+{
+    double sum = 0;
+    if (g->n_in_round == 0)
+        return;
+    for (struct board_series *s = g->first; s; s = s->next) {
+        if (s->in_round)
+            sum += fabs(s->anomaly.z);
+        s->in_round = false;
+    }
+    consensus_add(&g->consensus, time, sum / (double)g->n_in_round);
+    g->n_in_round = 0;
+}
+
+/*
+ * Whether TIME is a day or more ahead of S.  One such sample is a clock that was wrong for a moment,
+ * and would make all that follow late; three in a row are time that has passed.
+ */
+static bool is_ahead(struct board_series *s, double time)
+{
+    const struct signal *g = &s->signal;
+    double usual_s = fmax(JUMP_S, JUMP_INTERVALS * g->interval_s);
+    if (g->n < JUMP_FROM || time - g->last < usual_s) {
+        s->ahead = 0;
+        return false;
+    }
+    s->ahead = s->ahead && time > s->ahead_last ? s->ahead + 1 : 1;
+    s->ahead_last = time;
+    if (s->ahead < JUMP_BELIEVED)
+        return true;
+    s->ahead = 0;
+    return false;
+}
+
+/*
+ * Takes a sample of S; its anomaly score in *SCORE.  False, and 0, for one that is late, a
+ * duplicate, or not yet believed.
+ */
+static bool take(struct health_board *b, struct board_series *s, double time, double value,
+                 double *score)
+{
+    unsigned changed = 0;
+    *score = 0;
+    value = fmin(fmax(value, -VALUE_MAX), VALUE_MAX);
+    double elapsed_s = s->signal.n ? time - s->signal.last : 0;
+    if (is_ahead(s, time) || !signal_add(&s->signal, time, value, &changed))
+        return false;
+    if (s->limit)
+        health_bursts_add(&s->bursts, s->limit, value, elapsed_s);
+    s->changed |= changed;
+    struct board_gateway *g = &b->gateways[s->gateway];
+    if (s->in_round)
+        end_round(g, time);
+    *score = anomaly_add(&s->anomaly, time, value);
+    s->in_round = true;
+    if (++g->n_in_round == g->n_series)
+        end_round(g, time);
+    return true;
+}
+
 int health_board_add(struct health_board *b, double time, const char *gateway, const char *metric,
                      double value, size_t *gateway_index, double *anomaly)
 {
@@ -101,12 +167,9 @@ int health_board_add(struct health_board *b, double time, const char *gateway, c
         r = board_series(b, g, metric, &s);
     if (r < 0)
         return r;
-    bool new = s->signal.n == 0 || time > s->signal.last;
-    double score = new ? anomaly_score(&s->signal, value) : 0;
-    unsigned changed = 0;
-    if (new &&signal_add(&s->signal, time, value, &changed))
-        s->changed |= changed;
-    b->newest = fmax(b->newest, time);
+    double score;
+    if (take(b, s, time, value, &score))
+        b->newest = fmax(b->newest, time);
     if (gateway_index)
         *gateway_index = g;
     if (anomaly)
@@ -159,14 +222,16 @@ static struct health_input judge(const struct health_board *b, struct board_seri
     s->changed = 0;
     return (struct health_input){
         s->limit,
-        health_risk(&s->signal, &s->trends, s->limit, now, b->rules->horizon_s),
+        health_risk(&s->signal, &s->trends, s->limit, s->bursts, now, b->rules->horizon_s),
         s->signal.n,
+        now,
     };
 }
 
 static void silent(struct health_score *out, double now, double heard)
 {
-    *out = (struct health_score){.time = now, .worst_metric = ""};
+    *out = (struct health_score){
+        .time = now, .lead_low_s = INFINITY, .lead_high_s = INFINITY, .worst_metric = ""};
     if (!isfinite(heard))
         snprintf(out->reason, sizeof(out->reason), "no metric with limits");
     else
@@ -187,11 +252,12 @@ int health_board_score(struct health_board *b, size_t gateway, double now, struc
         if (!is_silent(b, &s->signal, now))
             b->inputs[n++] = judge(b, s, now);
     }
-    if (n == 0) {
+    if (n == 0)
         silent(out, now, heard);
-        return 0;
-    }
-    health_score_join(b->limits, b->inputs, n, out);
-    out->time = heard;
+    else
+        health_score_join(b->limits, b->inputs, n, consensus_steady(&g->consensus), out);
+    if (n > 0)
+        out->time = heard;
+    out->anomaly = consensus_score(&g->consensus);
     return 0;
 }

@@ -28,7 +28,8 @@ struct health_board *health_board_new(const struct health_limits *limits,
 void health_board_free(struct health_board *b);
 
 /*
- * Takes a sample; late and duplicate ones change nothing.  *GATEWAY, unless NULL, is the gateway's
+ * Takes a sample; late and duplicate ones change nothing, and of those that leap a day or more
+ * ahead only the third in a row is believed.  *GATEWAY, unless NULL, is the gateway's
  * index; *ANOMALY, unless NULL, the sample's anomaly score.  Names are valid (parse_name).  0 or
  * -ENOMEM.
  */

@@ -13,7 +13,7 @@
 
 static const char magic[8] = {'G', 'S', 'H', 'E', 'A', 'L', 'T', 'H'};
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 
 /* ---- writing: the first failure sticks ---- */
 
@@ -79,8 +79,65 @@ static void put_signal(struct out *o, const struct signal *s)
         put_f64(o, s->days[i].low);
         put_f64(o, s->days[i].high);
     }
-    for (unsigned i = 0; i < SIGNAL_RECORDS; i++)
-        put_f64(o, s->records[i]);
+}
+
+static void put_f64s(struct out *o, const double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        put_f64(o, v[i]);
+}
+
+static void put_rhythm(struct out *o, const struct rhythm *r)
+{
+    put_u64(o, r->n);
+    put_f64(o, r->mean);
+    put_f64(o, r->dev);
+    put_f64s(o, r->hour_mean, RHYTHM_HOURS);
+    put_f64s(o, r->hour_dev, RHYTHM_HOURS);
+    put_f64s(o, r->hour_n, RHYTHM_HOURS);
+    put_f64s(o, r->day_shift, RHYTHM_DAYS);
+    put_f64s(o, r->day_weeks, RHYTHM_DAYS);
+    put_f64(o, r->day);
+}
+
+/* Shapes are floats: two of them in 8 bytes. */
+static void put_shapes(struct out *o, const struct anomaly *a)
+{
+    put_u64(o, a->n_shapes);
+    put_u64(o, a->next_shape);
+    put_u64(o, a->stride);
+    for (uint32_t i = 0; i < a->n_shapes; i++)
+        for (unsigned k = 0; k < ANOMALY_SHAPE; k += 2) {
+            uint32_t bits[2];
+            memcpy(bits, &a->shapes[i][k], sizeof(bits));
+            put_u64(o, bits[0] | (uint64_t)bits[1] << 32);
+        }
+}
+
+static void put_anomaly(struct out *o, const struct anomaly *a)
+{
+    put_rhythm(o, &a->rhythm);
+    put_u64(o, a->n);
+    put_f64(o, a->last);
+    put_f64s(o, a->recent, ANOMALY_RECENT);
+    put_shapes(o, a);
+    put_f64(o, a->step_short);
+    put_f64(o, a->step_long);
+    put_f64(o, a->still);
+    put_f64s(o, a->records[0], sizeof(a->records) / sizeof(double));
+    put_f64(o, a->rest_until);
+    put_f64(o, a->rest_samples);
+    put_f64(o, a->z);
+}
+
+static void put_consensus(struct out *o, const struct consensus *c)
+{
+    put_u64(o, c->n);
+    put_f64(o, c->first);
+    put_f64(o, c->last);
+    put_f64(o, c->mean);
+    put_f64(o, c->var);
+    put_f64s(o, c->recent, CONSENSUS_RECENT);
 }
 
 static void put_payload(struct out *o, const struct health_board *b)
@@ -90,30 +147,41 @@ static void put_payload(struct out *o, const struct health_board *b)
     for (size_t i = 0; i < b->gateway_names.n; i++) {
         put_name(o, b->gateway_names.names[i]);
         put_f64(o, b->gateways[i].mark);
+        put_consensus(o, &b->gateways[i].consensus);
     }
     put_u64(o, b->series_names.n);
     for (size_t i = 0; i < b->series_names.n; i++) {
         put_u64(o, b->series[i]->gateway);
         put_name(o, strchr(b->series_names.names[i], ',') + 1);
         put_signal(o, &b->series[i]->signal);
+        put_anomaly(o, &b->series[i]->anomaly);
+        put_f64(o, b->series[i]->bursts);
+        put_u64(o, b->series[i]->ahead);
+        put_f64(o, b->series[i]->ahead_last);
+        put_u64(o, b->series[i]->in_round);
     }
 }
 
 int health_board_save(const struct health_board *b, struct buf *out)
 {
-    struct buf payload = {0};
-    struct out body = {&payload, 0};
-    put_payload(&body, b);
-
-    struct out o = {out, body.error};
+    /* The payload is not built elsewhere and copied: it may be a gigabyte. */
+    struct out o = {out, 0};
+    size_t start = out->len;
+    struct hash128 digest = {0};
     put(&o, magic, sizeof(magic));
     put_u64(&o, VERSION);
-    put_u64(&o, payload.len);
-    struct hash128 digest = hash128(payload.data, payload.len);
+    put_u64(&o, 0);
     put(&o, digest.bytes, sizeof(digest.bytes));
-    put(&o, payload.data, payload.len);
-    buf_release(&payload);
-    return o.error;
+    size_t body = out->len;
+    put_payload(&o, b);
+    if (o.error)
+        return o.error;
+    size_t len = out->len - body;
+    for (int i = 0; i < 8; i++)
+        out->data[start + sizeof(magic) + 8 + i] = (char)(len >> (8 * i));
+    digest = hash128(out->data + body, len);
+    memcpy(out->data + body - sizeof(digest.bytes), digest.bytes, sizeof(digest.bytes));
+    return 0;
 }
 
 /* ---- reading: the first fault sticks, and what is read after it is 0 ---- */
@@ -222,10 +290,66 @@ static void get_signal(struct in *in, struct signal *s)
         s->days[i].low = get_f64(in);
         s->days[i].high = get_f64(in);
     }
-    for (unsigned i = 0; i < SIGNAL_RECORDS; i++)
-        s->records[i] = get_f64(in);
     if (s->n == 0 || s->n == UINT64_MAX)
         fault(in, "a metric has an impossible number of samples");
+}
+
+static void get_f64s(struct in *in, double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        v[i] = get_f64(in);
+}
+
+static void get_rhythm(struct in *in, struct rhythm *r)
+{
+    r->n = get_u64(in);
+    r->mean = get_f64(in);
+    r->dev = get_f64(in);
+    get_f64s(in, r->hour_mean, RHYTHM_HOURS);
+    get_f64s(in, r->hour_dev, RHYTHM_HOURS);
+    get_f64s(in, r->hour_n, RHYTHM_HOURS);
+    get_f64s(in, r->day_shift, RHYTHM_DAYS);
+    get_f64s(in, r->day_weeks, RHYTHM_DAYS);
+    r->day = get_f64(in);
+}
+
+static void get_shapes(struct in *in, struct anomaly *a)
+{
+    a->n_shapes = get_count(in, ANOMALY_SHAPES);
+    a->next_shape = get_count(in, UINT32_MAX);
+    a->stride = get_count(in, UINT32_MAX / 2);
+    for (uint32_t i = 0; i < a->n_shapes; i++)
+        for (unsigned k = 0; k < ANOMALY_SHAPE; k += 2) {
+            uint64_t both = get_u64(in);
+            uint32_t bits[2] = {(uint32_t)both, (uint32_t)(both >> 32)};
+            memcpy(&a->shapes[i][k], bits, sizeof(bits));
+        }
+}
+
+static void get_anomaly(struct in *in, struct anomaly *a)
+{
+    get_rhythm(in, &a->rhythm);
+    a->n = get_u64(in);
+    a->last = get_f64(in);
+    get_f64s(in, a->recent, ANOMALY_RECENT);
+    get_shapes(in, a);
+    a->step_short = get_f64(in);
+    a->step_long = get_f64(in);
+    a->still = get_f64(in);
+    get_f64s(in, a->records[0], sizeof(a->records) / sizeof(double));
+    a->rest_until = get_f64(in);
+    a->rest_samples = get_f64(in);
+    a->z = get_f64(in);
+}
+
+static void get_consensus(struct in *in, struct consensus *c)
+{
+    c->n = get_u64(in);
+    c->first = get_f64(in);
+    c->last = get_f64(in);
+    c->mean = get_f64(in);
+    c->var = get_f64(in);
+    get_f64s(in, c->recent, CONSENSUS_RECENT);
 }
 
 static int get_gateways(struct in *in, struct health_board *b)
@@ -236,6 +360,8 @@ static int get_gateways(struct in *in, struct health_board *b)
         size_t gateway;
         get_name(in, name);
         double mark = get_any_f64(in);
+        struct consensus consensus;
+        get_consensus(in, &consensus);
         if (in->why)
             break;
         if (board_gateway(b, name, &gateway) < 0)
@@ -243,6 +369,7 @@ static int get_gateways(struct in *in, struct health_board *b)
         if (gateway != i)
             fault(in, "a gateway is there twice");
         b->gateways[gateway].mark = mark;
+        b->gateways[gateway].consensus = consensus;
     }
     return 0;
 }
@@ -253,9 +380,15 @@ static int get_series(struct in *in, struct health_board *b)
     for (uint64_t i = 0; i < n && !in->why; i++) {
         char name[NAME_LEN_MAX + 1];
         struct signal signal = {0};
+        struct anomaly anomaly = {0};
         uint64_t gateway = get_u64(in);
         get_name(in, name);
         get_signal(in, &signal);
+        get_anomaly(in, &anomaly);
+        double bursts = get_f64(in);
+        unsigned ahead = get_count(in, UINT32_MAX);
+        double ahead_last = get_f64(in);
+        bool in_round = get_count(in, 1);
         if (!in->why && gateway >= b->gateway_names.n)
             fault(in, "a metric belongs to no gateway");
         if (in->why)
@@ -266,6 +399,12 @@ static int get_series(struct in *in, struct health_board *b)
         if (b->series_names.n != i + 1)
             fault(in, "a metric is there twice");
         s->signal = signal;
+        s->anomaly = anomaly;
+        s->bursts = bursts;
+        s->ahead = ahead;
+        s->ahead_last = ahead_last;
+        s->in_round = in_round;
+        b->gateways[gateway].n_in_round += in_round;
         s->changed = (1u << SIGNAL_LEVELS) - 1;
     }
     return 0;

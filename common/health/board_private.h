@@ -4,7 +4,9 @@
 #define GS_HEALTH_BOARD_PRIVATE_H
 
 #include "common/base/intern.h"
+#include "common/health/anomaly.h"
 #include "common/health/board.h"
+#include "common/health/consensus.h"
 
 /* One metric of one gateway. */
 struct board_series {
@@ -12,6 +14,11 @@ struct board_series {
     const struct health_limit *limit; /* NULL: not scored */
     size_t gateway;
     struct signal signal;
+    struct anomaly anomaly;
+    double bursts;               /* health_bursts_add() */
+    unsigned ahead;              /* samples in a row that are suspiciously far ahead … */
+    double ahead_last;           /* … and the time of the last of them */
+    bool in_round;               /* has a sample in its gateway's round */
     struct health_trends trends; /* of the signal, but for levels in CHANGED: not saved */
     unsigned changed;
 };
@@ -20,6 +27,8 @@ struct board_gateway {
     struct board_series *first;
     struct board_series *last;
     size_t n_series;
+    size_t n_in_round;
+    struct consensus consensus;
     double mark;
 };
 

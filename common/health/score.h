@@ -17,6 +17,7 @@ struct health_input {
     const struct health_limit *limit;
     struct health_risk risk;
     uint64_t samples;
+    double now; /* when it was judged */
 };
 
 struct health_score {
@@ -25,17 +26,21 @@ struct health_score {
     double ghs;               /* current * (1 - p_fail) */
     double current;           /* groups of averaged sub-scores, capped by the worst vital one */
     double p_fail;            /* within the horizon */
+    double anomaly;           /* how unlike itself the gateway is (consensus_score) */
+    double lead_low_s;        /* until the likeliest trend is at critical: from here … */
+    double lead_high_s;       /* … to here; both INFINITY: no trend goes there */
     double confidence;        /* less with groups missing and with few samples */
     const char *worst_metric; /* borrowed from the limits; "" if not KNOWN */
     char reason[HEALTH_REASON_MAX];
 };
 
 /*
- * Joins the N > 0 metrics IN into OUT (all but its time).  Within a group the sub-scores are
+ * Joins the N > 0 metrics IN and the gateway's STEADY_ANOMALY (consensus_steady) into OUT (all but
+ * its time and anomaly).  Within a group the sub-scores are
  * averaged by weight, and the riskiest metric speaks for it; groups are joined by a geometric mean
  * weighted by their heaviest metric, and their risks as independent ones.
  */
 void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
-                       struct health_score *out);
+                       double steady_anomaly, struct health_score *out);
 
 #endif

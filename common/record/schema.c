@@ -90,6 +90,9 @@ static const struct rec_column health_columns[] = {
     {"confidence", REC_RATIO, 0, NULL},
     {"worst_metric", REC_TEXT, REC_EMPTY, NULL},
     {"reason", REC_TEXT, REC_EMPTY, NULL},
+    {"anomaly", REC_RATIO, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"lead_low_s", REC_UINT, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"lead_high_s", REC_UINT, REC_EMPTY | REC_OPTIONAL, NULL},
 };
 const struct rec_schema rec_health = {"health", COLUMNS(health_columns)};
 

@@ -125,7 +125,10 @@ enum {
     HEALTH_HORIZON_S,
     HEALTH_CONFIDENCE,
     HEALTH_WORST_METRIC,
-    HEALTH_REASON
+    HEALTH_REASON,
+    HEALTH_ANOMALY,
+    HEALTH_LEAD_LOW_S,
+    HEALTH_LEAD_HIGH_S
 };
 extern const struct rec_schema rec_health;
 

@@ -134,19 +134,17 @@ static void test_one_bad_day_is_not_usual(void)
 
 static void test_anomaly(void)
 {
-    struct signal s = {0};
+    struct anomaly s = {0};
     struct rng rng;
     rng_init(&rng, 3);
     for (int i = 0; i < 500; i++) {
-        double v = 100 + rng_normal(&rng);
-        double a = anomaly_score(&s, v);
-        CHECK(a >= 0 && a <= 1 && (i >= 8 || a <= 0));
-        signal_add(&s, i, v, NULL);
+        double a = anomaly_add(&s, 300.0 * i, 100 + rng_normal(&rng));
+        CHECK(a >= 0 && a <= 1 && (i >= 30 || a <= 0));
     }
-    CHECK(anomaly_score(&s, 100) < 0.3);
-    CHECK(anomaly_score(&s, 150) > 0.8);
-    /* The second of its kind is not news any more. */
-    CHECK(anomaly_score(&s, 150) < 0.6);
+    s.rest_samples = 0;
+    CHECK(anomaly_add(&s, 300.0 * 500, 150) > 0.8);
+    /* An event is told once. */
+    CHECK(anomaly_add(&s, 300.0 * 501, 150) <= 0.5);
 }
 
 /* ---- scores ---- */
@@ -225,7 +223,7 @@ static void test_low_is_bad(void)
         add(b, 60 * i, "free", 0.9 - 0.02 * i);
     struct health_score s = score_at(b, 60 * 23);
     CHECK(near(s.current, 1) && s.p_fail > 0.5);
-    CHECK_STR(s.reason, "free 0.48, critical 0.05 expected in 20 min");
+    CHECK_STR(s.reason, "free 0.9 -> 0.48 since 00:00Z, critical 0.05 expected in 20 min");
     health_board_free(b);
     health_limits_release(&limits);
 }
