@@ -174,7 +174,7 @@ degrading()
 
 @test "health-score: --per-metric and --stream exclude each other" {
   run --separate-stderr -64 health-score --per-metric --stream
-  [[ ${stderr_lines[0]} == "health-score: only one of --per-metric and --stream" ]]
+  [[ ${stderr_lines[0]} == "health-score: only one of --chart, --explain, --format, --per-metric and --stream" ]]
 }
 
 @test "health-score: limits come from --limits, from the configuration, or are those of share/" {
@@ -245,4 +245,104 @@ degrading()
   { header; cat degraded.csv; } >in.csv
   run --separate-stderr -0 health-score --stream in.csv
   awk "BEGIN {exit !($(field 5) > 0.5)}"
+}
+
+@test "health-score: --explain tells what each metric has to do with the score" {
+  degrading >in.csv
+  metrics gw-a anything 1580 10 1 2 >>in.csv
+  run --separate-stderr -0 health-score --explain in.csv
+  [[ ${lines[0]} == time,gateway,metric,value,usual,z,samples,silent,weight,subscore,p_fail,level,drift,trend,burst ]]
+  [[ ${#lines[@]} == 3 && ${lines[1]} == *,gw-a,nbd_read_us,* && ${lines[2]} == *,gw-a,anything,*,no,,,,,,, ]]
+  # What the metric's probability is made of.
+  awk -F, 'NR == 2 {p = 1 - (1 - $12) * (1 - $13) * (1 - $14) * (1 - $15); exit !(p > $11 - 0.001 && p < $11 + 0.001)}' <<<"$output"
+}
+
+@test "health-score: --chart draws a line for each metric" {
+  degrading >in.csv
+  run --separate-stderr -0 health-score --chart in.csv
+  [[ ${#lines[@]} == 1 ]]
+  [[ $output =~ ^gw-a\ +nbd_read_us\ +▁+.*█\ +[0-9.e+]+\ …\ [0-9.e+]+,\ now\ [0-9.e+]+,\ [0-9]+\ min$ ]]
+}
+
+@test "health-score: --format prom prints gauges, and no health of a silent gateway" {
+  {
+    header
+    metrics gw-a nbd_connect_us 1000 5 400 400
+    metrics gw-b nbd_connect_us 1100 5 400 400
+  } >in.csv
+  run --separate-stderr -0 health-score --format prom in.csv
+  [[ $(grep -c '^# TYPE gateshift_gateway_[a-z_]* gauge$' <<<"$output") == 8 ]]
+  [[ $(grep '^gateshift_gateway_health{' <<<"$output") == 'gateshift_gateway_health{gateway="gw-b"} 1' ]]
+  [[ $(grep '^gateshift_gateway_known{' <<<"$output") == 'gateshift_gateway_known{gateway="gw-a"} 0
+gateshift_gateway_known{gateway="gw-b"} 1' ]]
+  grep -qx 'gateshift_gateway_lead_seconds{gateway="gw-b"} +Inf' <<<"$output"
+  run -0 awk '!/^#/ && !/^gateshift_[a-z_]+\{gateway="gw-[ab]"\} ([0-9.e+-]+|\+Inf)$/' <<<"$output"
+  [[ -z $output ]]
+  run --separate-stderr -64 health-score --format xml in.csv
+  [[ ${stderr_lines[0]} == "health-score: format: 'xml' is neither csv nor prom" ]]
+}
+
+@test "health-score: the rules and the dashboard in share know only metrics that it prints" {
+  local names
+  header >in.csv
+  names=$(health-score --format prom in.csv | sed -n 's/^# TYPE \([a-z_]*\) .*/\1/p')
+  jq -e . "$SRC/share/grafana/gateshift.json" >dashboard
+  run -0 grep -hoE 'gateshift_gateway_[a-z_]+' "$SRC/share/prometheus/gateshift.rules.yml" dashboard
+  [[ -n $output ]]
+  run -1 grep -vxF "$names" <<<"$output"
+}
+
+@test "health-score: a counter becomes a rate, over resets, but not over gaps" {
+  {
+    header
+    metrics gw-a disk_error_total 1000 10 100 120 140 10 30
+    metrics gw-a disk_error_total 9000 10 1000 1020
+    echo 9005,gw-a,disk_error_total,5
+  } >in.csv
+  run --separate-stderr -0 health-score --per-metric in.csv
+  [[ ${#lines[@]} == 9 ]]
+  run --separate-stderr -0 health-score --explain - <<<"$(header)"
+  [[ ${#lines[@]} == 2 ]]
+  # Rates of 2, 2, 1, 2 and, after the gap, 2: the median of five.
+  [[ ${lines[1]} == 9010,gw-a,disk_error_rate,2,*,5,no,* ]]
+}
+
+@test "health-score: --max-series bounds what many names can cost" {
+  { header; seq -f '1000,gw-%.0f,nbd_read_us,1' 1 50; } >in.csv
+  run --separate-stderr -0 health-score --max-series 50 in.csv
+  cp state/health.state before
+  echo 1000,gw-51,nbd_read_us,1 >>in.csv
+  run --separate-stderr -65 health-score --max-series 50 in.csv
+  [[ -z $output ]]
+  [[ $stderr == "health-score: in.csv:52: metric 'nbd_read_us' of gateway 'gw-51' would be one more than --max-series, 50" ]]
+  cmp state/health.state before
+  run --separate-stderr -65 health-score --max-series 49 in.csv
+  [[ $stderr == "health-score: state '$GATESHIFT_STATE/health.state' has more metrics than --max-series" ]]
+}
+
+@test "health-score: a clock that is a day ahead for a moment is not believed" {
+  {
+    header
+    # shellcheck disable=SC2046
+    metrics gw-a nbd_connect_us 1000 10 $(repeat 20 400)
+    metrics gw-a nbd_connect_us 91000 10 400 400
+    # shellcheck disable=SC2046
+    metrics gw-a nbd_connect_us 1200 10 $(repeat 20 400)
+  } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ ${lines[1]} == 1390,gw-a,1.0000,* ]]
+  { header; metrics gw-a nbd_connect_us 91000 10 400 400 400; } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ ${lines[1]} == 91020,gw-a,1.0000,* ]]
+}
+
+@test "health-score: errors that come and go are told, though most samples are well" {
+  {
+    header
+    # shellcheck disable=SC2046
+    metrics gw-a nbd_error_ratio 1000 60 $(repeat 60 0) $(repeat 30 "0 0 1")
+  } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  awk "BEGIN {exit !($(field 4) == 1 && $(field 5) > 0.2)}"
+  [[ $output == *"nbd_error_ratio 0, but far beyond 0.01 again and again"* ]]
 }

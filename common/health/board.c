@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/parse.h"
 #include "common/health/board_private.h"
@@ -17,6 +18,8 @@
 enum { JUMP_FROM = 8, JUMP_BELIEVED = 3 };
 /* Nothing real is larger; squares of what is smaller, and their sums, stay finite. */
 #define VALUE_MAX 1e18
+/* A counter that was not seen for so many intervals says nothing about now. */
+#define COUNTER_GAP 10.0
 
 struct health_board *health_board_new(const struct health_limits *limits,
                                       const struct health_rules *rules)
@@ -47,6 +50,9 @@ int board_gateway(struct health_board *b, const char *name, size_t *gateway)
 {
     long id = intern_find(&b->gateway_names, name);
     if (id < 0) {
+        /* It would have a metric, too. */
+        if (b->series_names.n >= b->rules->max_series)
+            return -ENOSPC;
         if (vec_room(&b->gateways, b->gateway_names.n, &b->gateways_cap, sizeof(*b->gateways)) < 0)
             return -ENOMEM;
         id = intern_add(&b->gateway_names, name);
@@ -75,6 +81,7 @@ static int new_series(struct health_board *b, const char *key, size_t gateway, c
     b->series[id] = s;
     s->limit = health_limits_find(b->limits, metric);
     s->gateway = gateway;
+    s->id = (size_t)id;
     struct board_gateway *g = &b->gateways[gateway];
     *(g->last ? &g->last->next : &g->first) = s;
     g->last = s;
@@ -90,6 +97,8 @@ int board_series(struct health_board *b, size_t gateway, const char *metric,
     char key[2 * NAME_LEN_MAX + 2];
     snprintf(key, sizeof(key), "%s,%s", b->gateway_names.names[gateway], metric);
     long id = intern_find(&b->series_names, key);
+    if (id < 0 && b->series_names.n >= b->rules->max_series)
+        return -ENOSPC;
     if (id < 0)
         return new_series(b, key, gateway, metric, out);
     *out = b->series[id];
@@ -112,8 +121,8 @@ static void end_round(struct board_gateway *g, double time)
 }
 
 /*
- * Whether TIME is a day or more ahead of S.  One such sample is a clock that was wrong for a moment,
- * and would make all that follow late; three in a row are time that has passed.
+ * Whether TIME is a day or more ahead of S.  One such sample is a clock that was wrong for a
+ * moment, and would make all that follow late; three in a row are time that has passed.
  */
 static bool is_ahead(struct board_series *s, double time)
 {
@@ -157,18 +166,49 @@ static bool take(struct health_board *b, struct board_series *s, double time, do
     return true;
 }
 
+/* Turns *VALUE, of the counter behind S, into a rate.  False: there is none. */
+static bool to_rate(struct board_series *s, double time, double *value)
+{
+    double elapsed_s = time - s->counter_time;
+    if (s->counted && elapsed_s <= 0)
+        return false;
+    double grown = *value < s->counter ? *value : *value - s->counter;
+    double usual_s = s->counter_interval_s;
+    bool known =
+        s->counted && *value >= 0 && (!(usual_s > 0) || elapsed_s <= COUNTER_GAP * usual_s);
+    s->counter_interval_s = s->counted ? elapsed_s : 0;
+    s->counter = *value;
+    s->counter_time = time;
+    s->counted = true;
+    *value = grown / fmax(elapsed_s, 1e-6);
+    return known;
+}
+
+/* The name of what METRIC counts, in OUT; false: it is no counter. */
+static bool rate_name(const char *metric, char out[NAME_LEN_MAX + 1])
+{
+    static const char tail[] = "_total";
+    size_t len = strlen(metric);
+    if (len < sizeof(tail) || strcmp(metric + len - (sizeof(tail) - 1), tail) != 0)
+        return false;
+    snprintf(out, NAME_LEN_MAX + 1, "%.*s_rate", (int)(len - (sizeof(tail) - 1)), metric);
+    return true;
+}
+
 int health_board_add(struct health_board *b, double time, const char *gateway, const char *metric,
                      double value, size_t *gateway_index, double *anomaly)
 {
     size_t g;
-    struct board_series *s;
+    struct board_series *s = NULL;
+    char rate[NAME_LEN_MAX + 1];
+    bool counter = rate_name(metric, rate);
     int r = board_gateway(b, gateway, &g);
     if (r == 0)
-        r = board_series(b, g, metric, &s);
+        r = board_series(b, g, counter ? rate : metric, &s);
     if (r < 0)
         return r;
-    double score;
-    if (take(b, s, time, value, &score))
+    double score = 0;
+    if ((!counter || to_rate(s, time, &value)) && take(b, s, time, value, &score))
         b->newest = fmax(b->newest, time);
     if (gateway_index)
         *gateway_index = g;
@@ -246,7 +286,7 @@ int health_board_score(struct health_board *b, size_t gateway, double now, struc
     size_t n = 0;
     double heard = -INFINITY;
     for (struct board_series *s = g->first; s; s = s->next) {
-        if (!s->limit)
+        if (!s->limit || s->signal.n == 0)
             continue;
         heard = fmax(heard, s->signal.last);
         if (!is_silent(b, &s->signal, now))
@@ -260,4 +300,25 @@ int health_board_score(struct health_board *b, size_t gateway, double now, struc
         out->time = heard;
     out->anomaly = consensus_score(&g->consensus);
     return 0;
+}
+
+void health_board_views(struct health_board *b, size_t gateway, double now,
+                        void (*each)(void *arg, const struct health_view *v), void *arg)
+{
+    for (struct board_series *s = b->gateways[gateway].first; s; s = s->next) {
+        if (s->signal.n == 0)
+            continue;
+        struct health_view v = {
+            .metric = strchr(b->series_names.names[s->id], ',') + 1,
+            .limit = s->limit,
+            .signal = &s->signal,
+            .z = s->anomaly.z,
+            .silent = is_silent(b, &s->signal, now),
+        };
+        if (s->limit)
+            v.risk = judge(b, s, now).risk;
+        else
+            v.risk = (struct health_risk){.value = signal_now(&s->signal), .usual = s->signal.mean};
+        each(arg, &v);
+    }
 }

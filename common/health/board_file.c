@@ -140,6 +140,21 @@ static void put_consensus(struct out *o, const struct consensus *c)
     put_f64s(o, c->recent, CONSENSUS_RECENT);
 }
 
+/* All but its names. */
+static void put_one_series(struct out *o, const struct board_series *s)
+{
+    put_signal(o, &s->signal);
+    put_anomaly(o, &s->anomaly);
+    put_f64(o, s->counter);
+    put_f64(o, s->counter_time);
+    put_f64(o, s->counter_interval_s);
+    put_u64(o, s->counted);
+    put_f64(o, s->bursts);
+    put_u64(o, s->ahead);
+    put_f64(o, s->ahead_last);
+    put_u64(o, s->in_round);
+}
+
 static void put_payload(struct out *o, const struct health_board *b)
 {
     put_f64(o, b->newest);
@@ -153,12 +168,7 @@ static void put_payload(struct out *o, const struct health_board *b)
     for (size_t i = 0; i < b->series_names.n; i++) {
         put_u64(o, b->series[i]->gateway);
         put_name(o, strchr(b->series_names.names[i], ',') + 1);
-        put_signal(o, &b->series[i]->signal);
-        put_anomaly(o, &b->series[i]->anomaly);
-        put_f64(o, b->series[i]->bursts);
-        put_u64(o, b->series[i]->ahead);
-        put_f64(o, b->series[i]->ahead_last);
-        put_u64(o, b->series[i]->in_round);
+        put_one_series(o, b->series[i]);
     }
 }
 
@@ -290,8 +300,6 @@ static void get_signal(struct in *in, struct signal *s)
         s->days[i].low = get_f64(in);
         s->days[i].high = get_f64(in);
     }
-    if (s->n == 0 || s->n == UINT64_MAX)
-        fault(in, "a metric has an impossible number of samples");
 }
 
 static void get_f64s(struct in *in, double *v, size_t n)
@@ -364,8 +372,9 @@ static int get_gateways(struct in *in, struct health_board *b)
         get_consensus(in, &consensus);
         if (in->why)
             break;
-        if (board_gateway(b, name, &gateway) < 0)
-            return -ENOMEM;
+        int r = board_gateway(b, name, &gateway);
+        if (r < 0)
+            return r;
         if (gateway != i)
             fault(in, "a gateway is there twice");
         b->gateways[gateway].mark = mark;
@@ -374,37 +383,48 @@ static int get_gateways(struct in *in, struct health_board *b)
     return 0;
 }
 
+static void get_one_series(struct in *in, struct board_series *s)
+{
+    get_signal(in, &s->signal);
+    get_anomaly(in, &s->anomaly);
+    s->counter = get_f64(in);
+    s->counter_time = get_f64(in);
+    s->counter_interval_s = get_f64(in);
+    s->counted = get_count(in, 1);
+    s->bursts = get_f64(in);
+    s->ahead = get_count(in, UINT32_MAX);
+    s->ahead_last = get_f64(in);
+    s->in_round = get_count(in, 1);
+    /* Only the rate of a counter may be without samples. */
+    if (s->signal.n == UINT64_MAX || (s->signal.n == 0 && !s->counted))
+        fault(in, "a metric has an impossible number of samples");
+}
+
 static int get_series(struct in *in, struct health_board *b)
 {
     uint64_t n = get_u64(in);
     for (uint64_t i = 0; i < n && !in->why; i++) {
         char name[NAME_LEN_MAX + 1];
-        struct signal signal = {0};
-        struct anomaly anomaly = {0};
+        struct board_series read = {0};
         uint64_t gateway = get_u64(in);
         get_name(in, name);
-        get_signal(in, &signal);
-        get_anomaly(in, &anomaly);
-        double bursts = get_f64(in);
-        unsigned ahead = get_count(in, UINT32_MAX);
-        double ahead_last = get_f64(in);
-        bool in_round = get_count(in, 1);
+        get_one_series(in, &read);
         if (!in->why && gateway >= b->gateway_names.n)
             fault(in, "a metric belongs to no gateway");
         if (in->why)
             break;
         struct board_series *s;
-        if (board_series(b, (size_t)gateway, name, &s) < 0)
-            return -ENOMEM;
+        int r = board_series(b, (size_t)gateway, name, &s);
+        if (r < 0)
+            return r;
         if (b->series_names.n != i + 1)
             fault(in, "a metric is there twice");
-        s->signal = signal;
-        s->anomaly = anomaly;
-        s->bursts = bursts;
-        s->ahead = ahead;
-        s->ahead_last = ahead_last;
-        s->in_round = in_round;
-        b->gateways[gateway].n_in_round += in_round;
+        read.next = s->next;
+        read.limit = s->limit;
+        read.gateway = s->gateway;
+        read.id = s->id;
+        *s = read;
+        b->gateways[gateway].n_in_round += read.in_round;
         s->changed = (1u << SIGNAL_LEVELS) - 1;
     }
     return 0;

@@ -13,8 +13,13 @@ struct board_series {
     struct board_series *next;        /* of the same gateway */
     const struct health_limit *limit; /* NULL: not scored */
     size_t gateway;
+    size_t id; /* index in the board's series */
     struct signal signal;
     struct anomaly anomaly;
+    double counter; /* X_rate: the last value of X_total, if COUNTED */
+    double counter_time;
+    double counter_interval_s; /* between the last two; 0: unknown */
+    bool counted;
     double bursts;               /* health_bursts_add() */
     unsigned ahead;              /* samples in a row that are suspiciously far ahead … */
     double ahead_last;           /* … and the time of the last of them */
@@ -46,7 +51,7 @@ struct health_board {
     size_t inputs_cap;
 };
 
-/* Finds or makes.  0 or -ENOMEM. */
+/* Finds or makes.  0, -ENOMEM, or -ENOSPC: too many (rules.max_series). */
 int board_gateway(struct health_board *b, const char *name, size_t *gateway);
 int board_series(struct health_board *b, size_t gateway, const char *metric,
                  struct board_series **out);

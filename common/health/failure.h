@@ -32,8 +32,9 @@ struct health_trends {
 void health_trends_update(struct health_trends *t, const struct signal *s, unsigned changed);
 
 /*
- * The risk at time NOW, within HORIZON_S; BURSTS is what health_bursts_add() made.  A trend that has been seen for a time S is believed for
- * at most 6 S ahead, with a trust that falls linearly; only what lies above the range of the days
+ * The risk at time NOW, within HORIZON_S; BURSTS is what health_bursts_add() made.
+ *
+ * A trend that has been seen for a time S is believed for at most 6 S ahead, with a trust that falls linearly; only what lies above the range of the days
  * before counts; and as long as no whole day was seen, windows of more than 2 h do not count, for
  * the rise may be the morning's.
  */

@@ -102,6 +102,25 @@ static const struct rec_column anomaly_columns[] = {
 };
 const struct rec_schema rec_anomaly = {"anomaly", COLUMNS(anomaly_columns)};
 
+static const struct rec_column explain_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},
+    {"metric", REC_NAME, 0, NULL},
+    {"value", REC_REAL, 0, NULL},
+    {"usual", REC_REAL, 0, NULL},
+    {"z", REC_REAL, 0, NULL},
+    {"samples", REC_UINT, 0, NULL},
+    {"silent", REC_WORD, 0, rec_yesno_words},
+    {"weight", REC_REAL, REC_EMPTY, NULL},
+    {"subscore", REC_RATIO, REC_EMPTY, NULL},
+    {"p_fail", REC_RATIO, REC_EMPTY, NULL},
+    {"level", REC_RATIO, REC_EMPTY, NULL},
+    {"drift", REC_RATIO, REC_EMPTY, NULL},
+    {"trend", REC_RATIO, REC_EMPTY, NULL},
+    {"burst", REC_RATIO, REC_EMPTY, NULL},
+};
+const struct rec_schema rec_explain = {"explain", COLUMNS(explain_columns)};
+
 static const struct rec_column failure_columns[] = {
     {"time", REC_TIME, 0, NULL},
     {"gateway", REC_NAME, 0, NULL},

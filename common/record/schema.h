@@ -132,8 +132,26 @@ enum {
 };
 extern const struct rec_schema rec_health;
 
+enum {
+    EXPLAIN_TIME,
+    EXPLAIN_GATEWAY,
+    EXPLAIN_METRIC,
+    EXPLAIN_VALUE,
+    EXPLAIN_USUAL,
+    EXPLAIN_Z,
+    EXPLAIN_SAMPLES,
+    EXPLAIN_SILENT,
+    EXPLAIN_WEIGHT,
+    EXPLAIN_SUBSCORE,
+    EXPLAIN_P_FAIL,
+    EXPLAIN_LEVEL,
+    EXPLAIN_DRIFT,
+    EXPLAIN_TREND,
+    EXPLAIN_BURST
+};
 enum { ANOMALY_TIME, ANOMALY_GATEWAY, ANOMALY_METRIC, ANOMALY_VALUE, ANOMALY_SCORE };
 extern const struct rec_schema rec_anomaly;
+extern const struct rec_schema rec_explain;
 
 enum { FAILURE_TIME, FAILURE_GATEWAY, FAILURE_KIND };
 extern const struct rec_schema rec_failure;

@@ -12,7 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct health_rules rules = {.horizon_s = 86400, .silent_after_s = 60};
+static const struct health_rules rules = {
+    .horizon_s = 86400, .silent_after_s = 60, .max_series = 100000};
 
 static void require(bool ok)
 {

@@ -9,7 +9,8 @@
 #include "tests/bench/health_sim.h"
 #include "tests/unit/tap.h"
 
-static const struct health_rules rules = {.horizon_s = 86400, .silent_after_s = 60};
+static const struct health_rules rules = {
+    .horizon_s = 86400, .silent_after_s = 60, .max_series = 1000};
 
 static bool near(double a, double b)
 {
