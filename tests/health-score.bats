@@ -174,7 +174,7 @@ degrading()
 
 @test "health-score: --per-metric and --stream exclude each other" {
   run --separate-stderr -64 health-score --per-metric --stream
-  [[ ${stderr_lines[0]} == "health-score: only one of --chart, --explain, --format, --per-metric and --stream" ]]
+  [[ ${stderr_lines[0]} == "health-score: only one of --chart, --explain, --format, --grade, --per-metric and --stream" ]]
 }
 
 @test "health-score: limits come from --limits, from the configuration, or are those of share/" {
@@ -345,4 +345,71 @@ gateshift_gateway_known{gateway="gw-b"} 1' ]]
   run --separate-stderr -0 health-score in.csv
   awk "BEGIN {exit !($(field 4) == 1 && $(field 5) > 0.2)}"
   [[ $output == *"nbd_error_ratio 0, but far beyond 0.01 again and again"* ]]
+}
+
+# fleet: 20 gateways for six days, every five minutes; every second one fails once, after its read
+# latency has risen for six hours.  The failures go to failure.csv, some planned outages, too.
+fleet()
+{
+  mawk 'BEGIN {
+    srand(5)
+    print "time,gateway,metric,value"
+    print "time,gateway,kind" >"failure.csv"
+    for (g = 0; g < 20; g++) fails[g] = g % 2 ? 0 : 1760100000 + int(g * 19000)
+    for (t = 1760000000; t < 1760518400; t += 300)
+      for (g = 0; g < 20; g++) {
+        left = fails[g] - t
+        ramp = fails[g] && left > 0 && left < 21600 ? 45000 * (1 - left / 21600) : 0
+        if (fails[g] && left <= 0 && left > -3600) continue
+        printf "%d,gw-%d,nbd_read_us,%.0f\n", t, g, 800 + 400 * rand() + ramp
+        printf "%d,gw-%d,nbd_error_ratio,0\n", t, g
+      }
+    for (g = 0; g < 20; g++) if (fails[g]) printf "%d,gw-%d,failure\n", fails[g], g >"failure.csv"
+    print "1760300000,gw-1,outage\n1760300000,gw-3,evacuated" >"failure.csv"
+  }' >fleet.csv
+}
+
+# measure PREDICTOR NAME: from $output.
+measure()
+{
+  awk -F, -v p="$1" -v m="$2" '$1 == p && $2 == m {print $3}' <<<"$output"
+}
+
+@test "health-score: --grade tells how good the scores were, beside plain alarms" {
+  fleet
+  run --separate-stderr -0 health-score --grade failure.csv fleet.csv
+  [[ ${lines[0]} == predictor,measure,value ]]
+  [[ $(measure health-score failures) == 10 && $(measure beyond-warn failures) == 10 ]]
+  awk "BEGIN {exit !($(measure health-score recall) >= 0.9 && $(measure health-score 'migration rate') >= 0.9)}"
+  [[ $(measure health-score 'mismigration rate') == 0 ]]
+  awk "BEGIN {exit !($(measure health-score 'lead median s') > 1800)}"
+  # Every known sample is in one bin, and the Brier score is theirs, within the bins' width.
+  awk -F, '$1 == "beyond-warn" && /samples with/ {n += $3} $1 == "health-score" && /samples with/ {m += $3}
+           END {exit !(n == m && n > 10000)}' <<<"$output"
+}
+
+@test "health-score: --failures fits p_fail, keeps the fit, and is graded on time held back" {
+  fleet
+  run --separate-stderr -0 health-score --state a --grade failure.csv fleet.csv
+  local rules
+  rules=$(measure health-score brier)
+  run --separate-stderr -0 health-score --state b --failures failure.csv --grade failure.csv fleet.csv
+  [[ -z $stderr ]]
+  # Only the failures of the last third, and better probabilities than those of the rules.
+  [[ $(measure health-score failures) -lt 10 && $(measure health-score failures) -gt 0 ]]
+  awk "BEGIN {exit !($(measure health-score brier) < $rules)}"
+  # The fit stays in the state: the base rate is known now, where the rules said 0.
+  run --separate-stderr -0 health-score --state b - <<<"$(header)"
+  awk -F, '$2 == "gw-1" {found = $5 > 0} END {exit !found}' <<<"$output"
+}
+
+@test "health-score: too few failures to be fitted on are said, and change nothing" {
+  degrading >in.csv
+  printf 'time,gateway,kind\n1450,gw-a,failure\n' >failure.csv
+  run --separate-stderr -0 health-score --failures failure.csv in.csv
+  [[ $stderr == "health-score: not fitted: 1 failures in the time of the records, 5 are needed" ]]
+  health-score --state plain in.csv | cmp - <(echo "$output")
+  echo 1450,gw-a,fire >>failure.csv
+  run --separate-stderr -65 health-score --failures failure.csv in.csv
+  [[ $stderr == "health-score: failure.csv:3: "* ]]
 }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "cmd/health-score/config.h"
+#include "cmd/health-score/labels.h"
 #include "cmd/health-score/state.h"
 #include "cmd/health-score/views.h"
 #include "common/base/clock.h"
@@ -23,7 +24,15 @@
 #include "common/health/board.h"
 #include "common/record/schema.h"
 
-enum mode { MODE_LATEST, MODE_STREAM, MODE_PER_METRIC, MODE_EXPLAIN, MODE_CHART, MODE_PROM };
+enum mode {
+    MODE_LATEST,
+    MODE_STREAM,
+    MODE_PER_METRIC,
+    MODE_EXPLAIN,
+    MODE_CHART,
+    MODE_PROM,
+    MODE_GRADE
+};
 
 /* --stream saves its state so often. */
 #define SAVE_EVERY_US 60000000u
@@ -32,7 +41,9 @@ enum mode { MODE_LATEST, MODE_STREAM, MODE_PER_METRIC, MODE_EXPLAIN, MODE_CHART,
 
 struct opts {
     struct opts_dirs dirs;
-    const char *limits; /* NULL: health.csv of the configuration, or the built-in ones */
+    const char *failures; /* NULL: nothing to be fitted on */
+    const char *grade;    /* MODE_GRADE: what happened */
+    const char *limits;   /* NULL: health.csv of the configuration, or the built-in ones */
     enum mode mode;
     bool print_limits;
     bool keep_going;
@@ -47,7 +58,9 @@ enum {
     KEY_CHART = OPT_LONG,
     KEY_DELTA,
     KEY_EXPLAIN,
+    KEY_FAILURES,
     KEY_FORMAT,
+    KEY_GRADE,
     KEY_HORIZON,
     KEY_KEEP_GOING,
     KEY_LIMITS,
@@ -63,7 +76,10 @@ static const struct argp_option options[] = {
     {"chart", KEY_CHART, 0, 0, "Draw a line for each metric instead: what it was, and is", 0},
     {"delta", KEY_DELTA, "D", 0, "Change of a score that --stream tells, 0 to 1 (default 0.02)", 0},
     {"explain", KEY_EXPLAIN, 0, 0, "Print a record for each metric: what the score is made of", 0},
+    {"failures", KEY_FAILURES, "FILE", 0,
+     "Fit p_fail on these failure records (default: by rules, or as fitted before)", 0},
     {"format", KEY_FORMAT, "FORMAT", 0, "Of the latest scores: csv or prom (default csv)", 0},
+    {"grade", KEY_GRADE, "FILE", 0, "Print how good the scores were, by these failure records", 0},
     {"horizon", KEY_HORIZON, "DURATION", 0, "How far p_fail looks ahead (default 24h)", 0},
     {"keep-going", KEY_KEEP_GOING, 0, 0, "Report malformed records and go on; ends 65", 0},
     {"limits", KEY_LIMITS, "FILE", 0,
@@ -83,7 +99,8 @@ static const struct argp_option options[] = {
 static void set_mode(struct opts *o, const struct argp_state *st, enum mode mode)
 {
     if (o->mode != MODE_LATEST && o->mode != mode)
-        argp_error(st, "only one of --chart, --explain, --format, --per-metric and --stream");
+        argp_error(st, "only one of --chart, --explain, --format, --grade, --per-metric "
+                       "and --stream");
     o->mode = mode;
 }
 
@@ -103,11 +120,18 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_EXPLAIN:
         set_mode(o, st, MODE_EXPLAIN);
         return 0;
+    case KEY_FAILURES:
+        o->failures = arg;
+        return 0;
     case KEY_FORMAT:
         if (strcmp(arg, "prom") == 0)
             set_mode(o, st, MODE_PROM);
         else if (strcmp(arg, "csv") != 0)
             argp_error(st, "format: '%s' is neither csv nor prom", arg);
+        return 0;
+    case KEY_GRADE:
+        o->grade = arg;
+        set_mode(o, st, MODE_GRADE);
         return 0;
     case KEY_HORIZON:
         o->rules.horizon_s = opts_duration(st, "horizon", arg, 1, 366 * 86400.0);
@@ -151,8 +175,9 @@ struct run {
     struct health_board *board;
     struct rec_reader *in;
     struct rec_writer *out;
-    double swept;      /* --stream: record time of the last look for silent gateways */
-    uint64_t saved_us; /* --stream: clock_mono_us() of the last save */
+    struct labels *labels; /* NULL: none were asked for */
+    double swept;          /* --stream: record time of the last look for silent gateways */
+    uint64_t saved_us;     /* --stream: clock_mono_us() of the last save */
 };
 
 static void check_written(int r)
@@ -214,7 +239,13 @@ static void print_latest(struct run *run)
 static void print_end(struct run *run)
 {
     struct views_at at = {run->board, judged_at(run), (uint64_t)run->o->rules.horizon_s};
+    if (run->o->failures)
+        labels_fit(run->labels, run->board);
     switch (run->o->mode) {
+    case MODE_GRADE:
+        check_written(rec_writer_header(run->out));
+        labels_grade(run->labels, run->board, run->out);
+        break;
     case MODE_LATEST:
         print_latest(run);
         break;
@@ -295,6 +326,8 @@ static void take_record(struct run *run)
                 rec_text(run->in, METRIC_GATEWAY), run->o->rules.max_series);
     if (r < 0)
         out_of_memory();
+    if (run->labels)
+        labels_note(run->labels, run->board, gateway, rec_real(run->in, METRIC_TIME));
     if (run->o->mode == MODE_PER_METRIC)
         put_anomaly(run, anomaly);
     else if (run->o->mode == MODE_STREAM)
@@ -324,12 +357,16 @@ static int take_all(struct run *run)
 static int score_gateways(const struct opts *o, const struct health_limits *limits)
 {
     struct run run = {.o = o, .board = health_board_new(limits, &o->rules)};
-    const struct rec_schema *schema = o->mode == MODE_PER_METRIC ? &rec_anomaly : &rec_health;
+    const struct rec_schema *schema = o->mode == MODE_PER_METRIC ? &rec_anomaly
+                                      : o->mode == MODE_GRADE    ? &rec_grade
+                                                                 : &rec_health;
     run.in = rec_reader_new(&rec_metric);
     run.out = rec_writer_new(schema, stdout);
     if (!run.board || !run.in || !run.out)
         out_of_memory();
-    if (o->mode != MODE_PER_METRIC)
+    if (o->failures || o->grade)
+        run.labels = labels_new(o->failures, o->grade, o->rules.horizon_s);
+    if (schema == &rec_health)
         for (size_t c = HEALTH_ANOMALY; c <= HEALTH_LEAD_HIGH_S; c++)
             rec_writer_with(run.out, c);
     int lock = state_lock(o->dirs.state);
@@ -343,6 +380,7 @@ static int score_gateways(const struct opts *o, const struct health_limits *limi
     save(&run);
     rec_writer_free(run.out);
     rec_reader_free(run.in);
+    labels_free(run.labels);
     health_board_free(run.board);
     close(lock);
     return status;

@@ -232,6 +232,11 @@ double health_board_newest(const struct health_board *b)
     return b->newest;
 }
 
+struct health_model *health_board_model(struct health_board *b)
+{
+    return &b->model;
+}
+
 double *health_board_mark(struct health_board *b, size_t gateway)
 {
     return &b->gateways[gateway].mark;
@@ -298,6 +303,10 @@ int health_board_score(struct health_board *b, size_t gateway, double now, struc
         health_score_join(b->limits, b->inputs, n, consensus_steady(&g->consensus), out);
     if (n > 0)
         out->time = heard;
+    if (n > 0 && b->model.fitted) {
+        out->p_fail = health_model_p(&b->model, out->features);
+        out->ghs = out->current * (1 - out->p_fail);
+    }
     out->anomaly = consensus_score(&g->consensus);
     return 0;
 }

@@ -48,6 +48,9 @@ const char *health_board_gateway(const struct health_board *b, size_t gateway);
 /* The time of the newest sample of all; 0 before the first. */
 double health_board_newest(const struct health_board *b);
 
+/* The model that p_fail comes from, once it is fitted; until then it comes from the rules. */
+struct health_model *health_board_model(struct health_board *b);
+
 /* The score of GATEWAY, judged at time NOW.  0 or -ENOMEM. */
 int health_board_score(struct health_board *b, size_t gateway, double now,
                        struct health_score *out);

@@ -158,6 +158,9 @@ static void put_one_series(struct out *o, const struct board_series *s)
 static void put_payload(struct out *o, const struct health_board *b)
 {
     put_f64(o, b->newest);
+    put_u64(o, b->model.fitted);
+    put_f64(o, b->model.bias);
+    put_f64s(o, b->model.weights, HEALTH_FEATURES);
     put_u64(o, b->gateway_names.n);
     for (size_t i = 0; i < b->gateway_names.n; i++) {
         put_name(o, b->gateway_names.names[i]);
@@ -460,6 +463,9 @@ int health_board_load(struct health_board *b, const void *data, size_t len, cons
     int r = open_payload(&in);
     if (r == 0) {
         b->newest = get_f64(&in);
+        b->model.fitted = get_count(&in, 1);
+        b->model.bias = get_f64(&in);
+        get_f64s(&in, b->model.weights, HEALTH_FEATURES);
         r = get_gateways(&in, b);
     }
     if (r == 0 && !in.why)

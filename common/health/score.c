@@ -168,6 +168,23 @@ static double strange_risk(double steady_anomaly)
     return STRANGE_MAX * fmin(fmax(2 * beyond, 0), 1);
 }
 
+static void gather_features(const struct health_input *in, size_t n, double steady_anomaly,
+                            struct health_score *out)
+{
+    double *f = out->features;
+    for (int i = 0; i < HEALTH_FEATURES; i++)
+        f[i] = 0;
+    for (size_t i = 0; i < n; i++) {
+        double w = in[i].limit->weight;
+        f[FEATURE_LEVEL] = fmax(f[FEATURE_LEVEL], w * in[i].risk.level);
+        f[FEATURE_DRIFT] = fmax(f[FEATURE_DRIFT], w * in[i].risk.drift);
+        f[FEATURE_TREND] = fmax(f[FEATURE_TREND], w * in[i].risk.trend);
+        f[FEATURE_BURST] = fmax(f[FEATURE_BURST], w * in[i].risk.burst);
+    }
+    f[FEATURE_ANOMALY] = steady_anomaly;
+    f[FEATURE_RULES] = out->p_fail;
+}
+
 /* The lead time is that of the likeliest trend. */
 static void lead_time(const struct health_input *in, size_t n, struct health_score *out)
 {
@@ -207,6 +224,7 @@ void health_score_join(const struct health_limits *limits, const struct health_i
     out->ghs = out->current * survive;
     out->confidence = confidence(in, n, present / all);
     out->worst_metric = worst->limit->metric;
+    gather_features(in, n, steady_anomaly, out);
     lead_time(in, n, out);
     say_why(worst->limit, &worst->risk, in->now, out->reason);
 }

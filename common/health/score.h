@@ -9,6 +9,7 @@
 
 #include "common/health/failure.h"
 #include "common/health/limits.h"
+#include "common/health/model.h"
 
 enum { HEALTH_REASON_MAX = 192 };
 
@@ -21,16 +22,17 @@ struct health_input {
 };
 
 struct health_score {
-    bool known;               /* false: silent; only REASON and TIME then say something */
-    double time;              /* of the newest sample; of the judgement, if silent */
-    double ghs;               /* current * (1 - p_fail) */
-    double current;           /* groups of averaged sub-scores, capped by the worst vital one */
-    double p_fail;            /* within the horizon */
-    double anomaly;           /* how unlike itself the gateway is (consensus_score) */
-    double lead_low_s;        /* until the likeliest trend is at critical: from here … */
-    double lead_high_s;       /* … to here; both INFINITY: no trend goes there */
-    double confidence;        /* less with groups missing and with few samples */
-    const char *worst_metric; /* borrowed from the limits; "" if not KNOWN */
+    bool known;     /* false: silent; only REASON and TIME then say something */
+    double time;    /* of the newest sample; of the judgement, if silent */
+    double ghs;     /* current * (1 - p_fail) */
+    double current; /* groups of averaged sub-scores, capped by the worst vital one */
+    double p_fail;  /* within the horizon */
+    double features[HEALTH_FEATURES]; /* of a gateway that is KNOWN */
+    double anomaly;                   /* how unlike itself the gateway is (consensus_score) */
+    double lead_low_s;                /* until the likeliest trend is at critical: from here … */
+    double lead_high_s;               /* … to here; both INFINITY: no trend goes there */
+    double confidence;                /* less with groups missing and with few samples */
+    const char *worst_metric;         /* borrowed from the limits; "" if not KNOWN */
     char reason[HEALTH_REASON_MAX];
 };
 

@@ -121,6 +121,13 @@ static const struct rec_column explain_columns[] = {
 };
 const struct rec_schema rec_explain = {"explain", COLUMNS(explain_columns)};
 
+static const struct rec_column grade_columns[] = {
+    {"predictor", REC_TEXT, 0, NULL},
+    {"measure", REC_TEXT, 0, NULL},
+    {"value", REC_REAL, 0, NULL},
+};
+const struct rec_schema rec_grade = {"grade", COLUMNS(grade_columns)};
+
 static const struct rec_column failure_columns[] = {
     {"time", REC_TIME, 0, NULL},
     {"gateway", REC_NAME, 0, NULL},

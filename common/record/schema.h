@@ -153,6 +153,9 @@ enum { ANOMALY_TIME, ANOMALY_GATEWAY, ANOMALY_METRIC, ANOMALY_VALUE, ANOMALY_SCO
 extern const struct rec_schema rec_anomaly;
 extern const struct rec_schema rec_explain;
 
+enum { GRADE_PREDICTOR, GRADE_MEASURE, GRADE_VALUE };
+extern const struct rec_schema rec_grade;
+
 enum { FAILURE_TIME, FAILURE_GATEWAY, FAILURE_KIND };
 extern const struct rec_schema rec_failure;
 
