@@ -143,6 +143,7 @@ static const struct rec_column gateway_columns[] = {
     {"iops_limit", REC_REAL, REC_EMPTY, NULL},
     {"state", REC_WORD, 0, rec_gateway_state_words},
     {"hook", REC_TEXT, REC_EMPTY, NULL},
+    {"metrics", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
 };
 const struct rec_schema rec_gateway = {"gateway", COLUMNS(gateway_columns)};
 

@@ -166,7 +166,8 @@ enum {
     GATEWAY_CAPACITY_BYTES,
     GATEWAY_IOPS_LIMIT,
     GATEWAY_STATE,
-    GATEWAY_HOOK
+    GATEWAY_HOOK,
+    GATEWAY_METRICS
 };
 extern const struct rec_schema rec_gateway;
 
