@@ -61,8 +61,10 @@ static double shape_novelty(const struct anomaly *a)
     float now[ANOMALY_SHAPE];
     float least = INFINITY;
     recent_shape(a, 0, now);
-    for (uint32_t i = 0; i < a->n_shapes; i++)
-        least = fminf(least, shape_distance(now, a->shapes[i]));
+    for (uint32_t i = 0; i < a->n_shapes; i++) {
+        float d = shape_distance(now, a->shapes[i]);
+        least = d < least ? d : least;
+    }
     return a->n_shapes ? least : 0;
 }
 

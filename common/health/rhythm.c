@@ -27,12 +27,12 @@
 
 static unsigned hour_of(double time)
 {
-    return (unsigned)(fmod(time, DAY_S) / HOUR_S);
+    return (unsigned)((uint64_t)time / 3600 % RHYTHM_HOURS);
 }
 
 static unsigned day_of(double time)
 {
-    return (unsigned)fmod(floor(time / DAY_S), RHYTHM_DAYS);
+    return (unsigned)((uint64_t)time / 86400 % RHYTHM_DAYS);
 }
 
 /* Without what the day of the week adds. */
