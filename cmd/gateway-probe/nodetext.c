@@ -2,8 +2,9 @@
 #include "cmd/gateway-probe/nodetext.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "common/base/parse.h"
 
 /* One line, taken apart: "name{labels} value". */
 struct line {
@@ -13,6 +14,20 @@ struct line {
     size_t labels_len;
     double value;
 };
+
+/* The number after the blanks at S; a time may follow it. */
+static bool take_number(const char *s, const char *end, double *out)
+{
+    char text[64];
+    while (s < end && *s == ' ')
+        s++;
+    size_t n = 0;
+    while (s + n < end && s[n] != ' ' && s[n] != '\r' && n + 1 < sizeof(text))
+        n++;
+    memcpy(text, s, n);
+    text[n] = 0;
+    return parse_f64(text, out) == 0 && *out >= 0;
+}
 
 static bool split_line(const char *s, size_t len, struct line *out)
 {
@@ -33,10 +48,7 @@ static bool split_line(const char *s, size_t len, struct line *out)
     } else {
         s += n;
     }
-    /* strtod() stops at the line's end, if not before. */
-    char *stop;
-    out->value = strtod(s, &stop);
-    return stop != s && stop <= end && isfinite(out->value) && out->value >= 0;
+    return take_number(s, end, &out->value);
 }
 
 static bool is(const struct line *l, const char *name)

@@ -160,7 +160,7 @@ static double rested(struct anomaly *a, double time, double score)
 
 double anomaly_add(struct anomaly *a, double time, double value)
 {
-    double elapsed_s = a->n ? time - a->last : 0;
+    double elapsed_s = a->n ? fmax(time - a->last, 0) : 0;
     double off = a->n ? value - rhythm_expected(&a->rhythm, time) : 0;
     double z = a->n ? off / rhythm_sd(&a->rhythm, time) : 0;
     double before = a->recent[ANOMALY_RECENT - 1];

@@ -15,6 +15,16 @@ static const char magic[8] = {'G', 'S', 'H', 'E', 'A', 'L', 'T', 'H'};
 
 enum { VERSION = 2 };
 
+/* Samples are at most 1e18; what is made of them by running means stays within these. */
+#define MEAN_MAX      2e18
+#define SHIFT_MAX     4e18
+#define DEV_MAX       1e19
+#define STEP_MAX      1e40
+#define RECORD_MAX    1e30
+#define COUNT_MAX     1e18
+#define CONSENSUS_MAX 100.0
+#define WEIGHT_MAX    1e6
+
 /* ---- writing: the first failure sticks ---- */
 
 struct out {
@@ -305,22 +315,32 @@ static void get_signal(struct in *in, struct signal *s)
     }
 }
 
-static void get_f64s(struct in *in, double *v, size_t n)
+/* What the arithmetic keeps within LOW … HIGH is refused beyond them: it could run away. */
+static double get_within(struct in *in, double low, double high)
+{
+    double v = get_f64(in);
+    if (v >= low && v <= high)
+        return v;
+    fault(in, "a number is out of range");
+    return 0;
+}
+
+static void get_all_within(struct in *in, double *v, size_t n, double low, double high)
 {
     for (size_t i = 0; i < n; i++)
-        v[i] = get_f64(in);
+        v[i] = get_within(in, low, high);
 }
 
 static void get_rhythm(struct in *in, struct rhythm *r)
 {
     r->n = get_u64(in);
-    r->mean = get_f64(in);
-    r->dev = get_f64(in);
-    get_f64s(in, r->hour_mean, RHYTHM_HOURS);
-    get_f64s(in, r->hour_dev, RHYTHM_HOURS);
-    get_f64s(in, r->hour_n, RHYTHM_HOURS);
-    get_f64s(in, r->day_shift, RHYTHM_DAYS);
-    get_f64s(in, r->day_weeks, RHYTHM_DAYS);
+    r->mean = get_within(in, -MEAN_MAX, MEAN_MAX);
+    r->dev = get_within(in, 0, DEV_MAX);
+    get_all_within(in, r->hour_mean, RHYTHM_HOURS, -MEAN_MAX, MEAN_MAX);
+    get_all_within(in, r->hour_dev, RHYTHM_HOURS, 0, DEV_MAX);
+    get_all_within(in, r->hour_n, RHYTHM_HOURS, 0, COUNT_MAX);
+    get_all_within(in, r->day_shift, RHYTHM_DAYS, -SHIFT_MAX, SHIFT_MAX);
+    get_all_within(in, r->day_weeks, RHYTHM_DAYS, 0, COUNT_MAX);
     r->day = get_f64(in);
 }
 
@@ -334,6 +354,8 @@ static void get_shapes(struct in *in, struct anomaly *a)
             uint64_t both = get_u64(in);
             uint32_t bits[2] = {(uint32_t)both, (uint32_t)(both >> 32)};
             memcpy(&a->shapes[i][k], bits, sizeof(bits));
+            if (!(fabsf(a->shapes[i][k]) <= MEAN_MAX && fabsf(a->shapes[i][k + 1]) <= MEAN_MAX))
+                fault(in, "a shape is out of range");
         }
 }
 
@@ -342,15 +364,15 @@ static void get_anomaly(struct in *in, struct anomaly *a)
     get_rhythm(in, &a->rhythm);
     a->n = get_u64(in);
     a->last = get_f64(in);
-    get_f64s(in, a->recent, ANOMALY_RECENT);
+    get_all_within(in, a->recent, ANOMALY_RECENT, -MEAN_MAX, MEAN_MAX);
     get_shapes(in, a);
-    a->step_short = get_f64(in);
-    a->step_long = get_f64(in);
-    a->still = get_f64(in);
-    get_f64s(in, a->records[0], sizeof(a->records) / sizeof(double));
+    a->step_short = get_within(in, 0, STEP_MAX);
+    a->step_long = get_within(in, 0, STEP_MAX);
+    a->still = get_within(in, 0, COUNT_MAX);
+    get_all_within(in, a->records[0], sizeof(a->records) / sizeof(double), 0, RECORD_MAX);
     a->rest_until = get_f64(in);
     a->rest_samples = get_f64(in);
-    a->z = get_f64(in);
+    a->z = get_within(in, -CONSENSUS_MAX, CONSENSUS_MAX);
 }
 
 static void get_consensus(struct in *in, struct consensus *c)
@@ -358,9 +380,9 @@ static void get_consensus(struct in *in, struct consensus *c)
     c->n = get_u64(in);
     c->first = get_f64(in);
     c->last = get_f64(in);
-    c->mean = get_f64(in);
-    c->var = get_f64(in);
-    get_f64s(in, c->recent, CONSENSUS_RECENT);
+    c->mean = get_within(in, 0, CONSENSUS_MAX);
+    c->var = get_within(in, 0, CONSENSUS_MAX * CONSENSUS_MAX);
+    get_all_within(in, c->recent, CONSENSUS_RECENT, 0, COUNT_MAX);
 }
 
 static int get_gateways(struct in *in, struct health_board *b)
@@ -464,8 +486,8 @@ int health_board_load(struct health_board *b, const void *data, size_t len, cons
     if (r == 0) {
         b->newest = get_f64(&in);
         b->model.fitted = get_count(&in, 1);
-        b->model.bias = get_f64(&in);
-        get_f64s(&in, b->model.weights, HEALTH_FEATURES);
+        b->model.bias = get_within(&in, -WEIGHT_MAX, WEIGHT_MAX);
+        get_all_within(&in, b->model.weights, HEALTH_FEATURES, -WEIGHT_MAX, WEIGHT_MAX);
         r = get_gateways(&in, b);
     }
     if (r == 0 && !in.why)

@@ -15,6 +15,8 @@
 /* A spread of fewer rounds says nothing. */
 enum { ROUNDS_MIN = 50, AGREE = 3 };
 #define TOLD_SD 4.0
+/* More says nothing more, and could not be stored if it were infinite. */
+#define SD_MAX 1e6
 
 static double gain_of(const struct consensus *c, double elapsed_s)
 {
@@ -46,7 +48,7 @@ void consensus_add(struct consensus *c, double time, double mean_z)
     if (time - c->first < DAY_S)
         return;
     double off = mean_z - c->mean;
-    double sds = c->n >= ROUNDS_MIN && c->var > 0 ? fmax(off / sqrt(c->var), 0) : 0;
+    double sds = c->n >= ROUNDS_MIN && c->var > 0 ? fmin(fmax(off / sqrt(c->var), 0), SD_MAX) : 0;
     memmove(c->recent, c->recent + 1, (CONSENSUS_RECENT - 1) * sizeof(c->recent[0]));
     c->recent[CONSENSUS_RECENT - 1] = sds;
     learn(c, off, elapsed_s);

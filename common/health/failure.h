@@ -34,9 +34,9 @@ void health_trends_update(struct health_trends *t, const struct signal *s, unsig
 /*
  * The risk at time NOW, within HORIZON_S; BURSTS is what health_bursts_add() made.
  *
- * A trend that has been seen for a time S is believed for at most 6 S ahead, with a trust that falls linearly; only what lies above the range of the days
- * before counts; and as long as no whole day was seen, windows of more than 2 h do not count, for
- * the rise may be the morning's.
+ * A trend that has been seen for a time S is believed for at most 6 S ahead, with a trust that
+ * falls linearly; only what lies above the range of the days before counts; and as long as no whole
+ * day was seen, windows of more than 2 h do not count, for the rise may be the morning's.
  */
 struct health_risk health_risk(const struct signal *s, const struct health_trends *t,
                                const struct health_limit *limit, double bursts, double now,

@@ -48,8 +48,9 @@ struct grade {
 
 /*
  * What is true of GATEWAY at TIME: fails, if one of the N failures F is within (TIME, TIME +
- * HORIZON_S]; unknown, if one of the N_OTHERS planned outages and evacuations is there, or a failure
- * was in the hour before, or END, up to which is known what happened, comes too early; else healthy.
+ * HORIZON_S]; unknown, if one of the N_OTHERS planned outages and evacuations is there, or a
+ * failure was in the hour before, or END, up to which is known what happened, comes too early;
+ * else healthy.
  */
 enum grade_truth grade_truth(const struct grade_failure *f, size_t n,
                              const struct grade_failure *others, size_t n_others, size_t gateway,

@@ -229,6 +229,41 @@ static void test_low_is_bad(void)
     health_limits_release(&limits);
 }
 
+/* A counter's growth, over a reset, but not over a gap. */
+static void test_counter(void)
+{
+    static const double values[] = {100, 120, 140, 10};
+    struct health_limits limits = {0};
+    struct health_board *b = new_board(&limits);
+    for (int i = 0; i < 4; i++)
+        add(b, 1000 + 10 * i, "disk_error_total", values[i]);
+    struct health_score s = score_at(b, 1030);
+    CHECK(s.known && s.p_fail > 0.9);
+    CHECK_STR(s.worst_metric, "disk_error_rate");
+    /* Late, twice, and not a number that grows. */
+    add(b, 1030, "disk_error_total", 50);
+    add(b, 1020, "disk_error_total", 50);
+    add(b, 1040, "disk_error_total", -5);
+    CHECK(score_at(b, 1040).known);
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
+static void test_series_are_bounded(void)
+{
+    static const struct health_rules few = {
+        .horizon_s = 86400, .silent_after_s = 60, .max_series = 2};
+    struct health_limits limits = {0};
+    struct health_board *b = health_board_new(&limits, &few);
+    CHECK(health_board_add(b, 1, "a", "m", 1, NULL, NULL) == 0);
+    CHECK(health_board_add(b, 1, "a", "n", 1, NULL, NULL) == 0);
+    CHECK(health_board_add(b, 1, "a", "o", 1, NULL, NULL) == -ENOSPC);
+    CHECK(health_board_add(b, 1, "b", "m", 1, NULL, NULL) == -ENOSPC);
+    CHECK(health_board_gateways(b) == 1);
+    CHECK(health_board_add(b, 2, "a", "m", 1, NULL, NULL) == 0);
+    health_board_free(b);
+}
+
 /* ---- long runs ---- */
 
 /* A week of a healthy gateway: rhythm, noise, spikes, backups, a change of load, a restart. */
@@ -357,6 +392,21 @@ static void test_splitting(void)
     health_limits_release(&same);
 }
 
+/* A metric that has all that can be remembered fits 8 KiB. */
+static void test_state_is_small(void)
+{
+    struct health_limits limits = {0};
+    struct health_board *b = new_board(&limits);
+    struct buf data = {0};
+    for (int i = 0; i < 100000; i++)
+        add(b, SIM_START_S + 60 * i, "nbd_read_us", 1000 + i % 17);
+    CHECK(health_board_save(b, &data) == 0);
+    CHECK(data.len <= 8192);
+    buf_release(&data);
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
 static void test_damage(void)
 {
     struct health_limits limits = {0};
@@ -396,6 +446,8 @@ int main(void)
     test_confidence_grows();
     test_silence();
     test_low_is_bad();
+    test_counter();
+    test_series_are_bounded();
     test_healthy_week(1);
     test_healthy_week(2);
     test_ramp(3);
@@ -403,6 +455,7 @@ int main(void)
     test_steps(5);
     test_steps(8);
     test_splitting();
+    test_state_is_small();
     test_damage();
     return test_done();
 }
