@@ -192,3 +192,78 @@ at_least()
   run --separate-stderr -78 gateway-probe --count 1
   [[ -z $output && $stderr == "gateway-probe: "*"http://x/"* ]]
 }
+
+# with_metrics URL: gateways.csv of the gateways started, the hosts of all at URL.
+with_metrics()
+{
+  write_gateways
+  sed -i "1s|\$|,metrics|; 2,\$s|\$|,$1|" "$GATESHIFT_CONFIG/gateways.csv"
+}
+
+# host_answers TEXT: an HTTP server that answers every request with TEXT (status line and all).
+host_answers()
+{
+  printf '%b' "$1" >"$GS/answer"
+  cat >"$GS/serve" <<'END'
+#!/bin/sh
+while IFS= read -r line && [ "${#line}" -gt 1 ]; do :; done
+cat "$1"
+END
+  chmod +x "$GS/serve"
+  start http socat -d -d TCP-LISTEN:0,bind=127.0.0.1,fork EXEC:"$GS/serve $GS/answer"
+  wait_for 10 grep -q 'listening on' "$GS/http.log"
+  PORT=$(sed -n 's/.*listening on AF=2 127.0.0.1:\([0-9]*\).*/\1/p' "$GS/http.log")
+}
+
+@test "gateway-probe: asks a real node_exporter for the host's metrics" {
+  make_volume gw-a v1 1M
+  start_gateway gw-a
+  start exporter prometheus-node-exporter --web.listen-address=127.0.0.1:0
+  wait_for 10 grep -q 'Listening on.*address=127' "$GS/exporter.log"
+  with_metrics "http://$(sed -n 's/.*Listening on.*address=\(127[0-9.:]*\).*/\1/p' "$GS/exporter.log")/metrics"
+  run --separate-stderr -0 timeout 60 gateway-probe --count 3 --interval 1s
+  [[ -z $stderr ]]
+  [[ $(values gw-a nbd_error_ratio) == $'0\n0\n0' ]]
+  [[ $(values gw-a mem_used | wc -l) == 3 && $(values gw-a cpu_busy | wc -l) == 2 ]]
+  awk -F, '$3 == "cpu_busy" || $3 == "mem_used" {if ($4 < 0 || $4 > 1) exit 1}' <<<"$output"
+  health-score --explain - <<<"$output" >explained
+  grep -q ,gw-a,cpu_busy, explained
+}
+
+@test "gateway-probe: a host that can't be asked is said once, and hinders no probe" {
+  make_volume gw-a v1 1M
+  start_gateway gw-a
+  with_metrics http://127.0.0.1:1/metrics
+  run --separate-stderr -0 timeout 60 gateway-probe --count 3 --interval 50ms
+  [[ ${#lines[@]} == 10 && $(values gw-a nbd_error_ratio) == $'0\n0\n0' ]]
+  [[ ${#stderr_lines[@]} == 1 && $stderr == "gateway-probe: metrics of gateway 'gw-a' failed: "* ]]
+  with_metrics file:///etc/passwd
+  run --separate-stderr -0 timeout 60 gateway-probe --count 1
+  [[ ${#lines[@]} == 4 && $stderr == "gateway-probe: metrics of gateway 'gw-a' failed: "* ]]
+}
+
+@test "gateway-probe: answers that are no metrics are failures" {
+  make_volume gw-a v1 1M
+  start_gateway gw-a
+  local answer
+  for answer in 'HTTP/1.0 404 Not Found\r\n\r\nnode_memory_MemTotal_bytes 5\n' \
+    'HTTP/1.0 200 OK\r\n\r\n<html>\n' 'HTTP/1.0 200 OK\r\n\r\n' 'SSH-2.0-x\r\n'; do
+    host_answers "$answer"
+    with_metrics "http://127.0.0.1:$PORT/metrics"
+    run --separate-stderr -0 timeout 60 gateway-probe --count 1
+    [[ ${#lines[@]} == 4 && ${#stderr_lines[@]} == 1 ]]
+    [[ $stderr == "gateway-probe: metrics of gateway 'gw-a' failed: "* ]]
+    stop http || true
+    rm "$GS/http.log"
+  done
+}
+
+@test "gateway-probe: a host that never answers ends at the deadline" {
+  make_volume gw-a v1 1M
+  start_gateway gw-a
+  host_answers ''
+  echo 'exec sleep 1000' >>"$GS/serve"
+  with_metrics "http://127.0.0.1:$PORT/metrics"
+  run --separate-stderr -0 timeout 60 gateway-probe --count 1 --timeout 500ms
+  [[ $(values gw-a nbd_error_ratio) == 0 && ${#stderr_lines[@]} == 1 ]]
+}

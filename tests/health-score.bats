@@ -45,8 +45,8 @@ degrading()
   { header; metrics gw-a nbd_connect_us 1000 1 $(repeat 16 400); } >in.csv
   run --separate-stderr -0 health-score in.csv
   [[ -z $stderr && ${#lines[@]} == 2 ]]
-  [[ ${lines[0]} == time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason ]]
-  [[ ${lines[1]} == '1015,gw-a,1.0000,1.0000,0.0000,86400,0.5714,nbd_connect_us,"all within limits, nearest nbd_connect_us 400 us"' ]]
+  [[ ${lines[0]} == time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason,anomaly,lead_low_s,lead_high_s ]]
+  [[ ${lines[1]} == '1015,gw-a,1.0000,1.0000,0.0000,86400,0.5714,nbd_connect_us,"all within limits, nearest nbd_connect_us 400 us",0.0000,,' ]]
 }
 
 @test "health-score: a trend towards critical is told before warn is reached" {
@@ -54,7 +54,7 @@ degrading()
   run --separate-stderr -0 health-score --stream in.csv
   # The first record with p_fail over 0.2 comes below 10 ms.
   awk -F, 'NR > 1 && $5 > 0.2 {print; exit}' <<<"$output" >first
-  [[ $(<first) =~ nbd_read_us\ ([0-9.]+)\ ms,\ critical\ 50\ ms\ expected\ in\ [0-9]+\ (s|min) ]]
+  [[ $(<first) =~ \ -\>\ ([0-9.]+)\ ms\ since\ 00:[0-5][0-9]Z,\ critical\ 50\ ms\ expected\ in\ [0-9]+\ (s|min|h) ]]
   awk "BEGIN {exit !(${BASH_REMATCH[1]} < 10)}"
   # And it ends as an alarm, far from critical.
   awk "BEGIN {exit !($(field 5) > 0.5 && $(field 4) > 0.8)}"
@@ -70,7 +70,7 @@ degrading()
   } >in.csv
   run --separate-stderr -0 health-score in.csv
   [[ $(field 4) == 0.0500 && $(field 8) == nbd_error_ratio ]]
-  [[ $output == *'"nbd_error_ratio 1, critical is 0.5"' ]]
+  [[ $output == *'"nbd_error_ratio 1, critical is 0.5",0.0000,,' ]]
 }
 
 @test "health-score: a silent gateway has no score, and the reason says for how long" {
@@ -80,10 +80,10 @@ degrading()
     metrics gw-b nbd_connect_us 1100 5 400 400
   } >in.csv
   run --separate-stderr -0 health-score in.csv
-  [[ ${lines[1]} == "1105,gw-a,,,,86400,0.0000,,silent for 100 s" ]]
+  [[ ${lines[1]} == "1105,gw-a,,,,86400,0.0000,,silent for 100 s,0.0000,," ]]
   [[ ${lines[2]} == 1105,gw-b,1.0000,* ]]
   run --separate-stderr -0 health-score --now 1200 /dev/stdin <<<"$(header)"
-  [[ ${lines[2]} == "1200,gw-b,,,,86400,0.0000,,silent for 95 s" ]]
+  [[ ${lines[2]} == "1200,gw-b,,,,86400,0.0000,,silent for 95 s,0.0000,," ]]
   run --separate-stderr -0 health-score --now 1200 --silent-after 5m /dev/stdin <<<"$(header)"
   [[ ${lines[2]} == 1105,gw-b,1.0000,* ]]
 }
@@ -174,7 +174,7 @@ degrading()
 
 @test "health-score: --per-metric and --stream exclude each other" {
   run --separate-stderr -64 health-score --per-metric --stream
-  [[ ${stderr_lines[0]} == "health-score: only one of --per-metric and --stream" ]]
+  [[ ${stderr_lines[0]} == "health-score: only one of --chart, --explain, --format, --grade, --per-metric and --stream" ]]
 }
 
 @test "health-score: limits come from --limits, from the configuration, or are those of share/" {
@@ -216,7 +216,7 @@ degrading()
 @test "health-score: a metric without limits has no say" {
   { header; metrics gw-a anything 1000 1 1 2 3; } >in.csv
   run --separate-stderr -0 health-score in.csv
-  [[ ${lines[1]} == "1002,gw-a,,,,86400,0.0000,,no metric with limits" ]]
+  [[ ${lines[1]} == "1002,gw-a,,,,86400,0.0000,,no metric with limits,0.0000,," ]]
 }
 
 @test "health-score: wild values crash nothing and are kept" {
@@ -236,13 +236,181 @@ degrading()
   start_gateway gw-a --filter=rate rate-file="$GS/rate" rate=100M
   write_gateways
   gateway-probe --interval 50ms --reads 1 --count 40 >healthy.csv
-  for rate in 16M 8M 4M 2M 1M 512K 256K; do
+  # The filter lets two seconds' worth pass at once: enough is read for that to be used up.
+  for rate in 16M 8M 4M 2M 1M 512K; do
     echo $rate >rate
-    gateway-probe --interval 50ms --reads 3 --count 8 | sed 1d
+    gateway-probe --interval 50ms --reads 8 --count 8 | sed 1d
   done >degraded.csv
   run --separate-stderr -0 health-score healthy.csv
   awk "BEGIN {exit !($(field 3) > 0.6 && $(field 7) >= 0.5)}"
   { header; cat degraded.csv; } >in.csv
   run --separate-stderr -0 health-score --stream in.csv
   awk "BEGIN {exit !($(field 5) > 0.5)}"
+}
+
+@test "health-score: --explain tells what each metric has to do with the score" {
+  degrading >in.csv
+  metrics gw-a anything 1580 10 1 2 >>in.csv
+  run --separate-stderr -0 health-score --explain in.csv
+  [[ ${lines[0]} == time,gateway,metric,value,usual,z,samples,silent,weight,subscore,p_fail,level,drift,trend,burst ]]
+  [[ ${#lines[@]} == 3 && ${lines[1]} == *,gw-a,nbd_read_us,* && ${lines[2]} == *,gw-a,anything,*,no,,,,,,, ]]
+  # What the metric's probability is made of.
+  awk -F, 'NR == 2 {p = 1 - (1 - $12) * (1 - $13) * (1 - $14) * (1 - $15); exit !(p > $11 - 0.001 && p < $11 + 0.001)}' <<<"$output"
+}
+
+@test "health-score: --chart draws a line for each metric" {
+  degrading >in.csv
+  run --separate-stderr -0 health-score --chart in.csv
+  [[ ${#lines[@]} == 1 ]]
+  [[ $output =~ ^gw-a\ +nbd_read_us\ +▁+.*█\ +[0-9.e+]+\ …\ [0-9.e+]+,\ now\ [0-9.e+]+,\ [0-9]+\ min$ ]]
+}
+
+@test "health-score: --format prom prints gauges, and no health of a silent gateway" {
+  {
+    header
+    metrics gw-a nbd_connect_us 1000 5 400 400
+    metrics gw-b nbd_connect_us 1100 5 400 400
+  } >in.csv
+  run --separate-stderr -0 health-score --format prom in.csv
+  [[ $(grep -c '^# TYPE gateshift_gateway_[a-z_]* gauge$' <<<"$output") == 8 ]]
+  [[ $(grep '^gateshift_gateway_health{' <<<"$output") == 'gateshift_gateway_health{gateway="gw-b"} 1' ]]
+  [[ $(grep '^gateshift_gateway_known{' <<<"$output") == 'gateshift_gateway_known{gateway="gw-a"} 0
+gateshift_gateway_known{gateway="gw-b"} 1' ]]
+  grep -qx 'gateshift_gateway_lead_seconds{gateway="gw-b"} +Inf' <<<"$output"
+  run -0 awk '!/^#/ && !/^gateshift_[a-z_]+\{gateway="gw-[ab]"\} ([0-9.e+-]+|\+Inf)$/' <<<"$output"
+  [[ -z $output ]]
+  run --separate-stderr -64 health-score --format xml in.csv
+  [[ ${stderr_lines[0]} == "health-score: format: 'xml' is neither csv nor prom" ]]
+}
+
+@test "health-score: the rules and the dashboard in share know only metrics that it prints" {
+  local names
+  header >in.csv
+  names=$(health-score --format prom in.csv | sed -n 's/^# TYPE \([a-z_]*\) .*/\1/p')
+  jq -e . "$SRC/share/grafana/gateshift.json" >dashboard
+  run -0 grep -hoE 'gateshift_gateway_[a-z_]+' "$SRC/share/prometheus/gateshift.rules.yml" dashboard
+  [[ -n $output ]]
+  run -1 grep -vxF "$names" <<<"$output"
+}
+
+@test "health-score: a counter becomes a rate, over resets, but not over gaps" {
+  {
+    header
+    metrics gw-a disk_error_total 1000 10 100 120 140 10 30
+    metrics gw-a disk_error_total 9000 10 1000 1020
+    echo 9005,gw-a,disk_error_total,5
+  } >in.csv
+  run --separate-stderr -0 health-score --per-metric in.csv
+  [[ ${#lines[@]} == 9 ]]
+  run --separate-stderr -0 health-score --explain - <<<"$(header)"
+  [[ ${#lines[@]} == 2 ]]
+  # Rates of 2, 2, 1, 2 and, after the gap, 2: the median of five.
+  [[ ${lines[1]} == 9010,gw-a,disk_error_rate,2,*,5,no,* ]]
+}
+
+@test "health-score: --max-series bounds what many names can cost" {
+  { header; seq -f '1000,gw-%.0f,nbd_read_us,1' 1 50; } >in.csv
+  run --separate-stderr -0 health-score --max-series 50 in.csv
+  cp state/health.state before
+  echo 1000,gw-51,nbd_read_us,1 >>in.csv
+  run --separate-stderr -65 health-score --max-series 50 in.csv
+  [[ -z $output ]]
+  [[ $stderr == "health-score: in.csv:52: metric 'nbd_read_us' of gateway 'gw-51' would be one more than --max-series, 50" ]]
+  cmp state/health.state before
+  run --separate-stderr -65 health-score --max-series 49 in.csv
+  [[ $stderr == "health-score: state '$GATESHIFT_STATE/health.state' has more metrics than --max-series" ]]
+}
+
+@test "health-score: a clock that is a day ahead for a moment is not believed" {
+  {
+    header
+    # shellcheck disable=SC2046
+    metrics gw-a nbd_connect_us 1000 10 $(repeat 20 400)
+    metrics gw-a nbd_connect_us 91000 10 400 400
+    # shellcheck disable=SC2046
+    metrics gw-a nbd_connect_us 1200 10 $(repeat 20 400)
+  } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ ${lines[1]} == 1390,gw-a,1.0000,* ]]
+  { header; metrics gw-a nbd_connect_us 91000 10 400 400 400; } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ ${lines[1]} == 91020,gw-a,1.0000,* ]]
+}
+
+@test "health-score: errors that come and go are told, though most samples are well" {
+  {
+    header
+    # shellcheck disable=SC2046
+    metrics gw-a nbd_error_ratio 1000 60 $(repeat 60 0) $(repeat 30 "0 0 1")
+  } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  awk "BEGIN {exit !($(field 4) == 1 && $(field 5) > 0.2)}"
+  [[ $output == *"nbd_error_ratio 0, but far beyond 0.01 again and again"* ]]
+}
+
+# fleet: 20 gateways for six days, every five minutes; every second one fails once, after its read
+# latency has risen for six hours.  The failures go to failure.csv, some planned outages, too.
+fleet()
+{
+  mawk 'BEGIN {
+    srand(5)
+    print "time,gateway,metric,value"
+    print "time,gateway,kind" >"failure.csv"
+    for (g = 0; g < 20; g++) fails[g] = g % 2 ? 0 : 1760100000 + int(g * 19000)
+    for (t = 1760000000; t < 1760518400; t += 300)
+      for (g = 0; g < 20; g++) {
+        left = fails[g] - t
+        ramp = fails[g] && left > 0 && left < 21600 ? 45000 * (1 - left / 21600) : 0
+        if (fails[g] && left <= 0 && left > -3600) continue
+        printf "%d,gw-%d,nbd_read_us,%.0f\n", t, g, 800 + 400 * rand() + ramp
+        printf "%d,gw-%d,nbd_error_ratio,0\n", t, g
+      }
+    for (g = 0; g < 20; g++) if (fails[g]) printf "%d,gw-%d,failure\n", fails[g], g >"failure.csv"
+    print "1760300000,gw-1,outage\n1760300000,gw-3,evacuated" >"failure.csv"
+  }' >fleet.csv
+}
+
+# measure PREDICTOR NAME: from $output.
+measure()
+{
+  awk -F, -v p="$1" -v m="$2" '$1 == p && $2 == m {print $3}' <<<"$output"
+}
+
+@test "health-score: --grade tells how good the scores were, beside plain alarms" {
+  fleet
+  run --separate-stderr -0 health-score --grade failure.csv fleet.csv
+  [[ ${lines[0]} == predictor,measure,value ]]
+  [[ $(measure health-score failures) == 10 && $(measure beyond-warn failures) == 10 ]]
+  awk "BEGIN {exit !($(measure health-score recall) >= 0.9 && $(measure health-score 'migration rate') >= 0.9)}"
+  [[ $(measure health-score 'mismigration rate') == 0 ]]
+  awk "BEGIN {exit !($(measure health-score 'lead median s') > 1800)}"
+  # Every known sample is in one bin, and the Brier score is theirs, within the bins' width.
+  awk -F, '$1 == "beyond-warn" && /samples with/ {n += $3} $1 == "health-score" && /samples with/ {m += $3}
+           END {exit !(n == m && n > 10000)}' <<<"$output"
+}
+
+@test "health-score: --failures fits p_fail, keeps the fit, and is graded on time held back" {
+  fleet
+  run --separate-stderr -0 health-score --state a --grade failure.csv fleet.csv
+  local rules
+  rules=$(measure health-score brier)
+  run --separate-stderr -0 health-score --state b --failures failure.csv --grade failure.csv fleet.csv
+  [[ -z $stderr ]]
+  # Only the failures of the last third, and better probabilities than those of the rules.
+  [[ $(measure health-score failures) -lt 10 && $(measure health-score failures) -gt 0 ]]
+  awk "BEGIN {exit !($(measure health-score brier) < $rules)}"
+  # The fit stays in the state: the base rate is known now, where the rules said 0.
+  run --separate-stderr -0 health-score --state b - <<<"$(header)"
+  awk -F, '$2 == "gw-1" {found = $5 > 0} END {exit !found}' <<<"$output"
+}
+
+@test "health-score: too few failures to be fitted on are said, and change nothing" {
+  degrading >in.csv
+  printf 'time,gateway,kind\n1450,gw-a,failure\n' >failure.csv
+  run --separate-stderr -0 health-score --failures failure.csv in.csv
+  [[ $stderr == "health-score: not fitted: 1 failures in the time of the records, 5 are needed" ]]
+  health-score --state plain in.csv | cmp - <(echo "$output")
+  echo 1450,gw-a,fire >>failure.csv
+  run --separate-stderr -65 health-score --failures failure.csv in.csv
+  [[ $stderr == "health-score: failure.csv:3: "* ]]
 }

@@ -80,7 +80,7 @@ static void add_gateway(struct rounds *r, const struct opts *o, const struct fle
     /* The offsets read should differ from run to run; nothing else hangs on the seed. */
     uint64_t seed = clock_mono_us();
     struct nbd_probe *p = nbd_probe_new(&addr, o->volume, o->reads, seed);
-    if (!p || rounds_add(r, g->name, p) < 0)
+    if (!p || rounds_add(r, g->name, p, g->metrics) < 0)
         err_die(EX_OSERR, "out of memory");
 }
 

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd/gateway-probe/rounds.h"
 
+#include "cmd/gateway-probe/fetch.h"
+#include "cmd/gateway-probe/nodetext.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -20,7 +24,15 @@ struct gate {
     uint64_t due_us; /* start of the probe under way, or of the next one */
     uint64_t done;   /* probes */
     bool running;
-    int told; /* the error last said on stderr, so that it is said once */
+    long host; /* index in hosts; -1: none */
+    int told;  /* the error last said on stderr, so that it is said once */
+};
+
+/* A host that is asked for its metrics whenever its gateway is probed. */
+struct host {
+    size_t gate;
+    bool failing; /* that is said once, too */
+    struct node_sample before;
 };
 
 struct rounds {
@@ -29,9 +41,15 @@ struct rounds {
     struct gate *gates;
     size_t n;
     size_t cap;
-    struct pollfd *polls; /* of the gates, then the signals' */
+    struct fetcher *fetcher;
+    struct host *hosts; /* by number of the fetch */
+    size_t hosts_cap;
+    size_t n_hosts;
+    struct pollfd *polls; /* of the gates, then the signals', then the fetcher's */
     char error[128];
 };
+
+static int take_answer(void *arg, size_t number, const char *text, const char *error);
 
 struct rounds *rounds_new(const struct rounds_plan *plan, struct rec_writer *out)
 {
@@ -40,6 +58,11 @@ struct rounds *rounds_new(const struct rounds_plan *plan, struct rec_writer *out
         return NULL;
     r->plan = plan;
     r->out = out;
+    r->fetcher = fetcher_new(plan->timeout_us, take_answer, r);
+    if (!r->fetcher) {
+        free(r);
+        return NULL;
+    }
     return r;
 }
 
@@ -49,6 +72,8 @@ void rounds_free(struct rounds *r)
         return;
     for (size_t i = 0; i < r->n; i++)
         nbd_probe_free(r->gates[i].probe);
+    fetcher_free(r->fetcher);
+    free(r->hosts);
     free(r->gates);
     free(r->polls);
     free(r);
@@ -72,14 +97,29 @@ static int output_failed(struct rounds *r, int err)
     return -EIO;
 }
 
-int rounds_add(struct rounds *r, const char *name, struct nbd_probe *p)
+/* The last gate gets a host, to be asked at URL. */
+static int add_host(struct rounds *r, const char *url)
+{
+    if (vec_room(&r->hosts, r->n_hosts, &r->hosts_cap, sizeof(*r->hosts)) < 0)
+        return -ENOMEM;
+    long number = fetcher_add(r->fetcher, url);
+    if (number < 0)
+        return -ENOMEM;
+    memset(&r->hosts[r->n_hosts], 0, sizeof(*r->hosts));
+    r->hosts[r->n_hosts++].gate = r->n - 1;
+    r->gates[r->n - 1].host = number;
+    return 0;
+}
+
+int rounds_add(struct rounds *r, const char *name, struct nbd_probe *p, const char *metrics)
 {
     if (vec_room(&r->gates, r->n, &r->cap, sizeof(*r->gates)) < 0) {
         nbd_probe_free(p);
         return -ENOMEM;
     }
-    r->gates[r->n++] = (struct gate){.name = name, .probe = p};
-    return 0;
+    r->gates[r->n] = (struct gate){.name = name, .probe = p, .host = -1};
+    r->n++;
+    return metrics[0] ? add_host(r, metrics) : 0;
 }
 
 static int put_metric(struct rounds *r, double time, const char *gateway, const char *metric,
@@ -110,6 +150,39 @@ static int put_report(struct rounds *r, const struct gate *g)
     if (e == 0 && fflush(stdout) != 0)
         e = -errno;
     return e;
+}
+
+/* Says on stderr when a host can't be asked any more, and when it can again. */
+static void tell_host(const struct rounds *r, struct host *h, const char *error)
+{
+    const char *name = r->gates[h->gate].name;
+    if (error && !h->failing)
+        err_warn("metrics of gateway '%s' failed: %s", name, error);
+    else if (!error && h->failing)
+        err_warn("metrics of gateway '%s' are there again", name);
+    h->failing = error;
+}
+
+/* Of a fetch that ended (fetch_done): the host's metrics. */
+static int take_answer(void *arg, size_t number, const char *text, const char *error)
+{
+    struct rounds *r = arg;
+    struct host *h = &r->hosts[number];
+    struct node_sample now = {0};
+    struct node_metric metrics[NODE_METRICS_MAX];
+    if (text)
+        node_parse(text, clock_now(), &now);
+    if (text && !now.known)
+        error = "it has none of node_exporter's";
+    tell_host(r, h, error);
+    size_t n = error ? 0 : node_metrics(&h->before, &now, metrics);
+    h->before = now;
+    int e = 0;
+    for (size_t i = 0; i < n && e == 0; i++)
+        e = put_metric(r, now.time, r->gates[h->gate].name, metrics[i].name, metrics[i].value);
+    if (e == 0 && fflush(stdout) != 0)
+        e = -errno;
+    return e < 0 ? output_failed(r, e) : 0;
 }
 
 /* Says on stderr when a gateway begins to fail, or fails differently, or is well again. */
@@ -155,6 +228,8 @@ static int start_due(struct rounds *r, uint64_t now)
         if (g->running || !has_more(r, g) || g->due_us > now)
             continue;
         g->running = true;
+        if (g->host >= 0)
+            fetcher_begin(r->fetcher, (size_t)g->host);
         if (nbd_probe_begin(g->probe, now + r->plan->timeout_us)) {
             int e = finish(r, g);
             if (e < 0)
@@ -179,6 +254,13 @@ static uint64_t prepare(struct rounds *r)
         if (wake == 0 || at < wake)
             wake = at;
     }
+    r->polls[r->n + 1] = (struct pollfd){.fd = -1};
+    if (fetcher_busy(r->fetcher)) {
+        r->polls[r->n + 1] = fetcher_pollfd(r->fetcher);
+        uint64_t at = fetcher_wake_us(r->fetcher);
+        if (wake == 0 || at < wake)
+            wake = at;
+    }
     return wake;
 }
 
@@ -187,7 +269,7 @@ static int wait_until(struct rounds *r, uint64_t wake)
     uint64_t now = clock_mono_us();
     uint64_t us = wake > now ? wake - now : 0;
     struct timespec left = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
-    if (ppoll(r->polls, r->n + 1, &left, NULL) < 0 && errno != EINTR)
+    if (ppoll(r->polls, r->n + 2, &left, NULL) < 0 && errno != EINTR)
         return failed(r, "poll failed", errno);
     return 0;
 }
@@ -217,6 +299,8 @@ static int loop(struct rounds *r)
         e = wait_until(r, wake);
         if (e == 0)
             e = step_all(r);
+        if (e == 0 && fetcher_busy(r->fetcher))
+            e = fetcher_step(r->fetcher);
     }
     return e;
 }
@@ -227,7 +311,7 @@ int rounds_run(struct rounds *r)
     sigemptyset(&set);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGTERM);
-    r->polls = calloc(r->n + 1, sizeof(*r->polls));
+    r->polls = calloc(r->n + 2, sizeof(*r->polls));
     if (!r->polls)
         return failed(r, "probing", ENOMEM);
     sigprocmask(SIG_BLOCK, &set, &old);

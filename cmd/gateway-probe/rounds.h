@@ -20,8 +20,11 @@ struct rounds;
 struct rounds *rounds_new(const struct rounds_plan *plan, struct rec_writer *out);
 void rounds_free(struct rounds *r);
 
-/* Adds gateway NAME (stored) with its probe P (owned from now on).  0 or -ENOMEM. */
-int rounds_add(struct rounds *r, const char *name, struct nbd_probe *p);
+/*
+ * Adds gateway NAME (stored) with its probe P (owned from now on).  At METRICS, an URL, or "", its
+ * host's metrics are fetched whenever it is probed.  0 or -ENOMEM.
+ */
+int rounds_add(struct rounds *r, const char *name, struct nbd_probe *p, const char *metrics);
 
 /*
  * Probes, and writes the records of each probe as it ends, until each gateway was probed COUNT

@@ -11,17 +11,28 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cmd/health-score/config.h"
+#include "cmd/health-score/labels.h"
 #include "cmd/health-score/state.h"
+#include "cmd/health-score/views.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/opts.h"
 #include "common/health/board.h"
 #include "common/record/schema.h"
 
-enum mode { MODE_LATEST, MODE_STREAM, MODE_PER_METRIC };
+enum mode {
+    MODE_LATEST,
+    MODE_STREAM,
+    MODE_PER_METRIC,
+    MODE_EXPLAIN,
+    MODE_CHART,
+    MODE_PROM,
+    MODE_GRADE
+};
 
 /* --stream saves its state so often. */
 #define SAVE_EVERY_US 60000000u
@@ -30,7 +41,9 @@ enum mode { MODE_LATEST, MODE_STREAM, MODE_PER_METRIC };
 
 struct opts {
     struct opts_dirs dirs;
-    const char *limits; /* NULL: health.csv of the configuration, or the built-in ones */
+    const char *failures; /* NULL: nothing to be fitted on */
+    const char *grade;    /* MODE_GRADE: what happened */
+    const char *limits;   /* NULL: health.csv of the configuration, or the built-in ones */
     enum mode mode;
     bool print_limits;
     bool keep_going;
@@ -42,10 +55,16 @@ struct opts {
 };
 
 enum {
-    KEY_DELTA = OPT_LONG,
+    KEY_CHART = OPT_LONG,
+    KEY_DELTA,
+    KEY_EXPLAIN,
+    KEY_FAILURES,
+    KEY_FORMAT,
+    KEY_GRADE,
     KEY_HORIZON,
     KEY_KEEP_GOING,
     KEY_LIMITS,
+    KEY_MAX_SERIES,
     KEY_NOW,
     KEY_PER_METRIC,
     KEY_PRINT_LIMITS,
@@ -54,11 +73,19 @@ enum {
 };
 
 static const struct argp_option options[] = {
+    {"chart", KEY_CHART, 0, 0, "Draw a line for each metric instead: what it was, and is", 0},
     {"delta", KEY_DELTA, "D", 0, "Change of a score that --stream tells, 0 to 1 (default 0.02)", 0},
+    {"explain", KEY_EXPLAIN, 0, 0, "Print a record for each metric: what the score is made of", 0},
+    {"failures", KEY_FAILURES, "FILE", 0,
+     "Fit p_fail on these failure records (default: by rules, or as fitted before)", 0},
+    {"format", KEY_FORMAT, "FORMAT", 0, "Of the latest scores: csv or prom (default csv)", 0},
+    {"grade", KEY_GRADE, "FILE", 0, "Print how good the scores were, by these failure records", 0},
     {"horizon", KEY_HORIZON, "DURATION", 0, "How far p_fail looks ahead (default 24h)", 0},
     {"keep-going", KEY_KEEP_GOING, 0, 0, "Report malformed records and go on; ends 65", 0},
     {"limits", KEY_LIMITS, "FILE", 0,
      "Limits of the metrics (default CONFIG/health.csv, or built-in ones)", 0},
+    {"max-series", KEY_MAX_SERIES, "N", 0,
+     "Refuse more metrics of all gateways together (default 1000000)", 0},
     {"now", KEY_NOW, "TIME", 0, "Judge at this time, Unix seconds (default: the newest record's)",
      0},
     {"per-metric", KEY_PER_METRIC, 0, 0, "Print an anomaly record for each input record", 0},
@@ -72,7 +99,8 @@ static const struct argp_option options[] = {
 static void set_mode(struct opts *o, const struct argp_state *st, enum mode mode)
 {
     if (o->mode != MODE_LATEST && o->mode != mode)
-        argp_error(st, "only one of --per-metric and --stream");
+        argp_error(st, "only one of --chart, --explain, --format, --grade, --per-metric "
+                       "and --stream");
     o->mode = mode;
 }
 
@@ -83,8 +111,27 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case ARGP_KEY_INIT:
         st->child_inputs[0] = &o->dirs;
         return 0;
+    case KEY_CHART:
+        set_mode(o, st, MODE_CHART);
+        return 0;
     case KEY_DELTA:
         o->delta = opts_f64(st, "delta", arg, 0, 1);
+        return 0;
+    case KEY_EXPLAIN:
+        set_mode(o, st, MODE_EXPLAIN);
+        return 0;
+    case KEY_FAILURES:
+        o->failures = arg;
+        return 0;
+    case KEY_FORMAT:
+        if (strcmp(arg, "prom") == 0)
+            set_mode(o, st, MODE_PROM);
+        else if (strcmp(arg, "csv") != 0)
+            argp_error(st, "format: '%s' is neither csv nor prom", arg);
+        return 0;
+    case KEY_GRADE:
+        o->grade = arg;
+        set_mode(o, st, MODE_GRADE);
         return 0;
     case KEY_HORIZON:
         o->rules.horizon_s = opts_duration(st, "horizon", arg, 1, 366 * 86400.0);
@@ -94,6 +141,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_LIMITS:
         o->limits = arg;
+        return 0;
+    case KEY_MAX_SERIES:
+        o->rules.max_series = opts_u64(st, "max-series", arg, 1, 100000000);
         return 0;
     case KEY_NOW:
         o->now = opts_f64(st, "now", arg, 0, 253402300799);
@@ -125,8 +175,9 @@ struct run {
     struct health_board *board;
     struct rec_reader *in;
     struct rec_writer *out;
-    double swept;      /* --stream: record time of the last look for silent gateways */
-    uint64_t saved_us; /* --stream: clock_mono_us() of the last save */
+    struct labels *labels; /* NULL: none were asked for */
+    double swept;          /* --stream: record time of the last look for silent gateways */
+    uint64_t saved_us;     /* --stream: clock_mono_us() of the last save */
 };
 
 static void check_written(int r)
@@ -154,6 +205,11 @@ static void put_score(struct run *run, size_t gateway, const struct health_score
     rec_put_real(w, HEALTH_CONFIDENCE, s->confidence);
     rec_put_text(w, HEALTH_WORST_METRIC, s->worst_metric);
     rec_put_text(w, HEALTH_REASON, s->reason);
+    rec_put_real(w, HEALTH_ANOMALY, s->anomaly);
+    if (isfinite(s->lead_high_s)) {
+        rec_put_uint(w, HEALTH_LEAD_LOW_S, (uint64_t)s->lead_low_s);
+        rec_put_uint(w, HEALTH_LEAD_HIGH_S, (uint64_t)s->lead_high_s);
+    }
     if (s->known) {
         rec_put_real(w, HEALTH_GHS, s->ghs);
         rec_put_real(w, HEALTH_CURRENT, s->current);
@@ -176,6 +232,35 @@ static void print_latest(struct run *run)
     for (size_t g = 0; g < health_board_gateways(run->board); g++) {
         struct health_score s = score_of(run, g);
         put_score(run, g, &s);
+    }
+}
+
+/* What is printed when all is read. */
+static void print_end(struct run *run)
+{
+    struct views_at at = {run->board, judged_at(run), (uint64_t)run->o->rules.horizon_s};
+    if (run->o->failures)
+        labels_fit(run->labels, run->board);
+    switch (run->o->mode) {
+    case MODE_GRADE:
+        check_written(rec_writer_header(run->out));
+        labels_grade(run->labels, run->board, run->out);
+        break;
+    case MODE_LATEST:
+        print_latest(run);
+        break;
+    case MODE_EXPLAIN:
+        check_written(views_explain(&at, stdout));
+        break;
+    case MODE_CHART:
+        check_written(views_chart(&at, stdout));
+        break;
+    case MODE_PROM:
+        check_written(views_prom(&at, stdout));
+        break;
+    case MODE_STREAM:
+    case MODE_PER_METRIC:
+        break;
     }
 }
 
@@ -234,8 +319,15 @@ static void take_record(struct run *run)
     int r = health_board_add(run->board, rec_real(run->in, METRIC_TIME),
                              rec_text(run->in, METRIC_GATEWAY), rec_text(run->in, METRIC_METRIC),
                              rec_real(run->in, METRIC_VALUE), &gateway, &anomaly);
+    if (r == -ENOSPC)
+        err_die(EX_DATAERR,
+                "%s: metric '%s' of gateway '%s' would be one more than --max-series, %zu",
+                rec_reader_where(run->in), rec_text(run->in, METRIC_METRIC),
+                rec_text(run->in, METRIC_GATEWAY), run->o->rules.max_series);
     if (r < 0)
         out_of_memory();
+    if (run->labels)
+        labels_note(run->labels, run->board, gateway, rec_real(run->in, METRIC_TIME));
     if (run->o->mode == MODE_PER_METRIC)
         put_anomaly(run, anomaly);
     else if (run->o->mode == MODE_STREAM)
@@ -247,7 +339,7 @@ static int take_all(struct run *run)
 {
     int status = EX_OK;
     int r;
-    if (run->o->mode != MODE_LATEST)
+    if (run->o->mode == MODE_STREAM || run->o->mode == MODE_PER_METRIC)
         check_written(rec_writer_header(run->out));
     while ((r = rec_reader_next(run->in)) != 0) {
         if (r > 0) {
@@ -265,11 +357,18 @@ static int take_all(struct run *run)
 static int score_gateways(const struct opts *o, const struct health_limits *limits)
 {
     struct run run = {.o = o, .board = health_board_new(limits, &o->rules)};
-    const struct rec_schema *schema = o->mode == MODE_PER_METRIC ? &rec_anomaly : &rec_health;
+    const struct rec_schema *schema = o->mode == MODE_PER_METRIC ? &rec_anomaly
+                                      : o->mode == MODE_GRADE    ? &rec_grade
+                                                                 : &rec_health;
     run.in = rec_reader_new(&rec_metric);
     run.out = rec_writer_new(schema, stdout);
     if (!run.board || !run.in || !run.out)
         out_of_memory();
+    if (o->failures || o->grade)
+        run.labels = labels_new(o->failures, o->grade, o->rules.horizon_s);
+    if (schema == &rec_health)
+        for (size_t c = HEALTH_ANOMALY; c <= HEALTH_LEAD_HIGH_S; c++)
+            rec_writer_with(run.out, c);
     int lock = state_lock(o->dirs.state);
     state_load(o->dirs.state, run.board);
     run.swept = health_board_newest(run.board);
@@ -277,11 +376,11 @@ static int score_gateways(const struct opts *o, const struct health_limits *limi
     rec_reader_files(run.in, o->files, o->n_files);
     rec_reader_tie(run.in, run.out);
     int status = take_all(&run);
-    if (o->mode == MODE_LATEST)
-        print_latest(&run);
+    print_end(&run);
     save(&run);
     rec_writer_free(run.out);
     rec_reader_free(run.in);
+    labels_free(run.labels);
     health_board_free(run.board);
     close(lock);
     return status;
@@ -289,8 +388,9 @@ static int score_gateways(const struct opts *o, const struct health_limits *limi
 
 int main(int argc, char **argv)
 {
-    struct opts o = {
-        .delta = 0.02, .now = NAN, .rules = {.horizon_s = 86400, .silent_after_s = 60}};
+    struct opts o = {.delta = 0.02,
+                     .now = NAN,
+                     .rules = {.horizon_s = 86400, .silent_after_s = 60, .max_series = 1000000}};
     const struct argp_child children[] = {{&opts_dirs_argp, 0, NULL, 0}, {0}};
     const struct argp argp = {
         options,

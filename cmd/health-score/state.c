@@ -51,6 +51,8 @@ void state_load(const char *dir, struct health_board *b)
         r = health_board_load(b, data.data, data.len, &why);
         if (r == -ENOMEM)
             err_die(EX_OSERR, "out of memory");
+        if (r == -ENOSPC)
+            err_die(EX_DATAERR, "state '%s' has more metrics than --max-series", path.data);
         if (r < 0)
             err_die(EX_DATAERR, "state '%s' is refused: %s", path.data, why);
     }

@@ -47,8 +47,8 @@ void blocks_free(struct blocks *b);
 /*
  * Claims the next extent of at most MAX bytes for DRIVER (an identity, never dereferenced).
  * CLAIM_COPY: adjacent dirty blocks, which become COPYING; CLAIM_PROVE: unproved pages of synced
- * blocks, adjacent but for a few proved ones.  Goes round the volume.  Returns the claim's number (> 0) and fills the extent; 0:
- * nothing to claim now; -ENOMEM.
+ * blocks, adjacent but for a few proved ones.  Goes round the volume.  Returns the claim's number
+ * (> 0) and fills the extent; 0: nothing to claim now; -ENOMEM.
  */
 int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const void *driver,
                      uint64_t *offset, uint64_t *length);

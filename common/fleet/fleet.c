@@ -96,12 +96,15 @@ static int add_gateway(struct load *l)
         .iops_limit = rec_real(l->r, GATEWAY_IOPS_LIMIT),
         .state = (enum rec_gateway_state)rec_word(l->r, GATEWAY_STATE),
         .hook = field_copy(l, GATEWAY_HOOK),
+        .metrics = field_copy(l, GATEWAY_METRICS),
     };
-    long id = g.uri && g.site && g.hook ? intern_add(&f->gateway_names, name) : -ENOMEM;
+    long id =
+        g.uri && g.site && g.hook && g.metrics ? intern_add(&f->gateway_names, name) : -ENOMEM;
     if (id < 0) {
         free(g.uri);
         free(g.site);
         free(g.hook);
+        free(g.metrics);
         return no_memory(l);
     }
     g.name = f->gateway_names.names[id];
@@ -319,6 +322,7 @@ void fleet_release(struct fleet *f)
         free(f->gateways[i].uri);
         free(f->gateways[i].site);
         free(f->gateways[i].hook);
+        free(f->gateways[i].metrics);
     }
     for (size_t i = 0; i < f->volume_names.n; i++)
         volume_release(&f->volumes[i]);

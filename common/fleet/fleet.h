@@ -17,7 +17,8 @@ struct fleet_gateway {
     uint64_t capacity_bytes; /* 0: no limit known */
     double iops_limit;       /* 0: none */
     enum rec_gateway_state state;
-    char *hook; /* "" if none */
+    char *hook;    /* "" if none */
+    char *metrics; /* URL of what node_exporter says there; "" if none */
 };
 
 struct fleet_volume {

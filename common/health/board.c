@@ -5,13 +5,21 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/parse.h"
-#include "common/health/anomaly.h"
 #include "common/health/board_private.h"
 
 /* A metric is silent after so many of its usual intervals. */
 #define SILENT_INTERVALS 3.0
+/* A metric with some samples that leaps so far ahead is believed from the third sample on. */
+#define JUMP_S         86400.0
+#define JUMP_INTERVALS 20.0
+enum { JUMP_FROM = 8, JUMP_BELIEVED = 3 };
+/* Nothing real is larger; squares of what is smaller, and their sums, stay finite. */
+#define VALUE_MAX 1e18
+/* A counter that was not seen for so many intervals says nothing about now. */
+#define COUNTER_GAP 10.0
 
 struct health_board *health_board_new(const struct health_limits *limits,
                                       const struct health_rules *rules)
@@ -42,6 +50,9 @@ int board_gateway(struct health_board *b, const char *name, size_t *gateway)
 {
     long id = intern_find(&b->gateway_names, name);
     if (id < 0) {
+        /* It would have a metric, too. */
+        if (b->series_names.n >= b->rules->max_series)
+            return -ENOSPC;
         if (vec_room(&b->gateways, b->gateway_names.n, &b->gateways_cap, sizeof(*b->gateways)) < 0)
             return -ENOMEM;
         id = intern_add(&b->gateway_names, name);
@@ -70,6 +81,7 @@ static int new_series(struct health_board *b, const char *key, size_t gateway, c
     b->series[id] = s;
     s->limit = health_limits_find(b->limits, metric);
     s->gateway = gateway;
+    s->id = (size_t)id;
     struct board_gateway *g = &b->gateways[gateway];
     *(g->last ? &g->last->next : &g->first) = s;
     g->last = s;
@@ -85,28 +97,119 @@ int board_series(struct health_board *b, size_t gateway, const char *metric,
     char key[2 * NAME_LEN_MAX + 2];
     snprintf(key, sizeof(key), "%s,%s", b->gateway_names.names[gateway], metric);
     long id = intern_find(&b->series_names, key);
+    if (id < 0 && b->series_names.n >= b->rules->max_series)
+        return -ENOSPC;
     if (id < 0)
         return new_series(b, key, gateway, metric, out);
     *out = b->series[id];
     return 0;
 }
 
+/* Ends the round of gateway G, if there is one: its metrics are judged together. */
+static void end_round(struct board_gateway *g, double time)
+{
+    double sum = 0;
+    if (g->n_in_round == 0)
+        return;
+    for (struct board_series *s = g->first; s; s = s->next) {
+        if (s->in_round)
+            sum += fabs(s->anomaly.z);
+        s->in_round = false;
+    }
+    consensus_add(&g->consensus, time, sum / (double)g->n_in_round);
+    g->n_in_round = 0;
+}
+
+/*
+ * Whether TIME is a day or more ahead of S.  One such sample is a clock that was wrong for a
+ * moment, and would make all that follow late; three in a row are time that has passed.
+ */
+static bool is_ahead(struct board_series *s, double time)
+{
+    const struct signal *g = &s->signal;
+    double usual_s = fmax(JUMP_S, JUMP_INTERVALS * g->interval_s);
+    if (g->n < JUMP_FROM || time - g->last < usual_s) {
+        s->ahead = 0;
+        return false;
+    }
+    s->ahead = s->ahead && time > s->ahead_last ? s->ahead + 1 : 1;
+    s->ahead_last = time;
+    if (s->ahead < JUMP_BELIEVED)
+        return true;
+    s->ahead = 0;
+    return false;
+}
+
+/*
+ * Takes a sample of S; its anomaly score in *SCORE.  False, and 0, for one that is late, a
+ * duplicate, or not yet believed.
+ */
+static bool take(struct health_board *b, struct board_series *s, double time, double value,
+                 double *score)
+{
+    unsigned changed = 0;
+    *score = 0;
+    value = fmin(fmax(value, -VALUE_MAX), VALUE_MAX);
+    double elapsed_s = s->signal.n ? time - s->signal.last : 0;
+    if (is_ahead(s, time) || !signal_add(&s->signal, time, value, &changed))
+        return false;
+    if (s->limit)
+        health_bursts_add(&s->bursts, s->limit, value, elapsed_s);
+    s->changed |= changed;
+    struct board_gateway *g = &b->gateways[s->gateway];
+    if (s->in_round)
+        end_round(g, time);
+    *score = anomaly_add(&s->anomaly, time, value);
+    s->in_round = true;
+    if (++g->n_in_round == g->n_series)
+        end_round(g, time);
+    return true;
+}
+
+/* Turns *VALUE, of the counter behind S, into a rate.  False: there is none. */
+static bool to_rate(struct board_series *s, double time, double *value)
+{
+    double elapsed_s = time - s->counter_time;
+    if (s->counted && elapsed_s <= 0)
+        return false;
+    double grown = *value < s->counter ? *value : *value - s->counter;
+    double usual_s = s->counter_interval_s;
+    bool known =
+        s->counted && *value >= 0 && (!(usual_s > 0) || elapsed_s <= COUNTER_GAP * usual_s);
+    s->counter_interval_s = s->counted ? elapsed_s : 0;
+    s->counter = *value;
+    s->counter_time = time;
+    s->counted = true;
+    *value = grown / fmax(elapsed_s, 1e-6);
+    return known;
+}
+
+/* The name of what METRIC counts, in OUT; false: it is no counter. */
+static bool rate_name(const char *metric, char out[NAME_LEN_MAX + 1])
+{
+    static const char tail[] = "_total";
+    size_t len = strlen(metric);
+    if (len < sizeof(tail) || strcmp(metric + len - (sizeof(tail) - 1), tail) != 0)
+        return false;
+    snprintf(out, NAME_LEN_MAX + 1, "%.*s_rate", (int)(len - (sizeof(tail) - 1)), metric);
+    return true;
+}
+
 int health_board_add(struct health_board *b, double time, const char *gateway, const char *metric,
                      double value, size_t *gateway_index, double *anomaly)
 {
     size_t g;
-    struct board_series *s;
+    struct board_series *s = NULL;
+    char rate[NAME_LEN_MAX + 1];
+    bool counter = rate_name(metric, rate);
     int r = board_gateway(b, gateway, &g);
     if (r == 0)
-        r = board_series(b, g, metric, &s);
+        r = board_series(b, g, counter ? rate : metric, &s);
     if (r < 0)
         return r;
-    bool new = s->signal.n == 0 || time > s->signal.last;
-    double score = new ? anomaly_score(&s->signal, value) : 0;
-    unsigned changed = 0;
-    if (new &&signal_add(&s->signal, time, value, &changed))
-        s->changed |= changed;
-    b->newest = fmax(b->newest, time);
+    double score = 0;
+    if ((!counter || to_rate(s, time, &value)) && take(b, s, time, value, &score))
+        b->newest = fmax(b->newest, time);
     if (gateway_index)
         *gateway_index = g;
     if (anomaly)
@@ -127,6 +230,11 @@ const char *health_board_gateway(const struct health_board *b, size_t gateway)
 double health_board_newest(const struct health_board *b)
 {
     return b->newest;
+}
+
+struct health_model *health_board_model(struct health_board *b)
+{
+    return &b->model;
 }
 
 double *health_board_mark(struct health_board *b, size_t gateway)
@@ -159,14 +267,16 @@ static struct health_input judge(const struct health_board *b, struct board_seri
     s->changed = 0;
     return (struct health_input){
         s->limit,
-        health_risk(&s->signal, &s->trends, s->limit, now, b->rules->horizon_s),
+        health_risk(&s->signal, &s->trends, s->limit, s->bursts, now, b->rules->horizon_s),
         s->signal.n,
+        now,
     };
 }
 
 static void silent(struct health_score *out, double now, double heard)
 {
-    *out = (struct health_score){.time = now, .worst_metric = ""};
+    *out = (struct health_score){
+        .time = now, .lead_low_s = INFINITY, .lead_high_s = INFINITY, .worst_metric = ""};
     if (!isfinite(heard))
         snprintf(out->reason, sizeof(out->reason), "no metric with limits");
     else
@@ -181,17 +291,43 @@ int health_board_score(struct health_board *b, size_t gateway, double now, struc
     size_t n = 0;
     double heard = -INFINITY;
     for (struct board_series *s = g->first; s; s = s->next) {
-        if (!s->limit)
+        if (!s->limit || s->signal.n == 0)
             continue;
         heard = fmax(heard, s->signal.last);
         if (!is_silent(b, &s->signal, now))
             b->inputs[n++] = judge(b, s, now);
     }
-    if (n == 0) {
+    if (n == 0)
         silent(out, now, heard);
-        return 0;
+    else
+        health_score_join(b->limits, b->inputs, n, consensus_steady(&g->consensus), out);
+    if (n > 0)
+        out->time = heard;
+    if (n > 0 && b->model.fitted) {
+        out->p_fail = health_model_p(&b->model, out->features);
+        out->ghs = out->current * (1 - out->p_fail);
     }
-    health_score_join(b->limits, b->inputs, n, out);
-    out->time = heard;
+    out->anomaly = consensus_score(&g->consensus);
     return 0;
+}
+
+void health_board_views(struct health_board *b, size_t gateway, double now,
+                        void (*each)(void *arg, const struct health_view *v), void *arg)
+{
+    for (struct board_series *s = b->gateways[gateway].first; s; s = s->next) {
+        if (s->signal.n == 0)
+            continue;
+        struct health_view v = {
+            .metric = strchr(b->series_names.names[s->id], ',') + 1,
+            .limit = s->limit,
+            .signal = &s->signal,
+            .z = s->anomaly.z,
+            .silent = is_silent(b, &s->signal, now),
+        };
+        if (s->limit)
+            v.risk = judge(b, s, now).risk;
+        else
+            v.risk = (struct health_risk){.value = signal_now(&s->signal), .usual = s->signal.mean};
+        each(arg, &v);
+    }
 }

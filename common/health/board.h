@@ -18,6 +18,7 @@ struct health_rules {
     double horizon_s;      /* p_fail looks so far ahead */
     double silent_after_s; /* a metric without a sample for so long, or for three of its usual
                               intervals if that is longer, is silent */
+    size_t max_series;     /* metrics of all gateways together; more are refused */
 };
 
 struct health_board;
@@ -28,9 +29,14 @@ struct health_board *health_board_new(const struct health_limits *limits,
 void health_board_free(struct health_board *b);
 
 /*
- * Takes a sample; late and duplicate ones change nothing.  *GATEWAY, unless NULL, is the gateway's
- * index; *ANOMALY, unless NULL, the sample's anomaly score.  Names are valid (parse_name).  0 or
- * -ENOMEM.
+ * Takes a sample; late and duplicate ones change nothing, and of those that leap a day or more
+ * ahead only the third in a row is believed.  *GATEWAY, unless NULL, is the gateway's
+ * index; *ANOMALY, unless NULL, the sample's anomaly score.  Names are valid (parse_name).  0,
+ * -ENOMEM, or -ENOSPC: it would be one more than rules.max_series; nothing is added.
+ *
+ * A metric X_total is a counter that only grows: what is taken is its growth a second, as metric
+ * X_rate.  After a reset it has grown by what it shows; its first sample, and one after a gap of
+ * more than ten intervals, give no rate, and *ANOMALY is 0 then.
  */
 int health_board_add(struct health_board *b, double time, const char *gateway, const char *metric,
                      double value, size_t *gateway_index, double *anomaly);
@@ -42,9 +48,26 @@ const char *health_board_gateway(const struct health_board *b, size_t gateway);
 /* The time of the newest sample of all; 0 before the first. */
 double health_board_newest(const struct health_board *b);
 
+/* The model that p_fail comes from, once it is fitted; until then it comes from the rules. */
+struct health_model *health_board_model(struct health_board *b);
+
 /* The score of GATEWAY, judged at time NOW.  0 or -ENOMEM. */
 int health_board_score(struct health_board *b, size_t gateway, double now,
                        struct health_score *out);
+
+/* A metric of a gateway, for whoever explains it.  Borrowed until the board changes. */
+struct health_view {
+    const char *metric;
+    const struct health_limit *limit; /* NULL: none, then RISK is all 0 but for value and usual */
+    const struct signal *signal;
+    struct health_risk risk;
+    double z; /* of the last sample: standard deviations off what its hour usually has */
+    bool silent;
+};
+
+/* Calls EACH, with ARG, for every metric of GATEWAY in order of first sight, judged at NOW. */
+void health_board_views(struct health_board *b, size_t gateway, double now,
+                        void (*each)(void *arg, const struct health_view *v), void *arg);
 
 /*
  * A number kept with each gateway for the caller (health-score --stream: the score last told),
@@ -57,7 +80,8 @@ int health_board_save(const struct health_board *b, struct buf *out);
 
 /*
  * Fills the empty board B from bytes that health_board_save() made.  0; -EPROTONOSUPPORT: another
- * version; -EBADMSG: damaged, *WHY says where (static); -ENOMEM.  After a failure B is only to be
+ * version; -EBADMSG: damaged, *WHY says where (static); -ENOSPC: more metrics than
+ * rules.max_series; -ENOMEM.  After a failure B is only to be
  * freed.
  */
 int health_board_load(struct health_board *b, const void *data, size_t len, const char **why);

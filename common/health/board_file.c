@@ -13,7 +13,17 @@
 
 static const char magic[8] = {'G', 'S', 'H', 'E', 'A', 'L', 'T', 'H'};
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
+
+/* Samples are at most 1e18; what is made of them by running means stays within these. */
+#define MEAN_MAX      2e18
+#define SHIFT_MAX     4e18
+#define DEV_MAX       1e19
+#define STEP_MAX      1e40
+#define RECORD_MAX    1e30
+#define COUNT_MAX     1e18
+#define CONSENSUS_MAX 100.0
+#define WEIGHT_MAX    1e6
 
 /* ---- writing: the first failure sticks ---- */
 
@@ -79,41 +89,122 @@ static void put_signal(struct out *o, const struct signal *s)
         put_f64(o, s->days[i].low);
         put_f64(o, s->days[i].high);
     }
-    for (unsigned i = 0; i < SIGNAL_RECORDS; i++)
-        put_f64(o, s->records[i]);
+}
+
+static void put_f64s(struct out *o, const double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        put_f64(o, v[i]);
+}
+
+static void put_rhythm(struct out *o, const struct rhythm *r)
+{
+    put_u64(o, r->n);
+    put_f64(o, r->mean);
+    put_f64(o, r->dev);
+    put_f64s(o, r->hour_mean, RHYTHM_HOURS);
+    put_f64s(o, r->hour_dev, RHYTHM_HOURS);
+    put_f64s(o, r->hour_n, RHYTHM_HOURS);
+    put_f64s(o, r->day_shift, RHYTHM_DAYS);
+    put_f64s(o, r->day_weeks, RHYTHM_DAYS);
+    put_f64(o, r->day);
+}
+
+/* Shapes are floats: two of them in 8 bytes. */
+static void put_shapes(struct out *o, const struct anomaly *a)
+{
+    put_u64(o, a->n_shapes);
+    put_u64(o, a->next_shape);
+    put_u64(o, a->stride);
+    for (uint32_t i = 0; i < a->n_shapes; i++)
+        for (unsigned k = 0; k < ANOMALY_SHAPE; k += 2) {
+            uint32_t bits[2];
+            memcpy(bits, &a->shapes[i][k], sizeof(bits));
+            put_u64(o, bits[0] | (uint64_t)bits[1] << 32);
+        }
+}
+
+static void put_anomaly(struct out *o, const struct anomaly *a)
+{
+    put_rhythm(o, &a->rhythm);
+    put_u64(o, a->n);
+    put_f64(o, a->last);
+    put_f64s(o, a->recent, ANOMALY_RECENT);
+    put_shapes(o, a);
+    put_f64(o, a->step_short);
+    put_f64(o, a->step_long);
+    put_f64(o, a->still);
+    put_f64s(o, a->records[0], sizeof(a->records) / sizeof(double));
+    put_f64(o, a->rest_until);
+    put_f64(o, a->rest_samples);
+    put_f64(o, a->z);
+}
+
+static void put_consensus(struct out *o, const struct consensus *c)
+{
+    put_u64(o, c->n);
+    put_f64(o, c->first);
+    put_f64(o, c->last);
+    put_f64(o, c->mean);
+    put_f64(o, c->var);
+    put_f64s(o, c->recent, CONSENSUS_RECENT);
+}
+
+/* All but its names. */
+static void put_one_series(struct out *o, const struct board_series *s)
+{
+    put_signal(o, &s->signal);
+    put_anomaly(o, &s->anomaly);
+    put_f64(o, s->counter);
+    put_f64(o, s->counter_time);
+    put_f64(o, s->counter_interval_s);
+    put_u64(o, s->counted);
+    put_f64(o, s->bursts);
+    put_u64(o, s->ahead);
+    put_f64(o, s->ahead_last);
+    put_u64(o, s->in_round);
 }
 
 static void put_payload(struct out *o, const struct health_board *b)
 {
     put_f64(o, b->newest);
+    put_u64(o, b->model.fitted);
+    put_f64(o, b->model.bias);
+    put_f64s(o, b->model.weights, HEALTH_FEATURES);
     put_u64(o, b->gateway_names.n);
     for (size_t i = 0; i < b->gateway_names.n; i++) {
         put_name(o, b->gateway_names.names[i]);
         put_f64(o, b->gateways[i].mark);
+        put_consensus(o, &b->gateways[i].consensus);
     }
     put_u64(o, b->series_names.n);
     for (size_t i = 0; i < b->series_names.n; i++) {
         put_u64(o, b->series[i]->gateway);
         put_name(o, strchr(b->series_names.names[i], ',') + 1);
-        put_signal(o, &b->series[i]->signal);
+        put_one_series(o, b->series[i]);
     }
 }
 
 int health_board_save(const struct health_board *b, struct buf *out)
 {
-    struct buf payload = {0};
-    struct out body = {&payload, 0};
-    put_payload(&body, b);
-
-    struct out o = {out, body.error};
+    /* The payload is not built elsewhere and copied: it may be a gigabyte. */
+    struct out o = {out, 0};
+    size_t start = out->len;
+    struct hash128 digest = {0};
     put(&o, magic, sizeof(magic));
     put_u64(&o, VERSION);
-    put_u64(&o, payload.len);
-    struct hash128 digest = hash128(payload.data, payload.len);
+    put_u64(&o, 0);
     put(&o, digest.bytes, sizeof(digest.bytes));
-    put(&o, payload.data, payload.len);
-    buf_release(&payload);
-    return o.error;
+    size_t body = out->len;
+    put_payload(&o, b);
+    if (o.error)
+        return o.error;
+    size_t len = out->len - body;
+    for (int i = 0; i < 8; i++)
+        out->data[start + sizeof(magic) + 8 + i] = (char)(len >> (8 * i));
+    digest = hash128(out->data + body, len);
+    memcpy(out->data + body - sizeof(digest.bytes), digest.bytes, sizeof(digest.bytes));
+    return 0;
 }
 
 /* ---- reading: the first fault sticks, and what is read after it is 0 ---- */
@@ -222,10 +313,76 @@ static void get_signal(struct in *in, struct signal *s)
         s->days[i].low = get_f64(in);
         s->days[i].high = get_f64(in);
     }
-    for (unsigned i = 0; i < SIGNAL_RECORDS; i++)
-        s->records[i] = get_f64(in);
-    if (s->n == 0 || s->n == UINT64_MAX)
-        fault(in, "a metric has an impossible number of samples");
+}
+
+/* What the arithmetic keeps within LOW … HIGH is refused beyond them: it could run away. */
+static double get_within(struct in *in, double low, double high)
+{
+    double v = get_f64(in);
+    if (v >= low && v <= high)
+        return v;
+    fault(in, "a number is out of range");
+    return 0;
+}
+
+static void get_all_within(struct in *in, double *v, size_t n, double low, double high)
+{
+    for (size_t i = 0; i < n; i++)
+        v[i] = get_within(in, low, high);
+}
+
+static void get_rhythm(struct in *in, struct rhythm *r)
+{
+    r->n = get_u64(in);
+    r->mean = get_within(in, -MEAN_MAX, MEAN_MAX);
+    r->dev = get_within(in, 0, DEV_MAX);
+    get_all_within(in, r->hour_mean, RHYTHM_HOURS, -MEAN_MAX, MEAN_MAX);
+    get_all_within(in, r->hour_dev, RHYTHM_HOURS, 0, DEV_MAX);
+    get_all_within(in, r->hour_n, RHYTHM_HOURS, 0, COUNT_MAX);
+    get_all_within(in, r->day_shift, RHYTHM_DAYS, -SHIFT_MAX, SHIFT_MAX);
+    get_all_within(in, r->day_weeks, RHYTHM_DAYS, 0, COUNT_MAX);
+    r->day = get_f64(in);
+}
+
+static void get_shapes(struct in *in, struct anomaly *a)
+{
+    a->n_shapes = get_count(in, ANOMALY_SHAPES);
+    a->next_shape = get_count(in, UINT32_MAX);
+    a->stride = get_count(in, UINT32_MAX / 2);
+    for (uint32_t i = 0; i < a->n_shapes; i++)
+        for (unsigned k = 0; k < ANOMALY_SHAPE; k += 2) {
+            uint64_t both = get_u64(in);
+            uint32_t bits[2] = {(uint32_t)both, (uint32_t)(both >> 32)};
+            memcpy(&a->shapes[i][k], bits, sizeof(bits));
+            if (!(fabsf(a->shapes[i][k]) <= MEAN_MAX && fabsf(a->shapes[i][k + 1]) <= MEAN_MAX))
+                fault(in, "a shape is out of range");
+        }
+}
+
+static void get_anomaly(struct in *in, struct anomaly *a)
+{
+    get_rhythm(in, &a->rhythm);
+    a->n = get_u64(in);
+    a->last = get_f64(in);
+    get_all_within(in, a->recent, ANOMALY_RECENT, -MEAN_MAX, MEAN_MAX);
+    get_shapes(in, a);
+    a->step_short = get_within(in, 0, STEP_MAX);
+    a->step_long = get_within(in, 0, STEP_MAX);
+    a->still = get_within(in, 0, COUNT_MAX);
+    get_all_within(in, a->records[0], sizeof(a->records) / sizeof(double), 0, RECORD_MAX);
+    a->rest_until = get_f64(in);
+    a->rest_samples = get_f64(in);
+    a->z = get_within(in, -CONSENSUS_MAX, CONSENSUS_MAX);
+}
+
+static void get_consensus(struct in *in, struct consensus *c)
+{
+    c->n = get_u64(in);
+    c->first = get_f64(in);
+    c->last = get_f64(in);
+    c->mean = get_within(in, 0, CONSENSUS_MAX);
+    c->var = get_within(in, 0, CONSENSUS_MAX * CONSENSUS_MAX);
+    get_all_within(in, c->recent, CONSENSUS_RECENT, 0, COUNT_MAX);
 }
 
 static int get_gateways(struct in *in, struct health_board *b)
@@ -236,15 +393,36 @@ static int get_gateways(struct in *in, struct health_board *b)
         size_t gateway;
         get_name(in, name);
         double mark = get_any_f64(in);
+        struct consensus consensus;
+        get_consensus(in, &consensus);
         if (in->why)
             break;
-        if (board_gateway(b, name, &gateway) < 0)
-            return -ENOMEM;
+        int r = board_gateway(b, name, &gateway);
+        if (r < 0)
+            return r;
         if (gateway != i)
             fault(in, "a gateway is there twice");
         b->gateways[gateway].mark = mark;
+        b->gateways[gateway].consensus = consensus;
     }
     return 0;
+}
+
+static void get_one_series(struct in *in, struct board_series *s)
+{
+    get_signal(in, &s->signal);
+    get_anomaly(in, &s->anomaly);
+    s->counter = get_f64(in);
+    s->counter_time = get_f64(in);
+    s->counter_interval_s = get_f64(in);
+    s->counted = get_count(in, 1);
+    s->bursts = get_f64(in);
+    s->ahead = get_count(in, UINT32_MAX);
+    s->ahead_last = get_f64(in);
+    s->in_round = get_count(in, 1);
+    /* Only the rate of a counter may be without samples. */
+    if (s->signal.n == UINT64_MAX || (s->signal.n == 0 && !s->counted))
+        fault(in, "a metric has an impossible number of samples");
 }
 
 static int get_series(struct in *in, struct health_board *b)
@@ -252,20 +430,26 @@ static int get_series(struct in *in, struct health_board *b)
     uint64_t n = get_u64(in);
     for (uint64_t i = 0; i < n && !in->why; i++) {
         char name[NAME_LEN_MAX + 1];
-        struct signal signal = {0};
+        struct board_series read = {0};
         uint64_t gateway = get_u64(in);
         get_name(in, name);
-        get_signal(in, &signal);
+        get_one_series(in, &read);
         if (!in->why && gateway >= b->gateway_names.n)
             fault(in, "a metric belongs to no gateway");
         if (in->why)
             break;
         struct board_series *s;
-        if (board_series(b, (size_t)gateway, name, &s) < 0)
-            return -ENOMEM;
+        int r = board_series(b, (size_t)gateway, name, &s);
+        if (r < 0)
+            return r;
         if (b->series_names.n != i + 1)
             fault(in, "a metric is there twice");
-        s->signal = signal;
+        read.next = s->next;
+        read.limit = s->limit;
+        read.gateway = s->gateway;
+        read.id = s->id;
+        *s = read;
+        b->gateways[gateway].n_in_round += read.in_round;
         s->changed = (1u << SIGNAL_LEVELS) - 1;
     }
     return 0;
@@ -301,6 +485,9 @@ int health_board_load(struct health_board *b, const void *data, size_t len, cons
     int r = open_payload(&in);
     if (r == 0) {
         b->newest = get_f64(&in);
+        b->model.fitted = get_count(&in, 1);
+        b->model.bias = get_within(&in, -WEIGHT_MAX, WEIGHT_MAX);
+        get_all_within(&in, b->model.weights, HEALTH_FEATURES, -WEIGHT_MAX, WEIGHT_MAX);
         r = get_gateways(&in, b);
     }
     if (r == 0 && !in.why)

@@ -4,14 +4,26 @@
 #define GS_HEALTH_BOARD_PRIVATE_H
 
 #include "common/base/intern.h"
+#include "common/health/anomaly.h"
 #include "common/health/board.h"
+#include "common/health/consensus.h"
 
 /* One metric of one gateway. */
 struct board_series {
     struct board_series *next;        /* of the same gateway */
     const struct health_limit *limit; /* NULL: not scored */
     size_t gateway;
+    size_t id; /* index in the board's series */
     struct signal signal;
+    struct anomaly anomaly;
+    double counter; /* X_rate: the last value of X_total, if COUNTED */
+    double counter_time;
+    double counter_interval_s; /* between the last two; 0: unknown */
+    bool counted;
+    double bursts;               /* health_bursts_add() */
+    unsigned ahead;              /* samples in a row that are suspiciously far ahead … */
+    double ahead_last;           /* … and the time of the last of them */
+    bool in_round;               /* has a sample in its gateway's round */
     struct health_trends trends; /* of the signal, but for levels in CHANGED: not saved */
     unsigned changed;
 };
@@ -20,6 +32,8 @@ struct board_gateway {
     struct board_series *first;
     struct board_series *last;
     size_t n_series;
+    size_t n_in_round;
+    struct consensus consensus;
     double mark;
 };
 
@@ -33,11 +47,12 @@ struct health_board {
     struct board_series **series;
     size_t series_cap;
     double newest;
+    struct health_model model;
     struct health_input *inputs; /* room for the gateway with the most metrics */
     size_t inputs_cap;
 };
 
-/* Finds or makes.  0 or -ENOMEM. */
+/* Finds or makes.  0, -ENOMEM, or -ENOSPC: too many (rules.max_series). */
 int board_gateway(struct health_board *b, const char *name, size_t *gateway);
 int board_series(struct health_board *b, size_t gateway, const char *metric,
                  struct board_series **out);

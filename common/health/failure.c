@@ -14,6 +14,13 @@
 /* Even a metric beyond critical is no certainty. */
 #define LEVEL_MAX 0.95
 
+/* One bad sample in ten is bad luck, one in two is not; that more follows is likely, not sure. */
+#define BURST_FROM     0.1
+#define BURST_FULL     0.5
+#define BURST_MAX      0.6
+#define BURST_PROGRESS 0.5
+#define BURST_MEMORY_S 3600.0
+
 static double clamp01(double v)
 {
     return v < 0 ? 0 : v > 1 ? 1 : v;
@@ -68,16 +75,21 @@ static double time_to_critical(const struct health_trend *t, const struct health
     return fmax(at - now, 0);
 }
 
-/* The probability that line T goes on until it is at critical, and *REACH_S until then. */
+/* The probability that line T goes on until it is at critical; if it may, the line is in *OUT. */
 static double trend_risk(const struct health_trend *t, const struct health_limit *l, double now,
-                         double horizon_s, double *reach_s)
+                         double horizon_s, struct health_risk *out)
 {
     double sign = l->critical > l->warn ? 1 : -1;
     double cautious = sign > 0 ? t->slope_low : t->slope_high;
+    double bold = sign > 0 ? t->slope_high : t->slope_low;
     double reach = time_to_critical(t, l, cautious, now);
     if (sign * t->z < 0 || !(reach < horizon_s))
         return 0;
-    *reach_s = time_to_critical(t, l, t->slope, now);
+    out->reach_s = time_to_critical(t, l, t->slope, now);
+    out->reach_low_s = time_to_critical(t, l, bold, now);
+    out->reach_high_s = reach;
+    out->since = t->end_time - t->span_s;
+    out->since_value = t->start_value;
     /* Up to half of the horizon it is certain to fall within, from there on less and less. */
     return clamp01(1 - reach / (TRUST_AHEAD * t->span_s)) * clamp01(2 - 2 * reach / horizon_s);
 }
@@ -95,22 +107,33 @@ static void worst_trend(const struct signal *s, const struct health_trends *t,
         if (!t->known[k] || (!day_seen && line->span_s > FLANK_S) ||
             sign * line->end_value <= sign * worst)
             continue;
-        double reach_s = INFINITY;
-        double p = trend_risk(line, l, now, horizon_s, &reach_s);
-        if (p > out->trend) {
-            out->trend = p;
-            out->reach_s = reach_s;
-        }
+        struct health_risk found = *out;
+        found.trend = trend_risk(line, l, now, horizon_s, &found);
+        if (found.trend > out->trend)
+            *out = found;
     }
 }
 
 struct health_risk health_risk(const struct signal *s, const struct health_trends *t,
-                               const struct health_limit *limit, double now, double horizon_s)
+                               const struct health_limit *limit, double bursts, double now,
+                               double horizon_s)
 {
-    struct health_risk r = {.value = signal_now(s), .usual = s->mean, .reach_s = INFINITY};
+    struct health_risk r = {.value = signal_now(s),
+                            .usual = s->mean,
+                            .reach_s = INFINITY,
+                            .reach_low_s = INFINITY,
+                            .reach_high_s = INFINITY};
     r.level = level_risk(limit, r.value);
     r.drift = drift_risk(s, limit);
     worst_trend(s, t, limit, now, horizon_s, &r);
-    r.p = 1 - (1 - r.level) * (1 - r.drift) * (1 - r.trend);
+    r.burst = BURST_MAX * clamp01((bursts - BURST_FROM) / (BURST_FULL - BURST_FROM));
+    r.p = 1 - (1 - r.level) * (1 - r.drift) * (1 - r.trend) * (1 - r.burst);
     return r;
+}
+
+void health_bursts_add(double *bursts, const struct health_limit *limit, double value,
+                       double elapsed_s)
+{
+    double bad = health_progress(limit, limit->warn, value) > BURST_PROGRESS;
+    *bursts += -expm1(-elapsed_s / BURST_MEMORY_S) * (bad - *bursts);
 }

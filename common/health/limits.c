@@ -41,6 +41,8 @@ int health_limits_builtin(struct health_limits *l)
         {"nbd_connect_us", "nbd", 1, 50000, 1000000, true},
         {"nbd_read_us", "nbd", 1, 10000, 50000, false},
         {"nbd_error_ratio", "nbd", 1, 0.01, 0.5, true},
+        {"client_latency_us", "nbd", 1, 20000, 100000, false},
+        {"client_error_ratio", "nbd", 1, 0.01, 0.5, false},
         {"disk_await_us", "disk", 0.8, 20000, 100000, false},
         {"disk_util", "disk", 0.3, 0.9, 1, false},
         {"disk_error_rate", "disk", 1, 0, 1, false},

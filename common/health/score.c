@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/health/score.h"
 
+#include "common/health/anomaly.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* Without any vital metric little is known, whatever the others say. */
 #define CONFIDENCE_VITAL 0.6
@@ -14,6 +17,9 @@
 #define CONFIDENCE_SAMPLES 4.0
 /* A risk below this is not worth a word. */
 #define RISK_TOLD 0.05
+/* That a gateway is unlike itself says something, but not that it is about to fail. */
+#define STRANGE_MAX 0.15
+#define DAY_S       86400.0
 
 /* What the metrics of a group come to. */
 struct group {
@@ -106,6 +112,16 @@ static const char *show(const char *metric, double v, char out[32])
     return out;
 }
 
+/* "02:10Z", with the day in front if that is not NOW's. */
+static const char *show_clock(double when, double now, char out[16])
+{
+    struct tm tm;
+    time_t t = (time_t)when;
+    gmtime_r(&t, &tm);
+    strftime(out, 16, floor(when / DAY_S) < floor(now / DAY_S) ? "%m-%d %H:%MZ" : "%H:%MZ", &tm);
+    return out;
+}
+
 static const char *show_time(double seconds, char out[32])
 {
     if (seconds < 120)
@@ -118,18 +134,23 @@ static const char *show_time(double seconds, char out[32])
 }
 
 /* "nbd_read_us 41 ms, critical 50 ms expected in 12 min": what RISK rests on, in words. */
-static void say_why(const struct health_limit *limit, const struct health_risk *risk,
+static void say_why(const struct health_limit *limit, const struct health_risk *risk, double now,
                     char out[HEALTH_REASON_MAX])
 {
-    char value[32], other[32], when[32];
+    char value[32], other[32], when[32], began[32], clock[16];
     const char *name = limit->metric;
     show(name, risk->value, value);
     if (health_progress(limit, limit->warn, risk->value) >= 1)
         snprintf(out, HEALTH_REASON_MAX, "%.128s %s, critical is %s", name, value,
                  show(name, limit->critical, other));
     else if (risk->trend > fmax(risk->drift, RISK_TOLD))
-        snprintf(out, HEALTH_REASON_MAX, "%.80s %s, critical %s expected in %s", name, value,
-                 show(name, limit->critical, other), show_time(risk->reach_s, when));
+        snprintf(out, HEALTH_REASON_MAX, "%.48s %s -> %s since %s, critical %s expected in %s",
+                 name, show(name, risk->since_value, began), value,
+                 show_clock(risk->since, now, clock), show(name, limit->critical, other),
+                 show_time(risk->reach_s, when));
+    else if (risk->burst > fmax(risk->drift, RISK_TOLD))
+        snprintf(out, HEALTH_REASON_MAX, "%.80s %s, but far beyond %s again and again", name, value,
+                 show(name, limit->warn, other));
     else if (risk->drift > RISK_TOLD)
         snprintf(out, HEALTH_REASON_MAX, "%.128s %s, usually %s", name, value,
                  show(name, risk->usual, other));
@@ -140,13 +161,53 @@ static void say_why(const struct health_limit *limit, const struct health_risk *
         snprintf(out, HEALTH_REASON_MAX, "all within limits, nearest %.128s %s", name, value);
 }
 
+/* What STEADY_ANOMALY, at or beyond its threshold, adds to the probability of a failure. */
+static double strange_risk(double steady_anomaly)
+{
+    double beyond = (steady_anomaly - ANOMALY_THRESHOLD) / (1 - ANOMALY_THRESHOLD);
+    return STRANGE_MAX * fmin(fmax(2 * beyond, 0), 1);
+}
+
+static void gather_features(const struct health_input *in, size_t n, double steady_anomaly,
+                            struct health_score *out)
+{
+    double *f = out->features;
+    for (int i = 0; i < HEALTH_FEATURES; i++)
+        f[i] = 0;
+    for (size_t i = 0; i < n; i++) {
+        double w = in[i].limit->weight;
+        f[FEATURE_LEVEL] = fmax(f[FEATURE_LEVEL], w * in[i].risk.level);
+        f[FEATURE_DRIFT] = fmax(f[FEATURE_DRIFT], w * in[i].risk.drift);
+        f[FEATURE_TREND] = fmax(f[FEATURE_TREND], w * in[i].risk.trend);
+        f[FEATURE_BURST] = fmax(f[FEATURE_BURST], w * in[i].risk.burst);
+    }
+    f[FEATURE_ANOMALY] = steady_anomaly;
+    f[FEATURE_RULES] = out->p_fail;
+}
+
+/* The lead time is that of the likeliest trend. */
+static void lead_time(const struct health_input *in, size_t n, struct health_score *out)
+{
+    double most = 0;
+    out->lead_low_s = INFINITY;
+    out->lead_high_s = INFINITY;
+    for (size_t i = 0; i < n; i++) {
+        double p = in[i].risk.trend * in[i].limit->weight;
+        if (!(p > fmax(most, RISK_TOLD)))
+            continue;
+        most = p;
+        out->lead_low_s = in[i].risk.reach_low_s;
+        out->lead_high_s = in[i].risk.reach_high_s;
+    }
+}
+
 void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
-                       struct health_score *out)
+                       double steady_anomaly, struct health_score *out)
 {
     double logs = 0;
     double present = 0;
     double all = 0;
-    double survive = 1;
+    double survive = 1 - strange_risk(steady_anomaly);
     for (unsigned number = 0; number < limits->groups.n; number++) {
         all += full_weight(limits, number);
         struct group g = gather(in, n, number);
@@ -163,5 +224,7 @@ void health_score_join(const struct health_limits *limits, const struct health_i
     out->ghs = out->current * survive;
     out->confidence = confidence(in, n, present / all);
     out->worst_metric = worst->limit->metric;
-    say_why(worst->limit, &worst->risk, out->reason);
+    gather_features(in, n, steady_anomaly, out);
+    lead_time(in, n, out);
+    say_why(worst->limit, &worst->risk, in->now, out->reason);
 }

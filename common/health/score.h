@@ -9,6 +9,7 @@
 
 #include "common/health/failure.h"
 #include "common/health/limits.h"
+#include "common/health/model.h"
 
 enum { HEALTH_REASON_MAX = 192 };
 
@@ -17,25 +18,31 @@ struct health_input {
     const struct health_limit *limit;
     struct health_risk risk;
     uint64_t samples;
+    double now; /* when it was judged */
 };
 
 struct health_score {
-    bool known;               /* false: silent; only REASON and TIME then say something */
-    double time;              /* of the newest sample; of the judgement, if silent */
-    double ghs;               /* current * (1 - p_fail) */
-    double current;           /* groups of averaged sub-scores, capped by the worst vital one */
-    double p_fail;            /* within the horizon */
-    double confidence;        /* less with groups missing and with few samples */
-    const char *worst_metric; /* borrowed from the limits; "" if not KNOWN */
+    bool known;     /* false: silent; only REASON and TIME then say something */
+    double time;    /* of the newest sample; of the judgement, if silent */
+    double ghs;     /* current * (1 - p_fail) */
+    double current; /* groups of averaged sub-scores, capped by the worst vital one */
+    double p_fail;  /* within the horizon */
+    double features[HEALTH_FEATURES]; /* of a gateway that is KNOWN */
+    double anomaly;                   /* how unlike itself the gateway is (consensus_score) */
+    double lead_low_s;                /* until the likeliest trend is at critical: from here … */
+    double lead_high_s;               /* … to here; both INFINITY: no trend goes there */
+    double confidence;                /* less with groups missing and with few samples */
+    const char *worst_metric;         /* borrowed from the limits; "" if not KNOWN */
     char reason[HEALTH_REASON_MAX];
 };
 
 /*
- * Joins the N > 0 metrics IN into OUT (all but its time).  Within a group the sub-scores are
+ * Joins the N > 0 metrics IN and the gateway's STEADY_ANOMALY (consensus_steady) into OUT (all but
+ * its time and anomaly).  Within a group the sub-scores are
  * averaged by weight, and the riskiest metric speaks for it; groups are joined by a geometric mean
  * weighted by their heaviest metric, and their risks as independent ones.
  */
 void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
-                       struct health_score *out);
+                       double steady_anomaly, struct health_score *out);
 
 #endif

@@ -13,12 +13,11 @@
 #include "common/health/trend.h"
 
 enum {
-    SIGNAL_RECENT = 5,  /* raw samples kept */
-    SIGNAL_LEVELS = 6,  /* windows, each four times as long as the one below it: at a sample
+    SIGNAL_RECENT = 5, /* raw samples kept */
+    SIGNAL_LEVELS = 6, /* windows, each four times as long as the one below it: at a sample
                            every 10 s from 4 minutes to 2.8 days */
-    SIGNAL_FOLD = 4,    /* points of a level that make one of the next */
-    SIGNAL_DAYS = 8,    /* today and the week before it */
-    SIGNAL_RECORDS = 2, /* anomaly signals with a record of their own (anomaly.c) */
+    SIGNAL_FOLD = 4,   /* points of a level that make one of the next */
+    SIGNAL_DAYS = 8,   /* today and the week before it */
 };
 
 /* A window of points, oldest first, and the sums of the next level's point in the making. */
@@ -49,7 +48,6 @@ struct signal {
     double dev;  /* mean absolute deviation from it */
     struct signal_day days[SIGNAL_DAYS]; /* newest first */
     unsigned n_days;
-    double records[SIGNAL_RECORDS];
 };
 
 /*

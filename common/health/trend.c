@@ -83,6 +83,7 @@ bool health_trend_fit(const struct health_point *p, size_t n, double z_min, stru
     t->slope_high = slopes[pairs / 2 + off];
     t->end_time = p[n - 1].time;
     t->end_value = height_at(p, n, t->slope, t->end_time);
+    t->start_value = p[0].value;
     t->span_s = p[n - 1].time - p[0].time;
     t->z = z;
     return true;

@@ -20,10 +20,11 @@ struct health_trend {
     double slope;     /* a second: the median of the slopes of all pairs (Theil 1950, Sen 1968) */
     double slope_low; /* its 68 % interval (Sen 1968, section 6) */
     double slope_high;
-    double end_time;  /* of the last point */
-    double end_value; /* of the line, there */
-    double span_s;    /* from the first point to the last */
-    double z;         /* Mann-Kendall statistic, ties counted as such: how sure a trend is, in
+    double end_time;    /* of the last point */
+    double end_value;   /* of the line, there */
+    double start_value; /* of the first point */
+    double span_s;      /* from the first point to the last */
+    double z;           /* Mann-Kendall statistic, ties counted as such: how sure a trend is, in
                           standard deviations; its sign is the direction */
 };
 

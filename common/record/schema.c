@@ -90,6 +90,9 @@ static const struct rec_column health_columns[] = {
     {"confidence", REC_RATIO, 0, NULL},
     {"worst_metric", REC_TEXT, REC_EMPTY, NULL},
     {"reason", REC_TEXT, REC_EMPTY, NULL},
+    {"anomaly", REC_RATIO, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"lead_low_s", REC_UINT, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"lead_high_s", REC_UINT, REC_EMPTY | REC_OPTIONAL, NULL},
 };
 const struct rec_schema rec_health = {"health", COLUMNS(health_columns)};
 
@@ -98,6 +101,32 @@ static const struct rec_column anomaly_columns[] = {
     {"value", REC_REAL, 0, NULL}, {"score", REC_RATIO, 0, NULL},
 };
 const struct rec_schema rec_anomaly = {"anomaly", COLUMNS(anomaly_columns)};
+
+static const struct rec_column explain_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},
+    {"metric", REC_NAME, 0, NULL},
+    {"value", REC_REAL, 0, NULL},
+    {"usual", REC_REAL, 0, NULL},
+    {"z", REC_REAL, 0, NULL},
+    {"samples", REC_UINT, 0, NULL},
+    {"silent", REC_WORD, 0, rec_yesno_words},
+    {"weight", REC_REAL, REC_EMPTY, NULL},
+    {"subscore", REC_RATIO, REC_EMPTY, NULL},
+    {"p_fail", REC_RATIO, REC_EMPTY, NULL},
+    {"level", REC_RATIO, REC_EMPTY, NULL},
+    {"drift", REC_RATIO, REC_EMPTY, NULL},
+    {"trend", REC_RATIO, REC_EMPTY, NULL},
+    {"burst", REC_RATIO, REC_EMPTY, NULL},
+};
+const struct rec_schema rec_explain = {"explain", COLUMNS(explain_columns)};
+
+static const struct rec_column grade_columns[] = {
+    {"predictor", REC_TEXT, 0, NULL},
+    {"measure", REC_TEXT, 0, NULL},
+    {"value", REC_REAL, 0, NULL},
+};
+const struct rec_schema rec_grade = {"grade", COLUMNS(grade_columns)};
 
 static const struct rec_column failure_columns[] = {
     {"time", REC_TIME, 0, NULL},
@@ -114,6 +143,7 @@ static const struct rec_column gateway_columns[] = {
     {"iops_limit", REC_REAL, REC_EMPTY, NULL},
     {"state", REC_WORD, 0, rec_gateway_state_words},
     {"hook", REC_TEXT, REC_EMPTY, NULL},
+    {"metrics", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
 };
 const struct rec_schema rec_gateway = {"gateway", COLUMNS(gateway_columns)};
 

@@ -125,12 +125,36 @@ enum {
     HEALTH_HORIZON_S,
     HEALTH_CONFIDENCE,
     HEALTH_WORST_METRIC,
-    HEALTH_REASON
+    HEALTH_REASON,
+    HEALTH_ANOMALY,
+    HEALTH_LEAD_LOW_S,
+    HEALTH_LEAD_HIGH_S
 };
 extern const struct rec_schema rec_health;
 
+enum {
+    EXPLAIN_TIME,
+    EXPLAIN_GATEWAY,
+    EXPLAIN_METRIC,
+    EXPLAIN_VALUE,
+    EXPLAIN_USUAL,
+    EXPLAIN_Z,
+    EXPLAIN_SAMPLES,
+    EXPLAIN_SILENT,
+    EXPLAIN_WEIGHT,
+    EXPLAIN_SUBSCORE,
+    EXPLAIN_P_FAIL,
+    EXPLAIN_LEVEL,
+    EXPLAIN_DRIFT,
+    EXPLAIN_TREND,
+    EXPLAIN_BURST
+};
 enum { ANOMALY_TIME, ANOMALY_GATEWAY, ANOMALY_METRIC, ANOMALY_VALUE, ANOMALY_SCORE };
 extern const struct rec_schema rec_anomaly;
+extern const struct rec_schema rec_explain;
+
+enum { GRADE_PREDICTOR, GRADE_MEASURE, GRADE_VALUE };
+extern const struct rec_schema rec_grade;
 
 enum { FAILURE_TIME, FAILURE_GATEWAY, FAILURE_KIND };
 extern const struct rec_schema rec_failure;
@@ -142,7 +166,8 @@ enum {
     GATEWAY_CAPACITY_BYTES,
     GATEWAY_IOPS_LIMIT,
     GATEWAY_STATE,
-    GATEWAY_HOOK
+    GATEWAY_HOOK,
+    GATEWAY_METRICS
 };
 extern const struct rec_schema rec_gateway;
 

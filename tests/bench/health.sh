@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # health.sh: how early health-score sees a simulated gateway's end coming, how often it cries for
-# nothing, and what a sample costs.  BENCH_WEEKS, BENCH_RAMPS: healthy gateway-weeks and
-# degradations.  The seeds are fixed.
+# nothing, and what a sample costs.  BENCH_MONTHS, BENCH_RAMPS: healthy
+# gateway-months and degradations, a third of which recover.  The seeds are fixed.
 set -u
 
-build=${BUILD:-$PWD/build} weeks=${BENCH_WEEKS:-20} ramps=${BENCH_RAMPS:-60}
+build=${BUILD:-$PWD/build} months=${BENCH_MONTHS:-60} ramps=${BENCH_RAMPS:-60}
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
@@ -13,7 +13,7 @@ object=$build/tests/bench/health_lead.o
 make -s BUILD="$build" "$object" "$build/libcommon.a" &&
   "${CC:-cc}" -o "$dir/health_lead" "$object" "$build/libcommon.a" -lxxhash -lm || exit
 echo "== health: lead time and false alarms (simulated, seeded)"
-"$dir/health_lead" "$weeks" "$ramps" || exit
+"$dir/health_lead" "$months" "$ramps" || exit
 
 # 1000 gateways with 4 metrics, 250 rounds: a million samples, in cron's manner.
 mawk 'BEGIN {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * health_lead WEEKS RAMPS: how early health-score's alarm comes, and how often for nothing, on
+ * health_lead MONTHS RAMPS: how early health-score's alarm comes, and how often for nothing, on
  * simulated gateways (health_sim.h), a round a minute, judged every five.  Beside it the same for
  * two plain alarms on read latency: beyond warn, and beyond critical.
  *
@@ -21,6 +21,7 @@ enum { RAMPS_MAX = 1000, ROUNDS = 5 };
 #define STEP_S    60.0
 #define EPISODE_S 3600.0
 #define WARM_UP_S (3 * SIM_DAY_S)
+#define MONTH_S   (30 * SIM_DAY_S)
 
 static const char *const alarm_names[ALARMS] = {
     "health-score: ghs < 0.40 or p_fail > 0.50",
@@ -88,7 +89,8 @@ static void watch_rounds(struct watch *w, struct sim *s, struct health_board *b)
 
 static struct health_board *new_board(void)
 {
-    static const struct health_rules rules = {.horizon_s = 86400, .silent_after_s = 60};
+    static const struct health_rules rules = {
+        .horizon_s = 86400, .silent_after_s = 60, .max_series = 1000};
     static struct health_limits limits;
     if (limits.metrics.n == 0 && health_limits_builtin(&limits) < 0)
         err_die(EX_OSERR, "out of memory");
@@ -98,15 +100,29 @@ static struct health_board *new_board(void)
     return b;
 }
 
-static void run_week(struct result *r, uint64_t seed)
+/* Every week has a change of load, up or down, and a restart of its own. */
+static void next_week(struct sim *s)
+{
+    s->load = 1 + 0.5 * rng_unit(&s->rng);
+    s->load_at = s->time + rng_unit(&s->rng) * 7 * SIM_DAY_S;
+    s->restart_at = s->time + rng_unit(&s->rng) * 7 * SIM_DAY_S;
+}
+
+static void run_month(struct result *r, uint64_t seed)
 {
     struct health_board *b = new_board();
     struct watch w;
     struct sim s;
     sim_init(&s, seed, STEP_S);
     watch_reset(&w);
-    for (double end = s.time + 7 * SIM_DAY_S; s.time < end;)
+    double week = s.time;
+    for (double end = s.time + MONTH_S; s.time < end;) {
+        if (s.time >= week) {
+            next_week(&s);
+            week += 7 * SIM_DAY_S;
+        }
         watch_rounds(&w, &s, b);
+    }
     for (int a = 0; a < ALARMS; a++)
         r->false_alarms[a] += w.episodes[a];
     health_board_free(b);
@@ -164,16 +180,34 @@ static double quantile(double *v, unsigned n, double q)
     return n ? v[(unsigned)(q * (n - 1))] : NAN;
 }
 
-static void print_result(struct result *r, unsigned weeks)
+/* The rate that would give at most N events in MONTHS with a probability of 2.5 % (Poisson). */
+static double upper_bound(unsigned n, double months)
 {
-    printf("healthy gateway-weeks %u, failing ramps of 1 to 12 h %u, recovering ones %u\n\n", weeks,
-           r->failing, r->recovering);
-    printf("%-42s %12s %8s %12s %12s %12s\n", "alarm", "false a week", "in time", "lead p10 min",
-           "lead median", "of recovered");
+    double low = 0;
+    double high = 2.0 * n + 20;
+    for (int i = 0; i < 60; i++) {
+        double mean = (low + high) / 2;
+        double term = exp(-mean);
+        double sum = term;
+        for (unsigned k = 1; k <= n; k++) {
+            term *= mean / k;
+            sum += term;
+        }
+        *(sum > 0.025 ? &low : &high) = mean;
+    }
+    return high / months;
+}
+
+static void print_result(struct result *r, unsigned months)
+{
+    printf("healthy gateway-months %u, failing ramps of 1 to 12 h %u, recovering ones %u\n\n",
+           months, r->failing, r->recovering);
+    printf("%-42s %12s %8s %8s %12s %12s %12s\n", "alarm", "false a month", "at most", "in time",
+           "lead p10 min", "lead median", "of recovered");
     for (int a = 0; a < ALARMS; a++)
-        printf("%-42s %12.2f %5u/%-2u %12.0f %12.0f %9u/%-2u\n", alarm_names[a],
-               (double)r->false_alarms[a] / weeks, r->detected[a], r->failing,
-               quantile(r->lead_s[a], r->detected[a], 0.1) / 60,
+        printf("%-42s %12.3f %8.3f %5u/%-2u %12.0f %12.0f %9u/%-2u\n", alarm_names[a],
+               (double)r->false_alarms[a] / months, upper_bound(r->false_alarms[a], months),
+               r->detected[a], r->failing, quantile(r->lead_s[a], r->detected[a], 0.1) / 60,
                quantile(r->lead_s[a], r->detected[a], 0.5) / 60, r->recovered_flagged[a],
                r->recovering);
     printf("\nhealth-score: median share of the ramp still to come at its alarm: %.2f\n",
@@ -183,15 +217,15 @@ static void print_result(struct result *r, unsigned weeks)
 int main(int argc, char **argv)
 {
     static struct result result;
-    uint64_t weeks;
+    uint64_t months;
     uint64_t ramps;
-    if (argc != 3 || parse_u64(argv[1], &weeks) < 0 || parse_u64(argv[2], &ramps) < 0 ||
-        weeks < 1 || ramps > RAMPS_MAX)
-        err_die(EX_USAGE, "usage: health_lead WEEKS RAMPS");
-    for (uint64_t seed = 1; seed <= weeks; seed++)
-        run_week(&result, seed);
+    if (argc != 3 || parse_u64(argv[1], &months) < 0 || parse_u64(argv[2], &ramps) < 0 ||
+        months < 1 || ramps > RAMPS_MAX)
+        err_die(EX_USAGE, "usage: health_lead MONTHS RAMPS");
+    for (uint64_t seed = 1; seed <= months; seed++)
+        run_month(&result, seed);
     for (uint64_t i = 0; i < ramps; i++)
         run_ramp(&result, 1000000 + i, (unsigned)i);
-    print_result(&result, (unsigned)weeks);
+    print_result(&result, (unsigned)months);
     return 0;
 }

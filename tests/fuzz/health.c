@@ -12,7 +12,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct health_rules rules = {.horizon_s = 86400, .silent_after_s = 60};
+static const struct health_rules rules = {
+    .horizon_s = 86400, .silent_after_s = 60, .max_series = 100000};
 
 static void require(bool ok)
 {
@@ -30,7 +31,7 @@ static void dress(const uint8_t *data, size_t size, struct buf *out)
 {
     struct hash128 digest = hash128(data, size);
     require(buf_adds(out, "GSHEALTH") == 0);
-    add_u64(out, 1);
+    add_u64(out, 2);
     add_u64(out, size);
     require(buf_add(out, digest.bytes, sizeof(digest.bytes)) == 0);
     require(buf_add(out, data, size) == 0);

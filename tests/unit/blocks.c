@@ -167,7 +167,7 @@ static void write_page(struct blocks *b, unsigned page)
     blocks_written(b, page * K4, 1, true);
 }
 
-/* One claim for pages of a block that lie close, however long it may be; but no longer than that. */
+/* One claim for pages of a block that lie close, and for no more. */
 static void test_proof_takes_in_what_lies_between(void)
 {
     struct blocks *b = complete_volume(3 * K64);

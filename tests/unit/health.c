@@ -9,7 +9,8 @@
 #include "tests/bench/health_sim.h"
 #include "tests/unit/tap.h"
 
-static const struct health_rules rules = {.horizon_s = 86400, .silent_after_s = 60};
+static const struct health_rules rules = {
+    .horizon_s = 86400, .silent_after_s = 60, .max_series = 1000};
 
 static bool near(double a, double b)
 {
@@ -134,19 +135,17 @@ static void test_one_bad_day_is_not_usual(void)
 
 static void test_anomaly(void)
 {
-    struct signal s = {0};
+    struct anomaly s = {0};
     struct rng rng;
     rng_init(&rng, 3);
     for (int i = 0; i < 500; i++) {
-        double v = 100 + rng_normal(&rng);
-        double a = anomaly_score(&s, v);
-        CHECK(a >= 0 && a <= 1 && (i >= 8 || a <= 0));
-        signal_add(&s, i, v, NULL);
+        double a = anomaly_add(&s, 300.0 * i, 100 + rng_normal(&rng));
+        CHECK(a >= 0 && a <= 1 && (i >= 30 || a <= 0));
     }
-    CHECK(anomaly_score(&s, 100) < 0.3);
-    CHECK(anomaly_score(&s, 150) > 0.8);
-    /* The second of its kind is not news any more. */
-    CHECK(anomaly_score(&s, 150) < 0.6);
+    s.rest_samples = 0;
+    CHECK(anomaly_add(&s, 300.0 * 500, 150) > 0.8);
+    /* An event is told once. */
+    CHECK(anomaly_add(&s, 300.0 * 501, 150) <= 0.5);
 }
 
 /* ---- scores ---- */
@@ -225,9 +224,44 @@ static void test_low_is_bad(void)
         add(b, 60 * i, "free", 0.9 - 0.02 * i);
     struct health_score s = score_at(b, 60 * 23);
     CHECK(near(s.current, 1) && s.p_fail > 0.5);
-    CHECK_STR(s.reason, "free 0.48, critical 0.05 expected in 20 min");
+    CHECK_STR(s.reason, "free 0.9 -> 0.48 since 00:00Z, critical 0.05 expected in 20 min");
     health_board_free(b);
     health_limits_release(&limits);
+}
+
+/* A counter's growth, over a reset, but not over a gap. */
+static void test_counter(void)
+{
+    static const double values[] = {100, 120, 140, 10};
+    struct health_limits limits = {0};
+    struct health_board *b = new_board(&limits);
+    for (int i = 0; i < 4; i++)
+        add(b, 1000 + 10 * i, "disk_error_total", values[i]);
+    struct health_score s = score_at(b, 1030);
+    CHECK(s.known && s.p_fail > 0.9);
+    CHECK_STR(s.worst_metric, "disk_error_rate");
+    /* Late, twice, and not a number that grows. */
+    add(b, 1030, "disk_error_total", 50);
+    add(b, 1020, "disk_error_total", 50);
+    add(b, 1040, "disk_error_total", -5);
+    CHECK(score_at(b, 1040).known);
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
+static void test_series_are_bounded(void)
+{
+    static const struct health_rules few = {
+        .horizon_s = 86400, .silent_after_s = 60, .max_series = 2};
+    struct health_limits limits = {0};
+    struct health_board *b = health_board_new(&limits, &few);
+    CHECK(health_board_add(b, 1, "a", "m", 1, NULL, NULL) == 0);
+    CHECK(health_board_add(b, 1, "a", "n", 1, NULL, NULL) == 0);
+    CHECK(health_board_add(b, 1, "a", "o", 1, NULL, NULL) == -ENOSPC);
+    CHECK(health_board_add(b, 1, "b", "m", 1, NULL, NULL) == -ENOSPC);
+    CHECK(health_board_gateways(b) == 1);
+    CHECK(health_board_add(b, 2, "a", "m", 1, NULL, NULL) == 0);
+    health_board_free(b);
 }
 
 /* ---- long runs ---- */
@@ -358,6 +392,21 @@ static void test_splitting(void)
     health_limits_release(&same);
 }
 
+/* A metric that has all that can be remembered fits 8 KiB. */
+static void test_state_is_small(void)
+{
+    struct health_limits limits = {0};
+    struct health_board *b = new_board(&limits);
+    struct buf data = {0};
+    for (int i = 0; i < 100000; i++)
+        add(b, SIM_START_S + 60 * i, "nbd_read_us", 1000 + i % 17);
+    CHECK(health_board_save(b, &data) == 0);
+    CHECK(data.len <= 8192);
+    buf_release(&data);
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
 static void test_damage(void)
 {
     struct health_limits limits = {0};
@@ -397,6 +446,8 @@ int main(void)
     test_confidence_grows();
     test_silence();
     test_low_is_bad();
+    test_counter();
+    test_series_are_bounded();
     test_healthy_week(1);
     test_healthy_week(2);
     test_ramp(3);
@@ -404,6 +455,7 @@ int main(void)
     test_steps(5);
     test_steps(8);
     test_splitting();
+    test_state_is_small();
     test_damage();
     return test_done();
 }

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/health/rhythm.h"
+
+#include <math.h>
+
+#define HOUR_S 3600.0
+#define DAY_S  86400.0
+/* The memory of the whole: a week, so that every hour and day is in it; or so many samples. */
+#define WHOLE_MEMORY_S (7 * DAY_S)
+#define WHOLE_GAIN_MAX (1 / 2000.0)
+/* The memory of an hour of the day: eight of them, which is eight days. */
+#define HOUR_MEMORY_S (8 * HOUR_S)
+#define HOUR_GAIN_MAX (1 / 100.0)
+/* The memory of a day of the week: of what differs from the other days, over weeks. */
+#define DAY_MEMORY_S (2 * DAY_S)
+#define DAY_GAIN_MAX (1 / 288.0)
+/* What a day of the week differs in is believed by half after so many weeks more than one. */
+#define DAY_WEEKS_HALF 2.0
+#define DAY_WEEKS_MAX  100.0
+/* How much of the whole's spread adds to the hour's: one hour seen once has none of its own. */
+#define WHOLE_SHARE 0.3
+/* E|x - mean| of a normal distribution is sd * sqrt(2 / pi). */
+#define SD_PER_DEVIATION 1.2533
+/* The spread of a metric that never moved, relative to its size, and for one that was always 0. */
+#define SPREAD_MIN_RELATIVE 1e-4
+#define SPREAD_MIN          1e-6
+
+static unsigned hour_of(double time)
+{
+    return (unsigned)((uint64_t)time / 3600 % RHYTHM_HOURS);
+}
+
+static unsigned day_of(double time)
+{
+    return (unsigned)((uint64_t)time / 86400 % RHYTHM_DAYS);
+}
+
+/* Without what the day of the week adds. */
+static double hour_expected(const struct rhythm *r, double time)
+{
+    unsigned h = hour_of(time);
+    return r->hour_n[h] > 0 ? r->hour_mean[h] : r->mean;
+}
+
+double rhythm_expected(const struct rhythm *r, double time)
+{
+    unsigned d = day_of(time);
+    double weeks = fmax(r->day_weeks[d] - 1, 0);
+    return hour_expected(r, time) + r->day_shift[d] * weeks / (weeks + DAY_WEEKS_HALF);
+}
+
+double rhythm_sd(const struct rhythm *r, double time)
+{
+    unsigned h = hour_of(time);
+    double own = r->hour_n[h] > 0 ? r->hour_dev[h] : r->dev;
+    double least = fmax(SPREAD_MIN, SPREAD_MIN_RELATIVE * fabs(r->mean));
+    return fmax(least, SD_PER_DEVIATION * (own + WHOLE_SHARE * r->dev));
+}
+
+/* A plain mean at first, then an exponential one whose memory is a time. */
+static double gain_of(double n, double elapsed_s, double memory_s, double most)
+{
+    return fmax(1 / (n + 1), fmin(elapsed_s / memory_s, most));
+}
+
+static void add_to_hour(struct rhythm *r, double time, double value, double off, double elapsed_s)
+{
+    unsigned h = hour_of(time);
+    double gain = gain_of(r->hour_n[h], elapsed_s, HOUR_MEMORY_S, HOUR_GAIN_MAX);
+    r->hour_mean[h] += gain * (value - r->hour_mean[h]);
+    r->hour_dev[h] += gain * (fabs(off) - r->hour_dev[h]);
+    r->hour_n[h]++;
+}
+
+/* OFF is the distance from the hour. */
+static void add_to_day(struct rhythm *r, double time, double off, double elapsed_s)
+{
+    unsigned d = day_of(time);
+    double day = floor(time / DAY_S);
+    if (r->n == 0 || day > r->day)
+        r->day_weeks[d] = fmin(r->day_weeks[d] + 1, DAY_WEEKS_MAX);
+    r->day = day;
+    double memory_s = fmin(r->day_weeks[d] * DAY_S, DAY_MEMORY_S);
+    r->day_shift[d] += fmin(elapsed_s / memory_s, DAY_GAIN_MAX) * (off - r->day_shift[d]);
+}
+
+static void add_to_whole(struct rhythm *r, double value, double elapsed_s)
+{
+    double gain = gain_of((double)r->n, elapsed_s, WHOLE_MEMORY_S, WHOLE_GAIN_MAX);
+    double off = r->n ? value - r->mean : 0;
+    r->dev += gain * (fabs(off) - r->dev);
+    r->mean += gain * (value - r->mean);
+}
+
+void rhythm_add(struct rhythm *r, double time, double value, double elapsed_s)
+{
+    double off = r->n ? value - rhythm_expected(r, time) : 0;
+    double from_hour = r->n ? value - hour_expected(r, time) : 0;
+    add_to_hour(r, time, value, off, elapsed_s);
+    add_to_day(r, time, from_hour, elapsed_s);
+    add_to_whole(r, value, elapsed_s);
+    r->n++;
+}
