@@ -418,16 +418,116 @@ refused()
   [[ $(<trained.csv) != "$(<fresh.csv)" ]]
 }
 
-@test "affinity-profile: --backtest scores each series and all" {
+@test "affinity-profile: --backtest scores each series and all, beside the baseline and the gate" {
   history $MIDNIGHT weeks=6 >access.csv
-  run --separate-stderr -0 affinity-profile --backtest --origins 3 access.csv
-  [[ ${lines[0]} == volume,site,model,origins,hours,smape,mase,coverage,skill ]]
-  [[ ${#lines[@]} -eq 4 && ${lines[3]} =~ ^all,all,,6,288,[0-9.]+,0\.[0-9]+,0\.[0-9]+,0\.[0-9]+$ ]]
+  run --separate-stderr -0 affinity-profile --backtest --origins 3 --budget 2 access.csv
+  [[ ${lines[0]} == volume,site,model,origins,hours,smape,mase,coverage,skill,base_smape,base_mase,lstm,lstm_gain ]]
+  local number='-?[0-9.e-]+'
+  [[ ${#lines[@]} -eq 4 && -z $stderr ]]
+  [[ ${lines[3]} =~ ^all,all,,6,288,[0-9.]+,0\.[0-9]+,0\.[0-9]+,0\.[0-9]+,[0-9.]+,0\.[0-9]+,[01]\.[0-9]+,$number$ ]]
+  # Without nets the baseline is all there is, and its columns say the same.
+  run --separate-stderr -0 affinity-profile --backtest --origins 1 --budget 0 </dev/null
+  awk -F, 'NR > 1 && ($6 != $10 || $7 != $11 || $12 != 0) { exit 1 }' <<<"$output"
+}
+
+# Two days up, two days down: no smoothing knows what comes, but nets can.
+swinging()
+{
+  awk -v header="$header" -v end="$1" 'BEGIN {
+    print header ",count"
+    for (hour = 0; hour < 42 * 24; hour++)
+      for (v = 0; v < 6; v++) {
+        up = int(hour / 24) % 4 < 2 ? 0.5 : 1.5
+        day = 1.2 + cos(2 * 3.14159265 * (hour + 5 * v) / 24)
+        printf "%d,v%d,,10.1.0.1,read,0,4096,1,,%d\n", end - 42 * 86400 + hour * 3600, v,
+          1000 * (v + 1) * up * day + (hour * 7919 + v * 104729) % 100
+      }
+  }'
+}
+
+@test "affinity-profile: --train lets nets answer where they are better, and keeps them" {
+  swinging $MIDNIGHT >access.csv
+  run --separate-stderr -0 affinity-profile --train --budget 4 --forecast --now $MIDNIGHT access.csv
+  [[ -z $stderr && $(grep -c 'lstm$' <<<"$output") -ge 200 ]]
+  [[ -s $GATESHIFT_STATE/affinity/models.bin && -s $GATESHIFT_STATE/affinity/nets.bin ]]
+  printf '%s\n' "$output" >trained.csv
+  affinity-profile --forecast --now $MIDNIGHT </dev/null >used.csv
+  cmp trained.csv used.csv
+  # Beyond what the nets foresee, the baseline goes on.
+  run --separate-stderr -0 affinity-profile --forecast --ahead 72h --now $MIDNIGHT
+  awk -F, 'NR > 1 && !($6 <= $5 && $5 <= $7 && $6 >= 0) { exit 1 }' <<<"$output"
+}
+
+@test "affinity-profile: a training gives the same files for any number of threads" {
+  swinging $MIDNIGHT >access.csv
+  affinity-profile --state two --train --budget 1 --now $MIDNIGHT access.csv >two.csv
+  taskset -c 0 affinity-profile --state one --train --budget 1 --now $MIDNIGHT access.csv >one.csv
+  cmp one/affinity/nets.bin two/affinity/nets.bin
+  cmp one/affinity/models.bin two/affinity/models.bin
+  cmp one.csv two.csv
+}
+
+@test "affinity-profile: --fine-tune goes on with kept nets, and trains anew without" {
+  swinging $MIDNIGHT >access.csv
+  affinity-profile --fine-tune --budget 1 --now $((MIDNIGHT - 86400)) access.csv >/dev/null 2>&1
+  cp "$GATESHIFT_STATE"/affinity/{models,nets}.bin .
+  run --separate-stderr -0 affinity-profile --fine-tune --budget 1 --now $MIDNIGHT access.csv
+  # Models and what they were trained with stay; the nets have learnt a day more.
+  cmp models.bin "$GATESHIFT_STATE/affinity/models.bin"
+  run -1 cmp -s nets.bin "$GATESHIFT_STATE/affinity/nets.bin"
+  run --separate-stderr -0 affinity-profile --forecast --now $MIDNIGHT
+  [[ $output == *lstm* ]]
+  # Two weeks on, the models are too old.
+  affinity-profile --fine-tune --budget 1 --now $((MIDNIGHT + 14 * 86400)) </dev/null >/dev/null
+  run -1 cmp -s models.bin "$GATESHIFT_STATE/affinity/models.bin"
+}
+
+@test "affinity-profile: nets of another training are not listened to" {
+  swinging $MIDNIGHT >access.csv
+  affinity-profile --train --budget 1 --now $MIDNIGHT access.csv >/dev/null
+  affinity-profile --state other --train --seed 2 --budget 1 --now $MIDNIGHT access.csv >/dev/null
+  cp other/affinity/nets.bin "$GATESHIFT_STATE/affinity/nets.bin"
+  run --separate-stderr -0 affinity-profile --forecast --now $MIDNIGHT
+  [[ ${#lines[@]} -eq 289 && $output != *lstm* ]]
+}
+
+@test "affinity-profile: damaged nets are refused and left alone" {
+  local file=$GATESHIFT_STATE/affinity/nets.bin
+  swinging $MIDNIGHT >access.csv
+  affinity-profile --train --budget 1 --now $MIDNIGHT access.csv >/dev/null
+  printf xyz | dd of="$file" bs=1 seek=4999 conv=notrunc status=none
+  cp "$file" before
+  run --separate-stderr -65 affinity-profile --forecast
+  [[ -z $output && $stderr == "affinity-profile: cannot use '$file': damaged; "* ]]
+  cmp before "$file"
+}
+
+@test "affinity-profile: a BLAS that is not thread-safe is said once, and changes no result" {
+  # What a serial OpenBLAS answers when asked how it is built.
+  printf 'int openblas_get_parallel(void) { return 0; }\n' >serial.c
+  ${CC:-cc} -shared -fPIC -o serial.so serial.c
+  if grep -q __asan_init "$BUILD/bin/affinity-profile"; then
+    skip "built with a sanitizer"
+  fi
+  [[ $(nproc) -gt 1 ]] || skip "one processor only: no threads"
+  swinging $MIDNIGHT >access.csv
+  affinity-profile --state a --train --budget 1 --now $MIDNIGHT access.csv >/dev/null
+  run --separate-stderr -0 env LD_PRELOAD="$PWD/serial.so" \
+    affinity-profile --state b --train --budget 1 --now $MIDNIGHT access.csv
+  [[ $stderr == 'affinity-profile: the installed BLAS is not thread-safe: going on with one thread' ]]
+  cmp a/affinity/nets.bin b/affinity/nets.bin
+}
+
+@test "affinity-profile: a training shows how far it is on a terminal only" {
+  swinging $MIDNIGHT >access.csv
+  run -0 script -qec "affinity-profile --train --budget 1 --now $MIDNIGHT access.csv >/dev/null" /dev/null
+  [[ $output == *'affinity-profile: '*': '*' %'* ]]
 }
 
 @test "affinity-profile: bad options are wrong usage" {
   local option
-  for option in --horizon=-1 --horizon=x --ahead=1 --now=abc --keep=1h --origins=0 --rtt-scale=0; do
+  for option in --horizon=-1 --horizon=x --ahead=1 --now=abc --keep=1h --origins=0 --rtt-scale=0 \
+    --budget=x; do
     run --separate-stderr -64 affinity-profile "$option"
     [[ $stderr == "affinity-profile: ${option%%=*} takes "* ]]
   done

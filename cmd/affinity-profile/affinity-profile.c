@@ -3,8 +3,8 @@
  * affinity-profile - learn the demand for volumes, predict it, score gateways by it
  *
  * Hourly requests per volume and client site, forecast by double-seasonal exponential smoothing
- * (Taylor 2003; common/forecast), weighed with the distance of each gateway from the sites
- * (common/affinity).
+ * (Taylor 2003) and, where a back-test favours it, an LSTM on that (common/forecast), weighed with
+ * the distance of each gateway from the sites (common/affinity).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,10 +34,11 @@ struct opts {
     double horizon_s, ahead_s, keep_s, lateness_s, step_s;
     double rtt_scale_s;
     double now; /* −1: the newest record's time */
+    double budget_s;
     uint64_t origins, seed, threads;
     uint64_t top; /* 0: all */
     const char *source, *svg, *explain;
-    bool train, chart, keep_going, merge;
+    bool train, fine_tune, chart, keep_going, merge;
     char **files;
     size_t n_files;
 };
@@ -48,6 +49,7 @@ static const struct opts defaults = {
     .keep_s = 13 * 7 * 86400,
     .lateness_s = 60,
     .step_s = 86400,
+    .budget_s = 60,
     .rtt_scale_s = 1e-3,
     .now = -1,
     .origins = 7,
@@ -59,9 +61,11 @@ enum { THREADS_MAX = 64 };
 enum {
     OPT_AHEAD = OPT_LONG,
     OPT_BACKTEST,
+    OPT_BUDGET,
     OPT_CHART,
     OPT_COUNT_ONLY,
     OPT_EXPLAIN,
+    OPT_FINE_TUNE,
     OPT_FORECAST,
     OPT_HEATMAP,
     OPT_HORIZON,
@@ -86,9 +90,13 @@ static const struct argp_option options[] = {
      "How far --forecast, --heatmap and --backtest look ahead (default 48h)", 0},
     {"backtest", OPT_BACKTEST, NULL, 0,
      "Print how good past forecasts would have been, per series and in all", 0},
+    {"budget", OPT_BUDGET, "DURATION", 0,
+     "CPU time that a training may take, about; 0 trains no nets (default 60s)", 0},
     {"chart", OPT_CHART, NULL, 0, "Draw the heat map, as --heatmap does on a terminal", 0},
     {"count-only", OPT_COUNT_ONLY, NULL, 0, "Count the input and print nothing", 0},
     {"explain", OPT_EXPLAIN, "VOLUME", 0, "Print where the volume's scores come from", 0},
+    {"fine-tune", OPT_FINE_TUNE, NULL, 0,
+     "Train the kept nets a little on what has come since; all anew if they are too old", 0},
     {"forecast", OPT_FORECAST, NULL, 0, "Print forecast records: an hour a record", 0},
     {"heatmap", OPT_HEATMAP, NULL, 0, "Print heat records: segment, gateway and hour a record", 0},
     {"horizon", OPT_HORIZON, "DURATION", 0,
@@ -107,15 +115,17 @@ static const struct argp_option options[] = {
      0},
     {"rtt-scale", OPT_RTT_SCALE, "DURATION", 0,
      "Differences of round-trip time below it hardly count (default 1ms)", 0},
-    {"seed", OPT_SEED, "N", 0, "Seed of the parameter search (default 1)", 0},
+    {"seed", OPT_SEED, "N", 0, "Seed of parameter search and nets (default 1)", 0},
     {"source", OPT_SOURCE, "NAME", 0,
      "Remember how far the files given with this NAME were read, and go on there", 0},
     {"step", OPT_STEP, "DURATION", 0, "Time between the origins of --backtest (default 24h)", 0},
     {"svg", OPT_SVG, "FILE", 0, "Draw the heat map into FILE, as SVG, and print nothing", 0},
-    {"threads", OPT_THREADS, "N", 0, "Threads that read files (default: one a processor)", 0},
+    {"threads", OPT_THREADS, "N", 0, "Threads that read files and train (default: one a processor)",
+     0},
     {"top", OPT_TOP, "N", 0,
      "Print the N volumes whose demand will rise most, when and where; or draw only these", 0},
-    {"train", OPT_TRAIN, NULL, 0, "Fit all models now and keep them for a week", 0},
+    {"train", OPT_TRAIN, NULL, 0, "Fit all models and train the nets now, and keep them for a week",
+     0},
     {0},
 };
 
@@ -146,6 +156,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case OPT_BACKTEST:
         set_answer(o, st, ANSWER_BACKTEST);
         return 0;
+    case OPT_BUDGET:
+        o->budget_s = opts_duration(st, "budget", arg, 0, week);
+        return 0;
     case OPT_CHART:
         o->chart = true;
         set_answer(o, st, ANSWER_HEAT);
@@ -156,6 +169,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case OPT_EXPLAIN:
         o->explain = arg;
         set_answer(o, st, ANSWER_EXPLAIN);
+        return 0;
+    case OPT_FINE_TUNE:
+        o->fine_tune = true;
         return 0;
     case OPT_FORECAST:
         set_answer(o, st, ANSWER_FORECAST);
@@ -334,6 +350,19 @@ static uint64_t processors(void)
     return n < 1 ? 1 : n > THREADS_MAX ? THREADS_MAX : (uint64_t)n;
 }
 
+/* Whatever was asked for, so that it is saved before anything is answered with it. */
+static void learn(const struct opts *o, struct profile *p)
+{
+    if (p->now < 0 || (!o->train && !o->fine_tune))
+        return;
+    if (!o->train && learn_fine_tune(p)) {
+        store_save_nets(o->dirs.state, p);
+        return;
+    }
+    learn_train(p);
+    store_save_models(o->dirs.state, p);
+}
+
 int main(int argc, char **argv)
 {
     struct opts o = defaults;
@@ -351,6 +380,7 @@ int main(int argc, char **argv)
     o.threads = processors();
     opts_parse(&argp, argc, argv, &o);
     p.seed = o.seed;
+    p.budget_s = o.budget_s;
     p.rtt_scale_us = o.rtt_scale_s * 1e6;
     load_fleet(&o, &p.fleet);
     demand_init(&p.demand, (uint32_t)(o.keep_s / 3600));
@@ -358,16 +388,19 @@ int main(int argc, char **argv)
     store_lock(o.dirs.state);
     store_load(o.dirs.state, &p);
     int status = count_input(&o, &p);
-    if (o.train && p.now >= 0) {
-        outlook_train(&p);
-        store_save_models(o.dirs.state, &p);
-    }
+    if (o.train || o.fine_tune || o.answer == ANSWER_BACKTEST || p.nets.config.nets)
+        p.threads = learn_threads((size_t)o.threads);
+    learn(&o, &p);
+    if (p.now >= 0 && o.answer != ANSWER_BACKTEST && o.answer != ANSWER_NOTHING)
+        outlook_prepare(&p);
     int answer = print_answer(&o, &p);
     if (!status)
         status = answer;
     demand_release(&p.demand);
     index_release(&p.index);
     models_release(&p.models);
+    nets_release(&p.nets);
+    free(p.ahead);
     fleet_release(&p.fleet);
     return status;
 }

@@ -20,23 +20,47 @@ enum {
     BT_SMAPE,
     BT_MASE,
     BT_COVERAGE,
-    BT_SKILL
+    BT_SKILL,
+    BT_BASE_SMAPE,
+    BT_BASE_MASE,
+    BT_LSTM,
+    BT_LSTM_GAIN
 };
 static const struct rec_column columns[] = {
-    {"volume", REC_NAME, 0, NULL},        {"site", REC_NAME, 0, NULL},
-    {"model", REC_TEXT, REC_EMPTY, NULL}, {"origins", REC_UINT, 0, NULL},
-    {"hours", REC_UINT, 0, NULL},         {"smape", REC_REAL, REC_EMPTY, NULL},
-    {"mase", REC_REAL, REC_EMPTY, NULL},  {"coverage", REC_RATIO, REC_EMPTY, NULL},
+    {"volume", REC_NAME, 0, NULL},
+    {"site", REC_NAME, 0, NULL},
+    {"model", REC_TEXT, REC_EMPTY, NULL},
+    {"origins", REC_UINT, 0, NULL},
+    {"hours", REC_UINT, 0, NULL},
+    {"smape", REC_REAL, REC_EMPTY, NULL},
+    {"mase", REC_REAL, REC_EMPTY, NULL},
+    {"coverage", REC_RATIO, REC_EMPTY, NULL},
     {"skill", REC_REAL, REC_EMPTY, NULL},
+    {"base_smape", REC_REAL, REC_EMPTY, NULL},
+    {"base_mase", REC_REAL, REC_EMPTY, NULL},
+    {"lstm", REC_RATIO, REC_EMPTY, NULL},
+    {"lstm_gain", REC_REAL, REC_EMPTY, NULL},
 };
 static const struct rec_schema schema = {"backtest", columns, sizeof(columns) / sizeof(columns[0])};
 
-/* Sums over hours, or, in the line for all, over series. */
+/* Sums over hours; in the line for all, over all series'. */
 struct tally {
     size_t origins, hours, covered;
-    double smape;        /* sum */
-    double error, naive; /* sums of absolute errors, scaled as for MASE */
-    size_t scaled;       /* hours in these two sums */
+    double smape, base_smape;        /* sums */
+    double error, base_error, naive; /* sums of absolute errors, scaled as for MASE */
+    size_t scaled;                   /* hours in these three sums */
+    double lstm, lstm_gain;          /* sums over origins of what the gate chose and had seen */
+};
+
+/* What the forecasts of one origin come from. */
+struct rehearsal {
+    struct learn *all;         /* whole series */
+    struct train_series *past; /* [all->n] what is known at the origin, and the models */
+    double *net;               /* [all->n][MODEL_NET_HOURS] */
+    struct nets nets;
+    struct model_point *point, *base; /* [ahead] */
+    struct tally *tally;              /* [all->n] */
+    size_t trained_back;              /* hours before now of the last training; 0: none yet */
 };
 
 static void need(int r)
@@ -53,17 +77,20 @@ static double naive_forecast(struct series s, size_t origin, size_t i)
     return s.y[origin - HOURS_A_DAY + i % HOURS_A_DAY];
 }
 
-static void score_window_at(struct series s, size_t origin, const struct model_point *p, size_t h,
+static void score_window_at(struct series s, size_t origin, const struct rehearsal *r, size_t h,
                             struct tally *t)
 {
     double scale = series_naive_error(series_head(s, origin), HOURS_A_DAY);
     for (size_t i = 0; i < h; i++) {
         double y = s.y[origin + i];
-        t->smape += series_smape(y, p[i].requests);
-        t->covered += y >= p[i].lower && y <= p[i].upper;
+        const struct model_point *p = &r->point[i], *base = &r->base[i];
+        t->smape += series_smape(y, p->requests);
+        t->base_smape += series_smape(y, base->requests);
+        t->covered += y >= p->lower && y <= p->upper;
         t->hours++;
         if (scale > 0) {
-            t->error += fabs(y - p[i].requests) / scale;
+            t->error += fabs(y - p->requests) / scale;
+            t->base_error += fabs(y - base->requests) / scale;
             t->naive += fabs(y - naive_forecast(s, origin, i)) / scale;
             t->scaled++;
         }
@@ -71,27 +98,57 @@ static void score_window_at(struct series s, size_t origin, const struct model_p
     t->origins++;
 }
 
-/* Scores S from each origin that lies behind its first hour; *M is the last model used. */
-static void score_series(struct series s, uint64_t seed, const struct backtest *how,
-                         struct tally *t, struct model *m)
+/* Lets each series know what lies BACK hours before now and earlier; how many know anything. */
+static size_t look_back(struct rehearsal *r, size_t back)
 {
-    struct model_point *p = calloc(how->ahead, sizeof(*p));
-    size_t fitted = 0;
-    need(p ? 0 : -ENOMEM);
-    for (size_t j = how->origins; j-- > 0;) {
-        size_t back = how->ahead + j * how->step;
-        if (s.n <= back)
-            continue;
-        size_t origin = s.n - back;
-        struct series past = series_head(s, origin);
-        if (!fitted || origin - fitted >= REFIT_HOURS) {
-            need(model_fit(past, seed, m));
-            fitted = origin;
-        }
-        need(model_predict(m, past, how->ahead, p));
-        score_window_at(s, origin, p, how->ahead, t);
+    size_t n = 0;
+    for (size_t i = 0; i < r->all->n; i++) {
+        struct series s = r->all->of[i].s;
+        r->past[i].s = series_head(s, s.n > back ? s.n - back : 0);
+        n += r->past[i].s.n > 0;
     }
-    free(p);
+    return n;
+}
+
+/* A series that has begun since the training is fitted on its own. */
+static void fit_newcomers(const struct profile *p, struct rehearsal *r)
+{
+    for (size_t i = 0; i < r->all->n; i++)
+        if (r->past[i].model.kind == MODEL_NONE && r->past[i].s.n)
+            need(model_fit(r->past[i].s, p->seed, &r->past[i].model));
+}
+
+static void learn_at(const struct profile *p, struct rehearsal *r, size_t back)
+{
+    struct train_how how = learn_how(p);
+    if (r->trained_back && r->trained_back - back < REFIT_HOURS) {
+        fit_newcomers(p, r);
+        return;
+    }
+    nets_release(&r->nets);
+    need(train_all(r->past, r->all->n, &how, &r->nets));
+    err_progress(NULL);
+    r->trained_back = back;
+}
+
+static void test_origin(const struct profile *p, struct rehearsal *r, size_t back, size_t ahead)
+{
+    if (!look_back(r, back))
+        return;
+    learn_at(p, r, back);
+    need(train_forecast(&r->nets, r->past, r->all->n, p->threads, r->net));
+    for (size_t i = 0; i < r->all->n; i++) {
+        struct series past = r->past[i].s;
+        struct model m = r->past[i].model;
+        if (!past.n)
+            continue;
+        need(model_predict(&m, past, r->net + i * MODEL_NET_HOURS, ahead, r->point));
+        r->tally[i].lstm += m.net;
+        r->tally[i].lstm_gain += m.net_gain;
+        m.net = 0;
+        need(model_predict(&m, past, NULL, ahead, r->base));
+        score_window_at(r->all->of[i].s, past.n, r, ahead, &r->tally[i]);
+    }
 }
 
 static void put(struct rec_writer *w, const char *volume, const char *site, const char *model,
@@ -105,9 +162,14 @@ static void put(struct rec_writer *w, const char *volume, const char *site, cons
     if (t->hours) {
         rec_put_real(w, BT_SMAPE, t->smape / (double)t->hours);
         rec_put_real(w, BT_COVERAGE, (double)t->covered / (double)t->hours);
+        rec_put_real(w, BT_BASE_SMAPE, t->base_smape / (double)t->hours);
+        rec_put_real(w, BT_LSTM, t->lstm / (double)t->origins);
+        rec_put_real(w, BT_LSTM_GAIN, t->lstm_gain / (double)t->origins);
     }
-    if (t->scaled)
+    if (t->scaled) {
         rec_put_real(w, BT_MASE, t->error / (double)t->scaled);
+        rec_put_real(w, BT_BASE_MASE, t->base_error / (double)t->scaled);
+    }
     if (t->naive > 0)
         rec_put_real(w, BT_SKILL, 1 - t->error / t->naive);
     need(rec_write(w));
@@ -119,36 +181,54 @@ static void add(struct tally *all, const struct tally *t)
     all->hours += t->hours;
     all->covered += t->covered;
     all->smape += t->smape;
+    all->base_smape += t->base_smape;
     all->error += t->error;
+    all->base_error += t->base_error;
     all->naive += t->naive;
     all->scaled += t->scaled;
+    all->lstm += t->lstm;
+    all->lstm_gain += t->lstm_gain;
 }
 
-static void test_volume(const struct profile *p, const struct demand_volume *v,
-                        const struct backtest *how, struct rec_writer *w, struct tally *all)
+static void rehearse(const struct profile *p, const struct backtest *how, struct rehearsal *r)
 {
-    for (size_t i = 0; i < v->n_sites; i++) {
-        double *y;
-        struct series s;
-        struct tally t = {0};
-        struct model m = {0};
-        need(demand_series(&p->demand, &v->sites[i], (int64_t)floor(p->now / 3600), &y, &s));
-        score_series(s, p->seed, how, &t, &m);
-        free(y);
-        put(w, v->volume, v->sites[i].site, model_name(&m), &t);
-        add(all, &t);
-    }
+    size_t n = r->all->n;
+    r->past = calloc(n + 1, sizeof(*r->past));
+    r->net = calloc(n * MODEL_NET_HOURS + 1, sizeof(*r->net));
+    r->point = calloc(how->ahead, sizeof(*r->point));
+    r->base = calloc(how->ahead, sizeof(*r->base));
+    r->tally = calloc(n + 1, sizeof(*r->tally));
+    need(r->past && r->net && r->point && r->base && r->tally ? 0 : -ENOMEM);
+    for (size_t j = how->origins; j-- > 0;)
+        test_origin(p, r, how->ahead + j * how->step, how->ahead);
+}
+
+static void rehearsal_release(struct rehearsal *r)
+{
+    nets_release(&r->nets);
+    free(r->past);
+    free(r->net);
+    free(r->point);
+    free(r->base);
+    free(r->tally);
 }
 
 void backtest_report(const struct profile *p, const struct backtest *how)
 {
     struct rec_writer *w = rec_writer_new(&schema, stdout);
-    const struct demand_volume **v = profile_volumes(p);
+    struct learn l = {0};
+    struct rehearsal r = {.all = &l};
     struct tally all = {0};
     need(w ? rec_writer_header(w) : -ENOMEM);
-    for (size_t i = 0; p->now >= 0 && i < p->demand.volumes.n; i++)
-        test_volume(p, v[i], how, w, &all);
+    if (p->now >= 0)
+        learn_gather(p, (int64_t)floor(p->now / 3600), &l);
+    rehearse(p, how, &r);
+    for (size_t i = 0; i < l.n; i++) {
+        put(w, l.volume[i], l.site[i], model_name(&r.past[i].model), &r.tally[i]);
+        add(&all, &r.tally[i]);
+    }
     put(w, "all", "all", "", &all);
-    free(v);
+    rehearsal_release(&r);
+    learn_release(&l);
     rec_writer_free(w);
 }

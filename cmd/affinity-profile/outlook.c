@@ -11,6 +11,9 @@
 /* A model older than this is fitted anew. */
 enum { MODEL_MAX_AGE_HOURS = HOURS_A_WEEK };
 
+/* Series that the nets forecast together. */
+enum { ASKING = 512 };
+
 static void need(int r)
 {
     if (r < 0)
@@ -22,38 +25,54 @@ static int64_t hour_of(double time)
     return (int64_t)floor(time / 3600);
 }
 
-/* A stored model serves while it is young and the history has not grown into a better kind. */
-static bool is_usable(const struct models_entry *e, struct series s)
+static bool is_of_kind(enum model_kind kind, size_t n)
+{
+    return (kind == MODEL_LAST ? MODEL_MEAN : kind) == model_kind_for(n);
+}
+
+bool outlook_is_usable(const struct models_entry *e, struct series s)
 {
     if (!e)
         return false;
     int64_t age = s.start + (int64_t)s.n - e->hour;
-    return age >= 0 && age <= MODEL_MAX_AGE_HOURS && e->model.kind == model_kind_for(s.n);
+    return age >= 0 && age <= MODEL_MAX_AGE_HOURS && is_of_kind(e->model.kind, s.n);
 }
 
-static struct model model_for(const struct profile *p, const char *volume, const char *site,
-                              struct series s)
+/*
+ * What series I of a volume is forecast with.  *NET: what the nets say; the model asks for nothing
+ * that is not there.
+ */
+static struct model model_for(const struct profile *p, const struct demand_volume *v, size_t i,
+                              struct series s, const double **net)
 {
-    const struct models_entry *e = models_find(&p->models, volume, site);
+    const struct models_entry *e = models_find(&p->models, v->volume, v->sites[i].site);
+    size_t at = (size_t)(v - p->demand.volume) * DEMAND_SITES + i;
     struct model m;
-    if (is_usable(e, s))
-        return e->model;
-    need(model_fit(s, p->seed, &m));
+    *net = p->ahead ? p->ahead + at * MODEL_NET_HOURS : NULL;
+    if (!outlook_is_usable(e, s)) {
+        need(model_fit(s, p->seed, &m));
+        return m;
+    }
+    m = e->model;
+    if (!p->ahead || p->models.nets != p->nets.origin)
+        m.net = 0;
     return m;
 }
 
-static void look_at_site(const struct profile *p, const struct demand_volume *v,
-                         const struct demand_site *s, struct outlook *out)
+static void look_at_site(const struct profile *p, const struct demand_volume *v, size_t i,
+                         struct outlook *out)
 {
+    const struct demand_site *s = &v->sites[i];
     double *y;
     struct series series;
     need(demand_series(&p->demand, s, out->hour, &y, &series));
     if (series.n) {
+        const double *net;
         struct outlook_site *o = &out->site[out->n++];
         o->site = s->site;
-        o->model = model_for(p, v->volume, s->site, series);
+        o->model = model_for(p, v, i, series, &net);
         o->point = calloc(out->hours, sizeof(*o->point));
-        need(o->point ? model_predict(&o->model, series, out->hours, o->point) : -ENOMEM);
+        need(o->point ? model_predict(&o->model, series, net, out->hours, o->point) : -ENOMEM);
     }
     free(y);
 }
@@ -69,7 +88,7 @@ void outlook_make(const struct profile *p, const struct demand_volume *v, size_t
 {
     *out = (struct outlook){.hour = hour_of(p->now), .hours = hours};
     for (size_t i = 0; i < v->n_sites; i++)
-        look_at_site(p, v, &v->sites[i], out);
+        look_at_site(p, v, i, out);
     qsort(out->site, out->n, sizeof(out->site[0]), by_site);
 }
 
@@ -80,27 +99,59 @@ void outlook_release(struct outlook *o)
     o->n = 0;
 }
 
-static void train_site(struct profile *p, const char *volume, const struct demand_site *s)
+/* Series whose nets' forecasts go to TO[each]. */
+struct asking {
+    struct train_series of[ASKING];
+    double *y[ASKING], *to[ASKING];
+    size_t n;
+};
+
+static void answer_all(const struct profile *p, struct asking *a)
 {
-    double *y;
-    struct series series;
-    struct models_entry e = {.hour = hour_of(p->now)};
-    need(demand_series(&p->demand, s, e.hour, &y, &series));
-    if (series.n) {
-        need(model_fit(series, p->seed, &e.model));
-        need(models_put(&p->models, volume, s->site, &e));
+    static const size_t width = MODEL_NET_HOURS;
+    double *out = calloc(a->n * width + 1, sizeof(*out));
+    need(out ? train_forecast(&p->nets, a->of, a->n, p->threads, out) : -ENOMEM);
+    for (size_t i = 0; i < a->n; i++) {
+        memcpy(a->to[i], out + i * width, width * sizeof(*out));
+        free(a->y[i]);
     }
-    free(y);
+    free(out);
+    a->n = 0;
 }
 
-void outlook_train(struct profile *p)
+static void ask(const struct profile *p, const struct demand_volume *v, size_t i, double *to,
+                struct asking *a)
 {
-    models_release(&p->models);
-    const struct demand_volume **v = profile_volumes(p);
-    for (size_t i = 0; i < p->demand.volumes.n; i++)
-        for (size_t j = 0; j < v[i]->n_sites; j++)
-            train_site(p, v[i]->volume, &v[i]->sites[j]);
-    free(v);
+    const struct models_entry *e = models_find(&p->models, v->volume, v->sites[i].site);
+    struct train_series *t = &a->of[a->n];
+    if (!e || e->model.net <= 0)
+        return;
+    need(demand_series(&p->demand, &v->sites[i], hour_of(p->now), &a->y[a->n], &t->s));
+    if (!outlook_is_usable(e, t->s)) {
+        free(a->y[a->n]);
+        return;
+    }
+    t->model = e->model;
+    a->to[a->n++] = to;
+    if (a->n == ASKING)
+        answer_all(p, a);
+}
+
+void outlook_prepare(struct profile *p)
+{
+    size_t volumes = p->demand.volumes.n;
+    struct asking *a = calloc(1, sizeof(*a));
+    if (!p->nets.config.nets || p->models.nets != p->nets.origin) {
+        free(a);
+        return;
+    }
+    p->ahead = calloc(volumes * DEMAND_SITES * MODEL_NET_HOURS + 1, sizeof(*p->ahead));
+    need(a && p->ahead ? 0 : -ENOMEM);
+    for (size_t v = 0; v < volumes; v++)
+        for (size_t i = 0; i < p->demand.volume[v].n_sites; i++)
+            ask(p, &p->demand.volume[v], i, p->ahead + (v * DEMAND_SITES + i) * MODEL_NET_HOURS, a);
+    answer_all(p, a);
+    free(a);
 }
 
 static int by_volume(const void *a, const void *b)

@@ -11,14 +11,20 @@
 #include "common/affinity/index.h"
 #include "common/affinity/models.h"
 #include "common/fleet/fleet.h"
+#include "common/forecast/nets.h"
+#include "common/forecast/train.h"
 
 struct profile {
     struct fleet fleet;
     struct demand demand;
     struct index index; /* of the state folder; what was counted, and where it stands */
     struct models models;
-    double now;    /* Unix seconds; negative: no record and no --now yet */
-    uint64_t seed; /* of the parameter search */
+    struct nets nets; /* config.nets is 0: none */
+    double *ahead;    /* the nets' forecasts, see outlook_prepare(); owned */
+    double now;       /* Unix seconds; negative: no record and no --now yet */
+    uint64_t seed;    /* of parameter search and nets */
+    double budget_s;  /* CPU seconds of a training */
+    size_t threads;   /* of training and the nets' forecasts; changes no result */
     double rtt_scale_us;
 };
 
@@ -62,7 +68,39 @@ void store_load_heat(const char *state, struct profile *p);
  * Joins the N state folders PATHS into the empty STATE and P, and makes that durable.
  */
 void store_merge(const char *state, struct profile *p, char *const *paths, size_t n);
+/* Models and nets. */
 void store_save_models(const char *state, const struct profile *p);
+void store_save_nets(const char *state, const struct profile *p);
+
+/* ---- learn.c: each ends the program without memory ---- */
+
+/* The complete hours of every series, by the names of volume and site.  learn_release() frees. */
+struct learn {
+    struct train_series *of;
+    double **y;          /* what OF's series borrow */
+    const char **volume; /* borrowed from the profile, like SITE */
+    const char **site;
+    size_t n;
+};
+
+/* The series of P that have an hour before HOUR (hours since the epoch). */
+void learn_gather(const struct profile *p, int64_t hour, struct learn *l);
+void learn_release(struct learn *l);
+
+/* Of MOST threads, those that a training may use; says so if the BLAS allows one only. */
+size_t learn_threads(size_t most);
+
+/* How P's series are trained, with progress on a terminal. */
+struct train_how learn_how(const struct profile *p);
+
+/* Fits a model to every series and trains nets, into p->models and p->nets. */
+void learn_train(struct profile *p);
+
+/*
+ * Trains the nets of P a little on what has come since.  False: there are none, or the models are
+ * too old: train anew.
+ */
+bool learn_fine_tune(struct profile *p);
 
 /* ---- outlook.c ---- */
 
@@ -88,8 +126,14 @@ void outlook_make(const struct profile *p, const struct demand_volume *v, size_t
                   struct outlook *out);
 void outlook_release(struct outlook *o);
 
-/* Fits a model to every series and puts it into p->models.  Ends the program without memory. */
-void outlook_train(struct profile *p);
+/*
+ * Has the nets forecast all series whose models ask for them, together, into p->ahead: without it
+ * outlook_make() does without nets.
+ */
+void outlook_prepare(struct profile *p);
+
+/* True if E, which may be NULL, is young enough for S, and S has not grown into a better kind. */
+bool outlook_is_usable(const struct models_entry *e, struct series s);
 
 /* The volumes of P in order of their names: owned, free(). */
 const struct demand_volume **profile_volumes(const struct profile *p);

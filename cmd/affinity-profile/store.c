@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * STATE/affinity: a file of demand and one of heat for each week, named by its digest; "index",
- * which says which of them belong together and what they hold; "models.bin" (written by --train);
- * "lock".
+ * which says which of them belong together and what they hold; "models.bin" and "nets.bin" (written
+ * by --train); "lock".
  *
  * A change writes the weeks it touches under new names, then replaces the index, then removes what
  * that no longer names.  So a crash leaves the old state or the new one, and perhaps files that
@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "cmd/affinity-profile/profile.h"
+#include "common/affinity/nets_file.h"
 #include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
@@ -269,9 +270,21 @@ void store_add(const char *state, struct profile *p, struct demand *new)
     sweep(state, x);
 }
 
+void store_save_nets(const char *state, const struct profile *p)
+{
+    struct buf data = {0};
+    if (!p->nets.config.nets)
+        return;
+    need(nets_pack(&p->nets, &data));
+    save(state, "nets.bin", &data);
+    buf_release(&data);
+}
+
 void store_save_models(const char *state, const struct profile *p)
 {
     struct buf data = {0};
+    /* The nets first: models do without nets that are not theirs. */
+    store_save_nets(state, p);
     need(models_pack(&p->models, &data));
     save(state, "models.bin", &data);
     buf_release(&data);
@@ -310,6 +323,12 @@ void store_load(const char *state, struct profile *p)
     bool found = load_state(state, &p->index, &p->demand);
     if (load(state, "models.bin", &path, &data))
         r = models_unpack(&data, &p->models);
+    if (r < 0)
+        die_unusable(path.data, r);
+    buf_release(&path);
+    buf_release(&data);
+    if (load(state, "nets.bin", &path, &data))
+        r = nets_unpack(&data, &p->nets);
     if (r < 0)
         die_unusable(path.data, r);
     buf_release(&path);

@@ -11,7 +11,7 @@
 #include "common/affinity/weekfile.h"
 #include "common/base/parse.h"
 
-static const char magic[] = "GSMODEL1";
+static const char magic[] = "GSMODEL2";
 
 enum { KEY_SIZE = 2 * NAME_LEN_MAX + 2 };
 
@@ -70,6 +70,9 @@ static void pack_model(struct packer *p, const struct model *m)
     pack_uint(p, m->hours);
     for (size_t k = 0; k < MODEL_METHODS; k++)
         pack_real(p, m->weight[k]);
+    pack_real(p, m->high);
+    pack_real(p, m->net);
+    pack_real(p, m->net_gain);
     pack_real(p, m->mase);
     pack_params(p, &m->plain);
     pack_params(p, &m->log);
@@ -85,6 +88,9 @@ static struct model unpack_model(struct unpacker *u)
     m.hours = (uint32_t)unpack_uint(u, UINT32_MAX);
     for (size_t k = 0; k < MODEL_METHODS; k++)
         m.weight[k] = unpack_real(u, 0, 1);
+    m.high = unpack_real(u, 0, m.kind >= MODEL_DAILY ? 1 : 0);
+    m.net = unpack_real(u, 0, m.kind == MODEL_WEEKLY ? 1 : 0);
+    m.net_gain = unpack_real(u, -1, 1);
     m.mase = unpack_real(u, 0, DBL_MAX);
     m.plain = unpack_params(u, false, m.kind == MODEL_WEEKLY);
     m.log = unpack_params(u, true, m.kind == MODEL_WEEKLY);
@@ -99,6 +105,7 @@ int models_pack(const struct models *m, struct buf *out)
 {
     struct buf body = {0};
     struct packer p = {&body, false};
+    pack_fixed(&p, m->nets);
     pack_uint(&p, m->keys.n);
     for (size_t i = 0; i < m->keys.n; i++) {
         char key[KEY_SIZE];
@@ -121,6 +128,7 @@ int models_unpack(const struct buf *file, struct models *m)
     int r = unpack_file(magic, file, &u);
     if (r < 0)
         return r;
+    m->nets = unpack_fixed(&u);
     size_t n = unpack_count(&u, SIZE_MAX, 1);
     for (size_t i = 0; r == 0 && !u.failed && i < n; i++) {
         char volume[NAME_LEN_MAX + 1], site[NAME_LEN_MAX + 1];

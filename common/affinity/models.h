@@ -20,6 +20,7 @@ struct models {
     struct intern keys; /* "VOLUME/SITE": '/' can't be in a name */
     struct models_entry *entry;
     size_t cap;
+    uint64_t nets; /* the origin of the nets that they were trained with; 0: none */
 };
 
 void models_release(struct models *m);

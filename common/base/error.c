@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 __attribute__((format(printf, 1, 0))) static void print_line(const char *fmt, va_list ap)
@@ -45,6 +48,36 @@ void err_die(int status, const char *fmt, ...)
     if (status == EX_IOERR && ferror(stdout))
         _exit(status);
     exit(status);
+}
+
+/* Blanks what err_progress() showed, and shows the line again. */
+static const char clear_line[] = "\r\033[K";
+
+static bool is_time_to_show(void)
+{
+    static atomic_long next_ms;
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    long now_ms = t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    if (now_ms < atomic_load(&next_ms))
+        return false;
+    atomic_store(&next_ms, now_ms + 200);
+    return true;
+}
+
+void err_progress(const char *fmt, ...)
+{
+    char text[256] = "";
+    va_list ap;
+    if (isatty(STDERR_FILENO) != 1 || (fmt && !is_time_to_show()))
+        return;
+    va_start(ap, fmt);
+    if (fmt)
+        vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    fprintf(stderr, "%s%s%s%s", clear_line, fmt ? program_invocation_short_name : "",
+            fmt ? ": " : "", text);
+    fflush(stderr);
 }
 
 const char *err_text(int err)

@@ -15,6 +15,12 @@ void err_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void err_die(int status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
+ * Where standard error is a terminal, shows "prog: MESSAGE" in the place of what the last call
+ * showed; NULL takes it away.  Shows at most five a second.
+ */
+void err_progress(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/*
  * Text of an errno value, positive or negative, in the house's form: lower case at the start.
  * The result is valid until the next call in the same thread.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The model of one series: which method answers for it, with what parameters, and how far off it
- * has been.  Methods compete on hours that their parameters were not fitted to; the winner's errors
- * there make the interval.
+ * The model of one series: which methods answer for it, with what parameters, how much it listens
+ * to the global nets (nets.h), and how far off it has been.  Methods compete on hours that their
+ * parameters were not fitted to; the winner's errors there make the interval.
  */
 #ifndef GS_FORECAST_MODEL_H
 #define GS_FORECAST_MODEL_H
@@ -21,16 +21,19 @@ enum model_kind {
     MODEL_WEEKLY, /* seasonal, 24 and 168 hours */
 };
 
-/* What a forecast is mixed from. */
+/* What the baseline is mixed from. */
 enum model_method {
     MODEL_PLAIN,  /* seasonal smoothing of the values */
     MODEL_LOG,    /* … of their logarithms */
-    MODEL_MEDIAN, /* the median of the same hour of the last 7 days */
+    MODEL_MEDIAN, /* the median of the same hour of the last 7 days, a tenth of 28 days' mean */
     MODEL_METHODS
 };
 
 /* Leads of 1 … 6, 7 … 24 and more hours have intervals of their own. */
 enum { MODEL_BANDS = 3 };
+
+/* The nets forecast so many hours; from there on the baseline answers alone. */
+enum { MODEL_NET_HOURS = 2 * HOURS_A_DAY };
 
 /* Quantiles of log(1 + actual) − log(1 + forecast) on held-out hours. */
 struct model_band {
@@ -41,6 +44,9 @@ struct model_band {
 struct model {
     enum model_kind kind;
     double weight[MODEL_METHODS]; /* they sum to 1; each 0 unless kind is MODEL_DAILY or _WEEKLY */
+    double high;                  /* 0 … 1: the upper quartile's weight in the baseline */
+    double net;      /* 0 … 1: the nets' weight against the baseline; the gate's choice */
+    double net_gain; /* 1 − the nets' error / the baseline's on held-out hours */
     struct seasonal_params plain, log;
     struct model_band band[MODEL_BANDS];
     double mase;    /* mean absolute error on held-out hours / that of the same hour yesterday */
@@ -53,15 +59,18 @@ struct model_point {
 };
 
 /*
- * Fits a model to S.  Same S and SEED, same model.  Takes some 15 ms for 4 weeks of history (two
- * fits of 300 tries, on values and on logarithms each).  0 or -ENOMEM.
+ * Fits a model without nets to S.  Same S and SEED, same model.  Takes some 15 ms for 4 weeks of
+ * history (two fits of 300 tries, on values and on logarithms each).  0 or -ENOMEM.
  */
 int model_fit(struct series s, uint64_t seed, struct model *out);
 
 /*
- * Forecasts the H hours behind S with M, which may have been fitted to an older S.  0 or -ENOMEM.
+ * Forecasts the H hours behind S with M, which may have been fitted to an older S.  NET: the nets'
+ * forecast of the first MODEL_NET_HOURS hours, needed if M.net > 0 (else it may be NULL).
+ * 0 or -ENOMEM.
  */
-int model_predict(const struct model *m, struct series s, size_t h, struct model_point *out);
+int model_predict(const struct model *m, struct series s, const double *net, size_t h,
+                  struct model_point *out);
 
 /*
  * The kind that N hours of history make possible (MODEL_MEAN stands for MODEL_LAST too; the two
@@ -69,7 +78,9 @@ int model_predict(const struct model *m, struct series s, size_t h, struct model
  */
 enum model_kind model_kind_for(size_t n);
 
-/* "seasonal", "seasonal-daily", "mean", …: what answered.  Static storage. */
+/*
+ * "seasonal", "seasonal+lstm", "lstm", "seasonal-daily", "mean", …: what answers.  Static storage.
+ */
 const char *model_name(const struct model *m);
 
 /*

@@ -65,7 +65,7 @@ static void test_any_length(void)
         struct model m;
         struct model_point p[AHEAD] = {0};
         CHECK(model_fit(s, 1, &m) == 0);
-        CHECK(model_predict(&m, s, AHEAD, p) == 0);
+        CHECK(model_predict(&m, s, NULL, AHEAD, p) == 0);
         for (size_t i = 0; i < AHEAD; i++) {
             CHECK(isfinite(p[i].upper) && p[i].lower >= 0);
             CHECK(p[i].lower <= p[i].requests && p[i].requests <= p[i].upper);
@@ -102,7 +102,7 @@ static void test_learns_the_week(void)
     struct model m;
     struct model_point p[AHEAD] = {0};
     CHECK(model_fit(s, 1, &m) == 0);
-    CHECK(model_predict(&m, s, AHEAD, p) == 0);
+    CHECK(model_predict(&m, s, NULL, AHEAD, p) == 0);
     double naive = 0;
     for (size_t i = 0; i < AHEAD; i++)
         naive += fabs(y[friday + i] - y[friday - HOURS_A_DAY + i % HOURS_A_DAY]) / AHEAD;
@@ -117,7 +117,7 @@ static void test_repeats(void)
     struct model a, b;
     struct model_point p[AHEAD] = {0}, q[AHEAD] = {0};
     CHECK(model_fit(s, 42, &a) == 0 && model_fit(s, 42, &b) == 0);
-    CHECK(model_predict(&a, s, AHEAD, p) == 0 && model_predict(&b, s, AHEAD, q) == 0);
+    CHECK(model_predict(&a, s, NULL, AHEAD, p) == 0 && model_predict(&b, s, NULL, AHEAD, q) == 0);
     for (size_t i = 0; i < AHEAD; i++)
         CHECK(p[i].requests == q[i].requests && p[i].upper == q[i].upper);
 }
@@ -132,7 +132,7 @@ static void test_interval(void)
         struct model m;
         struct model_point p[AHEAD] = {0};
         weekly_wave(y, LONGEST, seed, 0.25);
-        CHECK(model_fit(s, seed, &m) == 0 && model_predict(&m, s, AHEAD, p) == 0);
+        CHECK(model_fit(s, seed, &m) == 0 && model_predict(&m, s, NULL, AHEAD, p) == 0);
         for (size_t i = 0; i < AHEAD; i++, hours++)
             held += y[s.n + i] >= p[i].lower && y[s.n + i] <= p[i].upper;
     }
@@ -146,7 +146,7 @@ static void test_silence(void)
     struct series s = {zero, sizeof(zero) / sizeof(zero[0]), 0};
     struct model m;
     struct model_point p[AHEAD] = {0};
-    CHECK(model_fit(s, 1, &m) == 0 && model_predict(&m, s, AHEAD, p) == 0);
+    CHECK(model_fit(s, 1, &m) == 0 && model_predict(&m, s, NULL, AHEAD, p) == 0);
     for (size_t i = 0; i < AHEAD; i++)
         CHECK(p[i].requests == 0);
 }
@@ -160,7 +160,7 @@ static void test_huge(void)
     struct series s = {y, sizeof(y) / sizeof(y[0]), 0};
     struct model m;
     struct model_point p[AHEAD] = {0};
-    CHECK(model_fit(s, 1, &m) == 0 && model_predict(&m, s, AHEAD, p) == 0);
+    CHECK(model_fit(s, 1, &m) == 0 && model_predict(&m, s, NULL, AHEAD, p) == 0);
     for (size_t i = 0; i < AHEAD; i++)
         CHECK(isfinite(p[i].requests) && isfinite(p[i].upper));
 }

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/forecast/methods.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEDIAN_DAYS = 7, MEAN_DAYS = 28 };
+
+/* Of the same hour's mean in its median's forecast. */
+static const double burst_part = 0.1;
+
+/* The median of N ≤ MEDIAN_DAYS values, which stay as they are. */
+static double median_of_days(const double *y, size_t n)
+{
+    double sorted[MEDIAN_DAYS];
+    for (size_t i = 0; i < n; i++) {
+        size_t j = i;
+        for (; j > 0 && sorted[j - 1] > y[i]; j--)
+            sorted[j] = sorted[j - 1];
+        sorted[j] = y[i];
+    }
+    return n ? series_quantile(sorted, n, 0.5) : 0;
+}
+
+/*
+ * The same hour of the days before, H hours from the end of S: what it usually is (the median of 7
+ * days), and a part of the mean of 28.  A nightly job that runs once a week is in no median, but
+ * the quietest hour had better not be its.
+ */
+static void predict_median(struct series s, size_t h, double *out)
+{
+    for (size_t i = 0; i < h; i++) {
+        double same[MEAN_DAYS];
+        size_t n = 0, back = HOURS_A_DAY - i % HOURS_A_DAY;
+        if (i >= HOURS_A_DAY) {
+            out[i] = out[i - HOURS_A_DAY];
+            continue;
+        }
+        for (; n < MEAN_DAYS && back <= s.n; back += HOURS_A_DAY)
+            same[n++] = s.y[s.n - back];
+        out[i] = (1 - burst_part) * median_of_days(same, n < MEDIAN_DAYS ? n : MEDIAN_DAYS) +
+                 burst_part * series_mean(same, n);
+    }
+}
+
+void methods_high(struct series s, size_t h, double *out)
+{
+    for (size_t i = 0; i < h; i++) {
+        double same[MEAN_DAYS];
+        size_t n = 0, back = HOURS_A_DAY - i % HOURS_A_DAY;
+        if (i >= HOURS_A_DAY) {
+            out[i] = out[i - HOURS_A_DAY];
+            continue;
+        }
+        for (; n < MEAN_DAYS && back <= s.n; back += HOURS_A_DAY)
+            same[n++] = s.y[s.n - back];
+        series_sort(same, n);
+        out[i] = n ? series_quantile(same, n, 0.75) : 0;
+    }
+}
+
+static void predict_flat(enum model_kind kind, struct series s, size_t h, double *out)
+{
+    double v = 0;
+    if (kind == MODEL_LAST && s.n)
+        v = s.y[s.n - 1];
+    else if (kind == MODEL_MEAN)
+        v = series_mean(s.y, s.n);
+    for (size_t i = 0; i < h; i++)
+        out[i] = v;
+}
+
+int methods_each(const struct model *m, const double *weight, struct series s, const size_t *origin,
+                 size_t n, size_t h, double *out)
+{
+    int r = 0;
+    if (weight[MODEL_PLAIN] > 0)
+        r = seasonal_rolling(s, &m->plain, origin, n, h, out + MODEL_PLAIN * n * h);
+    if (r == 0 && weight[MODEL_LOG] > 0)
+        r = seasonal_rolling(s, &m->log, origin, n, h, out + MODEL_LOG * n * h);
+    for (size_t j = 0; weight[MODEL_MEDIAN] > 0 && j < n; j++)
+        predict_median(series_head(s, origin[j]), h, out + (MODEL_MEDIAN * n + j) * h);
+    return r;
+}
+
+int methods_mixed(const struct model *m, struct series s, const size_t *origin, size_t n, size_t h,
+                  double *out)
+{
+    if (m->kind < MODEL_DAILY) {
+        for (size_t j = 0; j < n; j++)
+            predict_flat(m->kind, series_head(s, origin[j]), h, out + j * h);
+        return 0;
+    }
+    double *each = calloc(MODEL_METHODS * n * h + 1, sizeof(*each));
+    int r = each ? methods_each(m, m->weight, s, origin, n, h, each) : -ENOMEM;
+    if (r == 0)
+        memset(out, 0, n * h * sizeof(*out));
+    for (size_t k = 0; r == 0 && k < MODEL_METHODS; k++)
+        for (size_t i = 0; m->weight[k] > 0 && i < n * h; i++)
+            out[i] += m->weight[k] * each[k * n * h + i];
+    free(each);
+    return r;
+}
