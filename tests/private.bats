@@ -402,6 +402,18 @@ served_by()
   served_by gw-b
 }
 
+@test "S9, S16: a copy on a gateway of one connection is mirrored, and reverted to" {
+  lone_fleet 8M --reverse-timeout 60s
+  fio_start 60
+  run --separate-stderr -0 migrate-exec --keep-mirrored --window 20000 --overwrite <(plan gw-a gw-b 1)
+  owner_is gw-b 2 uncommitted
+  status_is reverse on
+  run --separate-stderr -0 migrate-exec --window 20000 --revert v-2
+  owner_is gw-a 3 uncommitted
+  fio_good
+  served_by gw-a
+}
+
 @test "S9: from nbd-server to a gateway with multi-conn, and back" {
   make_volume gw-a v 4M
   head -c 4M /dev/urandom >gw-a/v

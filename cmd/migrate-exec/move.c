@@ -426,8 +426,6 @@ static enum outcome begin(struct move *m, bool resumed)
 {
     struct director_begun begun;
     note_latency(m);
-    if (m->back)
-        mirrored_give_way(m);
     int r = begin_patiently(m, resumed, &begun);
     if (r < 0 && r != -ECONNRESET && move_interrupted(m) != GO)
         return move_interrupted(m);
@@ -481,6 +479,8 @@ static enum outcome redirect(struct move *m, bool resumed)
     if (r < 0)
         return move_journal_failed(m, r);
     o = m->shared ? shared_prepare(m) : provide_export(m);
+    if (o == GO && m->back) /* its connection may be the only one that the target takes (S9) */
+        mirrored_give_way(m);
     if (o == GO)
         o = reach_target(m);
     if (o == GO && !m->shared)

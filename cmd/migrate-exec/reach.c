@@ -52,6 +52,16 @@ static enum outcome connect_directly(struct move *m, const struct place *p)
     return r < 0 ? move_fails(m, "%s", why) : GO;
 }
 
+/* The same where another's only connection has just ended: the gateway may have yet to see that. */
+static enum outcome connect_patiently(struct move *m, const struct place *p)
+{
+    uint64_t end = clock_mono_us() + UINT64_C(1000) * PART_MS;
+    enum outcome o;
+    while ((o = connect_directly(m, p)) != GO && clock_mono_us() < end)
+        poll(NULL, 0, AGAIN_MS);
+    return o;
+}
+
 static enum outcome connect_privately(struct move *m, const struct place *p, const char *socket,
                                       const char *name)
 {
@@ -89,8 +99,9 @@ static bool is_held(struct move *m, const struct place *p)
 static enum outcome look_at(struct move *m, const struct place *p)
 {
     if (is_held(m, p))
-        return GO; /* and it has looked itself */
-    enum outcome o = connect_directly(m, p);
+        return GO;                        /* and it has looked itself */
+    bool mirrored = m->back && p->target; /* until now, perhaps */
+    enum outcome o = mirrored ? connect_patiently(m, p) : connect_directly(m, p);
     if (o != GO)
         return is_held(m, p) ? GO : o; /* it was opened meanwhile, by a client */
     if (!p->target && m->size_bytes == 0)
@@ -137,12 +148,8 @@ enum outcome reach_both(struct move *m, const struct director_begun *begun)
 enum outcome reach_source_again(struct move *m)
 {
     const struct place p = source_of(m);
-    uint64_t end = clock_mono_us() + UINT64_C(1000) * PART_MS;
     if (m->from && !m->from_private)
         return GO;
     leave(&p);
-    enum outcome o;
-    while ((o = connect_directly(m, &p)) != GO && clock_mono_us() < end)
-        poll(NULL, 0, AGAIN_MS); /* it may have yet to see that the director is gone */
-    return o;
+    return connect_patiently(m, &p);
 }

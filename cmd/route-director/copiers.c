@@ -35,9 +35,12 @@ static int add_export(const struct move *m, enum leg_role side, const char *key,
 
 int copiers_let_in(struct move *m, char *words)
 {
+    *words = 0;
+    /* Nothing is copied, nothing is read of the target yet, and the owner may be away. */
+    if (m->shared)
+        return 0;
     bool source = leg_is_private(m->v->owner.leg);
     bool target = leg_is_private(m->leg);
-    *words = 0;
     if (!source && !target)
         return 0;
     int r = copy_token(m->copiers.token);
