@@ -3,6 +3,7 @@
 # S17 of gateshift-safety(7): what the target lacks when a source is gone for good.
 # shellcheck disable=SC2030,SC2031,SC2154
 load helpers
+load client
 load mover
 
 # plan: volume v from gw-a to gw-b.
@@ -128,4 +129,46 @@ list_is_true()
   run --separate-stderr -1 migrate-exec --missing w-2
   [[ $stderr == "migrate-exec: no such migration 'w-2'" ]]
   run --separate-stderr -64 migrate-exec --missing
+}
+
+# Kills what passes the director's bytes on to gw-a, and what would take new connections of it.
+director_loses_source()
+{
+  local pid
+  kill_hard front
+  for pid in $DIRECTORS; do
+    kill -KILL "$pid"
+  done
+}
+
+copying_some()
+{
+  local n
+  n=$(status_of copying) && ((n >= 524288))
+}
+
+@test "S2: a driver whose director has lost the source ends all its claims, and leaves nothing haunted" {
+  make_volume gw-a v 16M
+  head -c 16M /dev/urandom >gw-a/v
+  mkdir gw-b
+  start_gateway gw-a --filter=delay rdelay=500ms
+  start_gateway gw-b
+  write_gateways
+  sed -i "s|/gw-a.sock,|/front.sock,|" config/gateways.csv
+  start front socat "UNIX-LISTEN:$GATESHIFT_RUN/front.sock,fork" "UNIX-CONNECT:$GATESHIFT_RUN/gw-a.sock"
+  wait_for 10 nbdinfo --list "$(gateway_uri front)"
+  route-set v gw-a --size 16M >/dev/null
+  start_director --quarantine 1h
+  client_start
+  DIRECTORS=$(pgrep -P "${PIDS[front]}")
+  start exec migrate-exec --connections 1 <(plan)
+  wait_for 20 copying_some
+  director_loses_source
+  local code=0
+  wait "${PIDS[exec]}" || code=$?
+  unset 'PIDS[exec]'
+  cat exec.log
+  [[ $code == 75 ]]
+  status_is copying 0
+  status_is haunted 0
 }

@@ -456,6 +456,25 @@ served_by()
   [[ ${lines[-1]} == *"dry run: at most 1048576 bytes to move; pause at most "* ]]
 }
 
+@test "S9: route-set --verify asks no gateway whose one connection the director has" {
+  lone_fleet 1M
+  rm -f "$GATESHIFT_RUN/gw-b.sock"
+  kill_hard gw-b
+  start_gateway gw-b
+  rm gw-b/v
+  client_start
+  run --separate-stderr -0 route-set --verify --timeout 2s v
+  [[ ${lines[1]} == v,gw-a,1,steady,gw-a,1,gw-a,ok, ]]
+  # Nor the target of an open move.
+  stop_gateway gw-b
+  truncate -s 1M gw-b/v
+  lone gw-b
+  driver_start
+  drive begin v 1 gw-b
+  run --separate-stderr -0 route-set --verify --timeout 2s v
+  [[ ${lines[1]} == v,gw-a,1,moving,gw-a,1,"gw-a gw-b",ok, ]]
+}
+
 # ---- kill -9, with qemu-nbd as gateways (faults.bash) ----
 
 # gateway NAME: qemu-nbd, with one connection, and behind it a disk whose write-back cache dies with

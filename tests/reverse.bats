@@ -435,6 +435,17 @@ is_busy()
   run ! grep failed copy.log
 }
 
+@test "S12: the label of a copy that was mirrored, by whom ever, has no digest of the switch" {
+  move_setup "$SIZE" "${PATIENT[@]}"
+  away
+  grep -q ",handover,switched,.*; digest=" state/migrations/v-2.csv
+  [[ $(control reverse v) == "ok 0" ]]
+  put 7 0 64k
+  run --separate-stderr -0 migrate-exec --commit v-2
+  head -n 1 gw-a/.cold/v.1.label
+  [[ $(head -n 1 gw-a/.cold/v.1.label) =~ ^v,2,[0-9a-f]{16},$BYTES,-$ ]]
+}
+
 @test "S16: --commit of a copy whose mirror was dropped says that it is unknown" {
   mirrored --quarantine 200ms --reverse-timeout 200ms
   client_start

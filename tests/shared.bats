@@ -404,6 +404,30 @@ fenced_and_killed()
   no_failure
 }
 
+@test "S14: --abort leaves the fence of a source whose volume was given to another gateway since" {
+  san
+  fenced_and_killed exec
+  route-set v gw-b --as manual-recovery --force >/dev/null
+  route-set v gw-b --force >/dev/null
+  run --separate-stderr -0 migrate-exec --abort v-2
+  [[ $stderr == *"gw-a stays fenced, if it is: the store says gw-b at epoch 3"* ]]
+  run -1 called unfence gw-a
+  owner_is gw-b 3 steady
+}
+
+@test "shared: a --resume that the configuration forbids lets the fenced source serve" {
+  san
+  client_start
+  fenced_and_killed exec
+  sed -i 's/^\(gw-b,.*\),active,/\1,cordoned,/' config/gateways.csv
+  run --separate-stderr -75 migrate-exec --resume v-2
+  [[ $stderr == *"cannot resume 'v-2': gateways.csv has gw-b as cordoned"* ]]
+  called unfence gw-a
+  ask write -P 1 0 64k
+  no_failure
+  owner_is gw-a 1 moving
+}
+
 @test "I4: the director is killed between fence and switch: --resume unfences, and goes on" {
   san
   put 1 0 64k

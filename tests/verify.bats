@@ -341,6 +341,23 @@ lying_target()
   [[ $output == *"proof of all 262144 bytes, 4096 changed"*"removed on gw-a"* && ! -e gw-a/v ]]
 }
 
+@test "S8: what a mirror brought to the old copy is no proof, and the copy is not removed" {
+  mostly_equal
+  cp gw-a/v gw-b/v
+  migrate-exec --overwrite --verify=none --force <(plan gw-a gw-b 1) >/dev/null
+  # As if the move had spoilt it: nobody has looked.  The mirror brings all of a block that a client
+  # has written a part of, and with it what is wrong.
+  printf x | dd of=gw-b/v bs=1 seek=100000 conv=notrunc status=none
+  put 7 65536 4k
+  control reverse v
+  wait_for 20 status_is changed 0
+  control reverse v off
+  cmp gw-a/v gw-b/v
+  run --separate-stderr -1 migrate-exec --commit --remove v-2
+  [[ $stderr == *"the copy on gw-a was written to since the switch"*"what is not proved is not removed" ]]
+  [[ $(record) == uncommitted,gw-a,none && -e gw-a/v ]]
+}
+
 @test "S8: the proof before --commit goes on where an interrupt stopped it" {
   mostly_equal 8M
   migrate-exec --overwrite <(plan gw-a gw-b 1 mandatory) >/dev/null

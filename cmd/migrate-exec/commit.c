@@ -107,24 +107,39 @@ static enum outcome prove_first(struct move *m, struct story *s, const struct ro
     if (route->verify == VERIFY_FULL || s->promoted ||
         (s->committing && disposal != DISPOSAL_REMOVE))
         return GO;
-    if (!s->proof.done) {
-        signals_catch();
-        enum outcome o = late_proof(m, &s->proof);
-        if (o == DEFERRED)
-            err_warn("'%s': its proof was %s at %llu of %llu bytes; --commit goes on with it",
-                     m->id, m->why, (unsigned long long)s->proof.until,
-                     (unsigned long long)m->size_bytes);
-        if (o == DEFERRED || (o == FAILED && (disposal == DISPOSAL_REMOVE || !m->exec->force)))
-            return o == DEFERRED ? o : keep_unproved(m, disposal);
-        signals_release();
-    }
-    /* What clients have overwritten was proved before the switch, or never. */
-    bool never = s->proof.changed && (route->verify == VERIFY_NONE || s->reverts[0]);
-    if (disposal != DISPOSAL_REMOVE || !never)
+    if (s->proof.done)
         return GO;
-    move_fails(m, "%llu bytes were written since the switch before they were compared",
-               (unsigned long long)s->proof.changed);
-    return keep_unproved(m, disposal);
+    signals_catch();
+    enum outcome o = late_proof(m, &s->proof);
+    if (o == DEFERRED)
+        err_warn("'%s': its proof was %s at %llu of %llu bytes; --commit goes on with it", m->id,
+                 m->why, (unsigned long long)s->proof.until, (unsigned long long)m->size_bytes);
+    if (o == DEFERRED || (o == FAILED && (disposal == DISPOSAL_REMOVE || !m->exec->force)))
+        return o == DEFERRED ? o : keep_unproved(m, disposal);
+    signals_release();
+    return GO;
+}
+
+/*
+ * What clients have overwritten was proved before the switch, or never.  Nor does a copy that a
+ * mirror or a way back has written to tell what was switched to: it may have got whole blocks of
+ * the owner's.  GO, or FAILED with its message printed.
+ */
+static enum outcome may_remove(struct move *m, const struct story *s, const struct route *route,
+                               const struct letgo *l)
+{
+    bool weak = route->verify == VERIFY_NONE || (route->verify != VERIFY_FULL && s->reverts[0]);
+    bool written = s->mirrored || l->unknown;
+    if (l->disposal != DISPOSAL_REMOVE || !weak || (!written && !s->proof.changed))
+        return GO;
+    if (written)
+        move_fails(m,
+                   "the copy on %s was written to since the switch, maybe before it was compared",
+                   m->source);
+    else
+        move_fails(m, "%llu bytes were written since the switch before they were compared",
+                   (unsigned long long)s->proof.changed);
+    return keep_unproved(m, l->disposal);
 }
 
 enum outcome commit_switched(struct move *m, struct story *s, struct route *route,
@@ -146,7 +161,10 @@ enum outcome commit_switched(struct move *m, struct story *s, struct route *rout
         return DEFERRED;
     enum outcome o = prove_first(m, s, route, disposal);
     if (o == GO)
-        o = mirrored_end(m, s->mirrored, &l.unknown) == GO ? GO : DEFERRED;
+        o = may_remove(m, s, route, &l);
+    if (o == GO)
+        o = mirrored_end(m, &s->mirrored, &l.unknown) == GO ? may_remove(m, s, route, &l)
+                                                            : DEFERRED;
     if (o != GO)
         return o;
     bool unproved = route->verify != VERIFY_FULL && !s->proof.done;

@@ -330,15 +330,17 @@ static int tell_done(struct flow *f, const uint64_t *claims, size_t n, bool equa
                  : director_synced(f->director, claims, n, left);
 }
 
-/* Tells the director of every extent that is done. */
+/*
+ * Tells the director of every extent that is done, also after an error of its own, that the source
+ * is away, say: what is not ended is haunted when we leave (S2).  If it is gone that ends at once.
+ */
 static void settle(struct flow *f)
 {
     struct slot *slots[CLAIM_BATCH];
     uint64_t claims[CLAIM_BATCH];
     while (f->done) {
         size_t n = done_slots(f, slots, claims);
-        int r = f->error.side == FLOW_DIRECTOR ? -ECONNRESET
-                                               : tell_done(f, claims, n, slots[0]->extent.equal);
+        int r = tell_done(f, claims, n, slots[0]->extent.equal);
         if (r < 0)
             flow_fail_director(f, r);
         for (size_t i = 0; i < n; i++) {

@@ -26,6 +26,11 @@ int mirrored_begin(struct move *m)
     if (r == 0)
         return 0;
     const char *why = m->director ? director_error(m->director) : err_text(r);
+    if (r == -ECONNRESET) { /* it may begin it yet: the journal's "mirrored" stands */
+        err_warn("nobody can say if the copy of '%s' on '%s' is mirrored: %s", m->volume, m->source,
+                 why);
+        return 0;
+    }
     err_warn("copy of '%s' on '%s' is not mirrored: %s", m->volume, m->source, why);
     snprintf(what, sizeof(what), "copy kept on %s" NOT_MIRRORED "%.60s", m->source, why);
     retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
@@ -37,10 +42,11 @@ void mirrored_give_way(struct move *m)
     director_reverse_off(m->director);
 }
 
-enum outcome mirrored_end(struct move *m, bool mirrored, bool *unknown)
+enum outcome mirrored_end(struct move *m, bool *mirrored, bool *unknown)
 {
     int r = m->director ? director_reverse_off(m->director) : -ENOENT;
-    if (r == 0 || (r == -ENOENT && !mirrored))
+    *mirrored = *mirrored || r == 0; /* the journal does not know who else has begun one */
+    if (r == 0 || (r == -ENOENT && !*mirrored))
         return GO;
     if (r != -ENOENT && r != -EIO) {
         err_warn("cannot end the mirror of '%s' on '%s': %s", m->volume, m->source,

@@ -17,7 +17,8 @@ bool mirrored_get(const struct event *e, bool before);
 
 /*
  * The journal says that the copy is to be mirrored: has the director do so.  If it can't the
- * journal says why, too, and nothing else is different.  0, or -errno of the journal.
+ * journal says why, too, and nothing else is different; of a director that does not answer nobody
+ * knows, and the journal is left as it is.  0, or -errno of the journal.
  */
 int mirrored_begin(struct move *m);
 
@@ -26,9 +27,9 @@ void mirrored_give_way(struct move *m);
 
 /*
  * The copy is to be let go.  GO; *UNKNOWN is set, and the journal says so, if it may hold anything:
- * it was MIRRORED, by the journal or the director, and that did not end in order.  DEFERRED: the
- * director does not answer.
+ * it was *MIRRORED, by the journal or the director, and that did not end in order.  *MIRRORED is set
+ * if the director says so.  DEFERRED: it does not answer.
  */
-enum outcome mirrored_end(struct move *m, bool mirrored, bool *unknown);
+enum outcome mirrored_end(struct move *m, bool *mirrored, bool *unknown);
 
 #endif

@@ -179,10 +179,9 @@ enum outcome move_journal_failed(struct move *m, int r)
     return move_stalls(m, "cannot write the journal: %s", err_text(r));
 }
 
-enum outcome move_director_failed(struct move *m, int r)
+/* The director has said TEXT with the result R; what it said since is no matter. */
+static enum outcome director_said(struct move *m, int r, const char *text)
 {
-    char text[200];
-    snprintf(text, sizeof(text), "%s", director_error(m->director));
     if (r == -ECONNRESET) {
         move_leave_director(m);
         return move_stalls(m, "%s", text);
@@ -200,13 +199,20 @@ enum outcome move_director_failed(struct move *m, int r)
     return move_fails(m, "director: %s", text);
 }
 
+enum outcome move_director_failed(struct move *m, int r)
+{
+    char text[200];
+    snprintf(text, sizeof(text), "%s", director_error(m->director));
+    return director_said(m, r, text);
+}
+
 enum outcome move_flow_failed(struct move *m)
 {
     struct flow_error e = *flow_error(m->flow);
     if (e.lost)
         move_leave_director(m); /* it must not take the claims back, but treat them as haunted */
     if (e.side == FLOW_DIRECTOR)
-        return m->director ? move_director_failed(m, e.err) : move_stalls(m, "%s", e.text);
+        return m->director ? director_said(m, e.err, e.text) : move_stalls(m, "%s", e.text);
     if (e.side == FLOW_SOURCE && (e.err == -ENOTCONN || e.err == -ETIMEDOUT))
         return move_stalls(m, "%s", e.text);
     return move_fails(m, "%s", e.text);

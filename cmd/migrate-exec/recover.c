@@ -66,6 +66,8 @@ static enum outcome drive_again(struct move *m)
     verify_ask(m);
     if (!admit_forbids(m->exec->fleet, m->volume, m->source, m->target, why, sizeof(why)))
         return move_drive(m, true);
+    if (m->fenced) /* clients need not wait for an operator */
+        shared_unfence(m);
     err_warn("cannot resume '%s': %s; migrate-exec --abort %s ends it", m->id, why, m->id);
     return DEFERRED;
 }
@@ -285,6 +287,7 @@ static enum outcome abort_one(struct move *m, struct story *s)
     enum outcome o = r == 0 ? story_read(x, m->id, s) : abort_driven(m, s);
     if (o != GO)
         return o;
+    story_set_shared(m, s); /* it was read without the lock before */
     if (!s->switched && event_is_final(s->last.event)) {
         err_warn("'%s' has ended: %s", m->id, rec_event_words[s->last.event]);
         return r == 0 ? SETTLED : status_print(x, &s->last);

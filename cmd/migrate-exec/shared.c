@@ -83,10 +83,24 @@ enum outcome shared_prepare(struct move *m)
 
 /* ---- the fence ---- */
 
+/* By the store another gateway owns the volume now: whoever gave it that needs the fence (S14). */
+static bool is_replaced(const struct move *m, struct route *route)
+{
+    return m->exec->store && route_store_get(m->exec->store, m->volume, route) == 1 &&
+           strcmp(route->gateway, m->source) != 0;
+}
+
 enum outcome shared_unfence(struct move *m)
 {
     struct hook hook = move_hook(m, m->source);
+    struct route route;
     char why[160];
+    if (is_replaced(m, &route)) {
+        err_warn("'%s': %s stays fenced, if it is: the store says %s at epoch %llu", m->id,
+                 m->source, route.gateway, (unsigned long long)route.epoch);
+        m->fenced = false;
+        return GO;
+    }
     int r = hook_run(&hook, "unfence", why, sizeof(why));
     if (r != HOOK_DONE) {
         err_warn(

@@ -46,7 +46,7 @@ static void give_up(struct slot *s)
     struct flow *f = s->extent.flow;
     if (s->lost) {
         f->error.lost = true;
-    } else if (f->error.side != FLOW_DIRECTOR) {
+    } else {
         int r = director_release(f->director, s->extent.claim.id);
         if (r < 0)
             flow_fail_director(f, r);

@@ -151,6 +151,12 @@ int story_set_move(struct move *m, const char *id, const struct event *e)
     return 0;
 }
 
+void story_set_shared(struct move *m, const struct story *s)
+{
+    m->shared = m->was_shared = s->shared;
+    m->fenced = s->fenced && !s->switched;
+}
+
 /* Reads the journal without its lock: another run may be at work. */
 enum outcome story_look(struct move *m, struct story *s)
 {
@@ -173,8 +179,7 @@ enum outcome story_with(const struct exec *x, const char *id,
     }
     m.unsure = s.promoted || !s.switched;
     m.terms = m.noted = s.terms;
-    m.shared = m.was_shared = s.shared;
-    m.fenced = s.fenced && !s.switched;
+    story_set_shared(&m, &s);
     if (o == GO)
         o = work(&m, &s);
     move_release(&m);

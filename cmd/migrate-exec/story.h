@@ -48,6 +48,9 @@ bool story_say_ended(const struct move *m, const struct story *s);
 /* Sets M to the migration ID as its last event E names it.  0 or -EINVAL. */
 int story_set_move(struct move *m, const char *id, const struct event *e);
 
+/* What S tells of shared storage and its fence, for M. */
+void story_set_shared(struct move *m, const struct story *s);
+
 /* Two ways to begin: without the lock, as another run may be at work; and with it, as story_with()
  * needs them. */
 enum outcome story_look(struct move *m, struct story *s);

@@ -49,6 +49,8 @@ struct verifier {
 struct facts {
     char director[NAME_LEN_MAX + 1]; /* the owner that the director has; "": nobody serves it */
     uint64_t director_epoch;
+    /* Gateways that take one connection, which the director has (S9); "": none. */
+    char held_owner[NAME_LEN_MAX + 1], held_target[NAME_LEN_MAX + 1];
     struct buf exported;
     enum finding finding; /* the worst so far … */
     struct buf reason;    /* … and what there is to say */
@@ -84,9 +86,23 @@ static void status_word(const char *line, const char *key, char *out, size_t siz
     }
 }
 
+static void take_held(struct facts *f, const char *line)
+{
+    char sides[16];
+    char place[16];
+    status_word(line, "private", sides, sizeof(sides));
+    status_word(line, "gateway", place, sizeof(place));
+    bool both = strcmp(sides, "both") == 0;
+    if ((both || strcmp(sides, "source") == 0) && strcmp(place, "here") == 0)
+        status_word(line, "owner", f->held_owner, sizeof(f->held_owner));
+    if (both || strcmp(sides, "target") == 0)
+        status_word(line, "target", f->held_target, sizeof(f->held_target));
+}
+
 static void take_status(struct facts *f, const char *line)
 {
     char epoch[32];
+    take_held(f, line);
     status_word(line, "owner", f->director, sizeof(f->director));
     status_word(line, "epoch", epoch, sizeof(epoch));
     if (!*f->director || parse_u64(epoch, &f->director_epoch) < 0) {
@@ -153,6 +169,10 @@ static void ask_gateway(struct verifier *v, const struct route *r, struct facts 
     bool owner = strcmp(r->gateway, g->name) == 0;
     if (g->state == GATEWAY_STATE_DOWN && !owner)
         return;
+    if (strcmp(f->held_owner, g->name) == 0 || strcmp(f->held_target, g->name) == 0) {
+        found_export(r, f, g->name, r->size_bytes); /* the director sees to its size (S24) */
+        return;
+    }
     if (v->mute[i]) {
         note(f, FINDING_UNKNOWN, "%s does not answer", g->name);
         return;
