@@ -4,9 +4,12 @@
 
 load helpers
 
+# collector NAME ARGUMENT...
 collector()
 {
-  "$SRC/share/collectors/$@"
+  local name=$1
+  shift
+  "$SRC/share/collectors/$name" "$@"
 }
 
 @test "collectors: sadf's history becomes metric records" {
