@@ -98,9 +98,10 @@ int model_predict(const struct model *m, struct series s, const double *net, siz
                   struct model_point *out)
 {
     s = series_tail(s, METHODS_HISTORY);
-    double *base = calloc(2 * h + 1, sizeof(*base)), *high = base + h;
+    double *base = calloc(2 * h + 1, sizeof(*base));
     if (!base)
         return -ENOMEM;
+    double *high = base + h;
     int r = methods_mixed(m, s, &s.n, 1, h, base);
     if (m->high > 0)
         methods_high(s, h, high);
