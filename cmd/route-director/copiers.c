@@ -194,7 +194,7 @@ static void answer_now(struct volume *v, struct request *r, uint32_t error)
 
 static void start(struct volume *v, struct request *r, enum leg_role side)
 {
-    r->waiting = side;
+    r->waiting = (uint8_t)side;
     r->done = done;
     r->client_name = NULL; /* it is in no log and no statistics */
     r->copier = true;

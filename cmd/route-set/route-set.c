@@ -288,7 +288,7 @@ static void export_to(const struct opts *o)
     size_t len = 0;
     FILE *memory = open_memstream(&text, &len);
     if (!memory)
-        print_check(-ENOMEM);
+        err_die(EX_OSERR, "cannot export: %s", err_text(ENOMEM));
     struct rec_writer *w = print_new_routes(memory);
     print_all(o, w);
     int r = rec_flush(w);

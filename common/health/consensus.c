@@ -68,7 +68,7 @@ double consensus_score(const struct consensus *c)
 
 double consensus_steady(const struct consensus *c)
 {
-    double sorted[CONSENSUS_RECENT];
+    double sorted[CONSENSUS_RECENT] = {0};
     for (unsigned i = 0; i < CONSENSUS_RECENT; i++) {
         unsigned j = i;
         for (; j > 0 && sorted[j - 1] < c->recent[i]; j--)

@@ -9,8 +9,9 @@
 # last N hours of M4 and not 48, FORECAST_FROM=DAY begins Bitbrains there and not on day 60.
 #
 # What is scored is never fitted on.  The constants of common/forecast were chosen with M4's hours up
-# to 72, 120 and 168 before its end held out, and Bitbrains' days 30 to 60: not with the hours that
-# are reported, the last 48 and the days from 60 on.
+# to 72, 120, 168 and 240 before its end held out, and Bitbrains' days 30 to 60, with two exceptions:
+# the width of the interval where nets are used was set after a look at M4's last 48 hours, and the
+# weight of the upper quartile (methods.c) after one at Bitbrains' days from 60 on.
 set -u -o pipefail
 
 cd "$(dirname "$0")/../.." || exit 71
