@@ -285,7 +285,7 @@ waits_known()
     echo "v,3,3145728,1048576,gw-a,$((now + 86400)),3600,0,1000,4096000"
     echo "w,4,4194304,1048576,gw-a,$now,3600,0,1000,4096000"
   } >heat
-  run --separate-stderr -0 migrate-exec --heat=heat --connections=1 <(plan gw-a gw-b 1)
+  run --separate-stderr -0 migrate-exec --heat=heat --connections=1 --bwlimit 16M <(plan gw-a gw-b 1)
   [[ -z $stderr ]]
   copied gw-b
   # 0x200000 and more first, then the second MiB, then the first.
