@@ -547,3 +547,17 @@ fleet()
 @test "S9, I4: qemu-nbd, kill -9 of the target gateway in hold: one owner, all that was acknowledged" {
   survives gw-b hold
 }
+
+@test "S9, S17: qemu-nbd, a source that dies in the hold is replaced" {
+  DIRECTOR_ARGS="--promote-after 100ms"
+  fleet
+  move_until hold
+  kill_gateway gw-a
+  release
+  wait_for 20 owned gw-b 2 uncommitted
+  exit_status exec
+  ((REPLY == 0))
+  [[ $(last_event) == retire,switched ]]
+  client_done
+  complete
+}

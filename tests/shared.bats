@@ -282,7 +282,45 @@ serves_at()
   ask read -P 1 0 64k
   no_failure
   cmp gw-b/v other
-  [[ $(grep -v '^s' calls.log | paste -sd ' ') == "unfence gw-b fence gw-a unfence gw-a" ]]
+  [[ $(grep -v '^s' calls.log | paste -sd ' ') == "unfence gw-b fence gw-a unfence gw-a fence gw-b" ]]
+}
+
+@test "S14: a target that was read for a switch that failed is not switched to" {
+  san
+  san_gateway_again gw-b --filter=cache --filter=delay -- cache=writeback cache-on-read=true rdelay=1
+  client_start
+  ask write -P 1 0 4k
+  ask flush
+  driver_start
+  drive begin v 1 gw-b shared
+  drive detach v 500
+  "$GS/san" fence v 0 gw-a
+  refuses ETIMEDOUT switch v 1
+  "$GS/san" unfence v 0 gw-a
+  refuses ECONNABORTED detach v 1000
+  [[ $REPLY_LINE == *"the target was read, and is not the owner"* ]]
+  wait_for 10 owner_is gw-a 1 steady
+  ask write -P 2 0 4k
+  ask flush
+  no_failure
+}
+
+@test "S14: what the target has read for a switch that failed it does not serve after the next" {
+  san
+  san_gateway_again gw-b --filter=cache --filter=delay -- cache=writeback cache-on-read=true rdelay=1
+  client_start
+  ask write -P 1 0 4k
+  ask flush
+  run --separate-stderr -1 migrate-exec --fence-window 500 <(plan gw-a gw-b 1)
+  called fence gw-b
+  owner_is gw-a 1 steady
+  ask write -P 2 0 4k
+  ask write -P 3 256k 4k # the witness now; the other is in gw-b's cache as it was
+  ask flush
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1)
+  owner_is gw-b 2 steady
+  ask read -P 2 0 4k
+  no_failure
 }
 
 @test "S14: a source that cannot be fenced is not moved from, and serves" {
@@ -437,7 +475,7 @@ fenced_and_killed()
   run --separate-stderr -0 migrate-exec --resume v-2
   owner_is gw-b 2 steady
   reads 1 0 64k
-  [[ $(grep -v '^s' calls.log | paste -sd ' ') == "unfence gw-b fence gw-a unfence gw-a unfence gw-b fence gw-a" ]]
+  [[ $(grep -v '^s' calls.log | paste -sd ' ') == "unfence gw-b fence gw-a unfence gw-a fence gw-b unfence gw-b fence gw-a" ]]
 }
 
 @test "I4: the director is killed right after the switch: the next one serves the target" {

@@ -90,6 +90,28 @@ static bool is_replaced(const struct move *m, struct route *route)
            strcmp(route->gateway, m->source) != 0;
 }
 
+/*
+ * Once the target was read for a switch that did not come it may keep what the source is about to
+ * change.  The director has ended the move then; without one that has it nobody knows.
+ */
+static bool target_may_remember(const struct move *m)
+{
+    struct director_status s;
+    return !m->director || director_status(m->director, &s) < 0 || strcmp(s.target, m->target) != 0;
+}
+
+/* A fence ends what the target keeps; the next move unfences it. */
+static void forget_target(const struct move *m)
+{
+    struct hook hook = move_hook(m, m->target);
+    char why[160] = "it has none";
+    int r = hook_there(&hook) ? hook_run(&hook, "fence", why, sizeof(why)) : HOOK_CANNOT;
+    if (r != HOOK_DONE && r != HOOK_ABSENT)
+        err_warn("'%s': %s may keep what it has read of '%s': end it before the volume is moved "
+                 "there again: hook, fence: %s",
+                 m->id, m->target, m->volume, why);
+}
+
 enum outcome shared_unfence(struct move *m)
 {
     struct hook hook = move_hook(m, m->source);
@@ -109,6 +131,8 @@ enum outcome shared_unfence(struct move *m)
         return move_stalls(m, "%s is fenced: hook, unfence: %s", m->source, why);
     }
     m->fenced = false;
+    if (target_may_remember(m))
+        forget_target(m);
     /* Without this event a resume would unfence it once more. */
     r = move_event(m, EVENT_PASS, UNFENCED "%s", m->source);
     return r < 0 ? move_journal_failed(m, r) : GO;

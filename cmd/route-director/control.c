@@ -21,9 +21,9 @@
 #include "track.h"
 #include "worker.h"
 
-/* Of one reply to "missing": extents, and bytes of the volume that are looked at. */
+/* Of one reply to "missing": extents.  To that, and to "changed": bytes that are looked at. */
 enum { MISSING_MAX = 1024 };
-static const uint64_t MISSING_SPAN = UINT64_C(64) << 30;
+static const uint64_t LOOK_SPAN = UINT64_C(64) << 30;
 
 /* What changed is asked. */
 struct look {
@@ -310,7 +310,8 @@ static void answer_look(struct control *c)
     } else if (!v->changes || !changes_copy_whole(v->changes)) {
         control_ok(c, "%llu unknown", (unsigned long long)l->length);
     } else {
-        uint64_t run = changes_run(v->changes, l->offset, l->length, &kind);
+        uint64_t most = l->length < LOOK_SPAN ? l->length : LOOK_SPAN; /* clients wait meanwhile */
+        uint64_t run = changes_run(v->changes, l->offset, most, &kind);
         control_ok(c, "%llu %s", (unsigned long long)run,
                    kind == CHANGES_NONE ? "unchanged" : "changed");
     }
@@ -546,7 +547,7 @@ static void run_missing(struct control *c, char **args)
         return;
     }
     uint64_t size = v->route.size_bytes;
-    uint64_t to = from < size && size - from > MISSING_SPAN ? from + MISSING_SPAN : size;
+    uint64_t to = from < size && size - from > LOOK_SPAN ? from + LOOK_SPAN : size;
     for (; max && blocks_missing(v->move->blocks, from, to, &offset, &length); max--) {
         control_line(c, "%llu %llu", (unsigned long long)offset, (unsigned long long)length);
         from = offset + length;

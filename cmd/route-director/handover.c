@@ -20,6 +20,11 @@ enum { SETTLE_RETRY_US = 200000 };
 void move_end_hold(struct move *m)
 {
     loop_timer_cancel(m->v->d->loop, &m->deadline);
+    if (m->detached && m->asked_once) {
+        /* What it keeps of that is old as soon as the owner is written to (S14). */
+        move_give_up(m, -ECONNABORTED, "the target was read, and is not the owner");
+        return;
+    }
     if (m->detached) {
         move_reattach(m);
         return;
@@ -260,7 +265,8 @@ static void not_switched(struct move *m, int err, const char *why)
         owner_went_away(v);
     } else {
         move_end_hold(m);
-        move_start_tick(m);
+        if (move_is_open(m))
+            move_start_tick(m);
     }
     control_err(c, err, "%s", why);
 }

@@ -96,6 +96,7 @@ struct move {
     bool detached; /* HELD, COMMIT, DOUBT: the owner's connections are closed, or it is away */
     size_t asked;  /* of the target, if it has what the owner made durable: not answered yet; … */
     bool other, readable; /* … it has not, for one; it could be read at all */
+    bool asked_once;      /* … so that it may keep what it read */
     bool source_sure; /* no write of a connection that ended could land there after the switch */
     bool retired;     /* the old owner's connections are closed … */
     bool retired_ok;  /* … after a flush that succeeded */

@@ -37,7 +37,7 @@ void move_commit_outcome(struct move *m);
 void move_start_tick(struct move *m);
 /* A hold of WINDOW_MS begins at NOW_US, the clock's. */
 void move_start_hold(struct move *m, uint64_t now_us, uint64_t window_ms);
-/* Ends a hold on the owner: the waiting requests go on. */
+/* Ends a hold on the owner: the waiting requests go on.  May give the move up. */
 void move_end_hold(struct move *m);
 
 /*

@@ -31,6 +31,7 @@ int reread_apply(struct director *d, const struct storejob *j)
     } else if (v->state == VOLUME_SERVING && (!v->move || v->move->phase == MOVE_RETIRE)) {
         /* The same owner and epoch: a kept copy was let go, say. */
         v->route.state = now->state;
+        v->route.verify = now->verify;
         memcpy(v->route.target, now->target, sizeof(v->route.target));
         track_follow(v);
     }

@@ -9,7 +9,9 @@
  * away: as long as it is fenced it is not found, and requests wait.  An owner that is dead is
  * handed over from just so; what it had not made durable, or not answered, the new one is given.
  *
- * Nothing is read of the new owner before the old one is fenced: it might keep what it read.
+ * Nothing is read of the new owner before the old one is fenced: it might keep what it read.  If it
+ * was read and the old one stays the owner all the same, the move is over; a fence of the target
+ * makes it forget.
  */
 #include "move_priv.h"
 
@@ -207,6 +209,7 @@ static void compare_then_commit(struct move *m)
         m->asked++;
         leg_send(m->leg, r, ROLE_TARGET, i);
     }
+    m->asked_once |= m->asked > 0;
     if (!m->asked)
         commit(m);
 }
