@@ -107,7 +107,7 @@ static int read_past(const char *log, unsigned long n, const struct route_tail *
     return r == -ENOENT ? 0 : r;
 }
 
-/* Which of the COUNT old logs N of LOG is the file that T has read; COUNT: none, or not any more. */
+/* Which of the COUNT old logs N of LOG is the file that T has read; COUNT: none, or not now. */
 static long find_past(const char *log, const unsigned long *n, long count,
                       const struct route_tail *t)
 {
