@@ -1270,6 +1270,26 @@ promotable()
   control status v | grep -q promotable=yes
 }
 
+# proving: of what is mirrored a part is proved.
+proving()
+{
+  local line
+  line=$(control status v)
+  [[ $line == *" phase=mirror "* && $line == *" synced=4194304 "* && $line != *" unproved=4194304 "* ]]
+}
+
+@test "S17: a source that dies while what is mirrored is proved is switched away from all the same" {
+  fleet 4M
+  stop_gateway gw-a
+  start_gateway gw-a --filter=delay rdelay=200ms
+  start exec migrate-exec --bwlimit 1M <(plan gw-a gw-b 1)
+  wait_for 30 proving
+  stop_gateway gw-a
+  ends_with 0 exec
+  [[ $(owner) == "gw-b 2 uncommitted" ]]
+  grep -q ',handover,switched,.*promoted as the source is dead' state/history.csv
+}
+
 @test "S17: a source that dies when all is mirrored is switched away from by the director" {
   fleet 1M
   writer 6

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-3.0-or-later
+# shellcheck disable=SC2153
 # route-set: the owner of record.
 
 load helpers
@@ -330,6 +331,21 @@ watched()
   rm watch.log
   start watch route-set --watch
   wait_for 10 watched other,gw-a,1,steady,,$'\n'v,gw-a,257,steady,,
+}
+
+@test "route-set: --watch has also what was written and compacted away while it was not looking" {
+  local i HEADER_SHORT=${HEADER%,time,verify} seen=v,gw-a,1,steady,,
+  route-set v gw-a >/dev/null
+  start watch route-set --watch v
+  wait_for 10 watched "$seen"
+  kill -STOP "${PIDS[watch]}"
+  for i in $(seq 2 520); do # beyond two compactions
+    route-set v "gw-$([[ $((i % 2)) -eq 1 ]] && echo a || echo b)" >/dev/null
+    seen+=$'\n'"v,gw-$([[ $((i % 2)) -eq 1 ]] && echo a || echo b),$i,steady,,"
+  done
+  [[ -e $GATESHIFT_STATE/routes.log.2 ]]
+  kill -CONT "${PIDS[watch]}"
+  wait_for 10 watched "$seen"
 }
 
 @test "route-set: two hundred writers at a time lose no update" {

@@ -27,8 +27,8 @@ void mirrored_give_way(struct move *m);
 
 /*
  * The copy is to be let go.  GO; *UNKNOWN is set, and the journal says so, if it may hold anything:
- * it was *MIRRORED, by the journal or the director, and that did not end in order.  *MIRRORED is set
- * if the director says so.  DEFERRED: it does not answer.
+ * it was *MIRRORED, by the journal or the director, and that did not end in order.  *MIRRORED is
+ * set if the director says so.  DEFERRED: it does not answer.
  */
 enum outcome mirrored_end(struct move *m, bool *mirrored, bool *unknown);
 

@@ -32,7 +32,8 @@ enum outcome shared_hand_over(struct move *m);
 
 /*
  * The source, which may be fenced (m->fenced), is let serve again, unless the store has another
- * owner by now.  GO, or DEFERRED if its hook can't.  Only while the director can't switch any more, or has not been asked to.
+ * owner by now.  GO, or DEFERRED if its hook can't.  Only while the director can't switch any more,
+ * or has not been asked to.
  */
 enum outcome shared_unfence(struct move *m);
 

@@ -407,18 +407,6 @@ int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_bu
     return 0;
 }
 
-int blocks_release(struct blocks *b, uint64_t claim, const void *driver)
-{
-    struct claim c;
-    size_t i, end;
-    if (take_claim(b, claim, CLAIM_COPY, driver, &c) < 0)
-        return -ESTALE;
-    span(c.offset, c.length, &i, &end);
-    for (; i < end; i++)
-        block_state(b, i, DIRTY);
-    return 0;
-}
-
 /* No block has the claim C any more. */
 static void forget_claim(struct blocks *b, const struct claim *c)
 {
@@ -427,6 +415,22 @@ static void forget_claim(struct blocks *b, const struct claim *c)
     for (; i < end; i++)
         if (b->block[i].claim == c->id)
             claim_block(b, i, 0);
+}
+
+int blocks_release(struct blocks *b, uint64_t claim, const void *driver)
+{
+    struct claim c;
+    size_t i, end;
+    if (take_claim(b, claim, -1, driver, &c) < 0)
+        return -ESTALE;
+    if (c.kind == CLAIM_PROVE) {
+        forget_claim(b, &c);
+        return 1;
+    }
+    span(c.offset, c.length, &i, &end);
+    for (; i < end; i++)
+        block_state(b, i, DIRTY);
+    return 0;
 }
 
 int blocks_differ(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,

@@ -101,7 +101,10 @@ int blocks_done(struct blocks *b, uint64_t claim, enum claim_kind kind, const vo
 int blocks_adopt(struct blocks *b, uint64_t claim, const void *driver, blocks_busy_fn *busy,
                  void *arg);
 
-/* Gives a copy claim up, every reply being in: its blocks are dirty again.  0 or -ESTALE. */
+/*
+ * Gives a claim up, every reply being in.  0: its blocks are dirty again; 1: it was one of a proof,
+ * and they are as they were; -ESTALE.
+ */
 int blocks_release(struct blocks *b, uint64_t claim, const void *driver);
 
 /*

@@ -169,8 +169,10 @@ void move_release(struct move *m, struct control *c, uint64_t claim)
 {
     if (!may_end_claims(m, c))
         return;
-    m->flushed = m->copies_flushed = false;
-    if (blocks_release(m->blocks, claim, c) < 0)
+    int r = blocks_release(m->blocks, claim, c);
+    if (r == 0) /* it may have been written there; who only read leaves what is flushed (S17) */
+        m->flushed = m->copies_flushed = false;
+    if (r < 0)
         no_such_claim(c, claim);
     else
         control_ok(c, "%s", "");

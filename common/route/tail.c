@@ -80,7 +80,7 @@ static int read_fd(struct route_tail *t, int fd, route_tail_fn *fn, void *arg)
     return r;
 }
 
-int route_tail_read(struct route_tail *t, const char *path, route_tail_fn *fn, void *arg)
+static int read_path(struct route_tail *t, const char *path, route_tail_fn *fn, void *arg)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
@@ -103,8 +103,54 @@ static int read_past(const char *log, unsigned long n, const struct route_tail *
     int r = past_path(log, n, path, sizeof(path));
     if (r < 0 || (stat(path, &st) == 0 && is_of(last, &st)))
         return r;
-    r = route_tail_read(&t, path, fn, arg);
+    r = read_path(&t, path, fn, arg);
     return r == -ENOENT ? 0 : r;
+}
+
+/* Which of the COUNT old logs N of LOG is the file that T has read; COUNT: none, or not now. */
+static long find_past(const char *log, const unsigned long *n, long count,
+                      const struct route_tail *t)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    for (long i = count - 1; i >= 0; i--)
+        if (past_path(log, n[i], path, sizeof(path)) == 0 && stat(path, &st) == 0 && is_of(t, &st))
+            return i;
+    return count;
+}
+
+/* What T's file, which LAST has replaced, got since, and the old logs that came behind it. */
+static int read_missed(struct route_tail *t, const char *log, const struct route_tail *last,
+                       route_tail_fn *fn, void *arg)
+{
+    unsigned long *n = NULL;
+    char path[PATH_MAX];
+    long count = past_list(log, &n);
+    long i = count < 0 ? count : find_past(log, n, count, t);
+    int r = count < 0 ? (int)count : 0;
+    if (i >= 0 && i < count && past_path(log, n[i], path, sizeof(path)) == 0)
+        r = read_path(t, path, fn, arg);
+    for (i++; r == 0 && i < count; i++)
+        r = read_past(log, n[i], last, fn, arg);
+    free(n);
+    return r == -ENOENT ? 0 : r;
+}
+
+int route_tail_read(struct route_tail *t, const char *path, route_tail_fn *fn, void *arg)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    int r = fstat(fd, &st) < 0 ? -errno : 0;
+    if (r == 0 && t->offset && !is_of(t, &st)) {
+        struct route_tail now = {.device = st.st_dev, .inode = st.st_ino};
+        r = read_missed(t, path, &now, fn, arg);
+    }
+    if (r == 0)
+        r = read_fd(t, fd, fn, arg);
+    close(fd);
+    return r;
 }
 
 static int read_pasts(const char *log, const struct route_tail *last, route_tail_fn *fn, void *arg)

@@ -19,8 +19,9 @@ typedef int route_tail_fn(const struct route *r, void *arg);
 
 /*
  * Calls FN for each whole record of the log PATH behind what T has read; from the beginning if
- * another file stands there now, as after a compaction, or it was cut.  A last line that is torn or
- * being written is left for the next call.  0, -ENOENT, -EBADMSG (no route log, or damage), or
+ * another file stands there now, as after a compaction, or it was cut; what the file before had got
+ * besides is told first, if it is kept (past.h).  A last line that is torn or being written is left
+ * for the next call.  0, -ENOENT, -EBADMSG (no route log, or damage), or
  * another -errno.  The lock is not taken, and what is read need not be durable yet: for who
  * watches, not for who acts.
  */

@@ -99,6 +99,22 @@ static void test_copy_goes_round(void)
     blocks_free(b);
 }
 
+static void test_a_proof_that_is_given_up_leaves_its_blocks(void)
+{
+    struct blocks *b = blocks_new(2 * K64);
+    struct extent e = claim(b, CLAIM_COPY, UINT64_MAX);
+    CHECK(done(b, e, CLAIM_COPY) == 0);
+    e = claim(b, CLAIM_PROVE, K64);
+    CHECK(blocks_release(b, (uint64_t)e.id, &them) == -ESTALE);
+    CHECK(blocks_release(b, (uint64_t)e.id, &us) == 1);
+    CHECK(blocks_release(b, (uint64_t)e.id, &us) == -ESTALE);
+    expect_counts(b, (struct blocks_counts){.synced = 2 * K64, .unproved = 2 * K64});
+    claim(b, CLAIM_PROVE, K64);
+    e = claim(b, CLAIM_PROVE, K64); /* goes round: the first block can be claimed again */
+    CHECK_EQ_U64(e.offset, 0);
+    blocks_free(b);
+}
+
 static void test_claims_are_their_drivers(void)
 {
     struct blocks *b = blocks_new(2 * K64);
@@ -619,6 +635,7 @@ int main(void)
     test_copy_goes_round();
     test_copy_within();
     test_claims_are_their_drivers();
+    test_a_proof_that_is_given_up_leaves_its_blocks();
     test_tail();
     test_empty();
     test_proof_is_by_pages();
