@@ -742,6 +742,10 @@ enum outcome move_retire(struct move *m)
                  m->terms.no_flush[0] ? "" : ", flushed", mirrored ? MIRRORED_WORDS : "", no_flush);
     retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
     r = move_note(m, EVENT_SWITCHED, "%s", what);
+    if (m->lone && m->from) { /* it may be the one connection that the mirror needs */
+        nbd_export_part(m->from, PART_MS);
+        m->from = NULL;
+    }
     if (r == 0 && mirrored)
         r = mirrored_begin(m);
     return r < 0 ? move_journal_failed(m, r) : SWITCHED;
