@@ -264,6 +264,112 @@ END
   grep -q "gw-b has or gets a volume to keep apart from: anti 'db'" verdicts.csv
 }
 
+# ---- draining and groups ----
+
+@test "migrate-plan: --drain evacuates a gateway and says how far that is" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-a v2,gw-a kept,gw-b,uncommitted,gw-a other,gw-c
+  health gw-a,0.98,0 gw-b,0.9,0 gw-c,0.9,0
+  plan --drain gw-a
+  expect_moves "v1 gw-a gw-b mandatory"
+  [[ $stderr == "migrate-plan: drain: gw-a has 2 volumes and 1 kept copies; 1 leave by this plan" ]]
+  plan --drain gw-a --max-per-source 9
+  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-c mandatory"
+  [[ ${lines[1]} == *"mandatory: gw-a drains, gw-b healthy 0.90;"* ]]
+  EXPECT=-64 plan --drain gw-x
+  [[ -z $output && $stderr == "migrate-plan: cannot drain 'gw-x': it is not in gateways.csv" ]]
+}
+
+@test "migrate-plan: --drain copies nothing from a gateway that is down" {
+  gateways gw-a,down gw-b,active
+  health gw-b,0.9,0
+  plan --drain gw-a --explain=verdicts.csv
+  expect_moves
+  [[ $stderr == *"gw-a is down and has 1 volumes"* ]]
+  grep -q "source unreachable: gw-a is down" verdicts.csv
+}
+
+@test "migrate-plan: --drain leaves the only healthy copy with --force only" {
+  health gw-a,0.98,0 gw-b,0.55,0
+  plan --drain gw-a --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 2-health refused
+  grep -q "gw-b health 0.55 is below the floor 0.60: gw-a has the only healthy copy" verdicts.csv
+  plan --drain gw-a --force
+  expect_moves "v gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: --replay drains what --record drained, or what it is told" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a w,gw-b
+  health gw-a,0.98,0 gw-b,0.97,0 gw-c,0.9,0
+  plan --drain gw-a --record tape
+  expect_moves "v gw-a gw-b mandatory"
+  run --separate-stderr -0 migrate-plan --replay tape
+  expect_moves "v gw-a gw-b mandatory"
+  run --separate-stderr -0 migrate-plan --replay tape --drain gw-b
+  expect_moves "w gw-b gw-a mandatory"
+}
+
+# groups VOLUME,GROUP[,POLICY[,ANTI]]...: what volumes.csv says.
+groups()
+{
+  local row fields
+  {
+    echo volume,size_bytes,policy,gateways,group,anti
+    for row in "$@"; do
+      IFS=, read -ra fields <<<"$row"
+      echo "${fields[0]},,${fields[2]:-auto},,${fields[1]},${fields[3]-}"
+    done
+  } >"$GATESHIFT_CONFIG/volumes.csv"
+}
+
+@test "migrate-plan: a group moves together, as one move, or not at all" {
+  routes db,gw-a log,gw-a web,gw-a
+  groups db,shop log,shop
+  health gw-a,0.97,0 gw-b,0.97,0
+  # The demand of both together has 0.27 there and 0.83 here: 0.2 to 0.9 of db weighs ten times.
+  affinity db,gw-a,0.2,1000 db,gw-b,0.9,1000 log,gw-a,0.9,100 log,gw-b,0.1,100 \
+    web,gw-a,0.9 web,gw-b,0.1
+  plan
+  expect_moves "db gw-a gw-b optional" "log gw-a gw-b optional"
+  [[ ${lines[2]} == *"affinity 0.26 to 0.83; benefit 0.83; group 'shop' of 2\"" ]]
+  affinity db,gw-a,0.2,100 db,gw-b,0.9,100 log,gw-a,0.9,1000 log,gw-b,0.1,1000 \
+    web,gw-a,0.9 web,gw-b,0.1
+  plan
+  expect_moves
+}
+
+@test "migrate-plan: a pinned volume holds its group, but not on a failing gateway" {
+  routes db,gw-a log,gw-a
+  groups db,shop log,shop,pinned
+  health gw-a,0.7,0 gw-b,0.97,0
+  plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict db "" 1-placement refused
+  grep -q "group 'shop' moves together; log: pinned" verdicts.csv
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan
+  expect_moves "db gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: a group needs room for all of it, and must not keep apart" {
+  gateways gw-a,active gw-b,active,1048576
+  routes db,gw-a log,gw-a
+  groups db,shop log,shop
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict log gw-b 1-placement refused
+  grep -q "group 'shop' moves together; log: no room on gw-b" verdicts.csv
+  gateways gw-a,active gw-b,active
+  plan
+  expect_moves "db gw-a gw-b mandatory" "log gw-a gw-b mandatory"
+  groups db,shop,,x log,shop,,x
+  plan
+  expect_moves
+}
+
 # ---- inputs ----
 
 @test "migrate-plan: routes come from the store, history from the state folder" {

@@ -76,6 +76,8 @@ static void add_route(struct load *l, struct plan_volume *v, const char *other, 
     check(err);
     if (listed && *listed->anti)
         check(plan_fleet_apart(l->f, v->name, listed->anti));
+    if (listed && *listed->group)
+        check(plan_fleet_group(l->f, v->name, listed->group));
     if (plan_fleet_find(l->f, v->owner_name) == PLAN_NONE)
         err_warn("%s: gateway '%s' of volume '%s' is not in gateways.csv: volume left alone", where,
                  v->owner_name, v->name);
@@ -125,21 +127,22 @@ static void read_store(struct load *l, const char *state)
 /* ---- scores and history ---- */
 
 /* Says once for each gateway that its records are left out; a typing error should be seen. */
-static void note_unknown(struct load *l, const char *gateway, const char *where)
+static void note_unknown(struct load *l, const char *gateway, struct rec_reader *r)
 {
     if (plan_fleet_find(l->f, gateway) != PLAN_NONE || intern_find(&l->unknown, gateway) >= 0)
         return;
-    err_warn("%s: gateway '%s' is not in gateways.csv: ignored", where, gateway);
+    err_warn("%s: gateway '%s' is not in gateways.csv: ignored", rec_reader_where(r), gateway);
     if (intern_add(&l->unknown, gateway) < 0)
         check(-ENOMEM);
 }
 
-static void took(struct load *l, int err, const char *gateway, const char *where)
+static void took(struct load *l, int err, const char *gateway, struct rec_reader *r)
 {
     if (err == -EEXIST)
-        err_die(EX_DATAERR, "%s: contradicts an earlier score of the same time", where);
+        err_die(EX_DATAERR, "%s: contradicts an earlier score of the same time",
+                rec_reader_where(r));
     if (err == -ENOENT)
-        note_unknown(l, gateway, where);
+        note_unknown(l, gateway, r);
     else
         check(err);
 }
@@ -154,7 +157,7 @@ static void take_health(struct load *l, struct rec_reader *r)
         .confidence = rec_real(r, HEALTH_CONFIDENCE),
         .reason = rec_text(r, HEALTH_REASON),
     };
-    took(l, plan_fleet_health(l->f, gateway, &h), gateway, rec_reader_where(r));
+    took(l, plan_fleet_health(l->f, gateway, &h), gateway, r);
 }
 
 static void take_affinity(struct load *l, struct rec_reader *r)
@@ -168,7 +171,7 @@ static void take_affinity(struct load *l, struct rec_reader *r)
     };
     int err = plan_fleet_affinity(l->f, rec_text(r, AFFINITY_VOLUME), gateway,
                                   rec_real(r, AFFINITY_DAS), rec_real(r, AFFINITY_SHARE), &d);
-    took(l, err, gateway, rec_reader_where(r));
+    took(l, err, gateway, r);
 }
 
 static void take_event(struct load *l, struct rec_reader *r)
@@ -197,13 +200,14 @@ static void load_records(struct load *l, const struct inputs *in)
         read_file(l, &rec_event, in->history, take_event);
 }
 
-void inputs_load(const struct inputs *in, struct plan_fleet *f)
+void inputs_load(const struct inputs *in, struct drains *drains, struct plan_fleet *f)
 {
     struct fleet config = {0};
     if (fleet_load(&config, in->config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
         err_die(config.status, "%s", config.error);
     struct load l = {.f = f, .config = &config};
     load_records(&l, in);
+    drains_apply(drains, f);
     check(plan_fleet_settle(f));
     intern_release(&l.unknown);
     fleet_release(&config);

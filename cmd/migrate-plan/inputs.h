@@ -4,6 +4,7 @@
 #define GS_MIGRATE_PLAN_INPUTS_H
 
 #include "common/plan/fleet.h"
+#include "cmd/migrate-plan/drain.h"
 
 /* Where it stands; "-" is standard input.  All borrowed. */
 struct inputs {
@@ -15,7 +16,10 @@ struct inputs {
     const char *history;  /* file, or NULL: none */
 };
 
-/* Fills F (zero-initialised) and settles it; notes about what is left out go to stderr. */
-void inputs_load(const struct inputs *in, struct plan_fleet *f);
+/*
+ * Fills F (zero-initialised), DRAINS included, and settles it; notes about what is left out go to
+ * stderr.
+ */
+void inputs_load(const struct inputs *in, struct drains *drains, struct plan_fleet *f);
 
 #endif

@@ -125,7 +125,9 @@ const struct argp knobs_argp = {
          "A gateway of lower health must be left (default 0.40)", 10},
         {"flap-window", OPT_LONG + FLAP_WINDOW, "DURATION", 0,
          "How long a mandatory return doubles the cooldown (default 7d)", 10},
-        {"force", OPT_LONG + FORCE, 0, 0, "Let pinned volumes make mandatory moves (default: no)",
+        {"force", OPT_LONG + FORCE, 0, 0,
+         "Let pinned volumes make mandatory moves, and drains leave the only healthy copy "
+         "(default: no)",
          10},
         {"health-max-age", OPT_LONG + HEALTH_MAX_AGE, "DURATION", 0,
          "No move on older health (default 5m)", 10},

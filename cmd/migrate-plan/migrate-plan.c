@@ -18,6 +18,7 @@
 #include "common/base/fsfile.h"
 #include "common/base/opts.h"
 #include "common/plan/choose.h"
+#include "cmd/migrate-plan/drain.h"
 #include "cmd/migrate-plan/inputs.h"
 #include "cmd/migrate-plan/knobs.h"
 #include "cmd/migrate-plan/report.h"
@@ -25,6 +26,7 @@
 
 enum {
     OPT_AFFINITY = OPT_LONG + 0x100,
+    OPT_DRAIN,
     OPT_EXPLAIN,
     OPT_HEALTH,
     OPT_HISTORY,
@@ -42,6 +44,7 @@ struct opts {
     struct opts_dirs dirs;
     struct knobs knobs;
     struct inputs inputs;
+    struct drains drains;
     const char *record;
     const char *replay;
     const char *verdicts;
@@ -51,6 +54,8 @@ struct opts {
 
 static const struct argp_option options[] = {
     {"affinity", OPT_AFFINITY, "FILE", 0, "Affinity records (default: every affinity is 0.5)", 0},
+    {"drain", OPT_DRAIN, "GATEWAY", 0,
+     "Evacuate GATEWAY, as if its state were drain; may be given again (default: none)", 0},
     {"explain", OPT_EXPLAIN, "FILE", OPTION_ARG_OPTIONAL,
      "Verdict records to FILE, or as a table to stderr", 0},
     {"health", OPT_HEALTH, "FILE", 0, "Health records (required, but for --replay)", 0},
@@ -94,6 +99,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case OPT_AFFINITY:
         o->inputs.affinity = arg;
+        return 0;
+    case OPT_DRAIN:
+        o->drains.given = true;
+        drains_add(&o->drains, arg);
         return 0;
     case OPT_EXPLAIN:
         o->explain = true;
@@ -170,16 +179,18 @@ static void default_inputs(struct opts *o, char **history)
         o->now = clock_now();
 }
 
-static void plan(const struct opts *o, const struct inputs *in, double now)
+static void plan(struct opts *o, const struct inputs *in, double now)
 {
     struct plan_fleet fleet = {0};
-    inputs_load(in, &fleet);
+    inputs_load(in, &o->drains, &fleet);
     struct report *r = report_new(o->explain, o->verdicts);
-    const struct plan_sink sink = report_sink(r);
+    const struct plan_sink out = report_sink(r);
+    const struct plan_sink sink = drains_watch(&o->drains, &out);
     int err = plan_choose(&fleet, &o->knobs.limits, now, &sink);
     if (err < 0)
         report_fail(r, err);
     report_finish(r);
+    drains_note(&o->drains);
     plan_fleet_release(&fleet);
 }
 
@@ -197,12 +208,13 @@ int main(int argc, char **argv)
     }
     default_inputs(&o, &history);
     if (o.replay)
-        tape_replay(&tape, o.replay, &o.knobs);
+        tape_replay(&tape, o.replay, &o.knobs, &o.drains);
     else if (o.record)
-        tape_record(&tape, o.record, &o.inputs, o.now, &o.knobs);
+        tape_record(&tape, o.record, &o.inputs, o.now, &o.knobs, &o.drains);
     const bool taped = o.replay || o.record;
     plan(&o, taped ? &tape.inputs : &o.inputs, taped ? tape.now : o.now);
     tape_release(&tape);
+    drains_release(&o.drains);
     free(history);
     return 0;
 }

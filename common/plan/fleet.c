@@ -76,6 +76,7 @@ int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const c
     new.other = plan_fleet_find(f, other_name);
     new.allowed = NULL;
     new.apart = PLAN_NONE;
+    new.group = PLAN_NONE;
     new.demand = (struct plan_demand){0};
     new.past = (struct plan_past){0};
     if (allowed[strspn(allowed, " ")] && parse_allowed(f, allowed, &new.allowed) < 0)
@@ -98,6 +99,28 @@ int plan_fleet_apart(struct plan_fleet *f, const char *volume, const char *label
     if (id < 0)
         return -ENOMEM;
     f->volumes[v].apart = (size_t)id;
+    return 0;
+}
+
+int plan_fleet_group(struct plan_fleet *f, const char *volume, const char *label)
+{
+    long v = intern_find(&f->volume_names, volume);
+    if (v < 0)
+        return -ENOENT;
+    long id = intern_add(&f->groups, label);
+    if (id < 0)
+        return -ENOMEM;
+    f->volumes[v].group = (size_t)id;
+    return 0;
+}
+
+int plan_fleet_drain(struct plan_fleet *f, const char *gateway)
+{
+    size_t g = plan_fleet_find(f, gateway);
+    if (g == PLAN_NONE)
+        return -ENOENT;
+    if (f->gateways[g].state != GATEWAY_STATE_DOWN)
+        f->gateways[g].state = GATEWAY_STATE_DRAIN;
     return 0;
 }
 
@@ -255,6 +278,7 @@ void plan_fleet_release(struct plan_fleet *f)
     intern_release(&f->gateway_names);
     intern_release(&f->volume_names);
     intern_release(&f->aparts);
+    intern_release(&f->groups);
     intern_release(&f->text);
     plan_history_release(&f->history);
     free(f->gateways);

@@ -57,6 +57,7 @@ struct plan_volume {
     enum rec_policy policy;
     uint64_t *allowed; /* a bit a gateway; NULL: all */
     size_t apart;      /* shares no gateway with others of this number; PLAN_NONE: with any */
+    size_t group;      /* moves together with others of this number; PLAN_NONE: alone */
     struct plan_demand demand;
     struct plan_past past; /* filled by plan_fleet_settle() */
 };
@@ -70,6 +71,7 @@ struct plan_fleet {
     struct plan_volume *volumes;
     size_t volumes_cap;
     struct intern aparts;  /* id = plan_volume.apart */
+    struct intern groups;  /* id = plan_volume.group */
     size_t *gateway_order; /* by name; filled by plan_fleet_settle() */
     size_t *volume_order;
     bool with_affinity; /* affinity was given; else every DAS is 0.5 */
@@ -88,14 +90,23 @@ int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g);
 
 /*
  * V with names for OWNER_NAME (any) and OTHER_NAME ("" for none); V's fields owner, other, allowed,
- * apart, demand and past are not read.  ALLOWED: blank-separated gateways, "" for all; names that
- * are not listed are left out.
+ * apart, group, demand and past are not read.  ALLOWED: blank-separated gateways, "" for all; names
+ * that are not listed are left out.
  */
 int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const char *other_name,
                       const char *allowed);
 
 /* VOLUME shall not be on the same gateway as others with this LABEL.  -ENOENT: no such volume. */
 int plan_fleet_apart(struct plan_fleet *f, const char *volume, const char *label);
+
+/* VOLUME shall move together with others with this LABEL.  -ENOENT: no such volume. */
+int plan_fleet_group(struct plan_fleet *f, const char *volume, const char *label);
+
+/*
+ * Has GATEWAY left by its volumes, as if the configuration said drain; one that is down stays so,
+ * as nothing can be copied from it.  -ENOENT: not a listed gateway.
+ */
+int plan_fleet_drain(struct plan_fleet *f, const char *gateway);
 
 /*
  * The latest record of a gateway counts.  -ENOENT: not a listed gateway (ignored).  -EEXIST:

@@ -128,7 +128,8 @@ static enum plan_refusal guard_placement(const struct plan_case *c)
 static enum plan_refusal guard_health(const struct plan_case *c)
 {
     const double slack = c->limits->margin / 2;
-    if (plan_exceeds(c->limits->target_floor, c->score.target_ghs))
+    const bool anywhere = c->cause == PLAN_CAUSE_DRAIN && c->limits->force;
+    if (plan_exceeds(c->limits->target_floor, c->score.target_ghs) && !anywhere)
         return PLAN_REFUSED_FLOOR;
     if (c->cause == PLAN_CAUSE_DRAIN)
         return PLAN_PASS;

@@ -78,7 +78,8 @@ struct plan_case {
     size_t volume;
     size_t target; /* PLAN_NONE: the volume as such */
     enum plan_cause cause;
-    struct plan_score score;
+    struct plan_score score; /* of the unit that VOLUME moves with */
+    size_t together;         /* volumes in that unit; 1: VOLUME alone */
 };
 
 const struct plan_volume *plan_case_volume(const struct plan_case *c);

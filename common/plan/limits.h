@@ -23,7 +23,7 @@ struct plan_limits {
     unsigned max_per_target;   /* guard 7 */
     unsigned max_moves;        /* guard 7 */
     double peak_factor;        /* guard 1: peak load = factor * mean of the forecast */
-    bool force;                /* pinned volumes may make mandatory moves */
+    bool force;                /* pinned volumes may make mandatory moves, drains go below floor */
 };
 
 /* The defaults. */

@@ -38,8 +38,8 @@ static void leave(struct plan_projection *p, const struct plan_gateway *g, struc
     }
 }
 
-static void start(struct plan_projection *p, const struct plan_fleet *f,
-                  const struct plan_limits *lim, size_t source, size_t target)
+void plan_projection_start(struct plan_projection *p, const struct plan_fleet *f,
+                           const struct plan_limits *lim, size_t source, size_t target)
 {
     p->moves++;
     if (source != PLAN_NONE)
@@ -57,8 +57,38 @@ static void add_volume(struct plan_projection *p, const struct plan_fleet *f,
         settle(p, f, lim, v, v->other);
     else if (v->state != ROUTE_STATE_STEADY && v->other != PLAN_NONE)
         hold(p, v->other, v->size_bytes, 0);
-    if (v->state == ROUTE_STATE_MOVING)
-        start(p, f, lim, v->owner, v->other);
+}
+
+/* Moves under way of one group, on one way, are one: the last way that was seen of each group. */
+struct way {
+    size_t source;
+    size_t target;
+    bool seen;
+};
+
+static bool counted(struct way *ways, const struct plan_volume *v)
+{
+    if (v->group == PLAN_NONE)
+        return false;
+    struct way *w = &ways[v->group];
+    const bool same = w->seen && w->source == v->owner && w->target == v->other;
+    *w = (struct way){v->owner, v->other, true};
+    return same;
+}
+
+static int add_moves(struct plan_projection *p, const struct plan_fleet *f,
+                     const struct plan_limits *lim)
+{
+    struct way *ways = calloc(f->groups.n + 1, sizeof(*ways));
+    if (!ways)
+        return -ENOMEM;
+    for (size_t i = 0; i < f->volume_names.n; i++) {
+        const struct plan_volume *v = &f->volumes[f->volume_order[i]];
+        if (v->state == ROUTE_STATE_MOVING && !counted(ways, v))
+            plan_projection_start(p, f, lim, v->owner, v->other);
+    }
+    free(ways);
+    return 0;
 }
 
 int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
@@ -71,15 +101,25 @@ int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
         return -ENOMEM;
     for (size_t i = 0; i < f->volume_names.n; i++)
         add_volume(p, f, lim, &f->volumes[f->volume_order[i]]);
-    return 0;
+    return add_moves(p, f, lim);
 }
 
-void plan_projection_add(struct plan_projection *p, const struct plan_fleet *f,
-                         const struct plan_limits *lim, size_t volume, size_t target)
+void plan_projection_place(struct plan_projection *p, const struct plan_fleet *f,
+                           const struct plan_limits *lim, size_t volume, size_t gateway)
 {
-    const struct plan_volume *v = &f->volumes[volume];
-    settle(p, f, lim, v, target);
-    start(p, f, lim, v->owner, target);
+    settle(p, f, lim, &f->volumes[volume], gateway);
+}
+
+void plan_projection_undo(struct plan_projection *p, const struct plan_fleet *f,
+                          const size_t *volumes, size_t n, size_t gateway,
+                          const struct plan_load *before)
+{
+    p->gateways[gateway] = *before;
+    for (size_t i = 0; i < n; i++) {
+        const size_t apart = f->volumes[volumes[i]].apart;
+        if (apart != PLAN_NONE)
+            p->apart[apart * f->gateway_names.n + gateway]--;
+    }
 }
 
 bool plan_projection_shared(const struct plan_projection *p, const struct plan_fleet *f,

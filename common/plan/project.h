@@ -34,9 +34,21 @@ struct plan_projection {
 int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
                          const struct plan_limits *lim);
 
-/* Adds a planned move of VOLUME to TARGET. */
-void plan_projection_add(struct plan_projection *p, const struct plan_fleet *f,
-                         const struct plan_limits *lim, size_t volume, size_t target);
+/* VOLUME will be on GATEWAY too. */
+void plan_projection_place(struct plan_projection *p, const struct plan_fleet *f,
+                           const struct plan_limits *lim, size_t volume, size_t gateway);
+
+/*
+ * Takes the N volumes off GATEWAY again that were placed there since its load was BEFORE: the
+ * picture is to the last bit what it was.
+ */
+void plan_projection_undo(struct plan_projection *p, const struct plan_fleet *f,
+                          const size_t *volumes, size_t n, size_t gateway,
+                          const struct plan_load *before);
+
+/* A move, of one volume or of a group, from SOURCE to TARGET is planned. */
+void plan_projection_start(struct plan_projection *p, const struct plan_fleet *f,
+                           const struct plan_limits *lim, size_t source, size_t target);
 
 /* Will a volume be on GATEWAY from which VOLUME, not there itself, is to be kept apart? */
 bool plan_projection_shared(const struct plan_projection *p, const struct plan_fleet *f,
