@@ -370,6 +370,96 @@ groups()
   expect_moves
 }
 
+# ---- when ----
+
+# calendar RULE,FROM,UNTIL...: calendar.csv.
+calendar()
+{
+  { echo rule,from,until; printf '%s\n' "$@"; } >"$GATESHIFT_CONFIG/calendar.csv"
+}
+
+# expect_start VOLUME TIME: the plan's not_before of VOLUME.
+expect_start()
+{
+  [[ $(awk -F, -v v="$1" '$2 == v { print $13 }' <<<"$output") == "$2" ]]
+}
+
+@test "migrate-plan: what can wait waits for a window, what must move does not" {
+  # Now is 13:46:40 on 1970-01-12.
+  health gw-a,0.7,0 gw-b,0.97,0
+  calendar window,22:30,05:00
+  plan
+  expect_moves "v gw-a gw-b optional"
+  expect_start v 1031400
+  calendar window,22:30,05:00 window,13:00,14:00
+  plan
+  expect_start v ""
+  calendar window,22:30,05:00
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan
+  expect_moves "v gw-a gw-b mandatory"
+  expect_start v ""
+}
+
+@test "migrate-plan: nothing that can wait starts on a blackout date" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  calendar blackout,1970-01-12,1970-01-13
+  plan
+  expect_start v 1123200
+  calendar blackout,1970-01-01,1999-12-31
+  plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 8-calendar refused
+  calendar window,22:30,22:30
+  EXPECT=-78 plan
+  [[ -z $output ]]
+  [[ $stderr == "migrate-plan: $GATESHIFT_CONFIG/calendar.csv:2: no window HH:MM to HH:MM '22:30' to '22:30'" ]]
+}
+
+@test "migrate-plan: a recording has the calendar too" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  calendar window,22:30,05:00
+  plan --record tape
+  expect_start v 1031400
+  calendar window,12:00,15:00
+  run --separate-stderr -0 migrate-plan --replay tape
+  expect_start v 1031400
+}
+
+@test "migrate-plan: --notify is called for alarms, deferred and manual-recovery volumes" {
+  printf '#!/bin/sh\nprintf "<%%s>" "$@" >>%q; echo >>%q; echo said\n' "$PWD/told" "$PWD/told" >tell
+  chmod +x tell
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-b
+  health gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
+  plan --notify "$PWD/tell at night"
+  [[ ! -e told && -z $stderr ]]
+  routes v,gw-b w,gw-b,deferred,gw-a x,gw-b,manual-recovery,gw-a y,gw-b,deferred,gw-a
+  health "gw-a,0.15,0.83,reads slow; \$(date)" gw-b,0.97,0 gw-c,,
+  plan --notify "$PWD/tell at night"
+  [[ $output == "$HEADER" && $stderr == $'said\nsaid\nsaid' ]]
+  [[ $(<told) == '<at><night><alarm><2><gw-a: health 0.15, p_fail 0.83, reads slow; $(date); gw-c: silent>
+<at><night><manual-recovery><1><x>
+<at><night><deferred><2><w; y>' ]]
+}
+
+@test "migrate-plan: a notify command that fails or hangs harms no plan" {
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --notify false
+  expect_moves "v gw-a gw-b mandatory"
+  [[ $stderr == "migrate-plan: cannot notify of alarm: 'false' ended with status 1" ]]
+  GATESHIFT_NOTIFY="sleep 600" plan --notify-timeout 100ms
+  expect_moves "v gw-a gw-b mandatory"
+  [[ $stderr == *"cannot notify of alarm: 'sleep' ended with status 1" ]]
+  printf '#!/bin/sh\nsleep 600 & wait\n' >hang
+  chmod +x hang
+  plan --notify ./hang --notify-timeout 100ms
+  expect_moves "v gw-a gw-b mandatory"
+  [[ $stderr == "migrate-plan: cannot notify of alarm: './hang' was killed after 0.1 s" ]]
+  plan --notify ./none
+  [[ $stderr == "migrate-plan: cannot notify of alarm: './none' ended with status 127" ]]
+}
+
 # ---- inputs ----
 
 @test "migrate-plan: routes come from the store, history from the state folder" {

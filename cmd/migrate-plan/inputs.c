@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/fleet/fleet.h"
 #include "common/record/record.h"
@@ -59,6 +61,28 @@ static void add_gateways(struct load *l)
         };
         check(plan_fleet_gateway(l->f, &p));
     }
+}
+
+static void take_calendar(struct load *l, struct rec_reader *r)
+{
+    const char *from = rec_text(r, CALENDAR_FROM), *until = rec_text(r, CALENDAR_UNTIL);
+    const bool window = rec_word(r, CALENDAR_RULE) == CALENDAR_RULE_WINDOW;
+    const int err = window ? plan_calendar_window(&l->f->calendar, from, until)
+                           : plan_calendar_blackout(&l->f->calendar, from, until);
+    if (err == -EINVAL)
+        err_die(EX_CONFIG, "%s: no %s '%s' to '%s'", rec_reader_where(r),
+                window ? "window HH:MM to HH:MM" : "days YYYY-MM-DD to YYYY-MM-DD", from, until);
+    check(err);
+}
+
+/* Without the file moves may start at any time. */
+static void read_calendar(struct load *l, const char *config)
+{
+    struct buf path = {0};
+    check(buf_printf(&path, "%s/calendar.csv", config));
+    if (access(path.data, F_OK) == 0 || errno != ENOENT)
+        read_file(l, &rec_calendar, path.data, take_calendar);
+    buf_release(&path);
 }
 
 /* ---- routes ---- */
@@ -187,6 +211,7 @@ static void take_event(struct load *l, struct rec_reader *r)
 static void load_records(struct load *l, const struct inputs *in)
 {
     add_gateways(l);
+    read_calendar(l, in->config);
     if (in->routes)
         read_file(l, &rec_route, in->routes, take_route);
     else

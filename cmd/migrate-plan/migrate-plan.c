@@ -21,6 +21,7 @@
 #include "cmd/migrate-plan/drain.h"
 #include "cmd/migrate-plan/inputs.h"
 #include "cmd/migrate-plan/knobs.h"
+#include "cmd/migrate-plan/notify.h"
 #include "cmd/migrate-plan/report.h"
 #include "cmd/migrate-plan/tape.h"
 
@@ -30,6 +31,8 @@ enum {
     OPT_EXPLAIN,
     OPT_HEALTH,
     OPT_HISTORY,
+    OPT_NOTIFY,
+    OPT_NOTIFY_TIMEOUT,
     OPT_NOW,
     OPT_RECORD,
     OPT_REPLAY,
@@ -49,6 +52,8 @@ struct opts {
     const char *replay;
     const char *verdicts;
     bool explain;
+    const char *notify;
+    double notify_timeout_s;
     double now; /* Unix seconds; -1: the clock's */
 };
 
@@ -61,6 +66,10 @@ static const struct argp_option options[] = {
     {"health", OPT_HEALTH, "FILE", 0, "Health records (required, but for --replay)", 0},
     {"history", OPT_HISTORY, "FILE", 0,
      "Event records of past moves (default STATE/history.csv, if it is there)", 0},
+    {"notify", OPT_NOTIFY, "COMMAND", 0,
+     "Run COMMAND for alarms, deferred and manual-recovery volumes (default $GATESHIFT_NOTIFY)", 0},
+    {"notify-timeout", OPT_NOTIFY_TIMEOUT, "DURATION", 0,
+     "Kill a COMMAND that takes longer (default 30s)", 0},
     {"now", OPT_NOW, "TIME", 0, "Plan as of TIME, Unix seconds (default: the clock)", 0},
     {"record", OPT_RECORD, "DIR", 0, "Save every input and option in DIR", 0},
     {"replay", OPT_REPLAY, "DIR", 0,
@@ -113,6 +122,12 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case OPT_HISTORY:
         o->inputs.history = arg;
+        return 0;
+    case OPT_NOTIFY:
+        o->notify = arg;
+        return 0;
+    case OPT_NOTIFY_TIMEOUT:
+        o->notify_timeout_s = opts_duration(st, "notify-timeout", arg, 0.001, 3600);
         return 0;
     case OPT_NOW:
         o->now = opts_f64(st, "now", arg, 0, latest_time_s);
@@ -191,12 +206,14 @@ static void plan(struct opts *o, const struct inputs *in, double now)
         report_fail(r, err);
     report_finish(r);
     drains_note(&o->drains);
+    if (o->notify && !o->replay)
+        notify(o->notify, o->notify_timeout_s, &fleet, &o->knobs.limits);
     plan_fleet_release(&fleet);
 }
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.now = -1};
+    struct opts o = {.now = -1, .notify = getenv("GATESHIFT_NOTIFY"), .notify_timeout_s = 30};
     struct tape tape = {0};
     char *history = NULL;
     opts_dirs_init(&o.dirs);

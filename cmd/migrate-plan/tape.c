@@ -152,6 +152,7 @@ void tape_record(struct tape *t, const char *dir, const struct inputs *in, doubl
     refuse_used(dir);
     keep_config(dir, in->config, "gateways.csv");
     keep_config(dir, in->config, "volumes.csv");
+    keep_config(dir, in->config, "calendar.csv");
     t->now = now;
     t->inputs = (struct inputs){
         .config = path_of(dir, ""),

@@ -313,13 +313,19 @@ static enum rec_plan_kind kind_of(enum rank rank)
     return rank == RANK_MANDATORY ? PLAN_KIND_MANDATORY : PLAN_KIND_OPTIONAL;
 }
 
+/* What must leave does not wait. */
+static double start_of(const struct planner *p, const struct entry *e)
+{
+    return !e->cause && p->projection.opens > p->now ? p->projection.opens : 0;
+}
+
 static int move(struct planner *p, const struct entry *e, size_t target)
 {
     struct plan_case c = aimed(p, e, target);
     int err = 0;
     for (size_t i = 0; !err && i < e->unit.n; i++) {
         c.volume = e->unit.members[i];
-        const struct plan_move m = {&c, kind_of(member_rank(p, e, c.volume)), 0};
+        const struct plan_move m = {&c, kind_of(member_rank(p, e, c.volume)), start_of(p, e)};
         err = p->sink->move(p->sink->arg, &m);
         plan_projection_place(&p->projection, p->fleet, p->limits, c.volume, target);
     }
@@ -338,7 +344,7 @@ int plan_choose(const struct plan_fleet *f, const struct plan_limits *lim, doubl
                 const struct plan_sink *sink)
 {
     struct planner p = {.fleet = f, .limits = lim, .sink = sink, .now = now};
-    int err = plan_projection_init(&p.projection, f, lim);
+    int err = plan_projection_init(&p.projection, f, lim, now);
     if (!err)
         err = fill_queue(&p);
     for (size_t i = 0; !err && i < p.n; i++)

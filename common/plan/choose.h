@@ -9,7 +9,7 @@
 struct plan_move {
     const struct plan_case *c;
     enum rec_plan_kind kind;
-    double not_before; /* Unix seconds; 0: at once.  Start windows will set it */
+    double not_before; /* Unix seconds; 0: at once.  Only moves that can wait have one */
 };
 
 /* The answer for one volume and target (or the volume as such: target PLAN_NONE). */

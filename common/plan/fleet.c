@@ -281,6 +281,7 @@ void plan_fleet_release(struct plan_fleet *f)
     intern_release(&f->groups);
     intern_release(&f->text);
     plan_history_release(&f->history);
+    plan_calendar_release(&f->calendar);
     free(f->gateways);
     free(f->volumes);
     free(f->gateway_order);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/base/intern.h"
+#include "common/plan/calendar.h"
 #include "common/plan/history.h"
 #include "common/record/schema.h"
 
@@ -80,6 +81,7 @@ struct plan_fleet {
     float *share;
     struct intern text;
     struct plan_history history;
+    struct plan_calendar calendar; /* of moves that can wait */
 };
 
 /*

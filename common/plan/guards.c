@@ -12,6 +12,7 @@ static const char *const guard_names[] = {
     [PLAN_GUARD_COOLDOWN] = "5-cooldown",
     [PLAN_GUARD_CONFIDENCE] = "6-confidence",
     [PLAN_GUARD_LIMITS] = "7-limits",
+    [PLAN_GUARD_CALENDAR] = "8-calendar",
 };
 
 const char *plan_guard_name(enum plan_guard g)
@@ -31,6 +32,7 @@ enum plan_guard plan_guard_of(enum plan_refusal r)
         [PLAN_GUARD_COOLDOWN] = PLAN_REFUSED_RETURN,
         [PLAN_GUARD_CONFIDENCE] = PLAN_REFUSED_AFFINITY_UNSURE,
         [PLAN_GUARD_LIMITS] = PLAN_REFUSED_EVACUATION,
+        [PLAN_GUARD_CALENDAR] = PLAN_REFUSED_CALENDAR,
     };
     enum plan_guard g = PLAN_GUARD_NONE;
     while (r > last[g])
@@ -260,11 +262,18 @@ static enum plan_refusal guard_limits(const struct plan_case *c)
     return PLAN_PASS;
 }
 
+/* ---- 8: calendar ---- */
+
+static enum plan_refusal guard_calendar(const struct plan_case *c)
+{
+    return mandatory(c) || isfinite(c->projection->opens) ? PLAN_PASS : PLAN_REFUSED_CALENDAR;
+}
+
 enum plan_refusal plan_judge(const struct plan_case *c)
 {
     static enum plan_refusal (*const guards[])(const struct plan_case *) = {
         guard_placement, guard_health,     guard_benefit, guard_margin,
-        guard_cooldown,  guard_confidence, guard_limits,
+        guard_cooldown,  guard_confidence, guard_limits,  guard_calendar,
     };
     enum plan_refusal r = PLAN_PASS;
     for (size_t i = 0; !r && i < sizeof(guards) / sizeof(*guards); i++)

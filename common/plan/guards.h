@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The seven guards of a move, asked in order; the first that refuses is the reason.  A mandatory
- * move (its source has to be left) is exempt from guards 3 to 5, and from 6 as far as that concerns
- * the source and the affinity.
+ * The eight guards of a move, asked in order; the first that refuses is the reason.  A mandatory
+ * move (its source has to be left) is exempt from guards 3 to 5 and 8, and from 6 as far as that
+ * concerns the source and the affinity.
  */
 #ifndef GS_PLAN_GUARDS_H
 #define GS_PLAN_GUARDS_H
@@ -19,6 +19,7 @@ enum plan_guard {
     PLAN_GUARD_COOLDOWN,   /* 5 */
     PLAN_GUARD_CONFIDENCE, /* 6: are the scores sure and fresh? */
     PLAN_GUARD_LIMITS,     /* 7: moves at once */
+    PLAN_GUARD_CALENDAR,   /* 8: is there a time to start? */
 };
 
 /* In the order in which they are looked for; those up to PLAN_REFUSED_PINNED need no target. */
@@ -62,11 +63,12 @@ enum plan_refusal {
     PLAN_REFUSED_SOURCE_BUSY,
     PLAN_REFUSED_TARGET_BUSY,
     PLAN_REFUSED_EVACUATION,
+    PLAN_REFUSED_CALENDAR,
 };
 
 enum plan_guard plan_guard_of(enum plan_refusal r);
 
-/* "1-placement" … "7-limits"; "" for none. */
+/* "1-placement" … "8-calendar"; "" for none. */
 const char *plan_guard_name(enum plan_guard g);
 
 /* One question: may VOLUME go to TARGET now?  Everything is borrowed. */

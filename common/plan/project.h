@@ -28,11 +28,12 @@ struct plan_projection {
     unsigned *apart;            /* [label * gateways + gateway]: volumes there or coming */
     unsigned moves;
     unsigned evacuated;
+    double opens; /* when moves that can wait may start; INFINITY: not within a year */
 };
 
-/* The state that the routes of F (settled) tell.  0 or -ENOMEM. */
+/* The state that the routes of F (settled) tell at time NOW.  0 or -ENOMEM. */
 int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
-                         const struct plan_limits *lim);
+                         const struct plan_limits *lim, double now);
 
 /* VOLUME will be on GATEWAY too. */
 void plan_projection_place(struct plan_projection *p, const struct plan_fleet *f,

@@ -282,6 +282,8 @@ int plan_words_refusal(struct buf *b, const struct plan_case *c, enum plan_refus
         return confidence_words(b, c, r);
     case PLAN_GUARD_LIMITS:
         return limit_words(b, c, r);
+    case PLAN_GUARD_CALENDAR:
+        return buf_printf(b, "the calendar leaves no time to start within a year");
     default:
         return benefit_words(b, c, r);
     }
