@@ -416,6 +416,121 @@ expect_start()
   [[ $stderr == "migrate-plan: $GATESHIFT_CONFIG/calendar.csv:2: no window HH:MM to HH:MM '22:30' to '22:30'" ]]
 }
 
+# forecast VOLUME REQUESTS...: in each hour from the one of NOW on, into forecast.csv, appended.
+forecast()
+{
+  local start=$((NOW - NOW % 3600)) requests
+  [[ -e forecast.csv ]] || echo volume,site,start,duration_s,requests,lower,upper,model >forecast.csv
+  for requests in "${@:2}"; do
+    echo "$1,eu,$start,3600,$requests,0,$requests,x" >>forecast.csv
+    start=$((start + 3600))
+  done
+}
+
+@test "migrate-plan: with a forecast, what can wait starts in its quietest hour" {
+  # The hours start at 997200.
+  health gw-a,0.7,0 gw-b,0.97,0
+  forecast v 100 100 100 5 100 100 100 100 1 100
+  plan --forecast forecast.csv
+  expect_start v 1008000
+  plan --forecast forecast.csv --start-window 0
+  expect_start v ""
+  plan --forecast forecast.csv --start-window 9h
+  expect_start v 1026000
+  # The affinity that asks for it looks no further than six hours.
+  affinity v,gw-a,0.5 v,gw-b,0.5
+  plan --forecast forecast.csv --start-window 9h
+  expect_start v 1008000
+  calendar window,18:00,23:00
+  plan --forecast forecast.csv
+  expect_start v 1015200
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --forecast forecast.csv
+  expect_moves "v gw-a gw-b mandatory"
+  expect_start v ""
+}
+
+@test "migrate-plan: the quiet time is as long as the copy, at the rate that was measured" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  forecast v 100 100 100 5 100 30 30 100 100 100
+  plan --forecast forecast.csv
+  expect_start v 1008000
+  # 1 MiB in two hours.
+  plan --forecast forecast.csv --copy-rate 145
+  expect_start v 1015200
+  cat >history.csv <<'END'
+time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
+1000,m1,other,gw-a,gw-b,redirect,begin,,8738,,,
+1060,m1,other,gw-a,gw-b,handover,switched,8738,8738,9,,
+END
+  plan --forecast forecast.csv --history history.csv
+  expect_start v 1015200
+}
+
+@test "migrate-plan: load is projected hour by hour" {
+  gateways gw-a,active gw-b,active,,10
+  routes v,gw-a w,gw-b
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  forecast w 0 14400 0
+  forecast v 0 0 14400
+  plan --forecast forecast.csv
+  expect_moves "v gw-a gw-b mandatory"
+  rm forecast.csv
+  forecast w 0 14400 0
+  forecast v 0 14400 0
+  plan --forecast forecast.csv --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 1-placement refused
+  grep -q "gw-b would be overloaded: 160% of 10 requests/s at peak" verdicts.csv
+  # Two sites of one volume add up.
+  rm forecast.csv
+  forecast v 0 0 14400
+  forecast v 0 0 14400
+  plan --forecast forecast.csv
+  expect_moves
+}
+
+@test "migrate-plan: a volume without forecast counts with the mean of its affinity" {
+  gateways gw-a,active gw-b,active,,10
+  routes v,gw-a w,gw-b
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  affinity w,gw-a,0.5,108000 w,gw-b,0.5,108000
+  forecast v 0 3600
+  plan --forecast forecast.csv
+  expect_moves
+  plan --forecast forecast.csv --peak-factor 1.6
+  expect_moves "v gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: no optional move makes its target busier than the source was" {
+  gateways gw-a,active,,100 gw-b,active,,10
+  health gw-a,0.7,0 gw-b,0.97,0
+  forecast v 16200 16200
+  plan --forecast forecast.csv --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 1-placement refused
+  grep -q "gw-b would be busier than gw-a is: 90% against 9% of their limits" verdicts.csv
+  plan --forecast forecast.csv --busy 0.95
+  expect_moves "v gw-a gw-b optional"
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --forecast forecast.csv
+  expect_moves "v gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: a recording has the forecast too, and rows may come in any order" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  forecast v 100 100 100 5
+  plan --forecast forecast.csv --record tape
+  expect_start v 1008000
+  local first=$output
+  rm forecast.csv
+  run --separate-stderr -0 migrate-plan --replay tape
+  [[ $output == "$first" ]]
+  { head -n 1 tape/forecast.csv && tail -n +2 tape/forecast.csv | tac; } >forecast.csv
+  plan --forecast forecast.csv
+  [[ $output == "$first" ]]
+}
+
 @test "migrate-plan: a recording has the calendar too" {
   health gw-a,0.7,0 gw-b,0.97,0
   calendar window,22:30,05:00

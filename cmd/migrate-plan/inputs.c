@@ -179,6 +179,7 @@ static void take_health(struct load *l, struct rec_reader *r)
         .ghs = real_or_nan(r, HEALTH_GHS),
         .p_fail = real_or_nan(r, HEALTH_P_FAIL),
         .confidence = rec_real(r, HEALTH_CONFIDENCE),
+        .horizon_s = rec_real(r, HEALTH_HORIZON_S),
         .reason = rec_text(r, HEALTH_REASON),
     };
     took(l, plan_fleet_health(l->f, gateway, &h), gateway, r);
@@ -204,11 +205,28 @@ static void take_event(struct load *l, struct rec_reader *r)
                              rec_text(r, EVENT_VOLUME), rec_text(r, EVENT_SOURCE),
                              rec_text(r, EVENT_TARGET), rec_word(r, EVENT_EVENT),
                              rec_text(r, EVENT_DETAIL)));
+    if (rec_word(r, EVENT_EVENT) == EVENT_SWITCHED)
+        plan_history_sent(&l->f->history, rec_text(r, EVENT_MIGRATION),
+                          rec_uint(r, EVENT_BYTES_DONE));
+}
+
+static void take_forecast(struct load *l, struct rec_reader *r)
+{
+    const int err =
+        plan_fleet_forecast(l->f, rec_text(r, FORECAST_VOLUME), rec_real(r, FORECAST_START),
+                            rec_real(r, FORECAST_DURATION_S), rec_real(r, FORECAST_REQUESTS));
+    check(err == -ENOENT ? 0 : err);
+}
+
+static void read_forecast(struct load *l, const char *path, double now)
+{
+    check(plan_fleet_hours(l->f, now));
+    read_file(l, &rec_forecast, path, take_forecast);
 }
 
 /* ---- all of it ---- */
 
-static void load_records(struct load *l, const struct inputs *in)
+static void load_records(struct load *l, const struct inputs *in, double now)
 {
     add_gateways(l);
     read_calendar(l, in->config);
@@ -223,15 +241,17 @@ static void load_records(struct load *l, const struct inputs *in)
     l->f->with_history = in->history != NULL;
     if (in->history)
         read_file(l, &rec_event, in->history, take_event);
+    if (in->forecast)
+        read_forecast(l, in->forecast, now);
 }
 
-void inputs_load(const struct inputs *in, struct drains *drains, struct plan_fleet *f)
+void inputs_load(const struct inputs *in, double now, struct drains *drains, struct plan_fleet *f)
 {
     struct fleet config = {0};
     if (fleet_load(&config, in->config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
         err_die(config.status, "%s", config.error);
     struct load l = {.f = f, .config = &config};
-    load_records(&l, in);
+    load_records(&l, in, now);
     drains_apply(drains, f);
     check(plan_fleet_settle(f));
     intern_release(&l.unknown);

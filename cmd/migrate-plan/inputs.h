@@ -14,12 +14,13 @@ struct inputs {
     const char *affinity; /* file, or NULL: none */
     const char *routes;   /* file, or NULL: the route store */
     const char *history;  /* file, or NULL: none */
+    const char *forecast; /* file, or NULL: none */
 };
 
 /*
- * Fills F (zero-initialised), DRAINS included, and settles it; notes about what is left out go to
+ * Fills F (zero-initialised), at time NOW and with DRAINS, and settles it; notes about what is left out go to
  * stderr.
  */
-void inputs_load(const struct inputs *in, struct drains *drains, struct plan_fleet *f);
+void inputs_load(const struct inputs *in, double now, struct drains *drains, struct plan_fleet *f);
 
 #endif

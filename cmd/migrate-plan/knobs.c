@@ -8,7 +8,7 @@
 #include "common/base/opts.h"
 #include "common/base/parse.h"
 
-enum kind { REAL, SECONDS, COUNT, SWITCH };
+enum kind { REAL, SECONDS, COUNT, BYTES, SWITCH };
 
 struct knob {
     const char *name;
@@ -24,7 +24,9 @@ static const double year_s = 366 * 86400.0;
 /* In the order of the options; a knob's key is OPT_LONG plus its index. */
 enum {
     AFFINITY_MAX_AGE,
+    BUSY,
     COOLDOWN,
+    COPY_RATE,
     CRITICAL,
     FLAP_WINDOW,
     FORCE,
@@ -39,6 +41,7 @@ enum {
     P_FAIL_LIMIT,
     PEAK_FACTOR,
     RETURN_AFTER,
+    START_WINDOW,
     TARGET_FLOOR,
     THRESHOLD,
     KNOBS
@@ -46,7 +49,9 @@ enum {
 
 static const struct knob knobs[KNOBS] = {
     [AFFINITY_MAX_AGE] = {"affinity-max-age", SECONDS, LIMIT(affinity_max_age_s), year_s},
+    [BUSY] = {"busy", REAL, LIMIT(busy), 1},
     [COOLDOWN] = {"cooldown", SECONDS, LIMIT(cooldown_s), year_s},
+    [COPY_RATE] = {"copy-rate", BYTES, LIMIT(copy_rate), 0x1p50},
     [CRITICAL] = {"critical", REAL, LIMIT(critical), 1},
     [FLAP_WINDOW] = {"flap-window", SECONDS, LIMIT(flap_window_s), year_s},
     [FORCE] = {"force", SWITCH, LIMIT(force), 1},
@@ -61,6 +66,7 @@ static const struct knob knobs[KNOBS] = {
     [P_FAIL_LIMIT] = {"p-fail-limit", REAL, LIMIT(p_fail_limit), 1},
     [PEAK_FACTOR] = {"peak-factor", REAL, LIMIT(peak_factor), 1000},
     [RETURN_AFTER] = {"return-after", SECONDS, LIMIT(return_after_s), year_s},
+    [START_WINDOW] = {"start-window", SECONDS, LIMIT(start_window_s), year_s},
     [TARGET_FLOOR] = {"target-floor", REAL, LIMIT(target_floor), 1},
     [THRESHOLD] = {"threshold", REAL, LIMIT(threshold), 2},
 };
@@ -93,6 +99,8 @@ static double parse_value(const struct knob *k, const char *arg, const struct ar
     switch (k->kind) {
     case COUNT:
         return (double)opts_u64(st, k->name, arg, 0, (uint64_t)k->max);
+    case BYTES:
+        return (double)opts_size(st, k->name, arg, 1, (uint64_t)k->max);
     case SECONDS:
         return opts_duration(st, k->name, arg, 0, k->max);
     case REAL:
@@ -119,8 +127,14 @@ const struct argp knobs_argp = {
         {0, 0, 0, 0, "Guards and limits (RATIO: 0 to 1):", 10},
         {"affinity-max-age", OPT_LONG + AFFINITY_MAX_AGE, "DURATION", 0,
          "No optional move on older affinity (default 3h)", 10},
+        {"busy", OPT_LONG + BUSY, "RATIO", 0,
+         "Use of iops_limit above which no optional move makes a gateway busier than its source "
+         "(default 0.80)",
+         10},
         {"cooldown", OPT_LONG + COOLDOWN, "DURATION", 0,
          "Rest of a volume after a move, doubled by each mandatory return (default 6h)", 10},
+        {"copy-rate", OPT_LONG + COPY_RATE, "RATE", 0,
+         "Bytes a second of copies, where the history has not measured it (default 100M)", 10},
         {"critical", OPT_LONG + CRITICAL, "RATIO", 0,
          "A gateway of lower health must be left (default 0.40)", 10},
         {"flap-window", OPT_LONG + FLAP_WINDOW, "DURATION", 0,
@@ -150,6 +164,9 @@ const struct argp knobs_argp = {
          "Peak load of a volume over its mean forecast (default 2)", 10},
         {"return-after", OPT_LONG + RETURN_AFTER, "DURATION", 0,
          "No way back within, unless affinity asked for both ways (default 72h)", 10},
+        {"start-window", OPT_LONG + START_WINDOW, "DURATION", 0,
+         "How long an optional move may wait for its quietest hour, with --forecast (default 6h)",
+         10},
         {"target-floor", OPT_LONG + TARGET_FLOOR, "RATIO", 0,
          "Health that a target needs (default 0.60)", 10},
         {"threshold", OPT_LONG + THRESHOLD, "NUMBER", 0,
@@ -184,7 +201,8 @@ int knobs_restore(struct knobs *k, const char *name, const char *value)
     for (size_t i = 0; i < KNOBS; i++) {
         if (strcmp(knobs[i].name, name) != 0)
             continue;
-        if (parse_f64(value, &v) < 0 || v < 0 || v > knobs[i].max)
+        const double least = knobs[i].kind == BYTES ? 1 : 0;
+        if (parse_f64(value, &v) < 0 || v < least || v > knobs[i].max)
             return -EINVAL;
         if (!(k->set & 1U << i))
             assign(&k->limits, &knobs[i], v);

@@ -29,6 +29,7 @@ enum {
     OPT_AFFINITY = OPT_LONG + 0x100,
     OPT_DRAIN,
     OPT_EXPLAIN,
+    OPT_FORECAST,
     OPT_HEALTH,
     OPT_HISTORY,
     OPT_NOTIFY,
@@ -63,6 +64,8 @@ static const struct argp_option options[] = {
      "Evacuate GATEWAY, as if its state were drain; may be given again (default: none)", 0},
     {"explain", OPT_EXPLAIN, "FILE", OPTION_ARG_OPTIONAL,
      "Verdict records to FILE, or as a table to stderr", 0},
+    {"forecast", OPT_FORECAST, "FILE", 0,
+     "Forecast records: load hour by hour, and quiet hours to start in (default: none)", 0},
     {"health", OPT_HEALTH, "FILE", 0, "Health records (required, but for --replay)", 0},
     {"history", OPT_HISTORY, "FILE", 0,
      "Event records of past moves (default STATE/history.csv, if it is there)", 0},
@@ -81,7 +84,7 @@ static const struct argp_option options[] = {
 static void check_opts(const struct opts *o, const struct argp_state *st)
 {
     const char *const files[] = {o->inputs.health, o->inputs.affinity, o->inputs.routes,
-                                 o->inputs.history};
+                                 o->inputs.history, o->inputs.forecast};
     int piped = 0;
     bool given = false;
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
@@ -116,6 +119,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case OPT_EXPLAIN:
         o->explain = true;
         o->verdicts = arg;
+        return 0;
+    case OPT_FORECAST:
+        o->inputs.forecast = arg;
         return 0;
     case OPT_HEALTH:
         o->inputs.health = arg;
@@ -197,7 +203,7 @@ static void default_inputs(struct opts *o, char **history)
 static void plan(struct opts *o, const struct inputs *in, double now)
 {
     struct plan_fleet fleet = {0};
-    inputs_load(in, &o->drains, &fleet);
+    inputs_load(in, now, &o->drains, &fleet);
     struct report *r = report_new(o->explain, o->verdicts);
     const struct plan_sink out = report_sink(r);
     const struct plan_sink sink = drains_watch(&o->drains, &out);

@@ -160,6 +160,7 @@ void tape_record(struct tape *t, const char *dir, const struct inputs *in, doubl
         .affinity = keep(dir, "affinity.csv", in->affinity),
         .routes = keep_routes(dir, in),
         .history = keep(dir, "history.csv", in->history),
+        .forecast = keep(dir, "forecast.csv", in->forecast),
     };
     write_options(dir, now, k, drains);
 }
@@ -224,6 +225,7 @@ void tape_replay(struct tape *t, const char *dir, struct knobs *k, struct drains
         .affinity = optional(dir, "affinity.csv"),
         .routes = path_of(dir, "routes.csv"),
         .history = optional(dir, "history.csv"),
+        .forecast = optional(dir, "forecast.csv"),
     };
 }
 
@@ -234,5 +236,6 @@ void tape_release(struct tape *t)
     free((char *)t->inputs.affinity);
     free((char *)t->inputs.routes);
     free((char *)t->inputs.history);
+    free((char *)t->inputs.forecast);
     *t = (struct tape){0};
 }

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "common/plan/start.h"
 #include "common/plan/units.h"
 
 /* Kinds of moves in the order in which they are planned. */
@@ -316,16 +317,18 @@ static enum rec_plan_kind kind_of(enum rank rank)
 /* What must leave does not wait. */
 static double start_of(const struct planner *p, const struct entry *e)
 {
-    return !e->cause && p->projection.opens > p->now ? p->projection.opens : 0;
+    const struct plan_case c = case_of(p, e, e->unit.members[0]);
+    return e->cause ? 0 : plan_start(&c, e->unit.members, e->unit.n, e->bytes);
 }
 
 static int move(struct planner *p, const struct entry *e, size_t target)
 {
     struct plan_case c = aimed(p, e, target);
+    const double start = start_of(p, e);
     int err = 0;
     for (size_t i = 0; !err && i < e->unit.n; i++) {
         c.volume = e->unit.members[i];
-        const struct plan_move m = {&c, kind_of(member_rank(p, e, c.volume)), start_of(p, e)};
+        const struct plan_move m = {&c, kind_of(member_rank(p, e, c.volume)), start};
         err = p->sink->move(p->sink->arg, &m);
         plan_projection_place(&p->projection, p->fleet, p->limits, c.volume, target);
     }

@@ -25,7 +25,7 @@ enum plan_guard plan_guard_of(enum plan_refusal r)
 {
     static const enum plan_refusal last[] = {
         [PLAN_GUARD_NONE] = PLAN_PASS,
-        [PLAN_GUARD_PLACEMENT] = PLAN_REFUSED_OVERLOAD,
+        [PLAN_GUARD_PLACEMENT] = PLAN_REFUSED_BUSIER,
         [PLAN_GUARD_HEALTH] = PLAN_REFUSED_SICKER,
         [PLAN_GUARD_BENEFIT] = PLAN_REFUSED_BENEFIT,
         [PLAN_GUARD_MARGIN] = PLAN_REFUSED_MARGIN,
@@ -95,6 +95,53 @@ enum plan_refusal plan_judge_volume(const struct plan_case *c)
     return PLAN_PASS;
 }
 
+/* Of an hour with MILLI thousandths of requests, at its peak. */
+static double use(const struct plan_case *c, const struct plan_gateway *g, uint64_t milli)
+{
+    return g->iops_limit > 0 ? c->limits->peak_factor * (double)milli / 3.6e6 / g->iops_limit : 0;
+}
+
+double plan_target_use(const struct plan_case *c)
+{
+    if (!c->projection->hours)
+        return 0;
+    return use(
+        c, plan_case_target(c),
+        plan_hours_joint_peak(&c->projection->hours[c->target], &c->fleet->hours[c->volume]));
+}
+
+double plan_source_use(const struct plan_case *c)
+{
+    const size_t source = plan_case_volume(c)->owner;
+    return use(c, plan_case_source(c), c->projection->gateways[source].peak_milli);
+}
+
+/* Hour by hour: a target for the night may be busy by day. */
+static enum plan_refusal hourly_load(const struct plan_case *c)
+{
+    const struct plan_gateway *t = plan_case_target(c);
+    const uint64_t most =
+        plan_case_volume(c)->peak_milli + c->projection->gateways[c->target].peak_milli;
+    const double busy = fmin(1, c->limits->busy);
+    if (!plan_exceeds(use(c, t, most), busy)) /* not even if both have the same busiest hour */
+        return PLAN_PASS;
+    const double then = plan_target_use(c);
+    if (plan_exceeds(then, 1))
+        return PLAN_REFUSED_OVERLOAD;
+    if (!mandatory(c) && plan_exceeds(then, busy) && plan_case_source(c)->iops_limit > 0 &&
+        plan_exceeds(then, plan_source_use(c)))
+        return PLAN_REFUSED_BUSIER;
+    return PLAN_PASS;
+}
+
+static enum plan_refusal mean_load(const struct plan_case *c)
+{
+    const struct plan_gateway *t = plan_case_target(c);
+    const double rate = c->projection->gateways[c->target].rate;
+    const double more = plan_peak(plan_case_volume(c), c->limits);
+    return plan_exceeds(rate + more, t->iops_limit) ? PLAN_REFUSED_OVERLOAD : PLAN_PASS;
+}
+
 static enum plan_refusal room(const struct plan_case *c)
 {
     const struct plan_volume *v = plan_case_volume(c);
@@ -104,9 +151,9 @@ static enum plan_refusal room(const struct plan_case *c)
         return PLAN_REFUSED_SIZE_UNKNOWN;
     if (t->capacity_bytes && plan_add_bytes(load->bytes, v->size_bytes) > t->capacity_bytes)
         return PLAN_REFUSED_NO_ROOM;
-    if (t->iops_limit > 0 && plan_exceeds(load->rate + plan_peak(v, c->limits), t->iops_limit))
-        return PLAN_REFUSED_OVERLOAD;
-    return PLAN_PASS;
+    if (!(t->iops_limit > 0))
+        return PLAN_PASS;
+    return c->projection->hours ? hourly_load(c) : mean_load(c);
 }
 
 static enum plan_refusal guard_placement(const struct plan_case *c)

@@ -41,6 +41,7 @@ enum plan_refusal {
     PLAN_REFUSED_SIZE_UNKNOWN,
     PLAN_REFUSED_NO_ROOM,
     PLAN_REFUSED_OVERLOAD,
+    PLAN_REFUSED_BUSIER,
     PLAN_REFUSED_FLOOR,
     PLAN_REFUSED_SOURCE_UNSCORED,
     PLAN_REFUSED_SOURCE_SILENT,
@@ -99,6 +100,13 @@ double plan_rest_s(const struct plan_case *c);
 
 /* Time of the volume's last move, or -INFINITY. */
 double plan_last_move(const struct plan_case *c);
+
+/*
+ * The share of its iops_limit that the target has at the peak of its busiest hour once the volume
+ * is there, and that the source has now.  0: no limit, or no forecast was given.
+ */
+double plan_target_use(const struct plan_case *c);
+double plan_source_use(const struct plan_case *c);
 
 /* How many gateways may be evacuated at once: max(1, share of all). */
 unsigned plan_evacuations(const struct plan_fleet *f, const struct plan_limits *lim);

@@ -24,6 +24,10 @@ static void settle(struct plan_projection *p, const struct plan_fleet *f,
     if (gateway == PLAN_NONE)
         return;
     hold(p, gateway, v->size_bytes, plan_peak(v, lim));
+    if (p->hours) {
+        plan_hours_add(&p->hours[gateway], &f->hours[v - f->volumes]);
+        p->gateways[gateway].peak_milli = plan_hours_peak(&p->hours[gateway]);
+    }
     if (v->apart != PLAN_NONE)
         p->apart[v->apart * f->gateway_names.n + gateway]++;
 }
@@ -97,7 +101,8 @@ int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
     *p = (struct plan_projection){.opens = plan_calendar_next(&f->calendar, now)};
     p->gateways = calloc(f->gateway_names.n + 1, sizeof(*p->gateways));
     p->apart = calloc(f->aparts.n * f->gateway_names.n + 1, sizeof(*p->apart));
-    if (!p->gateways || !p->apart)
+    p->hours = f->hours ? calloc(f->gateway_names.n + 1, sizeof(*p->hours)) : NULL;
+    if (!p->gateways || !p->apart || (f->hours && !p->hours))
         return -ENOMEM;
     for (size_t i = 0; i < f->volume_names.n; i++)
         add_volume(p, f, lim, &f->volumes[f->volume_order[i]]);
@@ -117,6 +122,8 @@ void plan_projection_undo(struct plan_projection *p, const struct plan_fleet *f,
     p->gateways[gateway] = *before;
     for (size_t i = 0; i < n; i++) {
         const size_t apart = f->volumes[volumes[i]].apart;
+        if (p->hours)
+            plan_hours_take(&p->hours[gateway], &f->hours[volumes[i]]);
         if (apart != PLAN_NONE)
             p->apart[apart * f->gateway_names.n + gateway]--;
     }
@@ -133,5 +140,6 @@ void plan_projection_release(struct plan_projection *p)
 {
     free(p->gateways);
     free(p->apart);
+    free(p->hours);
     *p = (struct plan_projection){0};
 }

@@ -15,16 +15,18 @@
 #include "common/plan/limits.h"
 
 struct plan_load {
-    uint64_t bytes;    /* of volumes owned, arriving and kept; saturates */
-    double rate;       /* peak requests a second of volumes owned and arriving */
-    unsigned leaving;  /* moves at once from here */
-    unsigned arriving; /* and to here */
-    bool evacuated;    /* has to be left, and a move from here is planned or under way */
+    uint64_t bytes;      /* of volumes owned, arriving and kept; saturates */
+    double rate;         /* peak requests a second of volumes owned and arriving */
+    uint64_t peak_milli; /* of the busiest hour, with a forecast */
+    unsigned leaving;    /* moves at once from here */
+    unsigned arriving;   /* and to here */
+    bool evacuated;      /* has to be left, and a move from here is planned or under way */
 };
 
 /* plan_projection_init() fills, plan_projection_release() frees. */
 struct plan_projection {
     struct plan_load *gateways; /* as in the fleet */
+    struct plan_hours *hours;   /* of each gateway; NULL: no forecast */
     unsigned *apart;            /* [label * gateways + gateway]: volumes there or coming */
     unsigned moves;
     unsigned evacuated;

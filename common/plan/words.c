@@ -118,7 +118,14 @@ static int placement_words(struct buf *b, const struct plan_case *c, enum plan_r
         return buf_printf(b, "no room on %s: %s there or coming, %s more, capacity %s", t->name,
                           size_figure(load->bytes).text, size_figure(v->size_bytes).text,
                           size_figure(t->capacity_bytes).text);
+    case PLAN_REFUSED_BUSIER:
+        return buf_printf(b, "%s would be busier than %s is: %.0f%% against %.0f%% of their limits",
+                          t->name, plan_case_source(c)->name, 100 * plan_target_use(c),
+                          100 * plan_source_use(c));
     default:
+        if (c->projection->hours)
+            return buf_printf(b, "%s would be overloaded: %.0f%% of %.0f requests/s at peak",
+                              t->name, 100 * plan_target_use(c), t->iops_limit);
         return buf_printf(b, "%s would be overloaded: %.0f + %.0f requests/s at peak, limit %.0f",
                           t->name, load->rate, plan_peak(v, c->limits), t->iops_limit);
     }
