@@ -252,6 +252,18 @@ END
   expect_moves "pinned gw-a gw-b mandatory" "choosy gw-a gw-c mandatory" "manual gw-a gw-b shadow"
 }
 
+@test "migrate-plan: --shadow plans the same moves, but none to be executed" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a w,gw-c x,gw-c
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.75,0
+  plan --max-per-target 9 --record tape
+  expect_moves "v gw-a gw-b mandatory" "w gw-c gw-b optional"
+  plan --max-per-target 9 --shadow
+  expect_moves "v gw-a gw-b shadow" "w gw-c gw-b shadow"
+  run --separate-stderr -0 migrate-plan --replay tape --shadow
+  expect_moves "v gw-a gw-b shadow" "w gw-c gw-b shadow"
+}
+
 @test "migrate-plan: volumes that are to be kept apart are, also when they must move" {
   gateways gw-a,active gw-b,active gw-c,active gw-d,active
   routes db1,gw-a db2,gw-a db3,gw-b web,gw-a

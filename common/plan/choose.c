@@ -90,9 +90,10 @@ static enum plan_refusal judge(struct planner *p, const struct entry *e, struct 
 
 /* ---- the queue ---- */
 
-static enum rank rank_of(const struct plan_volume *v, enum plan_cause cause)
+static enum rank rank_of(const struct planner *p, const struct plan_volume *v,
+                         enum plan_cause cause)
 {
-    if (v->policy == POLICY_MANUAL)
+    if (v->policy == POLICY_MANUAL || p->limits->shadow)
         return cause ? RANK_SHADOW_MANDATORY : RANK_SHADOW_OPTIONAL;
     return cause ? RANK_MANDATORY : RANK_OPTIONAL;
 }
@@ -102,7 +103,7 @@ static enum rank unit_rank(const struct planner *p, const struct entry *e)
 {
     enum rank least = RANK_SHADOW_OPTIONAL, most = RANK_MANDATORY;
     for (size_t i = 0; i < e->unit.n; i++) {
-        const enum rank r = rank_of(&p->fleet->volumes[e->unit.members[i]], e->cause);
+        const enum rank r = rank_of(p, &p->fleet->volumes[e->unit.members[i]], e->cause);
         least = r < least ? r : least;
         most = r > most ? r : most;
     }
@@ -258,7 +259,7 @@ static size_t pick(struct planner *p, const struct entry *e)
 /* Of a member: from a gateway that has to be left each goes as it is asked. */
 static enum rank member_rank(const struct planner *p, const struct entry *e, size_t volume)
 {
-    return e->cause ? rank_of(&p->fleet->volumes[volume], e->cause) : e->rank;
+    return e->cause ? rank_of(p, &p->fleet->volumes[volume], e->cause) : e->rank;
 }
 
 static enum rec_verdict verdict_of(enum rank rank, const struct plan_case *c, enum plan_refusal r,
