@@ -215,6 +215,20 @@ history()
   expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory"
 }
 
+@test "migrate-plan: one goes elsewhere so that another can leave too" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a w,gw-a
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.9,0
+  printf '%s\n' volume,size_bytes,policy,gateways v,,auto, w,,auto,"gw-a gw-b" \
+    >"$GATESHIFT_CONFIG/volumes.csv"
+  plan --max-per-source 2 --improve 0
+  expect_moves "v gw-a gw-b mandatory"
+  plan --max-per-source 2 --explain=verdicts.csv
+  expect_moves "v gw-a gw-c mandatory" "w gw-a gw-b mandatory"
+  expect_verdict v gw-c "" move
+  expect_verdict w gw-b "" move
+}
+
 @test "migrate-plan: kept copies and planned moves take room" {
   gateways gw-a,active gw-b,active,3145728
   routes v1,gw-a v2,gw-a v3,gw-a kept,gw-a,uncommitted,gw-b

@@ -5,93 +5,18 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "common/plan/planner.h"
 #include "common/plan/start.h"
-#include "common/plan/units.h"
-
-/* Kinds of moves in the order in which they are planned. */
-enum rank { RANK_MANDATORY, RANK_OPTIONAL, RANK_SHADOW_MANDATORY, RANK_SHADOW_OPTIONAL };
-
-struct entry {
-    struct plan_unit unit;
-    enum rank rank;
-    enum plan_cause cause;
-    double best; /* the highest rank of its targets, before any move is planned */
-    uint64_t bytes;
-};
-
-struct planner {
-    const struct plan_fleet *fleet;
-    const struct plan_limits *limits;
-    const struct plan_sink *sink;
-    double now;
-    struct plan_projection projection;
-    struct plan_units units;
-    struct entry *queue;
-    size_t n;
-};
-
-static struct plan_case case_of(const struct planner *p, const struct entry *e, size_t volume)
-{
-    return (struct plan_case){
-        .fleet = p->fleet,
-        .limits = p->limits,
-        .projection = &p->projection,
-        .now = p->now,
-        .volume = volume,
-        .target = PLAN_NONE,
-        .cause = e->cause,
-        .score = {NAN, NAN, NAN, NAN, NAN, NAN},
-        .together = e->unit.n,
-    };
-}
-
-/* The first member aimed at TARGET; the others of the unit share its score. */
-static struct plan_case aimed(const struct planner *p, const struct entry *e, size_t target)
-{
-    struct plan_case c = case_of(p, e, e->unit.members[0]);
-    c.target = target;
-    c.score = plan_score_joint(p->fleet, e->unit.members, e->unit.n, target);
-    return c;
-}
-
-static size_t owner_of(const struct planner *p, const struct entry *e)
-{
-    return p->fleet->volumes[e->unit.members[0]].owner;
-}
 
 static enum plan_cause cause_of(const struct planner *p, size_t owner)
 {
     return owner == PLAN_NONE ? PLAN_CAUSE_NONE : plan_cause(&p->fleet->gateways[owner], p->limits);
 }
 
-/* ---- a unit and a target ---- */
-
-/* Each member is judged with those before it in place; leaves C at the one that was refused. */
-static enum plan_refusal judge_group(struct planner *p, const struct entry *e, struct plan_case *c)
-{
-    const struct plan_load before = p->projection.gateways[c->target];
-    enum plan_refusal r = PLAN_PASS;
-    size_t n = 0;
-    for (; n < e->unit.n; n++) {
-        c->volume = e->unit.members[n];
-        r = plan_judge(c);
-        if (r)
-            break;
-        plan_projection_place(&p->projection, p->fleet, p->limits, c->volume, c->target);
-    }
-    plan_projection_undo(&p->projection, p->fleet, e->unit.members, n, c->target, &before);
-    return r;
-}
-
-static enum plan_refusal judge(struct planner *p, const struct entry *e, struct plan_case *c)
-{
-    return e->unit.n == 1 ? plan_judge(c) : judge_group(p, e, c);
-}
-
 /* ---- the queue ---- */
 
-static enum rank rank_of(const struct planner *p, const struct plan_volume *v,
-                         enum plan_cause cause)
+static enum plan_rank rank_of(const struct planner *p, const struct plan_volume *v,
+                              enum plan_cause cause)
 {
     if (v->policy == POLICY_MANUAL || p->limits->shadow)
         return cause ? RANK_SHADOW_MANDATORY : RANK_SHADOW_OPTIONAL;
@@ -99,11 +24,11 @@ static enum rank rank_of(const struct planner *p, const struct plan_volume *v,
 }
 
 /* A group with a volume that asks first is not torn apart by a move that could wait. */
-static enum rank unit_rank(const struct planner *p, const struct entry *e)
+static enum plan_rank unit_rank(const struct planner *p, const struct plan_entry *e)
 {
-    enum rank least = RANK_SHADOW_OPTIONAL, most = RANK_MANDATORY;
+    enum plan_rank least = RANK_SHADOW_OPTIONAL, most = RANK_MANDATORY;
     for (size_t i = 0; i < e->unit.n; i++) {
-        const enum rank r = rank_of(p, &p->fleet->volumes[e->unit.members[i]], e->cause);
+        const enum plan_rank r = rank_of(p, &p->fleet->volumes[e->unit.members[i]], e->cause);
         least = r < least ? r : least;
         most = r > most ? r : most;
     }
@@ -111,36 +36,36 @@ static enum rank unit_rank(const struct planner *p, const struct entry *e)
 }
 
 /* The best that the unit could do now; -INFINITY if every target is refused. */
-static double best_rank(struct planner *p, const struct entry *e)
+static double best_rank(struct planner *p, const struct plan_entry *e)
 {
     double best = -INFINITY;
     for (size_t g = 0; g < p->fleet->gateway_names.n; g++) {
-        if (g == owner_of(p, e))
+        if (g == plan_entry_owner(p, e))
             continue;
-        struct plan_case c = aimed(p, e, g);
-        if (judge(p, e, &c) == PLAN_PASS)
+        struct plan_case c = plan_entry_aim(p, e, g);
+        if (plan_entry_judge(p, e, &c) == PLAN_PASS)
             best = fmax(best, plan_score_rank(&c.score));
     }
     return best;
 }
 
-static int refuse_volume(const struct planner *p, const struct entry *e, size_t volume,
+static int refuse_volume(const struct planner *p, const struct plan_entry *e, size_t volume,
                          enum plan_refusal r, const struct plan_case *held)
 {
-    const struct plan_case c = case_of(p, e, volume);
+    const struct plan_case c = plan_entry_case(p, e, volume);
     const struct plan_verdict v = {&c, VERDICT_REFUSED, r, PLAN_NONE, held};
     return p->sink->verdict ? p->sink->verdict(p->sink->arg, &v) : 0;
 }
 
 /* From a gateway that has to be left, those that may not move do not hold the others. */
-static int leave_behind(const struct planner *p, struct entry *e)
+static int leave_behind(const struct planner *p, struct plan_entry *e)
 {
-    const struct entry all = *e;
+    const struct plan_entry all = *e;
     int err = 0;
     e->unit.n = 0;
     for (size_t i = 0; !err && i < all.unit.n; i++) {
         const size_t volume = all.unit.members[i];
-        const struct plan_case c = case_of(p, &all, volume);
+        const struct plan_case c = plan_entry_case(p, &all, volume);
         const enum plan_refusal r = plan_judge_volume(&c);
         if (r)
             err = refuse_volume(p, &all, volume, r, NULL);
@@ -151,18 +76,18 @@ static int leave_behind(const struct planner *p, struct entry *e)
 }
 
 /* One that may not move holds all the others. */
-static int hold_back(const struct planner *p, struct entry *e)
+static int hold_back(const struct planner *p, struct plan_entry *e)
 {
     enum plan_refusal first = PLAN_PASS;
     struct plan_case holder = {0};
     for (size_t i = 0; !first && i < e->unit.n; i++) {
-        holder = case_of(p, e, e->unit.members[i]);
+        holder = plan_entry_case(p, e, e->unit.members[i]);
         first = plan_judge_volume(&holder);
     }
     int err = 0;
     for (size_t i = 0; first && !err && i < e->unit.n; i++) {
         const size_t volume = e->unit.members[i];
-        const struct plan_case c = case_of(p, e, volume);
+        const struct plan_case c = plan_entry_case(p, e, volume);
         const enum plan_refusal r = plan_judge_volume(&c);
         err = refuse_volume(p, e, volume, r ? r : first, r ? NULL : &holder);
     }
@@ -171,7 +96,7 @@ static int hold_back(const struct planner *p, struct entry *e)
     return err;
 }
 
-static uint64_t bytes_of(const struct planner *p, const struct entry *e)
+static uint64_t bytes_of(const struct planner *p, const struct plan_entry *e)
 {
     uint64_t sum = 0;
     for (size_t i = 0; i < e->unit.n; i++)
@@ -181,8 +106,8 @@ static uint64_t bytes_of(const struct planner *p, const struct entry *e)
 
 static int enqueue(struct planner *p, const struct plan_unit *u)
 {
-    struct entry e = {.unit = *u};
-    e.cause = cause_of(p, owner_of(p, &e));
+    struct plan_entry e = {.unit = *u, .target = PLAN_NONE};
+    e.cause = cause_of(p, plan_entry_owner(p, &e));
     int err = e.cause ? leave_behind(p, &e) : hold_back(p, &e);
     if (err || !e.unit.n)
         return err;
@@ -197,7 +122,7 @@ static int enqueue(struct planner *p, const struct plan_unit *u)
 
 static int by_urgency(const void *pa, const void *pb)
 {
-    const struct entry *a = pa, *b = pb;
+    const struct plan_entry *a = pa, *b = pb;
     if (a->rank != b->rank)
         return a->rank < b->rank ? -1 : 1;
     if (a->best != b->best)
@@ -224,7 +149,7 @@ static int fill_queue(struct planner *p)
 
 /* ---- one unit ---- */
 
-static double share_of(const struct planner *p, const struct entry *e, size_t gateway)
+static double share_of(const struct planner *p, const struct plan_entry *e, size_t gateway)
 {
     double sum = 0;
     for (size_t i = 0; i < e->unit.n; i++)
@@ -232,7 +157,7 @@ static double share_of(const struct planner *p, const struct entry *e, size_t ga
     return sum;
 }
 
-static bool better(const struct planner *p, const struct entry *e, const struct plan_case *a,
+static bool better(const struct planner *p, const struct plan_entry *e, const struct plan_case *a,
                    const struct plan_case *b)
 {
     const double ra = plan_score_rank(&a->score), rb = plan_score_rank(&b->score);
@@ -242,28 +167,30 @@ static bool better(const struct planner *p, const struct entry *e, const struct 
 }
 
 /* The target to take, or PLAN_NONE.  In order of names, so that the first of equals is kept. */
-static size_t pick(struct planner *p, const struct entry *e)
+static size_t pick(struct planner *p, const struct plan_entry *e)
 {
     struct plan_case best = {.target = PLAN_NONE};
     for (size_t i = 0; i < p->fleet->gateway_names.n; i++) {
         const size_t g = p->fleet->gateway_order[i];
-        if (g == owner_of(p, e))
+        if (g == plan_entry_owner(p, e))
             continue;
-        struct plan_case c = aimed(p, e, g);
-        if (judge(p, e, &c) == PLAN_PASS && (best.target == PLAN_NONE || better(p, e, &c, &best)))
+        struct plan_case c = plan_entry_aim(p, e, g);
+        if (plan_entry_judge(p, e, &c) == PLAN_PASS &&
+            (best.target == PLAN_NONE || better(p, e, &c, &best)))
             best = c;
     }
     return best.target;
 }
 
 /* Of a member: from a gateway that has to be left each goes as it is asked. */
-static enum rank member_rank(const struct planner *p, const struct entry *e, size_t volume)
+static enum plan_rank member_rank(const struct planner *p, const struct plan_entry *e,
+                                  size_t volume)
 {
     return e->cause ? rank_of(p, &p->fleet->volumes[volume], e->cause) : e->rank;
 }
 
-static enum rec_verdict verdict_of(enum rank rank, const struct plan_case *c, enum plan_refusal r,
-                                   size_t taken)
+static enum rec_verdict verdict_of(enum plan_rank rank, const struct plan_case *c,
+                                   enum plan_refusal r, size_t taken)
 {
     const enum plan_guard g = plan_guard_of(r);
     if (c->target == taken)
@@ -274,17 +201,18 @@ static enum rec_verdict verdict_of(enum rank rank, const struct plan_case *c, en
 }
 
 /* TARGET for each member, where those before it are in place and R, of HOLDER, is the answer. */
-static int explain_target(struct planner *p, const struct entry *e, size_t target, size_t taken)
+static int explain_target(struct planner *p, const struct plan_entry *e, size_t target,
+                          size_t taken)
 {
-    struct plan_case holder = aimed(p, e, target);
-    const enum plan_refusal all = judge(p, e, &holder);
+    struct plan_case holder = plan_entry_aim(p, e, target);
+    const enum plan_refusal all = plan_entry_judge(p, e, &holder);
     int err = 0;
     for (size_t i = 0; !err && i < e->unit.n; i++) {
-        struct plan_case c = aimed(p, e, target);
+        struct plan_case c = plan_entry_aim(p, e, target);
         c.volume = e->unit.members[i];
         const enum plan_refusal own = plan_judge(&c);
-        const enum plan_refusal r = own ? own : all;
-        const bool held = !own && all && c.volume != holder.volume;
+        const enum plan_refusal r = target == taken ? PLAN_PASS : own ? own : all;
+        const bool held = r && !own && c.volume != holder.volume;
         const struct plan_verdict v = {
             &c,
             verdict_of(member_rank(p, e, c.volume), &c, r, taken),
@@ -297,18 +225,18 @@ static int explain_target(struct planner *p, const struct entry *e, size_t targe
     return err;
 }
 
-static int explain(struct planner *p, const struct entry *e, size_t taken)
+static int explain(struct planner *p, const struct plan_entry *e, size_t taken)
 {
     int err = 0;
     for (size_t i = 0; !err && i < p->fleet->gateway_names.n; i++) {
         const size_t g = p->fleet->gateway_order[i];
-        if (g != owner_of(p, e))
+        if (g != plan_entry_owner(p, e))
             err = explain_target(p, e, g, taken);
     }
     return err;
 }
 
-static enum rec_plan_kind kind_of(enum rank rank)
+static enum rec_plan_kind kind_of(enum plan_rank rank)
 {
     if (rank >= RANK_SHADOW_MANDATORY)
         return PLAN_KIND_SHADOW;
@@ -316,44 +244,79 @@ static enum rec_plan_kind kind_of(enum rank rank)
 }
 
 /* What must leave does not wait. */
-static double start_of(const struct planner *p, const struct entry *e)
+static double start_of(const struct planner *p, const struct plan_entry *e)
 {
-    const struct plan_case c = case_of(p, e, e->unit.members[0]);
+    const struct plan_case c = plan_entry_case(p, e, e->unit.members[0]);
     return e->cause ? 0 : plan_start(&c, e->unit.members, e->unit.n, e->bytes);
 }
 
-static int move(struct planner *p, const struct entry *e, size_t target)
+static int move(struct planner *p, const struct plan_entry *e)
 {
-    struct plan_case c = aimed(p, e, target);
+    struct plan_case c = plan_entry_aim(p, e, e->target);
     const double start = start_of(p, e);
     int err = 0;
     for (size_t i = 0; !err && i < e->unit.n; i++) {
         c.volume = e->unit.members[i];
         const struct plan_move m = {&c, kind_of(member_rank(p, e, c.volume)), start};
         err = p->sink->move(p->sink->arg, &m);
-        plan_projection_place(&p->projection, p->fleet, p->limits, c.volume, target);
     }
-    plan_projection_start(&p->projection, p->fleet, p->limits, owner_of(p, e), target);
+    plan_entry_place(p, e, e->target);
     return err;
 }
 
-static int decide(struct planner *p, const struct entry *e)
+/* ---- all of them ---- */
+
+/* Takes what there is room for, in the order of urgency. */
+static void choose_greedily(struct planner *p)
 {
-    const size_t taken = pick(p, e);
-    int err = p->sink->verdict ? explain(p, e, taken) : 0;
-    return err || taken == PLAN_NONE ? err : move(p, e, taken);
+    for (size_t i = 0; i < p->n; i++) {
+        struct plan_entry *e = &p->queue[i];
+        if (e->target != PLAN_NONE)
+            continue;
+        e->target = pick(p, e);
+        if (e->target != PLAN_NONE)
+            plan_entry_place(p, e, e->target);
+    }
+}
+
+static int choose_all(struct planner *p)
+{
+    p->at = &p->all;
+    choose_greedily(p);
+    if (!p->limits->improve)
+        return 0;
+    plan_projection_release(&p->all);
+    int err = plan_projection_init(&p->all, p->fleet, p->limits, p->now);
+    if (!err)
+        err = plan_improve(p);
+    if (!err)
+        choose_greedily(p);
+    return err;
+}
+
+/* A move is explained by what was planned before it, what stays by all that is planned. */
+static int tell(struct planner *p, const struct plan_entry *e)
+{
+    p->at = e->target == PLAN_NONE ? &p->all : &p->told;
+    int err = p->sink->verdict ? explain(p, e, e->target) : 0;
+    return err || e->target == PLAN_NONE ? err : move(p, e);
 }
 
 int plan_choose(const struct plan_fleet *f, const struct plan_limits *lim, double now,
                 const struct plan_sink *sink)
 {
-    struct planner p = {.fleet = f, .limits = lim, .sink = sink, .now = now};
-    int err = plan_projection_init(&p.projection, f, lim, now);
+    struct planner p = {.fleet = f, .limits = lim, .sink = sink, .now = now, .at = &p.told};
+    int err = plan_projection_init(&p.told, f, lim, now);
+    if (!err)
+        err = plan_projection_init(&p.all, f, lim, now);
     if (!err)
         err = fill_queue(&p);
+    if (!err)
+        err = choose_all(&p);
     for (size_t i = 0; !err && i < p.n; i++)
-        err = decide(&p, &p.queue[i]);
-    plan_projection_release(&p.projection);
+        err = tell(&p, &p.queue[i]);
+    plan_projection_release(&p.told);
+    plan_projection_release(&p.all);
     plan_units_release(&p.units);
     free(p.queue);
     return err;

@@ -26,6 +26,7 @@ struct plan_limits {
     double busy;               /* guard 1: share of iops_limit above which no load is worsened */
     double start_window_s;     /* how long a move may wait for a quiet hour */
     double copy_rate;          /* bytes a second of copies, where none was measured */
+    unsigned improve;          /* candidates looked at to improve the choice; 0: it stands */
     bool shadow;               /* every move is only planned, as those of manual volumes are */
     bool force;                /* pinned volumes may make mandatory moves, drains go below floor */
 };

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/plan/score.h"
 
@@ -121,12 +122,54 @@ void plan_projection_undo(struct plan_projection *p, const struct plan_fleet *f,
 {
     p->gateways[gateway] = *before;
     for (size_t i = 0; i < n; i++) {
-        const size_t apart = f->volumes[volumes[i]].apart;
+        plan_projection_unlabel(p, f, volumes[i], gateway);
         if (p->hours)
             plan_hours_take(&p->hours[gateway], &f->hours[volumes[i]]);
-        if (apart != PLAN_NONE)
-            p->apart[apart * f->gateway_names.n + gateway]--;
     }
+}
+
+void plan_projection_unlabel(struct plan_projection *p, const struct plan_fleet *f, size_t volume,
+                             size_t gateway)
+{
+    const size_t apart = f->volumes[volume].apart;
+    if (apart != PLAN_NONE)
+        p->apart[apart * f->gateway_names.n + gateway]--;
+}
+
+int plan_projection_keep(const struct plan_projection *p, const struct plan_fleet *f,
+                         struct plan_moment *m)
+{
+    const size_t n = f->gateway_names.n + 1;
+    *m = (struct plan_moment){
+        .gateways = calloc(n, sizeof(*m->gateways)),
+        .hours = p->hours ? calloc(n, sizeof(*m->hours)) : NULL,
+        .moves = p->moves,
+        .evacuated = p->evacuated,
+    };
+    if (!m->gateways || (p->hours && !m->hours))
+        return -ENOMEM;
+    memcpy(m->gateways, p->gateways, n * sizeof(*m->gateways));
+    if (m->hours)
+        memcpy(m->hours, p->hours, n * sizeof(*m->hours));
+    return 0;
+}
+
+void plan_projection_return(struct plan_projection *p, const struct plan_fleet *f,
+                            const struct plan_moment *m)
+{
+    const size_t n = f->gateway_names.n + 1;
+    memcpy(p->gateways, m->gateways, n * sizeof(*m->gateways));
+    if (m->hours)
+        memcpy(p->hours, m->hours, n * sizeof(*m->hours));
+    p->moves = m->moves;
+    p->evacuated = m->evacuated;
+}
+
+void plan_moment_release(struct plan_moment *m)
+{
+    free(m->gateways);
+    free(m->hours);
+    *m = (struct plan_moment){0};
 }
 
 bool plan_projection_shared(const struct plan_projection *p, const struct plan_fleet *f,

@@ -49,6 +49,25 @@ void plan_projection_undo(struct plan_projection *p, const struct plan_fleet *f,
                           const size_t *volumes, size_t n, size_t gateway,
                           const struct plan_load *before);
 
+/* What an earlier moment looked like, but for labels: to come back to it often. */
+struct plan_moment {
+    struct plan_load *gateways;
+    struct plan_hours *hours; /* NULL: no forecast */
+    unsigned moves;
+    unsigned evacuated;
+};
+
+/* 0 or -ENOMEM; release in both cases. */
+int plan_projection_keep(const struct plan_projection *p, const struct plan_fleet *f,
+                         struct plan_moment *m);
+void plan_projection_return(struct plan_projection *p, const struct plan_fleet *f,
+                            const struct plan_moment *m);
+void plan_moment_release(struct plan_moment *m);
+
+/* Takes VOLUME's label off GATEWAY, which plan_projection_return() does not. */
+void plan_projection_unlabel(struct plan_projection *p, const struct plan_fleet *f, size_t volume,
+                             size_t gateway);
+
 /* A move, of one volume or of a group, from SOURCE to TARGET is planned. */
 void plan_projection_start(struct plan_projection *p, const struct plan_fleet *f,
                            const struct plan_limits *lim, size_t source, size_t target);
