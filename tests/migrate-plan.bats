@@ -782,14 +782,19 @@ nothing is planned" ]]
   fi
   ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o inject.so "$SRC/tests/fault/inject.c"
   health gw-a,0.1,0.9 gw-b,0.97,0
-  affinity v,gw-a,0.5 v,gw-b,0.5
+  affinity v,gw-a,0.5 v,gw-b,0.5 w,gw-a,0.5 w,gw-b,0.5
+  routes v,gw-a w,gw-a
+  groups v,both w,both
+  calendar window,22:30,05:00 blackout,1970-01-12,1970-01-13
+  forecast v 1 2 3
   local kind n status
   for kind in malloc read sync rename open; do
-    for ((n = 1; n < 300; n++)); do
+    for ((n = 1; n < 500; n++)); do
       rm -f mark verdicts.csv
       status=0
       GS_FAULT=$kind:$n GS_FAULT_MARK=mark LD_PRELOAD=$PWD/inject.so migrate-plan --now "$NOW" \
         --routes routes.csv --health health.csv --affinity affinity.csv --explain=verdicts.csv \
+        --forecast forecast.csv \
         >out 2>err || status=$?
       [[ -e mark ]] || break
       # 75: whether it is frozen could not be read.
@@ -797,6 +802,6 @@ nothing is planned" ]]
       [[ $status -eq 0 || $(wc -l <err) -eq 1 && $(<err) == "migrate-plan: "* ]]
       [[ $(echo verdicts*) == verdicts.csv || $(echo verdicts*) == "verdicts*" ]]
     done
-    [[ $n -gt 1 && $n -lt 300 ]]
+    [[ $n -gt 1 && $n -lt 500 ]]
   done
 }

@@ -18,8 +18,8 @@ struct inputs {
 };
 
 /*
- * Fills F (zero-initialised), at time NOW and with DRAINS, and settles it; notes about what is left out go to
- * stderr.
+ * Fills F (zero-initialised), at time NOW and with DRAINS, and settles it; notes about what is left
+ * out go to stderr.
  */
 void inputs_load(const struct inputs *in, double now, struct drains *drains, struct plan_fleet *f);
 

@@ -20,7 +20,8 @@ struct plan_hours {
 
 /*
  * Adds REQUESTS of the DURATION_S from START to a volume's hours from ORIGIN on, each its share;
- * what lies outside them is left out.  All in Unix seconds.  An hour holds at most 2^43 thousandths.
+ * what lies outside them is left out.  All in Unix seconds.  An hour holds at most 2^43
+ * thousandths.
  */
 void plan_hours_spread(struct plan_hours *h, double origin, double start, double duration_s,
                        double requests);

@@ -149,7 +149,7 @@ int plan_projection_keep(const struct plan_projection *p, const struct plan_flee
     if (!m->gateways || (p->hours && !m->hours))
         return -ENOMEM;
     memcpy(m->gateways, p->gateways, n * sizeof(*m->gateways));
-    if (m->hours)
+    if (p->hours)
         memcpy(m->hours, p->hours, n * sizeof(*m->hours));
     return 0;
 }
@@ -159,7 +159,7 @@ void plan_projection_return(struct plan_projection *p, const struct plan_fleet *
 {
     const size_t n = f->gateway_names.n + 1;
     memcpy(p->gateways, m->gateways, n * sizeof(*m->gateways));
-    if (m->hours)
+    if (p->hours && m->hours)
         memcpy(p->hours, m->hours, n * sizeof(*m->hours));
     p->moves = m->moves;
     p->evacuated = m->evacuated;
