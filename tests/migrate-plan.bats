@@ -215,6 +215,20 @@ history()
   expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory"
 }
 
+@test "migrate-plan: one goes elsewhere so that another can leave too" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a w,gw-a
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.9,0
+  printf '%s\n' volume,size_bytes,policy,gateways v,,auto, w,,auto,"gw-a gw-b" \
+    >"$GATESHIFT_CONFIG/volumes.csv"
+  plan --max-per-source 2 --improve 0
+  expect_moves "v gw-a gw-b mandatory"
+  plan --max-per-source 2 --explain=verdicts.csv
+  expect_moves "v gw-a gw-c mandatory" "w gw-a gw-b mandatory"
+  expect_verdict v gw-c "" move
+  expect_verdict w gw-b "" move
+}
+
 @test "migrate-plan: kept copies and planned moves take room" {
   gateways gw-a,active gw-b,active,3145728
   routes v1,gw-a v2,gw-a v3,gw-a kept,gw-a,uncommitted,gw-b
@@ -252,6 +266,18 @@ END
   expect_moves "pinned gw-a gw-b mandatory" "choosy gw-a gw-c mandatory" "manual gw-a gw-b shadow"
 }
 
+@test "migrate-plan: --shadow plans the same moves, but none to be executed" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a w,gw-c x,gw-c
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.75,0
+  plan --max-per-target 9 --record tape
+  expect_moves "v gw-a gw-b mandatory" "w gw-c gw-b optional"
+  plan --max-per-target 9 --shadow
+  expect_moves "v gw-a gw-b shadow" "w gw-c gw-b shadow"
+  run --separate-stderr -0 migrate-plan --replay tape --shadow
+  expect_moves "v gw-a gw-b shadow" "w gw-c gw-b shadow"
+}
+
 @test "migrate-plan: volumes that are to be kept apart are, also when they must move" {
   gateways gw-a,active gw-b,active gw-c,active gw-d,active
   routes db1,gw-a db2,gw-a db3,gw-b web,gw-a
@@ -262,6 +288,317 @@ END
   expect_moves "web gw-a gw-b mandatory" "db1 gw-a gw-c mandatory"
   expect_verdict db2 gw-c 1-placement refused
   grep -q "gw-b has or gets a volume to keep apart from: anti 'db'" verdicts.csv
+}
+
+# ---- draining and groups ----
+
+@test "migrate-plan: --drain evacuates a gateway and says how far that is" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-a v2,gw-a kept,gw-b,uncommitted,gw-a other,gw-c
+  health gw-a,0.98,0 gw-b,0.9,0 gw-c,0.9,0
+  plan --drain gw-a
+  expect_moves "v1 gw-a gw-b mandatory"
+  [[ $stderr == "migrate-plan: drain: gw-a has 2 volumes and 1 kept copies; 1 leave by this plan" ]]
+  plan --drain gw-a --max-per-source 9
+  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-c mandatory"
+  [[ ${lines[1]} == *"mandatory: gw-a drains, gw-b healthy 0.90;"* ]]
+  EXPECT=-64 plan --drain gw-x
+  [[ -z $output && $stderr == "migrate-plan: cannot drain 'gw-x': it is not in gateways.csv" ]]
+}
+
+@test "migrate-plan: --drain copies nothing from a gateway that is down" {
+  gateways gw-a,down gw-b,active
+  health gw-b,0.9,0
+  plan --drain gw-a --explain=verdicts.csv
+  expect_moves
+  [[ $stderr == *"gw-a is down and has 1 volumes"* ]]
+  grep -q "source unreachable: gw-a is down" verdicts.csv
+}
+
+@test "migrate-plan: --drain leaves the only healthy copy with --force only" {
+  health gw-a,0.98,0 gw-b,0.55,0
+  plan --drain gw-a --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 2-health refused
+  grep -q "gw-b health 0.55 is below the floor 0.60: gw-a has the only healthy copy" verdicts.csv
+  plan --drain gw-a --force
+  expect_moves "v gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: --replay drains what --record drained, or what it is told" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a w,gw-b
+  health gw-a,0.98,0 gw-b,0.97,0 gw-c,0.9,0
+  plan --drain gw-a --record tape
+  expect_moves "v gw-a gw-b mandatory"
+  run --separate-stderr -0 migrate-plan --replay tape
+  expect_moves "v gw-a gw-b mandatory"
+  run --separate-stderr -0 migrate-plan --replay tape --drain gw-b
+  expect_moves "w gw-b gw-a mandatory"
+}
+
+# groups VOLUME,GROUP[,POLICY[,ANTI]]...: what volumes.csv says.
+groups()
+{
+  local row fields
+  {
+    echo volume,size_bytes,policy,gateways,group,anti
+    for row in "$@"; do
+      IFS=, read -ra fields <<<"$row"
+      echo "${fields[0]},,${fields[2]:-auto},,${fields[1]},${fields[3]-}"
+    done
+  } >"$GATESHIFT_CONFIG/volumes.csv"
+}
+
+@test "migrate-plan: a group moves together, as one move, or not at all" {
+  routes db,gw-a log,gw-a web,gw-a
+  groups db,shop log,shop
+  health gw-a,0.97,0 gw-b,0.97,0
+  # The demand of both together has 0.27 there and 0.83 here: 0.2 to 0.9 of db weighs ten times.
+  affinity db,gw-a,0.2,1000 db,gw-b,0.9,1000 log,gw-a,0.9,100 log,gw-b,0.1,100 \
+    web,gw-a,0.9 web,gw-b,0.1
+  plan
+  expect_moves "db gw-a gw-b optional" "log gw-a gw-b optional"
+  [[ ${lines[2]} == *"affinity 0.26 to 0.83; benefit 0.83; group 'shop' of 2\"" ]]
+  affinity db,gw-a,0.2,100 db,gw-b,0.9,100 log,gw-a,0.9,1000 log,gw-b,0.1,1000 \
+    web,gw-a,0.9 web,gw-b,0.1
+  plan
+  expect_moves
+}
+
+@test "migrate-plan: a pinned volume holds its group, but not on a failing gateway" {
+  routes db,gw-a log,gw-a
+  groups db,shop log,shop,pinned
+  health gw-a,0.7,0 gw-b,0.97,0
+  plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict db "" 1-placement refused
+  grep -q "group 'shop' moves together; log: pinned" verdicts.csv
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan
+  expect_moves "db gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: a group needs room for all of it, and must not keep apart" {
+  gateways gw-a,active gw-b,active,1048576
+  routes db,gw-a log,gw-a
+  groups db,shop log,shop
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict log gw-b 1-placement refused
+  grep -q "group 'shop' moves together; log: no room on gw-b" verdicts.csv
+  gateways gw-a,active gw-b,active
+  plan
+  expect_moves "db gw-a gw-b mandatory" "log gw-a gw-b mandatory"
+  groups db,shop,,x log,shop,,x
+  plan
+  expect_moves
+}
+
+# ---- when ----
+
+# calendar RULE,FROM,UNTIL...: calendar.csv.
+calendar()
+{
+  { echo rule,from,until; printf '%s\n' "$@"; } >"$GATESHIFT_CONFIG/calendar.csv"
+}
+
+# expect_start VOLUME TIME: the plan's not_before of VOLUME.
+expect_start()
+{
+  [[ $(awk -F, -v v="$1" '$2 == v { print $13 }' <<<"$output") == "$2" ]]
+}
+
+@test "migrate-plan: what can wait waits for a window, what must move does not" {
+  # Now is 13:46:40 on 1970-01-12.
+  health gw-a,0.7,0 gw-b,0.97,0
+  calendar window,22:30,05:00
+  plan
+  expect_moves "v gw-a gw-b optional"
+  expect_start v 1031400
+  calendar window,22:30,05:00 window,13:00,14:00
+  plan
+  expect_start v ""
+  calendar window,22:30,05:00
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan
+  expect_moves "v gw-a gw-b mandatory"
+  expect_start v ""
+}
+
+@test "migrate-plan: nothing that can wait starts on a blackout date" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  calendar blackout,1970-01-12,1970-01-13
+  plan
+  expect_start v 1123200
+  calendar blackout,1970-01-01,1999-12-31
+  plan --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 8-calendar refused
+  calendar window,22:30,22:30
+  EXPECT=-78 plan
+  [[ -z $output ]]
+  [[ $stderr == "migrate-plan: $GATESHIFT_CONFIG/calendar.csv:2: no window HH:MM to HH:MM '22:30' to '22:30'" ]]
+}
+
+# forecast VOLUME REQUESTS...: in each hour from the one of NOW on, into forecast.csv, appended.
+forecast()
+{
+  local start=$((NOW - NOW % 3600)) requests
+  [[ -e forecast.csv ]] || echo volume,site,start,duration_s,requests,lower,upper,model >forecast.csv
+  for requests in "${@:2}"; do
+    echo "$1,eu,$start,3600,$requests,0,$requests,x" >>forecast.csv
+    start=$((start + 3600))
+  done
+}
+
+@test "migrate-plan: with a forecast, what can wait starts in its quietest hour" {
+  # The hours start at 997200.
+  health gw-a,0.7,0 gw-b,0.97,0
+  forecast v 100 100 100 5 100 100 100 100 1 100
+  plan --forecast forecast.csv
+  expect_start v 1008000
+  plan --forecast forecast.csv --start-window 0
+  expect_start v ""
+  plan --forecast forecast.csv --start-window 9h
+  expect_start v 1026000
+  # The affinity that asks for it looks no further than six hours.
+  affinity v,gw-a,0.5 v,gw-b,0.5
+  plan --forecast forecast.csv --start-window 9h
+  expect_start v 1008000
+  calendar window,18:00,23:00
+  plan --forecast forecast.csv
+  expect_start v 1015200
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --forecast forecast.csv
+  expect_moves "v gw-a gw-b mandatory"
+  expect_start v ""
+}
+
+@test "migrate-plan: the quiet time is as long as the copy, at the rate that was measured" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  forecast v 100 100 100 5 100 30 30 100 100 100
+  plan --forecast forecast.csv
+  expect_start v 1008000
+  # 1 MiB in two hours.
+  plan --forecast forecast.csv --copy-rate 145
+  expect_start v 1015200
+  cat >history.csv <<'END'
+time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
+1000,m1,other,gw-a,gw-b,redirect,begin,,8738,,,
+1060,m1,other,gw-a,gw-b,handover,switched,8738,8738,9,,
+END
+  plan --forecast forecast.csv --history history.csv
+  expect_start v 1015200
+}
+
+@test "migrate-plan: load is projected hour by hour" {
+  gateways gw-a,active gw-b,active,,10
+  routes v,gw-a w,gw-b
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  forecast w 0 14400 0
+  forecast v 0 0 14400
+  plan --forecast forecast.csv
+  expect_moves "v gw-a gw-b mandatory"
+  rm forecast.csv
+  forecast w 0 14400 0
+  forecast v 0 14400 0
+  plan --forecast forecast.csv --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 1-placement refused
+  grep -q "gw-b would be overloaded: 160% of 10 requests/s at peak" verdicts.csv
+  # Two sites of one volume add up.
+  rm forecast.csv
+  forecast v 0 0 14400
+  forecast v 0 0 14400
+  plan --forecast forecast.csv
+  expect_moves
+}
+
+@test "migrate-plan: a volume without forecast counts with the mean of its affinity" {
+  gateways gw-a,active gw-b,active,,10
+  routes v,gw-a w,gw-b
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  affinity w,gw-a,0.5,108000 w,gw-b,0.5,108000
+  forecast v 0 3600
+  plan --forecast forecast.csv
+  expect_moves
+  plan --forecast forecast.csv --peak-factor 1.6
+  expect_moves "v gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: no optional move makes its target busier than the source was" {
+  gateways gw-a,active,,100 gw-b,active,,10
+  health gw-a,0.7,0 gw-b,0.97,0
+  forecast v 16200 16200
+  plan --forecast forecast.csv --explain=verdicts.csv
+  expect_moves
+  expect_verdict v gw-b 1-placement refused
+  grep -q "gw-b would be busier than gw-a is: 90% against 9% of their limits" verdicts.csv
+  plan --forecast forecast.csv --busy 0.95
+  expect_moves "v gw-a gw-b optional"
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --forecast forecast.csv
+  expect_moves "v gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: a recording has the forecast too, and rows may come in any order" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  forecast v 100 100 100 5
+  plan --forecast forecast.csv --record tape
+  expect_start v 1008000
+  local first=$output
+  rm forecast.csv
+  run --separate-stderr -0 migrate-plan --replay tape
+  [[ $output == "$first" ]]
+  { head -n 1 tape/forecast.csv && tail -n +2 tape/forecast.csv | tac; } >forecast.csv
+  plan --forecast forecast.csv
+  [[ $output == "$first" ]]
+}
+
+@test "migrate-plan: a recording has the calendar too" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  calendar window,22:30,05:00
+  plan --record tape
+  expect_start v 1031400
+  calendar window,12:00,15:00
+  run --separate-stderr -0 migrate-plan --replay tape
+  expect_start v 1031400
+}
+
+@test "migrate-plan: --notify is called for alarms, deferred and manual-recovery volumes" {
+  printf '#!/bin/sh\nprintf "<%%s>" "$@" >>%q; echo >>%q; echo said\n' "$PWD/told" "$PWD/told" >tell
+  chmod +x tell
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-b
+  health gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
+  plan --notify "$PWD/tell at night"
+  [[ ! -e told && -z $stderr ]]
+  routes v,gw-b w,gw-b,deferred,gw-a x,gw-b,manual-recovery,gw-a y,gw-b,deferred,gw-a
+  health "gw-a,0.15,0.83,reads slow; \$(date)" gw-b,0.97,0 gw-c,,
+  plan --notify "$PWD/tell at night"
+  [[ $output == "$HEADER" && $stderr == $'said\nsaid\nsaid' ]]
+  [[ $(<told) == '<at><night><alarm><2><gw-a: health 0.15, p_fail 0.83, reads slow; $(date); gw-c: silent>
+<at><night><manual-recovery><1><x>
+<at><night><deferred><2><w; y>' ]]
+}
+
+@test "migrate-plan: a notify command that fails or hangs harms no plan" {
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --notify false
+  expect_moves "v gw-a gw-b mandatory"
+  [[ $stderr == "migrate-plan: cannot notify of alarm: 'false' ended with status 1" ]]
+  GATESHIFT_NOTIFY="sleep 600" plan --notify-timeout 100ms
+  expect_moves "v gw-a gw-b mandatory"
+  [[ $stderr == *"cannot notify of alarm: 'sleep' ended with status 1" ]]
+  printf '#!/bin/sh\nsleep 600 & wait\n' >hang
+  chmod +x hang
+  plan --notify ./hang --notify-timeout 100ms
+  expect_moves "v gw-a gw-b mandatory"
+  [[ $stderr == "migrate-plan: cannot notify of alarm: './hang' was killed after 0.1 s" ]]
+  plan --notify ./none
+  [[ $stderr == "migrate-plan: cannot notify of alarm: './none' ended with status 127" ]]
 }
 
 # ---- inputs ----
@@ -445,14 +782,19 @@ nothing is planned" ]]
   fi
   ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o inject.so "$SRC/tests/fault/inject.c"
   health gw-a,0.1,0.9 gw-b,0.97,0
-  affinity v,gw-a,0.5 v,gw-b,0.5
+  affinity v,gw-a,0.5 v,gw-b,0.5 w,gw-a,0.5 w,gw-b,0.5
+  routes v,gw-a w,gw-a
+  groups v,both w,both
+  calendar window,22:30,05:00 blackout,1970-01-12,1970-01-13
+  forecast v 1 2 3
   local kind n status
   for kind in malloc read sync rename open; do
-    for ((n = 1; n < 300; n++)); do
+    for ((n = 1; n < 500; n++)); do
       rm -f mark verdicts.csv
       status=0
       GS_FAULT=$kind:$n GS_FAULT_MARK=mark LD_PRELOAD=$PWD/inject.so migrate-plan --now "$NOW" \
         --routes routes.csv --health health.csv --affinity affinity.csv --explain=verdicts.csv \
+        --forecast forecast.csv \
         >out 2>err || status=$?
       [[ -e mark ]] || break
       # 75: whether it is frozen could not be read.
@@ -460,6 +802,6 @@ nothing is planned" ]]
       [[ $status -eq 0 || $(wc -l <err) -eq 1 && $(<err) == "migrate-plan: "* ]]
       [[ $(echo verdicts*) == verdicts.csv || $(echo verdicts*) == "verdicts*" ]]
     done
-    [[ $n -gt 1 && $n -lt 300 ]]
+    [[ $n -gt 1 && $n -lt 500 ]]
   done
 }

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/fleet/fleet.h"
 #include "common/record/record.h"
@@ -61,6 +63,28 @@ static void add_gateways(struct load *l)
     }
 }
 
+static void take_calendar(struct load *l, struct rec_reader *r)
+{
+    const char *from = rec_text(r, CALENDAR_FROM), *until = rec_text(r, CALENDAR_UNTIL);
+    const bool window = rec_word(r, CALENDAR_RULE) == CALENDAR_RULE_WINDOW;
+    const int err = window ? plan_calendar_window(&l->f->calendar, from, until)
+                           : plan_calendar_blackout(&l->f->calendar, from, until);
+    if (err == -EINVAL)
+        err_die(EX_CONFIG, "%s: no %s '%s' to '%s'", rec_reader_where(r),
+                window ? "window HH:MM to HH:MM" : "days YYYY-MM-DD to YYYY-MM-DD", from, until);
+    check(err);
+}
+
+/* Without the file moves may start at any time. */
+static void read_calendar(struct load *l, const char *config)
+{
+    struct buf path = {0};
+    check(buf_printf(&path, "%s/calendar.csv", config));
+    if (access(path.data, F_OK) == 0 || errno != ENOENT)
+        read_file(l, &rec_calendar, path.data, take_calendar);
+    buf_release(&path);
+}
+
 /* ---- routes ---- */
 
 /* WHERE: "name:line" of the record, for the message about a second one. */
@@ -76,6 +100,8 @@ static void add_route(struct load *l, struct plan_volume *v, const char *other, 
     check(err);
     if (listed && *listed->anti)
         check(plan_fleet_apart(l->f, v->name, listed->anti));
+    if (listed && *listed->group)
+        check(plan_fleet_group(l->f, v->name, listed->group));
     if (plan_fleet_find(l->f, v->owner_name) == PLAN_NONE)
         err_warn("%s: gateway '%s' of volume '%s' is not in gateways.csv: volume left alone", where,
                  v->owner_name, v->name);
@@ -125,21 +151,22 @@ static void read_store(struct load *l, const char *state)
 /* ---- scores and history ---- */
 
 /* Says once for each gateway that its records are left out; a typing error should be seen. */
-static void note_unknown(struct load *l, const char *gateway, const char *where)
+static void note_unknown(struct load *l, const char *gateway, struct rec_reader *r)
 {
     if (plan_fleet_find(l->f, gateway) != PLAN_NONE || intern_find(&l->unknown, gateway) >= 0)
         return;
-    err_warn("%s: gateway '%s' is not in gateways.csv: ignored", where, gateway);
+    err_warn("%s: gateway '%s' is not in gateways.csv: ignored", rec_reader_where(r), gateway);
     if (intern_add(&l->unknown, gateway) < 0)
         check(-ENOMEM);
 }
 
-static void took(struct load *l, int err, const char *gateway, const char *where)
+static void took(struct load *l, int err, const char *gateway, struct rec_reader *r)
 {
     if (err == -EEXIST)
-        err_die(EX_DATAERR, "%s: contradicts an earlier score of the same time", where);
+        err_die(EX_DATAERR, "%s: contradicts an earlier score of the same time",
+                rec_reader_where(r));
     if (err == -ENOENT)
-        note_unknown(l, gateway, where);
+        note_unknown(l, gateway, r);
     else
         check(err);
 }
@@ -152,9 +179,10 @@ static void take_health(struct load *l, struct rec_reader *r)
         .ghs = real_or_nan(r, HEALTH_GHS),
         .p_fail = real_or_nan(r, HEALTH_P_FAIL),
         .confidence = rec_real(r, HEALTH_CONFIDENCE),
+        .horizon_s = rec_real(r, HEALTH_HORIZON_S),
         .reason = rec_text(r, HEALTH_REASON),
     };
-    took(l, plan_fleet_health(l->f, gateway, &h), gateway, rec_reader_where(r));
+    took(l, plan_fleet_health(l->f, gateway, &h), gateway, r);
 }
 
 static void take_affinity(struct load *l, struct rec_reader *r)
@@ -168,7 +196,7 @@ static void take_affinity(struct load *l, struct rec_reader *r)
     };
     int err = plan_fleet_affinity(l->f, rec_text(r, AFFINITY_VOLUME), gateway,
                                   rec_real(r, AFFINITY_DAS), rec_real(r, AFFINITY_SHARE), &d);
-    took(l, err, gateway, rec_reader_where(r));
+    took(l, err, gateway, r);
 }
 
 static void take_event(struct load *l, struct rec_reader *r)
@@ -177,13 +205,31 @@ static void take_event(struct load *l, struct rec_reader *r)
                              rec_text(r, EVENT_VOLUME), rec_text(r, EVENT_SOURCE),
                              rec_text(r, EVENT_TARGET), rec_word(r, EVENT_EVENT),
                              rec_text(r, EVENT_DETAIL)));
+    if (rec_word(r, EVENT_EVENT) == EVENT_SWITCHED)
+        plan_history_sent(&l->f->history, rec_text(r, EVENT_MIGRATION),
+                          rec_uint(r, EVENT_BYTES_DONE));
+}
+
+static void take_forecast(struct load *l, struct rec_reader *r)
+{
+    const int err =
+        plan_fleet_forecast(l->f, rec_text(r, FORECAST_VOLUME), rec_real(r, FORECAST_START),
+                            rec_real(r, FORECAST_DURATION_S), rec_real(r, FORECAST_REQUESTS));
+    check(err == -ENOENT ? 0 : err);
+}
+
+static void read_forecast(struct load *l, const char *path, double now)
+{
+    check(plan_fleet_hours(l->f, now));
+    read_file(l, &rec_forecast, path, take_forecast);
 }
 
 /* ---- all of it ---- */
 
-static void load_records(struct load *l, const struct inputs *in)
+static void load_records(struct load *l, const struct inputs *in, double now)
 {
     add_gateways(l);
+    read_calendar(l, in->config);
     if (in->routes)
         read_file(l, &rec_route, in->routes, take_route);
     else
@@ -195,15 +241,18 @@ static void load_records(struct load *l, const struct inputs *in)
     l->f->with_history = in->history != NULL;
     if (in->history)
         read_file(l, &rec_event, in->history, take_event);
+    if (in->forecast)
+        read_forecast(l, in->forecast, now);
 }
 
-void inputs_load(const struct inputs *in, struct plan_fleet *f)
+void inputs_load(const struct inputs *in, double now, struct drains *drains, struct plan_fleet *f)
 {
     struct fleet config = {0};
     if (fleet_load(&config, in->config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
         err_die(config.status, "%s", config.error);
     struct load l = {.f = f, .config = &config};
-    load_records(&l, in);
+    load_records(&l, in, now);
+    drains_apply(drains, f);
     check(plan_fleet_settle(f));
     intern_release(&l.unknown);
     fleet_release(&config);

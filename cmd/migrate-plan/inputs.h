@@ -4,6 +4,7 @@
 #define GS_MIGRATE_PLAN_INPUTS_H
 
 #include "common/plan/fleet.h"
+#include "cmd/migrate-plan/drain.h"
 
 /* Where it stands; "-" is standard input.  All borrowed. */
 struct inputs {
@@ -13,9 +14,13 @@ struct inputs {
     const char *affinity; /* file, or NULL: none */
     const char *routes;   /* file, or NULL: the route store */
     const char *history;  /* file, or NULL: none */
+    const char *forecast; /* file, or NULL: none */
 };
 
-/* Fills F (zero-initialised) and settles it; notes about what is left out go to stderr. */
-void inputs_load(const struct inputs *in, struct plan_fleet *f);
+/*
+ * Fills F (zero-initialised), at time NOW and with DRAINS, and settles it; notes about what is left
+ * out go to stderr.
+ */
+void inputs_load(const struct inputs *in, double now, struct drains *drains, struct plan_fleet *f);
 
 #endif

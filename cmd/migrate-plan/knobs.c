@@ -8,7 +8,7 @@
 #include "common/base/opts.h"
 #include "common/base/parse.h"
 
-enum kind { REAL, SECONDS, COUNT, SWITCH };
+enum kind { REAL, SECONDS, COUNT, BYTES, SWITCH };
 
 struct knob {
     const char *name;
@@ -24,11 +24,14 @@ static const double year_s = 366 * 86400.0;
 /* In the order of the options; a knob's key is OPT_LONG plus its index. */
 enum {
     AFFINITY_MAX_AGE,
+    BUSY,
     COOLDOWN,
+    COPY_RATE,
     CRITICAL,
     FLAP_WINDOW,
     FORCE,
     HEALTH_MAX_AGE,
+    IMPROVE,
     MARGIN,
     MAX_EVACUATE,
     MAX_MOVES,
@@ -39,6 +42,8 @@ enum {
     P_FAIL_LIMIT,
     PEAK_FACTOR,
     RETURN_AFTER,
+    SHADOW,
+    START_WINDOW,
     TARGET_FLOOR,
     THRESHOLD,
     KNOBS
@@ -46,11 +51,14 @@ enum {
 
 static const struct knob knobs[KNOBS] = {
     [AFFINITY_MAX_AGE] = {"affinity-max-age", SECONDS, LIMIT(affinity_max_age_s), year_s},
+    [BUSY] = {"busy", REAL, LIMIT(busy), 1},
     [COOLDOWN] = {"cooldown", SECONDS, LIMIT(cooldown_s), year_s},
+    [COPY_RATE] = {"copy-rate", BYTES, LIMIT(copy_rate), 0x1p50},
     [CRITICAL] = {"critical", REAL, LIMIT(critical), 1},
     [FLAP_WINDOW] = {"flap-window", SECONDS, LIMIT(flap_window_s), year_s},
     [FORCE] = {"force", SWITCH, LIMIT(force), 1},
     [HEALTH_MAX_AGE] = {"health-max-age", SECONDS, LIMIT(health_max_age_s), year_s},
+    [IMPROVE] = {"improve", COUNT, LIMIT(improve), 1e9},
     [MARGIN] = {"margin", REAL, LIMIT(margin), 4},
     [MAX_EVACUATE] = {"max-evacuate", REAL, LIMIT(max_evacuate), 1},
     [MAX_MOVES] = {"max-moves", COUNT, LIMIT(max_moves), 1e6},
@@ -61,6 +69,8 @@ static const struct knob knobs[KNOBS] = {
     [P_FAIL_LIMIT] = {"p-fail-limit", REAL, LIMIT(p_fail_limit), 1},
     [PEAK_FACTOR] = {"peak-factor", REAL, LIMIT(peak_factor), 1000},
     [RETURN_AFTER] = {"return-after", SECONDS, LIMIT(return_after_s), year_s},
+    [SHADOW] = {"shadow", SWITCH, LIMIT(shadow), 1},
+    [START_WINDOW] = {"start-window", SECONDS, LIMIT(start_window_s), year_s},
     [TARGET_FLOOR] = {"target-floor", REAL, LIMIT(target_floor), 1},
     [THRESHOLD] = {"threshold", REAL, LIMIT(threshold), 2},
 };
@@ -93,6 +103,8 @@ static double parse_value(const struct knob *k, const char *arg, const struct ar
     switch (k->kind) {
     case COUNT:
         return (double)opts_u64(st, k->name, arg, 0, (uint64_t)k->max);
+    case BYTES:
+        return (double)opts_size(st, k->name, arg, 1, (uint64_t)k->max);
     case SECONDS:
         return opts_duration(st, k->name, arg, 0, k->max);
     case REAL:
@@ -119,16 +131,26 @@ const struct argp knobs_argp = {
         {0, 0, 0, 0, "Guards and limits (RATIO: 0 to 1):", 10},
         {"affinity-max-age", OPT_LONG + AFFINITY_MAX_AGE, "DURATION", 0,
          "No optional move on older affinity (default 3h)", 10},
+        {"busy", OPT_LONG + BUSY, "RATIO", 0,
+         "Use of iops_limit above which no optional move makes a gateway busier than its source "
+         "(default 0.80)",
+         10},
         {"cooldown", OPT_LONG + COOLDOWN, "DURATION", 0,
          "Rest of a volume after a move, doubled by each mandatory return (default 6h)", 10},
+        {"copy-rate", OPT_LONG + COPY_RATE, "RATE", 0,
+         "Bytes a second of copies, where the history has not measured it (default 100M)", 10},
         {"critical", OPT_LONG + CRITICAL, "RATIO", 0,
          "A gateway of lower health must be left (default 0.40)", 10},
         {"flap-window", OPT_LONG + FLAP_WINDOW, "DURATION", 0,
          "How long a mandatory return doubles the cooldown (default 7d)", 10},
-        {"force", OPT_LONG + FORCE, 0, 0, "Let pinned volumes make mandatory moves (default: no)",
+        {"force", OPT_LONG + FORCE, 0, 0,
+         "Let pinned volumes make mandatory moves, and drains leave the only healthy copy "
+         "(default: no)",
          10},
         {"health-max-age", OPT_LONG + HEALTH_MAX_AGE, "DURATION", 0,
          "No move on older health (default 5m)", 10},
+        {"improve", OPT_LONG + IMPROVE, "COUNT", 0,
+         "Candidates looked at to improve the first choice by exchanges (default 100000)", 10},
         {"margin", OPT_LONG + MARGIN, "NUMBER", 0,
          "By how much the benefit exceeds that of the way back, 0 to 4 (default 0.30)", 10},
         {"max-evacuate", OPT_LONG + MAX_EVACUATE, "RATIO", 0,
@@ -148,6 +170,11 @@ const struct argp knobs_argp = {
          "Peak load of a volume over its mean forecast (default 2)", 10},
         {"return-after", OPT_LONG + RETURN_AFTER, "DURATION", 0,
          "No way back within, unless affinity asked for both ways (default 72h)", 10},
+        {"shadow", OPT_LONG + SHADOW, 0, 0,
+         "Plan every move as a shadow, which is not executed (default: no)", 10},
+        {"start-window", OPT_LONG + START_WINDOW, "DURATION", 0,
+         "How long an optional move may wait for its quietest hour, with --forecast (default 6h)",
+         10},
         {"target-floor", OPT_LONG + TARGET_FLOOR, "RATIO", 0,
          "Health that a target needs (default 0.60)", 10},
         {"threshold", OPT_LONG + THRESHOLD, "NUMBER", 0,
@@ -182,7 +209,8 @@ int knobs_restore(struct knobs *k, const char *name, const char *value)
     for (size_t i = 0; i < KNOBS; i++) {
         if (strcmp(knobs[i].name, name) != 0)
             continue;
-        if (parse_f64(value, &v) < 0 || v < 0 || v > knobs[i].max)
+        const double least = knobs[i].kind == BYTES ? 1 : 0;
+        if (parse_f64(value, &v) < 0 || v < least || v > knobs[i].max)
             return -EINVAL;
         if (!(k->set & 1U << i))
             assign(&k->limits, &knobs[i], v);

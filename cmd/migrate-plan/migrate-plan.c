@@ -18,16 +18,22 @@
 #include "common/base/fsfile.h"
 #include "common/base/opts.h"
 #include "common/plan/choose.h"
+#include "cmd/migrate-plan/drain.h"
 #include "cmd/migrate-plan/inputs.h"
 #include "cmd/migrate-plan/knobs.h"
+#include "cmd/migrate-plan/notify.h"
 #include "cmd/migrate-plan/report.h"
 #include "cmd/migrate-plan/tape.h"
 
 enum {
     OPT_AFFINITY = OPT_LONG + 0x100,
+    OPT_DRAIN,
     OPT_EXPLAIN,
+    OPT_FORECAST,
     OPT_HEALTH,
     OPT_HISTORY,
+    OPT_NOTIFY,
+    OPT_NOTIFY_TIMEOUT,
     OPT_NOW,
     OPT_RECORD,
     OPT_REPLAY,
@@ -42,20 +48,31 @@ struct opts {
     struct opts_dirs dirs;
     struct knobs knobs;
     struct inputs inputs;
+    struct drains drains;
     const char *record;
     const char *replay;
     const char *verdicts;
     bool explain;
+    const char *notify;
+    double notify_timeout_s;
     double now; /* Unix seconds; -1: the clock's */
 };
 
 static const struct argp_option options[] = {
     {"affinity", OPT_AFFINITY, "FILE", 0, "Affinity records (default: every affinity is 0.5)", 0},
+    {"drain", OPT_DRAIN, "GATEWAY", 0,
+     "Evacuate GATEWAY, as if its state were drain; may be given again (default: none)", 0},
     {"explain", OPT_EXPLAIN, "FILE", OPTION_ARG_OPTIONAL,
      "Verdict records to FILE, or as a table to stderr", 0},
+    {"forecast", OPT_FORECAST, "FILE", 0,
+     "Forecast records: load hour by hour, and quiet hours to start in (default: none)", 0},
     {"health", OPT_HEALTH, "FILE", 0, "Health records (required, but for --replay)", 0},
     {"history", OPT_HISTORY, "FILE", 0,
      "Event records of past moves (default STATE/history.csv, if it is there)", 0},
+    {"notify", OPT_NOTIFY, "COMMAND", 0,
+     "Run COMMAND for alarms, deferred and manual-recovery volumes (default $GATESHIFT_NOTIFY)", 0},
+    {"notify-timeout", OPT_NOTIFY_TIMEOUT, "DURATION", 0,
+     "Kill a COMMAND that takes longer (default 30s)", 0},
     {"now", OPT_NOW, "TIME", 0, "Plan as of TIME, Unix seconds (default: the clock)", 0},
     {"record", OPT_RECORD, "DIR", 0, "Save every input and option in DIR", 0},
     {"replay", OPT_REPLAY, "DIR", 0,
@@ -67,7 +84,7 @@ static const struct argp_option options[] = {
 static void check_opts(const struct opts *o, const struct argp_state *st)
 {
     const char *const files[] = {o->inputs.health, o->inputs.affinity, o->inputs.routes,
-                                 o->inputs.history};
+                                 o->inputs.history, o->inputs.forecast};
     int piped = 0;
     bool given = false;
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
@@ -95,15 +112,28 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case OPT_AFFINITY:
         o->inputs.affinity = arg;
         return 0;
+    case OPT_DRAIN:
+        o->drains.given = true;
+        drains_add(&o->drains, arg);
+        return 0;
     case OPT_EXPLAIN:
         o->explain = true;
         o->verdicts = arg;
+        return 0;
+    case OPT_FORECAST:
+        o->inputs.forecast = arg;
         return 0;
     case OPT_HEALTH:
         o->inputs.health = arg;
         return 0;
     case OPT_HISTORY:
         o->inputs.history = arg;
+        return 0;
+    case OPT_NOTIFY:
+        o->notify = arg;
+        return 0;
+    case OPT_NOTIFY_TIMEOUT:
+        o->notify_timeout_s = opts_duration(st, "notify-timeout", arg, 0.001, 3600);
         return 0;
     case OPT_NOW:
         o->now = opts_f64(st, "now", arg, 0, latest_time_s);
@@ -170,22 +200,26 @@ static void default_inputs(struct opts *o, char **history)
         o->now = clock_now();
 }
 
-static void plan(const struct opts *o, const struct inputs *in, double now)
+static void plan(struct opts *o, const struct inputs *in, double now)
 {
     struct plan_fleet fleet = {0};
-    inputs_load(in, &fleet);
+    inputs_load(in, now, &o->drains, &fleet);
     struct report *r = report_new(o->explain, o->verdicts);
-    const struct plan_sink sink = report_sink(r);
+    const struct plan_sink out = report_sink(r);
+    const struct plan_sink sink = drains_watch(&o->drains, &out);
     int err = plan_choose(&fleet, &o->knobs.limits, now, &sink);
     if (err < 0)
         report_fail(r, err);
     report_finish(r);
+    drains_note(&o->drains);
+    if (o->notify && !o->replay)
+        notify(o->notify, o->notify_timeout_s, &fleet, &o->knobs.limits);
     plan_fleet_release(&fleet);
 }
 
 int main(int argc, char **argv)
 {
-    struct opts o = {.now = -1};
+    struct opts o = {.now = -1, .notify = getenv("GATESHIFT_NOTIFY"), .notify_timeout_s = 30};
     struct tape tape = {0};
     char *history = NULL;
     opts_dirs_init(&o.dirs);
@@ -197,12 +231,13 @@ int main(int argc, char **argv)
     }
     default_inputs(&o, &history);
     if (o.replay)
-        tape_replay(&tape, o.replay, &o.knobs);
+        tape_replay(&tape, o.replay, &o.knobs, &o.drains);
     else if (o.record)
-        tape_record(&tape, o.record, &o.inputs, o.now, &o.knobs);
+        tape_record(&tape, o.record, &o.inputs, o.now, &o.knobs, &o.drains);
     const bool taped = o.replay || o.record;
     plan(&o, taped ? &tape.inputs : &o.inputs, taped ? tape.now : o.now);
     tape_release(&tape);
+    drains_release(&o.drains);
     free(history);
     return 0;
 }

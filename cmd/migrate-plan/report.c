@@ -75,7 +75,9 @@ static void verdict_words(struct report *r, const struct plan_verdict *v)
 {
     int err;
     buf_clear(&r->words);
-    if (v->refusal)
+    if (v->held)
+        err = plan_words_held(&r->words, v->held, v->refusal);
+    else if (v->refusal)
         err = plan_words_refusal(&r->words, v->c, v->refusal);
     else if (v->better != PLAN_NONE)
         err =

@@ -117,13 +117,16 @@ static char *keep_routes(const char *dir, const struct inputs *in)
     return copy;
 }
 
-static void write_options(const char *dir, double now, const struct knobs *k)
+static void write_options(const char *dir, double now, const struct knobs *k,
+                          const struct drains *drains)
 {
     char *path = path_of(dir, "options");
     struct buf b = {0};
     int err = buf_printf(&b, "now %.17g\n", now);
     if (!err)
         err = knobs_format(k, &b);
+    if (!err)
+        err = drains_format(drains, &b);
     if (!err)
         err = fsfile_replace(path, b.data, b.len);
     if (err < 0)
@@ -144,11 +147,12 @@ static void refuse_used(const char *dir)
 }
 
 void tape_record(struct tape *t, const char *dir, const struct inputs *in, double now,
-                 const struct knobs *k)
+                 const struct knobs *k, const struct drains *drains)
 {
     refuse_used(dir);
     keep_config(dir, in->config, "gateways.csv");
     keep_config(dir, in->config, "volumes.csv");
+    keep_config(dir, in->config, "calendar.csv");
     t->now = now;
     t->inputs = (struct inputs){
         .config = path_of(dir, ""),
@@ -156,25 +160,39 @@ void tape_record(struct tape *t, const char *dir, const struct inputs *in, doubl
         .affinity = keep(dir, "affinity.csv", in->affinity),
         .routes = keep_routes(dir, in),
         .history = keep(dir, "history.csv", in->history),
+        .forecast = keep(dir, "forecast.csv", in->forecast),
     };
-    write_options(dir, now, k);
+    write_options(dir, now, k, drains);
 }
 
 /* ---- replaying ---- */
 
-static void restore(struct tape *t, struct knobs *k, const char *path, char *line)
+static int restore_value(struct tape *t, struct knobs *k, struct drains *drains, const char *name,
+                         const char *value)
+{
+    if (!strcmp(name, "now"))
+        return parse_f64(value, &t->now);
+    if (strcmp(name, "drain") != 0)
+        return knobs_restore(k, name, value);
+    if (!drains->given)
+        drains_add(drains, value);
+    return 0;
+}
+
+static void restore(struct tape *t, struct knobs *k, struct drains *drains, const char *path,
+                    char *line)
 {
     char *value = strchr(line, ' ');
     int err = -EINVAL;
     if (value) {
         *value++ = '\0';
-        err = strcmp(line, "now") != 0 ? knobs_restore(k, line, value) : parse_f64(value, &t->now);
+        err = restore_value(t, k, drains, line, value);
     }
     if (err < 0)
         err_die(EX_DATAERR, "%s: no option and value: '%s'", path, line);
 }
 
-static void read_options(struct tape *t, struct knobs *k, const char *path)
+static void read_options(struct tape *t, struct knobs *k, struct drains *drains, const char *path)
 {
     struct buf b = {0};
     char *rest = NULL;
@@ -182,7 +200,7 @@ static void read_options(struct tape *t, struct knobs *k, const char *path)
     if (err < 0)
         err_die(EX_NOINPUT, "cannot open '%s': %s", path, err_text(err));
     for (char *p = strtok_r(b.data, "\n", &rest); p; p = strtok_r(NULL, "\n", &rest))
-        restore(t, k, path, p);
+        restore(t, k, drains, path, p);
     buf_release(&b);
 }
 
@@ -196,10 +214,10 @@ static char *optional(const char *dir, const char *name)
     return NULL;
 }
 
-void tape_replay(struct tape *t, const char *dir, struct knobs *k)
+void tape_replay(struct tape *t, const char *dir, struct knobs *k, struct drains *drains)
 {
     char *options = path_of(dir, "options");
-    read_options(t, k, options);
+    read_options(t, k, drains, options);
     free(options);
     t->inputs = (struct inputs){
         .config = path_of(dir, ""),
@@ -207,6 +225,7 @@ void tape_replay(struct tape *t, const char *dir, struct knobs *k)
         .affinity = optional(dir, "affinity.csv"),
         .routes = path_of(dir, "routes.csv"),
         .history = optional(dir, "history.csv"),
+        .forecast = optional(dir, "forecast.csv"),
     };
 }
 
@@ -217,5 +236,6 @@ void tape_release(struct tape *t)
     free((char *)t->inputs.affinity);
     free((char *)t->inputs.routes);
     free((char *)t->inputs.history);
+    free((char *)t->inputs.forecast);
     *t = (struct tape){0};
 }

@@ -18,10 +18,10 @@ struct tape {
 
 /* Copies IN to DIR, which must not hold a recording, and fills T with where the copies are. */
 void tape_record(struct tape *t, const char *dir, const struct inputs *in, double now,
-                 const struct knobs *k);
+                 const struct knobs *k, const struct drains *drains);
 
-/* Fills T from the recording in DIR, and in K what the command line left open. */
-void tape_replay(struct tape *t, const char *dir, struct knobs *k);
+/* Fills T from the recording in DIR, and in K and DRAINS what the command line left open. */
+void tape_replay(struct tape *t, const char *dir, struct knobs *k, struct drains *drains);
 
 void tape_release(struct tape *t);
 

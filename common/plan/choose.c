@@ -5,95 +5,116 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* Kinds of moves in the order in which they are planned. */
-enum rank { RANK_MANDATORY, RANK_OPTIONAL, RANK_SHADOW_MANDATORY, RANK_SHADOW_OPTIONAL };
+#include "common/plan/planner.h"
+#include "common/plan/start.h"
 
-struct entry {
-    size_t volume;
-    size_t place; /* in the order of names */
-    enum rank rank;
-    enum plan_cause cause;
-    double best; /* the highest rank of its targets, before any move is planned */
-    uint64_t bytes;
-};
-
-struct planner {
-    const struct plan_fleet *fleet;
-    const struct plan_limits *limits;
-    const struct plan_sink *sink;
-    double now;
-    struct plan_projection projection;
-    struct entry *queue;
-    size_t n;
-};
-
-static struct plan_case case_of(const struct planner *p, size_t volume, enum plan_cause cause)
+static enum plan_cause cause_of(const struct planner *p, size_t owner)
 {
-    return (struct plan_case){
-        .fleet = p->fleet,
-        .limits = p->limits,
-        .projection = &p->projection,
-        .now = p->now,
-        .volume = volume,
-        .target = PLAN_NONE,
-        .cause = cause,
-        .score = {NAN, NAN, NAN, NAN, NAN, NAN},
-    };
-}
-
-static void aim(struct plan_case *c, size_t target)
-{
-    c->target = target;
-    c->score = plan_score(c->fleet, c->volume, target);
-}
-
-static enum plan_cause cause_of(const struct planner *p, size_t volume)
-{
-    const size_t owner = p->fleet->volumes[volume].owner;
     return owner == PLAN_NONE ? PLAN_CAUSE_NONE : plan_cause(&p->fleet->gateways[owner], p->limits);
 }
 
 /* ---- the queue ---- */
 
-static enum rank rank_of(const struct plan_volume *v, enum plan_cause cause)
+static enum plan_rank rank_of(const struct planner *p, const struct plan_volume *v,
+                              enum plan_cause cause)
 {
-    if (v->policy == POLICY_MANUAL)
+    if (v->policy == POLICY_MANUAL || p->limits->shadow)
         return cause ? RANK_SHADOW_MANDATORY : RANK_SHADOW_OPTIONAL;
     return cause ? RANK_MANDATORY : RANK_OPTIONAL;
 }
 
-/* The best that the volume could do now; -INFINITY if every target is refused. */
-static double best_rank(struct plan_case *c)
+/* A group with a volume that asks first is not torn apart by a move that could wait. */
+static enum plan_rank unit_rank(const struct planner *p, const struct plan_entry *e)
+{
+    enum plan_rank least = RANK_SHADOW_OPTIONAL, most = RANK_MANDATORY;
+    for (size_t i = 0; i < e->unit.n; i++) {
+        const enum plan_rank r = rank_of(p, &p->fleet->volumes[e->unit.members[i]], e->cause);
+        least = r < least ? r : least;
+        most = r > most ? r : most;
+    }
+    return e->cause ? least : most;
+}
+
+/* The best that the unit could do now; -INFINITY if every target is refused. */
+static double best_rank(struct planner *p, const struct plan_entry *e)
 {
     double best = -INFINITY;
-    for (size_t g = 0; g < c->fleet->gateway_names.n; g++) {
-        if (g == plan_case_volume(c)->owner)
+    for (size_t g = 0; g < p->fleet->gateway_names.n; g++) {
+        if (g == plan_entry_owner(p, e))
             continue;
-        aim(c, g);
-        if (plan_judge(c) == PLAN_PASS)
-            best = fmax(best, plan_score_rank(&c->score));
+        struct plan_case c = plan_entry_aim(p, e, g);
+        if (plan_entry_judge(p, e, &c) == PLAN_PASS)
+            best = fmax(best, plan_score_rank(&c.score));
     }
     return best;
 }
 
-static int refuse_volume(const struct planner *p, const struct plan_case *c, enum plan_refusal r)
+static int refuse_volume(const struct planner *p, const struct plan_entry *e, size_t volume,
+                         enum plan_refusal r, const struct plan_case *held)
 {
-    const struct plan_verdict v = {c, VERDICT_REFUSED, r, PLAN_NONE};
+    const struct plan_case c = plan_entry_case(p, e, volume);
+    const struct plan_verdict v = {&c, VERDICT_REFUSED, r, PLAN_NONE, held};
     return p->sink->verdict ? p->sink->verdict(p->sink->arg, &v) : 0;
 }
 
-static int enqueue(struct planner *p, size_t place)
+/* From a gateway that has to be left, those that may not move do not hold the others. */
+static int leave_behind(const struct planner *p, struct plan_entry *e)
 {
-    const size_t volume = p->fleet->volume_order[place];
-    const struct plan_volume *v = &p->fleet->volumes[volume];
-    struct plan_case c = case_of(p, volume, cause_of(p, volume));
-    enum plan_refusal r = plan_judge_volume(&c);
-    if (r)
-        return refuse_volume(p, &c, r);
-    const struct entry e = {
-        volume, place, rank_of(v, c.cause), c.cause, best_rank(&c), v->size_bytes,
-    };
-    /* Planning more only takes room away, so a volume without a target now has none later. */
+    const struct plan_entry all = *e;
+    int err = 0;
+    e->unit.n = 0;
+    for (size_t i = 0; !err && i < all.unit.n; i++) {
+        const size_t volume = all.unit.members[i];
+        const struct plan_case c = plan_entry_case(p, &all, volume);
+        const enum plan_refusal r = plan_judge_volume(&c);
+        if (r)
+            err = refuse_volume(p, &all, volume, r, NULL);
+        else
+            e->unit.members[e->unit.n++] = volume;
+    }
+    return err;
+}
+
+/* One that may not move holds all the others. */
+static int hold_back(const struct planner *p, struct plan_entry *e)
+{
+    enum plan_refusal first = PLAN_PASS;
+    struct plan_case holder = {0};
+    for (size_t i = 0; !first && i < e->unit.n; i++) {
+        holder = plan_entry_case(p, e, e->unit.members[i]);
+        first = plan_judge_volume(&holder);
+    }
+    int err = 0;
+    for (size_t i = 0; first && !err && i < e->unit.n; i++) {
+        const size_t volume = e->unit.members[i];
+        const struct plan_case c = plan_entry_case(p, e, volume);
+        const enum plan_refusal r = plan_judge_volume(&c);
+        err = refuse_volume(p, e, volume, r ? r : first, r ? NULL : &holder);
+    }
+    if (first)
+        e->unit.n = 0;
+    return err;
+}
+
+static uint64_t bytes_of(const struct planner *p, const struct plan_entry *e)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < e->unit.n; i++)
+        sum = plan_add_bytes(sum, p->fleet->volumes[e->unit.members[i]].size_bytes);
+    return sum;
+}
+
+static int enqueue(struct planner *p, const struct plan_unit *u)
+{
+    struct plan_entry e = {.unit = *u, .target = PLAN_NONE};
+    e.cause = cause_of(p, plan_entry_owner(p, &e));
+    int err = e.cause ? leave_behind(p, &e) : hold_back(p, &e);
+    if (err || !e.unit.n)
+        return err;
+    e.rank = unit_rank(p, &e);
+    e.best = best_rank(p, &e);
+    e.bytes = bytes_of(p, &e);
+    /* Planning more only takes room away, so what has no target now has none later. */
     if (p->sink->verdict || e.best > -INFINITY)
         p->queue[p->n++] = e;
     return 0;
@@ -101,115 +122,202 @@ static int enqueue(struct planner *p, size_t place)
 
 static int by_urgency(const void *pa, const void *pb)
 {
-    const struct entry *a = pa, *b = pb;
+    const struct plan_entry *a = pa, *b = pb;
     if (a->rank != b->rank)
         return a->rank < b->rank ? -1 : 1;
     if (a->best != b->best)
         return a->best > b->best ? -1 : 1;
     if (a->bytes != b->bytes)
         return a->bytes < b->bytes ? -1 : 1;
-    return a->place < b->place ? -1 : a->place > b->place;
+    return a->unit.place < b->unit.place ? -1 : a->unit.place > b->unit.place;
 }
 
 static int fill_queue(struct planner *p)
 {
-    p->queue = reallocarray(NULL, p->fleet->volume_names.n + 1, sizeof(*p->queue));
+    int err = plan_units_init(&p->units, p->fleet);
+    if (err < 0)
+        return err;
+    p->queue = reallocarray(NULL, p->units.n + 1, sizeof(*p->queue));
     if (!p->queue)
         return -ENOMEM;
-    for (size_t i = 0; i < p->fleet->volume_names.n; i++) {
-        int err = enqueue(p, i);
-        if (err)
-            return err;
-    }
-    qsort(p->queue, p->n, sizeof(*p->queue), by_urgency);
-    return 0;
+    for (size_t i = 0; !err && i < p->units.n; i++)
+        err = enqueue(p, &p->units.list[i]);
+    if (!err)
+        qsort(p->queue, p->n, sizeof(*p->queue), by_urgency);
+    return err;
 }
 
-/* ---- one volume ---- */
+/* ---- one unit ---- */
 
-static bool better(const struct plan_case *a, const struct plan_case *b)
+static double share_of(const struct planner *p, const struct plan_entry *e, size_t gateway)
+{
+    double sum = 0;
+    for (size_t i = 0; i < e->unit.n; i++)
+        sum += plan_fleet_share(p->fleet, e->unit.members[i], gateway);
+    return sum;
+}
+
+static bool better(const struct planner *p, const struct plan_entry *e, const struct plan_case *a,
+                   const struct plan_case *b)
 {
     const double ra = plan_score_rank(&a->score), rb = plan_score_rank(&b->score);
     if (plan_exceeds(ra, rb) || plan_exceeds(rb, ra))
         return ra > rb;
-    return plan_fleet_share(a->fleet, a->volume, a->target) >
-           plan_fleet_share(b->fleet, b->volume, b->target);
+    return share_of(p, e, a->target) > share_of(p, e, b->target);
 }
 
 /* The target to take, or PLAN_NONE.  In order of names, so that the first of equals is kept. */
-static size_t pick(const struct planner *p, const struct entry *e)
+static size_t pick(struct planner *p, const struct plan_entry *e)
 {
-    struct plan_case best = case_of(p, e->volume, e->cause), c = best;
+    struct plan_case best = {.target = PLAN_NONE};
     for (size_t i = 0; i < p->fleet->gateway_names.n; i++) {
         const size_t g = p->fleet->gateway_order[i];
-        if (g == plan_case_volume(&c)->owner)
+        if (g == plan_entry_owner(p, e))
             continue;
-        aim(&c, g);
-        if (plan_judge(&c) == PLAN_PASS && (best.target == PLAN_NONE || better(&c, &best)))
+        struct plan_case c = plan_entry_aim(p, e, g);
+        if (plan_entry_judge(p, e, &c) == PLAN_PASS &&
+            (best.target == PLAN_NONE || better(p, e, &c, &best)))
             best = c;
     }
     return best.target;
 }
 
-static enum rec_verdict verdict_of(const struct entry *e, const struct plan_case *c,
+/* Of a member: from a gateway that has to be left each goes as it is asked. */
+static enum plan_rank member_rank(const struct planner *p, const struct plan_entry *e,
+                                  size_t volume)
+{
+    return e->cause ? rank_of(p, &p->fleet->volumes[volume], e->cause) : e->rank;
+}
+
+static enum rec_verdict verdict_of(enum plan_rank rank, const struct plan_case *c,
                                    enum plan_refusal r, size_t taken)
 {
     const enum plan_guard g = plan_guard_of(r);
     if (c->target == taken)
-        return e->rank >= RANK_SHADOW_MANDATORY ? VERDICT_SHADOW : VERDICT_MOVE;
+        return rank >= RANK_SHADOW_MANDATORY ? VERDICT_SHADOW : VERDICT_MOVE;
     if (r == PLAN_PASS || g == PLAN_GUARD_BENEFIT || g == PLAN_GUARD_MARGIN)
         return VERDICT_STAY;
     return VERDICT_REFUSED;
 }
 
-static int explain(const struct planner *p, const struct entry *e, size_t taken)
+/* TARGET for each member, where those before it are in place and R, of HOLDER, is the answer. */
+static int explain_target(struct planner *p, const struct plan_entry *e, size_t target,
+                          size_t taken)
 {
-    struct plan_case c = case_of(p, e->volume, e->cause);
+    struct plan_case holder = plan_entry_aim(p, e, target);
+    const enum plan_refusal all = plan_entry_judge(p, e, &holder);
     int err = 0;
-    for (size_t i = 0; !err && i < p->fleet->gateway_names.n; i++) {
-        const size_t g = p->fleet->gateway_order[i];
-        if (g == plan_case_volume(&c)->owner)
-            continue;
-        aim(&c, g);
-        const enum plan_refusal r = plan_judge(&c);
-        const struct plan_verdict v = {&c, verdict_of(e, &c, r, taken), r,
-                                       r || g == taken ? PLAN_NONE : taken};
+    for (size_t i = 0; !err && i < e->unit.n; i++) {
+        struct plan_case c = plan_entry_aim(p, e, target);
+        c.volume = e->unit.members[i];
+        const enum plan_refusal own = plan_judge(&c);
+        const enum plan_refusal r = target == taken ? PLAN_PASS : own ? own : all;
+        const bool held = r && !own && c.volume != holder.volume;
+        const struct plan_verdict v = {
+            &c,
+            verdict_of(member_rank(p, e, c.volume), &c, r, taken),
+            r,
+            r || target == taken ? PLAN_NONE : taken,
+            held ? &holder : NULL,
+        };
         err = p->sink->verdict(p->sink->arg, &v);
     }
     return err;
 }
 
-static enum rec_plan_kind kind_of(enum rank rank)
+static int explain(struct planner *p, const struct plan_entry *e, size_t taken)
+{
+    int err = 0;
+    for (size_t i = 0; !err && i < p->fleet->gateway_names.n; i++) {
+        const size_t g = p->fleet->gateway_order[i];
+        if (g != plan_entry_owner(p, e))
+            err = explain_target(p, e, g, taken);
+    }
+    return err;
+}
+
+static enum rec_plan_kind kind_of(enum plan_rank rank)
 {
     if (rank >= RANK_SHADOW_MANDATORY)
         return PLAN_KIND_SHADOW;
     return rank == RANK_MANDATORY ? PLAN_KIND_MANDATORY : PLAN_KIND_OPTIONAL;
 }
 
-static int decide(struct planner *p, const struct entry *e)
+/* What must leave does not wait. */
+static double start_of(const struct planner *p, const struct plan_entry *e)
 {
-    const size_t taken = pick(p, e);
-    int err = p->sink->verdict ? explain(p, e, taken) : 0;
-    if (err || taken == PLAN_NONE)
-        return err;
-    struct plan_case c = case_of(p, e->volume, e->cause);
-    aim(&c, taken);
-    const struct plan_move m = {&c, kind_of(e->rank), 0};
-    err = p->sink->move(p->sink->arg, &m);
-    plan_projection_add(&p->projection, p->fleet, p->limits, e->volume, taken);
+    const struct plan_case c = plan_entry_case(p, e, e->unit.members[0]);
+    return e->cause ? 0 : plan_start(&c, e->unit.members, e->unit.n, e->bytes);
+}
+
+static int move(struct planner *p, const struct plan_entry *e)
+{
+    struct plan_case c = plan_entry_aim(p, e, e->target);
+    const double start = start_of(p, e);
+    int err = 0;
+    for (size_t i = 0; !err && i < e->unit.n; i++) {
+        c.volume = e->unit.members[i];
+        const struct plan_move m = {&c, kind_of(member_rank(p, e, c.volume)), start};
+        err = p->sink->move(p->sink->arg, &m);
+    }
+    plan_entry_place(p, e, e->target);
     return err;
+}
+
+/* ---- all of them ---- */
+
+/* Takes what there is room for, in the order of urgency. */
+static void choose_greedily(struct planner *p)
+{
+    for (size_t i = 0; i < p->n; i++) {
+        struct plan_entry *e = &p->queue[i];
+        if (e->target != PLAN_NONE)
+            continue;
+        e->target = pick(p, e);
+        if (e->target != PLAN_NONE)
+            plan_entry_place(p, e, e->target);
+    }
+}
+
+static int choose_all(struct planner *p)
+{
+    p->at = &p->all;
+    choose_greedily(p);
+    if (!p->limits->improve)
+        return 0;
+    plan_projection_release(&p->all);
+    int err = plan_projection_init(&p->all, p->fleet, p->limits, p->now);
+    if (!err)
+        err = plan_improve(p);
+    if (!err)
+        choose_greedily(p);
+    return err;
+}
+
+/* A move is explained by what was planned before it, what stays by all that is planned. */
+static int tell(struct planner *p, const struct plan_entry *e)
+{
+    p->at = e->target == PLAN_NONE ? &p->all : &p->told;
+    int err = p->sink->verdict ? explain(p, e, e->target) : 0;
+    return err || e->target == PLAN_NONE ? err : move(p, e);
 }
 
 int plan_choose(const struct plan_fleet *f, const struct plan_limits *lim, double now,
                 const struct plan_sink *sink)
 {
-    struct planner p = {.fleet = f, .limits = lim, .sink = sink, .now = now};
-    int err = plan_projection_init(&p.projection, f, lim);
+    struct planner p = {.fleet = f, .limits = lim, .sink = sink, .now = now, .at = &p.told};
+    int err = plan_projection_init(&p.told, f, lim, now);
+    if (!err)
+        err = plan_projection_init(&p.all, f, lim, now);
     if (!err)
         err = fill_queue(&p);
+    if (!err)
+        err = choose_all(&p);
     for (size_t i = 0; !err && i < p.n; i++)
-        err = decide(&p, &p.queue[i]);
-    plan_projection_release(&p.projection);
+        err = tell(&p, &p.queue[i]);
+    plan_projection_release(&p.told);
+    plan_projection_release(&p.all);
+    plan_units_release(&p.units);
     free(p.queue);
     return err;
 }

@@ -9,7 +9,7 @@
 struct plan_move {
     const struct plan_case *c;
     enum rec_plan_kind kind;
-    double not_before; /* Unix seconds; 0: at once.  Start windows will set it */
+    double not_before; /* Unix seconds; 0: at once.  Only moves that can wait have one */
 };
 
 /* The answer for one volume and target (or the volume as such: target PLAN_NONE). */
@@ -18,6 +18,8 @@ struct plan_verdict {
     enum rec_verdict verdict;
     enum plan_refusal refusal; /* PLAN_PASS where another target was better, or for a move */
     size_t better;             /* that target, or PLAN_NONE */
+    /* Whose refusal it is, and for whose words: another volume of the group; NULL: C's own. */
+    const struct plan_case *held;
 };
 
 /*
@@ -35,6 +37,10 @@ struct plan_sink {
  * and those of manual volumes, which are only shadows, last; within a kind, the higher benefit
  * first, then fewer bytes, then the name.  A volume takes the target with the highest benefit that
  * every guard lets it, among equals the one that served the larger share, then the first by name.
+ *
+ * Volumes of a group on one gateway move together or not at all, judged one by one but with the
+ * score of all, and count as one move at once.  One that may not move at all holds the others, but
+ * not on a gateway that has to be left.
  * The result depends on the contents of F only, not on the order in which it was filled.
  *
  * 0, -ENOMEM, or what the sink returned.

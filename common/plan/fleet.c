@@ -76,7 +76,10 @@ int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const c
     new.other = plan_fleet_find(f, other_name);
     new.allowed = NULL;
     new.apart = PLAN_NONE;
+    new.group = PLAN_NONE;
     new.demand = (struct plan_demand){0};
+    new.forecast = false;
+    new.peak_milli = 0;
     new.past = (struct plan_past){0};
     if (allowed[strspn(allowed, " ")] && parse_allowed(f, allowed, &new.allowed) < 0)
         return -ENOMEM;
@@ -98,6 +101,28 @@ int plan_fleet_apart(struct plan_fleet *f, const char *volume, const char *label
     if (id < 0)
         return -ENOMEM;
     f->volumes[v].apart = (size_t)id;
+    return 0;
+}
+
+int plan_fleet_group(struct plan_fleet *f, const char *volume, const char *label)
+{
+    long v = intern_find(&f->volume_names, volume);
+    if (v < 0)
+        return -ENOENT;
+    long id = intern_add(&f->groups, label);
+    if (id < 0)
+        return -ENOMEM;
+    f->volumes[v].group = (size_t)id;
+    return 0;
+}
+
+int plan_fleet_drain(struct plan_fleet *f, const char *gateway)
+{
+    size_t g = plan_fleet_find(f, gateway);
+    if (g == PLAN_NONE)
+        return -ENOENT;
+    if (f->gateways[g].state != GATEWAY_STATE_DOWN)
+        f->gateways[g].state = GATEWAY_STATE_DRAIN;
     return 0;
 }
 
@@ -206,6 +231,43 @@ double plan_fleet_share(const struct plan_fleet *f, size_t volume, size_t gatewa
     return f->share ? (double)f->share[volume * f->gateway_names.n + gateway] : 0;
 }
 
+/* ---- forecast ---- */
+
+int plan_fleet_hours(struct plan_fleet *f, double now)
+{
+    f->hours = calloc(f->volume_names.n + 1, sizeof(*f->hours));
+    f->hours_start = 3600 * floor(now / 3600);
+    return f->hours ? 0 : -ENOMEM;
+}
+
+int plan_fleet_forecast(struct plan_fleet *f, const char *volume, double start, double duration_s,
+                        double requests)
+{
+    const long v = intern_find(&f->volume_names, volume);
+    if (v < 0)
+        return -ENOENT;
+    const double ends = ceil((start + duration_s - f->hours_start) / 3600);
+    if (!(ends >= 1) || start >= f->hours_start + 3600.0 * PLAN_HOURS)
+        return 0;
+    const size_t hours = ends < PLAN_HOURS ? (size_t)ends : PLAN_HOURS;
+    f->n_hours = hours > f->n_hours ? hours : f->n_hours;
+    f->volumes[v].forecast = true;
+    plan_hours_spread(&f->hours[v], f->hours_start, start, duration_s, requests);
+    return 0;
+}
+
+/* A volume without forecast has the mean of its affinity's in each hour. */
+static void settle_hours(struct plan_fleet *f)
+{
+    for (size_t v = 0; f->hours && v < f->volume_names.n; v++) {
+        const struct plan_demand *d = &f->volumes[v].demand;
+        if (!f->volumes[v].forecast && d->known && d->horizon_s > 0)
+            plan_hours_spread(&f->hours[v], 0, 0, 3600.0 * PLAN_HOURS,
+                              d->requests / d->horizon_s * 3600 * PLAN_HOURS);
+        f->volumes[v].peak_milli = plan_hours_peak(&f->hours[v]);
+    }
+}
+
 /* ---- settling ---- */
 
 static int by_name(const void *a, const void *b, void *names)
@@ -243,6 +305,8 @@ int plan_fleet_settle(struct plan_fleet *f)
     if (sorted(&f->gateway_names, &f->gateway_order) < 0 ||
         sorted(&f->volume_names, &f->volume_order) < 0)
         return -ENOMEM;
+    settle_hours(f);
+    plan_history_settle(&f->history);
     return collect_past(f);
 }
 
@@ -255,13 +319,16 @@ void plan_fleet_release(struct plan_fleet *f)
     intern_release(&f->gateway_names);
     intern_release(&f->volume_names);
     intern_release(&f->aparts);
+    intern_release(&f->groups);
     intern_release(&f->text);
     plan_history_release(&f->history);
+    plan_calendar_release(&f->calendar);
     free(f->gateways);
     free(f->volumes);
     free(f->gateway_order);
     free(f->volume_order);
     free(f->das);
     free(f->share);
+    free(f->hours);
     *f = (struct plan_fleet){0};
 }

@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include "common/base/intern.h"
+#include "common/plan/calendar.h"
 #include "common/plan/history.h"
+#include "common/plan/hours.h"
 #include "common/record/schema.h"
 
 /* No gateway: none, or one that the configuration does not list. */
@@ -24,6 +26,7 @@ struct plan_health {
     double ghs;        /* 0 … 1; NaN: the gateway is silent */
     double p_fail;     /* 0 … 1; NaN: not given */
     double confidence; /* 0 … 1 */
+    double horizon_s;  /* that p_fail is for; 0: not given */
     const char *reason;
 };
 
@@ -57,7 +60,10 @@ struct plan_volume {
     enum rec_policy policy;
     uint64_t *allowed; /* a bit a gateway; NULL: all */
     size_t apart;      /* shares no gateway with others of this number; PLAN_NONE: with any */
+    size_t group;      /* moves together with others of this number; PLAN_NONE: alone */
     struct plan_demand demand;
+    bool forecast;         /* hours were given */
+    uint64_t peak_milli;   /* of its busiest hour; filled by plan_fleet_settle() */
     struct plan_past past; /* filled by plan_fleet_settle() */
 };
 
@@ -70,6 +76,7 @@ struct plan_fleet {
     struct plan_volume *volumes;
     size_t volumes_cap;
     struct intern aparts;  /* id = plan_volume.apart */
+    struct intern groups;  /* id = plan_volume.group */
     size_t *gateway_order; /* by name; filled by plan_fleet_settle() */
     size_t *volume_order;
     bool with_affinity; /* affinity was given; else every DAS is 0.5 */
@@ -78,6 +85,10 @@ struct plan_fleet {
     float *share;
     struct intern text;
     struct plan_history history;
+    struct plan_hours *hours; /* of each volume, from hours_start on; NULL: no forecast was given */
+    double hours_start;       /* the full hour before the plan's time */
+    size_t n_hours;           /* up to the last that is forecast for any volume */
+    struct plan_calendar calendar; /* of moves that can wait */
 };
 
 /*
@@ -88,14 +99,23 @@ int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g);
 
 /*
  * V with names for OWNER_NAME (any) and OTHER_NAME ("" for none); V's fields owner, other, allowed,
- * apart, demand and past are not read.  ALLOWED: blank-separated gateways, "" for all; names that
- * are not listed are left out.
+ * apart, group, demand and past are not read.  ALLOWED: blank-separated gateways, "" for all; names
+ * that are not listed are left out.
  */
 int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const char *other_name,
                       const char *allowed);
 
 /* VOLUME shall not be on the same gateway as others with this LABEL.  -ENOENT: no such volume. */
 int plan_fleet_apart(struct plan_fleet *f, const char *volume, const char *label);
+
+/* VOLUME shall move together with others with this LABEL.  -ENOENT: no such volume. */
+int plan_fleet_group(struct plan_fleet *f, const char *volume, const char *label);
+
+/*
+ * Has GATEWAY left by its volumes, as if the configuration said drain; one that is down stays so,
+ * as nothing can be copied from it.  -ENOENT: not a listed gateway.
+ */
+int plan_fleet_drain(struct plan_fleet *f, const char *gateway);
 
 /*
  * The latest record of a gateway counts.  -ENOENT: not a listed gateway (ignored).  -EEXIST:
@@ -109,6 +129,16 @@ int plan_fleet_health(struct plan_fleet *f, const char *gateway, const struct pl
  */
 int plan_fleet_affinity(struct plan_fleet *f, const char *volume, const char *gateway, double das,
                         double share, const struct plan_demand *demand);
+
+/*
+ * Opens the forecast for hours from the one of NOW on, after the last volume.  Then each volume has
+ * its hours, until plan_fleet_settle() from its affinity where it gets none here.
+ */
+int plan_fleet_hours(struct plan_fleet *f, double now);
+
+/* One forecast record; those of a volume add up.  -ENOENT: not a volume with a route (ignored). */
+int plan_fleet_forecast(struct plan_fleet *f, const char *volume, double start, double duration_s,
+                        double requests);
 
 /* To be called once, after the last of the above. */
 int plan_fleet_settle(struct plan_fleet *f);

@@ -12,6 +12,7 @@ static const char *const guard_names[] = {
     [PLAN_GUARD_COOLDOWN] = "5-cooldown",
     [PLAN_GUARD_CONFIDENCE] = "6-confidence",
     [PLAN_GUARD_LIMITS] = "7-limits",
+    [PLAN_GUARD_CALENDAR] = "8-calendar",
 };
 
 const char *plan_guard_name(enum plan_guard g)
@@ -24,13 +25,14 @@ enum plan_guard plan_guard_of(enum plan_refusal r)
 {
     static const enum plan_refusal last[] = {
         [PLAN_GUARD_NONE] = PLAN_PASS,
-        [PLAN_GUARD_PLACEMENT] = PLAN_REFUSED_OVERLOAD,
+        [PLAN_GUARD_PLACEMENT] = PLAN_REFUSED_BUSIER,
         [PLAN_GUARD_HEALTH] = PLAN_REFUSED_SICKER,
         [PLAN_GUARD_BENEFIT] = PLAN_REFUSED_BENEFIT,
         [PLAN_GUARD_MARGIN] = PLAN_REFUSED_MARGIN,
         [PLAN_GUARD_COOLDOWN] = PLAN_REFUSED_RETURN,
         [PLAN_GUARD_CONFIDENCE] = PLAN_REFUSED_AFFINITY_UNSURE,
         [PLAN_GUARD_LIMITS] = PLAN_REFUSED_EVACUATION,
+        [PLAN_GUARD_CALENDAR] = PLAN_REFUSED_CALENDAR,
     };
     enum plan_guard g = PLAN_GUARD_NONE;
     while (r > last[g])
@@ -93,6 +95,53 @@ enum plan_refusal plan_judge_volume(const struct plan_case *c)
     return PLAN_PASS;
 }
 
+/* Of an hour with MILLI thousandths of requests, at its peak. */
+static double use(const struct plan_case *c, const struct plan_gateway *g, uint64_t milli)
+{
+    return g->iops_limit > 0 ? c->limits->peak_factor * (double)milli / 3.6e6 / g->iops_limit : 0;
+}
+
+double plan_target_use(const struct plan_case *c)
+{
+    if (!c->projection->hours)
+        return 0;
+    return use(
+        c, plan_case_target(c),
+        plan_hours_joint_peak(&c->projection->hours[c->target], &c->fleet->hours[c->volume]));
+}
+
+double plan_source_use(const struct plan_case *c)
+{
+    const size_t source = plan_case_volume(c)->owner;
+    return use(c, plan_case_source(c), c->projection->gateways[source].peak_milli);
+}
+
+/* Hour by hour: a target for the night may be busy by day. */
+static enum plan_refusal hourly_load(const struct plan_case *c)
+{
+    const struct plan_gateway *t = plan_case_target(c);
+    const uint64_t most =
+        plan_case_volume(c)->peak_milli + c->projection->gateways[c->target].peak_milli;
+    const double busy = fmin(1, c->limits->busy);
+    if (!plan_exceeds(use(c, t, most), busy)) /* not even if both have the same busiest hour */
+        return PLAN_PASS;
+    const double then = plan_target_use(c);
+    if (plan_exceeds(then, 1))
+        return PLAN_REFUSED_OVERLOAD;
+    if (!mandatory(c) && plan_exceeds(then, busy) && plan_case_source(c)->iops_limit > 0 &&
+        plan_exceeds(then, plan_source_use(c)))
+        return PLAN_REFUSED_BUSIER;
+    return PLAN_PASS;
+}
+
+static enum plan_refusal mean_load(const struct plan_case *c)
+{
+    const struct plan_gateway *t = plan_case_target(c);
+    const double rate = c->projection->gateways[c->target].rate;
+    const double more = plan_peak(plan_case_volume(c), c->limits);
+    return plan_exceeds(rate + more, t->iops_limit) ? PLAN_REFUSED_OVERLOAD : PLAN_PASS;
+}
+
 static enum plan_refusal room(const struct plan_case *c)
 {
     const struct plan_volume *v = plan_case_volume(c);
@@ -102,9 +151,9 @@ static enum plan_refusal room(const struct plan_case *c)
         return PLAN_REFUSED_SIZE_UNKNOWN;
     if (t->capacity_bytes && plan_add_bytes(load->bytes, v->size_bytes) > t->capacity_bytes)
         return PLAN_REFUSED_NO_ROOM;
-    if (t->iops_limit > 0 && plan_exceeds(load->rate + plan_peak(v, c->limits), t->iops_limit))
-        return PLAN_REFUSED_OVERLOAD;
-    return PLAN_PASS;
+    if (!(t->iops_limit > 0))
+        return PLAN_PASS;
+    return c->projection->hours ? hourly_load(c) : mean_load(c);
 }
 
 static enum plan_refusal guard_placement(const struct plan_case *c)
@@ -128,7 +177,8 @@ static enum plan_refusal guard_placement(const struct plan_case *c)
 static enum plan_refusal guard_health(const struct plan_case *c)
 {
     const double slack = c->limits->margin / 2;
-    if (plan_exceeds(c->limits->target_floor, c->score.target_ghs))
+    const bool anywhere = c->cause == PLAN_CAUSE_DRAIN && c->limits->force;
+    if (plan_exceeds(c->limits->target_floor, c->score.target_ghs) && !anywhere)
         return PLAN_REFUSED_FLOOR;
     if (c->cause == PLAN_CAUSE_DRAIN)
         return PLAN_PASS;
@@ -259,11 +309,18 @@ static enum plan_refusal guard_limits(const struct plan_case *c)
     return PLAN_PASS;
 }
 
+/* ---- 8: calendar ---- */
+
+static enum plan_refusal guard_calendar(const struct plan_case *c)
+{
+    return mandatory(c) || isfinite(c->projection->opens) ? PLAN_PASS : PLAN_REFUSED_CALENDAR;
+}
+
 enum plan_refusal plan_judge(const struct plan_case *c)
 {
     static enum plan_refusal (*const guards[])(const struct plan_case *) = {
         guard_placement, guard_health,     guard_benefit, guard_margin,
-        guard_cooldown,  guard_confidence, guard_limits,
+        guard_cooldown,  guard_confidence, guard_limits,  guard_calendar,
     };
     enum plan_refusal r = PLAN_PASS;
     for (size_t i = 0; !r && i < sizeof(guards) / sizeof(*guards); i++)

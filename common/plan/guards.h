@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The seven guards of a move, asked in order; the first that refuses is the reason.  A mandatory
- * move (its source has to be left) is exempt from guards 3 to 5, and from 6 as far as that concerns
- * the source and the affinity.
+ * The eight guards of a move, asked in order; the first that refuses is the reason.  A mandatory
+ * move (its source has to be left) is exempt from guards 3 to 5 and 8, and from 6 as far as that
+ * concerns the source and the affinity.
  */
 #ifndef GS_PLAN_GUARDS_H
 #define GS_PLAN_GUARDS_H
@@ -19,6 +19,7 @@ enum plan_guard {
     PLAN_GUARD_COOLDOWN,   /* 5 */
     PLAN_GUARD_CONFIDENCE, /* 6: are the scores sure and fresh? */
     PLAN_GUARD_LIMITS,     /* 7: moves at once */
+    PLAN_GUARD_CALENDAR,   /* 8: is there a time to start? */
 };
 
 /* In the order in which they are looked for; those up to PLAN_REFUSED_PINNED need no target. */
@@ -40,6 +41,7 @@ enum plan_refusal {
     PLAN_REFUSED_SIZE_UNKNOWN,
     PLAN_REFUSED_NO_ROOM,
     PLAN_REFUSED_OVERLOAD,
+    PLAN_REFUSED_BUSIER,
     PLAN_REFUSED_FLOOR,
     PLAN_REFUSED_SOURCE_UNSCORED,
     PLAN_REFUSED_SOURCE_SILENT,
@@ -62,11 +64,12 @@ enum plan_refusal {
     PLAN_REFUSED_SOURCE_BUSY,
     PLAN_REFUSED_TARGET_BUSY,
     PLAN_REFUSED_EVACUATION,
+    PLAN_REFUSED_CALENDAR,
 };
 
 enum plan_guard plan_guard_of(enum plan_refusal r);
 
-/* "1-placement" … "7-limits"; "" for none. */
+/* "1-placement" … "8-calendar"; "" for none. */
 const char *plan_guard_name(enum plan_guard g);
 
 /* One question: may VOLUME go to TARGET now?  Everything is borrowed. */
@@ -78,7 +81,8 @@ struct plan_case {
     size_t volume;
     size_t target; /* PLAN_NONE: the volume as such */
     enum plan_cause cause;
-    struct plan_score score;
+    struct plan_score score; /* of the unit that VOLUME moves with */
+    size_t together;         /* volumes in that unit; 1: VOLUME alone */
 };
 
 const struct plan_volume *plan_case_volume(const struct plan_case *c);
@@ -96,6 +100,13 @@ double plan_rest_s(const struct plan_case *c);
 
 /* Time of the volume's last move, or -INFINITY. */
 double plan_last_move(const struct plan_case *c);
+
+/*
+ * The share of its iops_limit that the target has at the peak of its busiest hour once the volume
+ * is there, and that the source has now.  0: no limit, or no forecast was given.
+ */
+double plan_target_use(const struct plan_case *c);
+double plan_source_use(const struct plan_case *c);
 
 /* How many gateways may be evacuated at once: max(1, share of all). */
 unsigned plan_evacuations(const struct plan_fleet *f, const struct plan_limits *lim);

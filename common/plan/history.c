@@ -24,6 +24,7 @@ static int new_migration(struct plan_history *h, const char *volume, const char 
         .target = keep(&h->text, target),
         .switched = NAN,
         .reverted = NAN,
+        .began = NAN,
         .das_gain = NAN,
     };
     return m->volume && m->source && m->target ? 0 : -ENOMEM;
@@ -62,13 +63,42 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
     struct plan_migration *m = find_or_add(h, migration, volume, source, target);
     if (!m)
         return -ENOMEM;
-    if (event == EVENT_BEGIN)
+    if (event == EVENT_BEGIN) {
         plan_words_recall(detail, &m->mandatory, &m->das_gain);
-    else if (event == EVENT_SWITCHED)
+        m->began = later(m->began, time);
+    } else if (event == EVENT_SWITCHED)
         m->switched = later(m->switched, time);
     else
         m->reverted = later(m->reverted, time);
     return 0;
+}
+
+void plan_history_sent(struct plan_history *h, const char *migration, uint64_t bytes)
+{
+    const long i = intern_find(&h->ids, migration);
+    if (i >= 0 && bytes > h->migrations[i].sent_bytes)
+        h->migrations[i].sent_bytes = bytes;
+}
+
+/* In whole numbers: the sums do not depend on the order of the events. */
+void plan_history_settle(struct plan_history *h)
+{
+    static const double week_us = 7 * 86400e6;
+    h->rated_bytes = h->rated_us = 0;
+    for (size_t i = 0; i < h->ids.n; i++) {
+        const struct plan_migration *m = &h->migrations[i];
+        const double us = (m->switched - m->began) * 1e6;
+        if (!m->sent_bytes || m->sent_bytes > UINT64_MAX - h->rated_bytes || !(us >= 1) ||
+            us > week_us)
+            continue;
+        h->rated_bytes += m->sent_bytes;
+        h->rated_us += (uint64_t)us;
+    }
+}
+
+double plan_history_rate(const struct plan_history *h)
+{
+    return h->rated_us ? (double)h->rated_bytes * 1e6 / (double)h->rated_us : 0;
 }
 
 static int append(struct plan_past *p, const struct plan_trip *t)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/intern.h"
 #include "common/record/schema.h"
@@ -35,6 +36,8 @@ struct plan_migration {
     const char *target;
     double switched; /* NaN: not seen */
     double reverted;
+    double began;        /* NaN: not seen */
+    uint64_t sent_bytes; /* as its switch says; 0: not known */
     bool mandatory;
     double das_gain;
 };
@@ -45,6 +48,8 @@ struct plan_history {
     struct intern text;
     struct plan_migration *migrations;
     size_t cap;
+    uint64_t rated_bytes; /* by plan_history_settle() */
+    uint64_t rated_us;
 };
 
 /*
@@ -54,6 +59,15 @@ struct plan_history {
 int plan_history_event(struct plan_history *h, double time, const char *migration,
                        const char *volume, const char *source, const char *target,
                        enum rec_event event, const char *detail);
+
+/* MIGRATION, of which an event was taken, has sent BYTES by its switch.  Others are left out. */
+void plan_history_sent(struct plan_history *h, const char *migration, uint64_t bytes);
+
+/* To be called once, after the last event. */
+void plan_history_settle(struct plan_history *h);
+
+/* Bytes a second of all that was sent, begin to switch, by moves that tell both; 0: none does. */
+double plan_history_rate(const struct plan_history *h);
 
 /* Appends VOLUME's trip(s) of migration number I to P; trips are not in order yet. */
 int plan_history_trips(const struct plan_history *h, size_t i, struct plan_past *p);

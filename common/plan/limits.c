@@ -23,5 +23,9 @@ void plan_limits_init(struct plan_limits *l)
         .max_per_target = 1,
         .max_moves = 4,
         .peak_factor = 2,
+        .improve = 100000,
+        .busy = 0.80,
+        .start_window_s = 6 * HOUR,
+        .copy_rate = 100 << 20,
     };
 }

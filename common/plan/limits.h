@@ -23,7 +23,12 @@ struct plan_limits {
     unsigned max_per_target;   /* guard 7 */
     unsigned max_moves;        /* guard 7 */
     double peak_factor;        /* guard 1: peak load = factor * mean of the forecast */
-    bool force;                /* pinned volumes may make mandatory moves */
+    double busy;               /* guard 1: share of iops_limit above which no load is worsened */
+    double start_window_s;     /* how long a move may wait for a quiet hour */
+    double copy_rate;          /* bytes a second of copies, where none was measured */
+    unsigned improve;          /* candidates looked at to improve the choice; 0: it stands */
+    bool shadow;               /* every move is only planned, as those of manual volumes are */
+    bool force;                /* pinned volumes may make mandatory moves, drains go below floor */
 };
 
 /* The defaults. */

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/plan/score.h"
 
@@ -24,6 +25,10 @@ static void settle(struct plan_projection *p, const struct plan_fleet *f,
     if (gateway == PLAN_NONE)
         return;
     hold(p, gateway, v->size_bytes, plan_peak(v, lim));
+    if (p->hours) {
+        plan_hours_add(&p->hours[gateway], &f->hours[v - f->volumes]);
+        p->gateways[gateway].peak_milli = plan_hours_peak(&p->hours[gateway]);
+    }
     if (v->apart != PLAN_NONE)
         p->apart[v->apart * f->gateway_names.n + gateway]++;
 }
@@ -38,8 +43,8 @@ static void leave(struct plan_projection *p, const struct plan_gateway *g, struc
     }
 }
 
-static void start(struct plan_projection *p, const struct plan_fleet *f,
-                  const struct plan_limits *lim, size_t source, size_t target)
+void plan_projection_start(struct plan_projection *p, const struct plan_fleet *f,
+                           const struct plan_limits *lim, size_t source, size_t target)
 {
     p->moves++;
     if (source != PLAN_NONE)
@@ -57,29 +62,114 @@ static void add_volume(struct plan_projection *p, const struct plan_fleet *f,
         settle(p, f, lim, v, v->other);
     else if (v->state != ROUTE_STATE_STEADY && v->other != PLAN_NONE)
         hold(p, v->other, v->size_bytes, 0);
-    if (v->state == ROUTE_STATE_MOVING)
-        start(p, f, lim, v->owner, v->other);
 }
 
-int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
-                         const struct plan_limits *lim)
+/* Moves under way of one group, on one way, are one: the last way that was seen of each group. */
+struct way {
+    size_t source;
+    size_t target;
+    bool seen;
+};
+
+static bool counted(struct way *ways, const struct plan_volume *v)
 {
-    *p = (struct plan_projection){0};
-    p->gateways = calloc(f->gateway_names.n + 1, sizeof(*p->gateways));
-    p->apart = calloc(f->aparts.n * f->gateway_names.n + 1, sizeof(*p->apart));
-    if (!p->gateways || !p->apart)
+    if (v->group == PLAN_NONE)
+        return false;
+    struct way *w = &ways[v->group];
+    const bool same = w->seen && w->source == v->owner && w->target == v->other;
+    *w = (struct way){v->owner, v->other, true};
+    return same;
+}
+
+static int add_moves(struct plan_projection *p, const struct plan_fleet *f,
+                     const struct plan_limits *lim)
+{
+    struct way *ways = calloc(f->groups.n + 1, sizeof(*ways));
+    if (!ways)
         return -ENOMEM;
-    for (size_t i = 0; i < f->volume_names.n; i++)
-        add_volume(p, f, lim, &f->volumes[f->volume_order[i]]);
+    for (size_t i = 0; i < f->volume_names.n; i++) {
+        const struct plan_volume *v = &f->volumes[f->volume_order[i]];
+        if (v->state == ROUTE_STATE_MOVING && !counted(ways, v))
+            plan_projection_start(p, f, lim, v->owner, v->other);
+    }
+    free(ways);
     return 0;
 }
 
-void plan_projection_add(struct plan_projection *p, const struct plan_fleet *f,
-                         const struct plan_limits *lim, size_t volume, size_t target)
+int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
+                         const struct plan_limits *lim, double now)
 {
-    const struct plan_volume *v = &f->volumes[volume];
-    settle(p, f, lim, v, target);
-    start(p, f, lim, v->owner, target);
+    *p = (struct plan_projection){.opens = plan_calendar_next(&f->calendar, now)};
+    p->gateways = calloc(f->gateway_names.n + 1, sizeof(*p->gateways));
+    p->apart = calloc(f->aparts.n * f->gateway_names.n + 1, sizeof(*p->apart));
+    p->hours = f->hours ? calloc(f->gateway_names.n + 1, sizeof(*p->hours)) : NULL;
+    if (!p->gateways || !p->apart || (f->hours && !p->hours))
+        return -ENOMEM;
+    for (size_t i = 0; i < f->volume_names.n; i++)
+        add_volume(p, f, lim, &f->volumes[f->volume_order[i]]);
+    return add_moves(p, f, lim);
+}
+
+void plan_projection_place(struct plan_projection *p, const struct plan_fleet *f,
+                           const struct plan_limits *lim, size_t volume, size_t gateway)
+{
+    settle(p, f, lim, &f->volumes[volume], gateway);
+}
+
+void plan_projection_undo(struct plan_projection *p, const struct plan_fleet *f,
+                          const size_t *volumes, size_t n, size_t gateway,
+                          const struct plan_load *before)
+{
+    p->gateways[gateway] = *before;
+    for (size_t i = 0; i < n; i++) {
+        plan_projection_unlabel(p, f, volumes[i], gateway);
+        if (p->hours)
+            plan_hours_take(&p->hours[gateway], &f->hours[volumes[i]]);
+    }
+}
+
+void plan_projection_unlabel(struct plan_projection *p, const struct plan_fleet *f, size_t volume,
+                             size_t gateway)
+{
+    const size_t apart = f->volumes[volume].apart;
+    if (apart != PLAN_NONE)
+        p->apart[apart * f->gateway_names.n + gateway]--;
+}
+
+int plan_projection_keep(const struct plan_projection *p, const struct plan_fleet *f,
+                         struct plan_moment *m)
+{
+    const size_t n = f->gateway_names.n + 1;
+    *m = (struct plan_moment){
+        .gateways = calloc(n, sizeof(*m->gateways)),
+        .hours = p->hours ? calloc(n, sizeof(*m->hours)) : NULL,
+        .moves = p->moves,
+        .evacuated = p->evacuated,
+    };
+    if (!m->gateways || (p->hours && !m->hours))
+        return -ENOMEM;
+    memcpy(m->gateways, p->gateways, n * sizeof(*m->gateways));
+    if (p->hours)
+        memcpy(m->hours, p->hours, n * sizeof(*m->hours));
+    return 0;
+}
+
+void plan_projection_return(struct plan_projection *p, const struct plan_fleet *f,
+                            const struct plan_moment *m)
+{
+    const size_t n = f->gateway_names.n + 1;
+    memcpy(p->gateways, m->gateways, n * sizeof(*m->gateways));
+    if (p->hours && m->hours)
+        memcpy(p->hours, m->hours, n * sizeof(*m->hours));
+    p->moves = m->moves;
+    p->evacuated = m->evacuated;
+}
+
+void plan_moment_release(struct plan_moment *m)
+{
+    free(m->gateways);
+    free(m->hours);
+    *m = (struct plan_moment){0};
 }
 
 bool plan_projection_shared(const struct plan_projection *p, const struct plan_fleet *f,
@@ -93,5 +183,6 @@ void plan_projection_release(struct plan_projection *p)
 {
     free(p->gateways);
     free(p->apart);
+    free(p->hours);
     *p = (struct plan_projection){0};
 }

@@ -18,18 +18,48 @@ static double or_unknown(double das)
     return isnan(das) ? unknown_das : das;
 }
 
-struct plan_score plan_score(const struct plan_fleet *f, size_t volume, size_t target)
+static struct plan_score score_of(const struct plan_fleet *f, size_t source, size_t target,
+                                  double source_das, double target_das)
 {
-    const size_t source = f->volumes[volume].owner;
     struct plan_score s = {
         .source_ghs = ghs_of(&f->gateways[source]),
         .target_ghs = ghs_of(&f->gateways[target]),
-        .source_das = plan_fleet_das(f, volume, source),
-        .target_das = plan_fleet_das(f, volume, target),
+        .source_das = source_das,
+        .target_das = target_das,
     };
     s.benefit = s.target_ghs - s.source_ghs + or_unknown(s.target_das);
     s.reverse = s.source_ghs - s.target_ghs + or_unknown(s.source_das);
     return s;
+}
+
+struct plan_score plan_score(const struct plan_fleet *f, size_t volume, size_t target)
+{
+    const size_t source = f->volumes[volume].owner;
+    return score_of(f, source, target, plan_fleet_das(f, volume, source),
+                    plan_fleet_das(f, volume, target));
+}
+
+static double joint_das(const struct plan_fleet *f, const size_t *volumes, size_t n, size_t gateway)
+{
+    double weighted = 0, requests = 0, plain = 0;
+    for (size_t i = 0; i < n; i++) {
+        const struct plan_demand *d = &f->volumes[volumes[i]].demand;
+        const double das = plan_fleet_das(f, volumes[i], gateway), of = d->known ? d->requests : 0;
+        weighted += of * das;
+        requests += of;
+        plain += das;
+    }
+    return requests > 0 && !isnan(plain) ? weighted / requests : plain / (double)n;
+}
+
+struct plan_score plan_score_joint(const struct plan_fleet *f, const size_t *volumes, size_t n,
+                                   size_t target)
+{
+    const size_t source = f->volumes[volumes[0]].owner;
+    if (n == 1)
+        return plan_score(f, volumes[0], target);
+    return score_of(f, source, target, joint_das(f, volumes, n, source),
+                    joint_das(f, volumes, n, target));
 }
 
 double plan_score_rank(const struct plan_score *s)

@@ -22,6 +22,14 @@ struct plan_score {
 struct plan_score plan_score(const struct plan_fleet *f, size_t volume, size_t target);
 
 /*
+ * The same for N > 0 volumes on one gateway that move together.  Their DAS is that of one volume
+ * with the demand of all: the mean, weighted by the requests predicted (plain where none are);
+ * NaN if one is not known.
+ */
+struct plan_score plan_score_joint(const struct plan_fleet *f, const size_t *volumes, size_t n,
+                                   size_t target);
+
+/*
  * What candidates and volumes are ranked by: the benefit, a source of unknown health taken as
  * healthy (it is the same for each candidate of a volume).  -INFINITY without the target's health.
  */

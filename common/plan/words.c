@@ -84,9 +84,12 @@ int plan_words_move(struct buf *b, const struct plan_case *c)
     err = buf_printf(b, ", %s healthy %.2f%s%.2f%s%.2f", plan_case_target(c)->name,
                      c->score.target_ghs, affinity_mark, das_or_half(c->score.source_das),
                      between_mark, das_or_half(c->score.target_das));
-    if (err < 0 || isnan(c->score.benefit))
+    if (!err && !isnan(c->score.benefit))
+        err = buf_printf(b, "; benefit %.2f", c->score.benefit);
+    if (err < 0 || c->together < 2)
         return err;
-    return buf_printf(b, "; benefit %.2f", c->score.benefit);
+    return buf_printf(b, "; group '%s' of %zu", c->fleet->groups.names[plan_case_volume(c)->group],
+                      c->together);
 }
 
 /* ---- why not ---- */
@@ -115,7 +118,14 @@ static int placement_words(struct buf *b, const struct plan_case *c, enum plan_r
         return buf_printf(b, "no room on %s: %s there or coming, %s more, capacity %s", t->name,
                           size_figure(load->bytes).text, size_figure(v->size_bytes).text,
                           size_figure(t->capacity_bytes).text);
+    case PLAN_REFUSED_BUSIER:
+        return buf_printf(b, "%s would be busier than %s is: %.0f%% against %.0f%% of their limits",
+                          t->name, plan_case_source(c)->name, 100 * plan_target_use(c),
+                          100 * plan_source_use(c));
     default:
+        if (c->projection->hours)
+            return buf_printf(b, "%s would be overloaded: %.0f%% of %.0f requests/s at peak",
+                              t->name, 100 * plan_target_use(c), t->iops_limit);
         return buf_printf(b, "%s would be overloaded: %.0f + %.0f requests/s at peak, limit %.0f",
                           t->name, load->rate, plan_peak(v, c->limits), t->iops_limit);
     }
@@ -150,6 +160,10 @@ static int health_words(struct buf *b, const struct plan_case *c, enum plan_refu
     const char *s = plan_case_volume(c)->owner_name, *t = plan_case_target(c)->name;
     switch (r) {
     case PLAN_REFUSED_FLOOR:
+        if (c->cause == PLAN_CAUSE_DRAIN && c->score.source_ghs >= c->limits->target_floor)
+            return buf_printf(
+                b, "%s health %.2f is below the floor %.2f: %s has the only healthy copy", t,
+                c->score.target_ghs, c->limits->target_floor, s);
         return buf_printf(b, "%s health %.2f is below the floor %.2f", t, c->score.target_ghs,
                           c->limits->target_floor);
     case PLAN_REFUSED_SOURCE_UNSCORED:
@@ -275,9 +289,19 @@ int plan_words_refusal(struct buf *b, const struct plan_case *c, enum plan_refus
         return confidence_words(b, c, r);
     case PLAN_GUARD_LIMITS:
         return limit_words(b, c, r);
+    case PLAN_GUARD_CALENDAR:
+        return buf_printf(b, "the calendar leaves no time to start within a year");
     default:
         return benefit_words(b, c, r);
     }
+}
+
+int plan_words_held(struct buf *b, const struct plan_case *held, enum plan_refusal r)
+{
+    const struct plan_volume *v = plan_case_volume(held);
+    int err = buf_printf(b, "group '%s' moves together; %s: ", held->fleet->groups.names[v->group],
+                         v->name);
+    return err < 0 ? err : plan_words_refusal(b, held, r);
 }
 
 /* ---- reading back ---- */

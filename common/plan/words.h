@@ -17,6 +17,9 @@ int plan_words_move(struct buf *b, const struct plan_case *c);
 /* Appends what R, the answer to C, says, with its figures.  0 or -ENOMEM. */
 int plan_words_refusal(struct buf *b, const struct plan_case *c, enum plan_refusal r);
 
+/* Appends that the group moves together, and why HELD, another of it, may not.  0 or -ENOMEM. */
+int plan_words_held(struct buf *b, const struct plan_case *held, enum plan_refusal r);
+
 /*
  * Reads back from TEXT, which quotes plan_words_move(), what later decisions need: sets *MANDATORY
  * if it says so, and *DAS_GAIN (target less source) if it names the affinities; else leaves them.

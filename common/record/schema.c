@@ -16,6 +16,7 @@ const char *const rec_event_words[] = {
     "failed", "aborted", "reverted", "committed", "manual-recovery", "modified", NULL};
 const char *const rec_failure_kind_words[] = {"failure", "outage", "evacuated", NULL};
 const char *const rec_verdict_words[] = {"move", "shadow", "stay", "refused", NULL};
+const char *const rec_calendar_rule_words[] = {"window", "blackout", NULL};
 const char *const rec_yesno_words[] = {"no", "yes", NULL};
 
 static const struct rec_column access_columns[] = {
@@ -157,6 +158,14 @@ static const struct rec_column volume_columns[] = {
     {"clients", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
 };
 const struct rec_schema rec_volume = {"volume", COLUMNS(volume_columns)};
+
+static const struct rec_column calendar_columns[] = {
+    {"rule", REC_WORD, 0, rec_calendar_rule_words},
+    {"from", REC_TEXT, 0, NULL},
+    {"until", REC_TEXT, 0, NULL},
+    {"reason", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
+};
+const struct rec_schema rec_calendar = {"calendar", COLUMNS(calendar_columns)};
 
 static const struct rec_column route_columns[] = {
     {"volume", REC_NAME, 0, NULL},

@@ -51,6 +51,8 @@ enum rec_failure_kind { FAILURE_KIND_FAILURE, FAILURE_KIND_OUTAGE, FAILURE_KIND_
 extern const char *const rec_failure_kind_words[];
 enum rec_verdict { VERDICT_MOVE, VERDICT_SHADOW, VERDICT_STAY, VERDICT_REFUSED };
 extern const char *const rec_verdict_words[];
+enum rec_calendar_rule { CALENDAR_RULE_WINDOW, CALENDAR_RULE_BLACKOUT };
+extern const char *const rec_calendar_rule_words[];
 enum rec_yesno { YESNO_NO, YESNO_YES };
 extern const char *const rec_yesno_words[];
 
@@ -181,6 +183,9 @@ enum {
     VOLUME_CLIENTS
 };
 extern const struct rec_schema rec_volume;
+
+enum { CALENDAR_RULE, CALENDAR_FROM, CALENDAR_UNTIL, CALENDAR_REASON };
+extern const struct rec_schema rec_calendar;
 
 enum {
     ROUTE_VOLUME,

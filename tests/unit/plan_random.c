@@ -37,7 +37,8 @@ struct volume_row {
     uint64_t size_bytes;
     double requests;
     double das[GATEWAYS_MAX];
-    const char *apart;  /* "": none */
+    const char *apart; /* "": none */
+    const char *group;
     double last_move_s; /* before now; 0: never */
     size_t last_from;
 };
@@ -89,6 +90,9 @@ static void make_volume(struct rng *r, struct volume_row *v, size_t i, size_t ga
         .requests = (double)rng_below(r, 3600 * 5),
         .apart = chance(r, .3)   ? "one"
                  : chance(r, .3) ? "two"
+                                 : "",
+        .group = chance(r, .3)   ? "together"
+                 : chance(r, .1) ? "pair"
                                  : "",
         .last_move_s = chance(r, .3) ? 864000 * decimals(r) : 0,
         .last_from = rng_below(r, gateways),
@@ -159,6 +163,8 @@ static void fill_volume(struct plan_fleet *f, const struct world *w, const struc
     CHECK(plan_fleet_volume(f, &v, other, "") == 0);
     if (*row->apart)
         CHECK(plan_fleet_apart(f, row->name, row->apart) == 0);
+    if (*row->group)
+        CHECK(plan_fleet_group(f, row->name, row->group) == 0);
 }
 
 static void fill_scores(struct plan_fleet *f, const struct world *w, const struct volume_row *row,
@@ -233,7 +239,8 @@ static int take_verdict(void *arg, const struct plan_verdict *v)
     a->agreed += v->verdict == VERDICT_MOVE || v->verdict == VERDICT_SHADOW;
     CHECK(buf_printf(&a->text, "%s %s %d: ", plan_case_volume(v->c)->name, target, v->verdict) ==
           0);
-    CHECK(plan_words_refusal(&a->text, v->c, v->refusal) == 0);
+    CHECK((v->held ? plan_words_held(&a->text, v->held, v->refusal)
+                   : plan_words_refusal(&a->text, v->c, v->refusal)) == 0);
     return buf_adds(&a->text, "\n");
 }
 
@@ -269,10 +276,33 @@ static void check_target(const struct volume_row *v, const struct gateway_row *s
     CHECK(t->confidence >= .5 && t->age_s <= 300 && t->age_s >= -60);
 }
 
+/* Are both of one group and on one gateway, so that they move as one? */
+static bool bound(const struct volume_row *a, const struct volume_row *b)
+{
+    return a == b || (*a->group && !strcmp(a->group, b->group) && a->owner == b->owner);
+}
+
+/* The DAS on G of all that V moves with, as of one volume with the requests of all. */
+static double joint_das(const struct world *w, const struct volume_row *v, size_t g)
+{
+    double sum = 0, requests = 0, plain = 0, n = 0;
+    for (size_t i = 0; i < w->n_volumes; i++) {
+        const struct volume_row *o = &w->volumes[i];
+        if (!bound(v, o))
+            continue;
+        sum += o->requests * o->das[g];
+        requests += o->requests;
+        plain += o->das[g];
+        n++;
+    }
+    return requests > 0 ? sum / requests : plain / n;
+}
+
 static void check_optional(const struct world *w, const struct volume_row *v,
                            const struct gateway_row *s, const struct gateway_row *t)
 {
-    const double das_s = v->das[s - w->gateways], das_t = v->das[t - w->gateways];
+    const double das_s = joint_das(w, v, (size_t)(s - w->gateways));
+    const double das_t = joint_das(w, v, (size_t)(t - w->gateways));
     const double benefit = t->ghs - s->ghs + das_t, reverse = s->ghs - t->ghs + das_s;
     CHECK(benefit > .5);
     CHECK(benefit - reverse > .3);
@@ -288,11 +318,48 @@ static void check_move(const struct answer *a, size_t i)
     const struct volume_row *v = &a->w->volumes[a->volume[i]];
     const struct gateway_row *s = &a->w->gateways[v->owner], *t = &a->w->gateways[a->target[i]];
     check_target(v, s, t);
-    CHECK((a->kind[i] == PLAN_KIND_SHADOW) == (v->policy == POLICY_MANUAL));
+    CHECK(v->policy != POLICY_MANUAL || a->kind[i] == PLAN_KIND_SHADOW);
+    if (a->kind[i] == PLAN_KIND_SHADOW)
+        CHECK(v->policy == POLICY_MANUAL || (*v->group && !must_leave(s)));
     if (a->kind[i] == PLAN_KIND_MANDATORY)
         CHECK(must_leave(s));
     if (!must_leave(s))
         check_optional(a->w, v, s, t);
+}
+
+/* Is one that V moves with, and that comes before the I-th move, on its way to the same target? */
+static bool follows(const struct answer *a, size_t i)
+{
+    const struct volume_row *rows = a->w->volumes;
+    for (size_t j = 0; j < i; j++)
+        if (a->target[j] == a->target[i] && bound(&rows[a->volume[j]], &rows[a->volume[i]]))
+            return true;
+    return false;
+}
+
+/* Is the same said of the I-th volume's move under way? */
+static bool accompanies(const struct world *w, size_t i)
+{
+    const struct volume_row *v = &w->volumes[i];
+    for (size_t j = 0; j < i; j++)
+        if (w->volumes[j].state == ROUTE_STATE_MOVING && bound(&w->volumes[j], v) &&
+            w->volumes[j].other == v->other)
+            return true;
+    return false;
+}
+
+/* All that the I-th move's volume is bound to go with it, but from where they must leave. */
+static void check_together(const struct answer *a, size_t i)
+{
+    const struct volume_row *rows = a->w->volumes, *v = &rows[a->volume[i]];
+    size_t bound_to = 0, moved = 0;
+    for (size_t j = 0; j < a->w->n_volumes; j++) {
+        const bool may = rows[j].state == ROUTE_STATE_STEADY && rows[j].policy != POLICY_PINNED;
+        bound_to += bound(v, &rows[j]) && (may || !must_leave(&a->w->gateways[v->owner]));
+    }
+    for (size_t j = 0; j < a->moves; j++)
+        moved += bound(v, &rows[a->volume[j]]) && a->target[j] == a->target[i];
+    CHECK_EQ_U64(moved, bound_to);
 }
 
 /* Shadows come last, so counting them with the rest asks for no less. */
@@ -300,22 +367,27 @@ static void check_sums(const struct answer *a, const struct plan_limits *lim)
 {
     uint64_t bytes[GATEWAYS_MAX] = {0};
     size_t leaving[GATEWAYS_MAX] = {0}, arriving[GATEWAYS_MAX] = {0}, under_way = 0;
+    size_t planned = 0;
     for (size_t i = 0; i < a->w->n_volumes; i++) {
         const struct volume_row *v = &a->w->volumes[i];
         bytes[v->owner] += v->size_bytes;
         bytes[v->other] += v->state ? v->size_bytes : 0;
-        leaving[v->owner] += v->state == ROUTE_STATE_MOVING;
-        arriving[v->other] += v->state == ROUTE_STATE_MOVING;
-        under_way += v->state == ROUTE_STATE_MOVING;
+        const bool counts = v->state == ROUTE_STATE_MOVING && !accompanies(a->w, i);
+        leaving[v->owner] += counts;
+        arriving[v->other] += counts;
+        under_way += counts;
     }
     for (size_t i = 0; i < a->moves; i++) {
         const size_t s = a->w->volumes[a->volume[i]].owner, t = a->target[i];
         bytes[t] += a->w->volumes[a->volume[i]].size_bytes;
         CHECK(!a->w->gateways[t].capacity_bytes || bytes[t] <= a->w->gateways[t].capacity_bytes);
+        if (follows(a, i))
+            continue;
+        planned++;
         CHECK(++leaving[s] <= lim->max_per_source);
         CHECK(++arriving[t] <= lim->max_per_target);
     }
-    CHECK(a->moves == 0 || a->moves + under_way <= lim->max_moves);
+    CHECK(planned == 0 || planned + under_way <= lim->max_moves);
 }
 
 /* Is V on gateway G, or on its way there before the plan? */
@@ -356,7 +428,7 @@ static void check_evacuation(const struct answer *a)
 static void check_order(const struct answer *a)
 {
     for (size_t i = 1; i < a->moves; i++)
-        CHECK(a->kind[i - 1] <= a->kind[i]);
+        CHECK(a->kind[i - 1] <= a->kind[i] || follows(a, i));
 }
 
 /* The number of moves planned. */
@@ -379,6 +451,7 @@ static size_t test_world(struct rng *r)
     for (size_t i = 0; i < a.moves; i++) {
         check_move(&a, i);
         check_apart(&a, i);
+        check_together(&a, i);
     }
     check_sums(&a, &lim);
     check_evacuation(&a);

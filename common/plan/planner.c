@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/plan/planner.h"
+
+#include <math.h>
+
+struct plan_case plan_entry_case(const struct planner *p, const struct plan_entry *e, size_t volume)
+{
+    return (struct plan_case){
+        .fleet = p->fleet,
+        .limits = p->limits,
+        .projection = p->at,
+        .now = p->now,
+        .volume = volume,
+        .target = PLAN_NONE,
+        .cause = e->cause,
+        .score = {NAN, NAN, NAN, NAN, NAN, NAN},
+        .together = e->unit.n,
+    };
+}
+
+struct plan_case plan_entry_aim(const struct planner *p, const struct plan_entry *e, size_t target)
+{
+    struct plan_case c = plan_entry_case(p, e, e->unit.members[0]);
+    c.target = target;
+    c.score = plan_score_joint(p->fleet, e->unit.members, e->unit.n, target);
+    return c;
+}
+
+size_t plan_entry_owner(const struct planner *p, const struct plan_entry *e)
+{
+    return p->fleet->volumes[e->unit.members[0]].owner;
+}
+
+/* Each member is judged with those before it in place; leaves C at the one that was refused. */
+static enum plan_refusal judge_group(struct planner *p, const struct plan_entry *e,
+                                     struct plan_case *c)
+{
+    const struct plan_load before = p->at->gateways[c->target];
+    enum plan_refusal r = PLAN_PASS;
+    size_t n = 0;
+    for (; n < e->unit.n; n++) {
+        c->volume = e->unit.members[n];
+        r = plan_judge(c);
+        if (r)
+            break;
+        plan_projection_place(p->at, p->fleet, p->limits, c->volume, c->target);
+    }
+    plan_projection_undo(p->at, p->fleet, e->unit.members, n, c->target, &before);
+    return r;
+}
+
+enum plan_refusal plan_entry_judge(struct planner *p, const struct plan_entry *e,
+                                   struct plan_case *c)
+{
+    return e->unit.n == 1 ? plan_judge(c) : judge_group(p, e, c);
+}
+
+void plan_entry_place(struct planner *p, const struct plan_entry *e, size_t target)
+{
+    for (size_t i = 0; i < e->unit.n; i++)
+        plan_projection_place(p->at, p->fleet, p->limits, e->unit.members[i], target);
+    plan_projection_start(p->at, p->fleet, p->limits, plan_entry_owner(p, e), target);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/plan/start.h"
+
+#include <math.h>
+
+static const double hour_s = 3600;
+
+double plan_copy_s(const struct plan_fleet *f, const struct plan_limits *lim, uint64_t bytes)
+{
+    const double measured = plan_history_rate(&f->history);
+    return (double)bytes / (measured > 0 ? measured : lim->copy_rate);
+}
+
+static double sooner(double latest, double now, double horizon_s)
+{
+    return horizon_s > 0 ? fmin(latest, now + horizon_s) : latest;
+}
+
+static double latest_of(const struct plan_case *c, const size_t *volumes, size_t n)
+{
+    const struct plan_gateway *s = plan_case_source(c);
+    double latest = c->now + c->limits->start_window_s;
+    if (s->scored)
+        latest = sooner(latest, c->now, s->health.horizon_s);
+    for (size_t i = 0; i < n; i++)
+        latest = sooner(latest, c->now, c->fleet->volumes[volumes[i]].demand.horizon_s);
+    return latest;
+}
+
+/* Requests that meet the copy if it starts at START; INFINITY: not all of that is forecast. */
+static double disturbed(const struct plan_case *c, const size_t *volumes, size_t n, double start,
+                        double copy_s)
+{
+    const double from = start - c->fleet->hours_start;
+    double sum = 0;
+    if (from + copy_s > hour_s * (double)c->fleet->n_hours)
+        return INFINITY;
+    for (size_t i = 0; i < n; i++)
+        sum += plan_hours_between(&c->fleet->hours[volumes[i]], from, from + copy_s);
+    return sum;
+}
+
+static bool forecast_known(const struct plan_fleet *f, const size_t *volumes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!f->volumes[volumes[i]].forecast)
+            return false;
+    return f->n_hours > 0;
+}
+
+static double quietest(const struct plan_case *c, const size_t *volumes, size_t n, double copy_s)
+{
+    const double latest = latest_of(c, volumes, n);
+    double best = c->projection->opens, least = disturbed(c, volumes, n, best, copy_s);
+    for (size_t i = 1; i < c->fleet->n_hours; i++) {
+        const double start = c->fleet->hours_start + hour_s * (double)i;
+        if (start <= best || start > latest || !plan_calendar_open(&c->fleet->calendar, start))
+            continue;
+        const double met = disturbed(c, volumes, n, start, copy_s);
+        if (plan_exceeds(least, met)) {
+            best = start;
+            least = met;
+        }
+    }
+    return best;
+}
+
+double plan_start(const struct plan_case *c, const size_t *volumes, size_t n, uint64_t bytes)
+{
+    double start = c->projection->opens;
+    /* A copy of no known size still takes a moment, and that moment should be a quiet one. */
+    const double copy_s = fmax(1, plan_copy_s(c->fleet, c->limits, bytes));
+    if (forecast_known(c->fleet, volumes, n))
+        start = quietest(c, volumes, n, copy_s);
+    return start > c->now ? start : 0;
+}
