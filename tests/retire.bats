@@ -395,8 +395,8 @@ nothing_hangs()
   rm hung
 }
 
-declare -gA reasons=([fail]="out of order" [hang]="killed after 1 s" [late-fail]="out of order"
-  [late-hang]="killed after 1 s")
+declare -gA reasons=([fail]="out of order" [hang]="killed after 3 s" [late-fail]="out of order"
+  [late-hang]="killed after 3 s")
 
 # spoils_move ACTION: a move whose target's hook fails there ends with the source serving, and the
 # next one is as if nothing had been.
@@ -411,7 +411,7 @@ spoils_move()
   for how in fail hang late-fail late-hang; do
     [[ $1 != create ]] || rm -rf "$to/.cold"
     faulty "$1" "$how"
-    run --separate-stderr -1 migrate-exec --hook-timeout 1s <(plan "$from" "$to" "$epoch")
+    run --separate-stderr -1 migrate-exec --hook-timeout 3s <(plan "$from" "$to" "$epoch")
     [[ ${lines[-1]} == *",redirect,failed,"*"hook of $to, $1: ${reasons[$how]}"* ]]
     [[ $(owner) == "$from $epoch steady" ]]
     wait_for 5 nothing_hangs
@@ -438,7 +438,7 @@ spoils_commit()
     epoch=$((epoch + 1))
     faulty "$1" "$how"
     # shellcheck disable=SC2086 # one option or none
-    run --separate-stderr -1 migrate-exec --hook-timeout 1s --commit "v-$epoch" ${2-}
+    run --separate-stderr -1 migrate-exec --hook-timeout 3s --commit "v-$epoch" ${2-}
     [[ $stderr == "migrate-exec: cannot commit 'v-$epoch': hook of $from, $1: ${reasons[$how]}" ]]
     [[ ${lines[-1]} == *",retire,stalled,"*"commit: hook of $from, $1: ${reasons[$how]}"* ]]
     [[ $(owner) == "$to $epoch uncommitted" && $(last_event "v-$epoch") == retire,stalled ]]
