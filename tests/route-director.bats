@@ -355,8 +355,8 @@ memory_kib()
   serve
   local verb usage words
   run -0 control help
-  [[ ${#lines[@]} == 23 && ${lines[22]} == ok ]]
-  for usage in "${lines[@]::22}"; do
+  [[ ${#lines[@]} == 24 && ${lines[-1]} == ok ]]
+  for usage in "${lines[@]::23}"; do
     verb=${usage%% *}
     run -1 control "$verb" a b c d e
     [[ $output == "err EINVAL usage: $usage" ]]

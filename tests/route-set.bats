@@ -361,13 +361,17 @@ watched()
         --expect-epoch "$(cut -d, -f3 <<<"$now")"
     do :; done >/dev/null 2>&1
   }
-  for i in $(seq 200); do
+  for i in $(seq 20); do
     writer 3>&- &
+  done
+  for i in $(seq 180); do # all in one store, and each about a volume of its own
+    route-set "v$i" gw-b >/dev/null 3>&- &
   done
   wait
   run --separate-stderr -0 route-set v
-  expect_records v,gw-a,201,steady,,
-  [[ $(route-set --history v | wc -l) -eq 202 ]]
+  expect_records v,gw-a,21,steady,,
+  [[ $(route-set --history v | wc -l) -eq 22 ]]
+  [[ $(route-set | grep -c '^v[0-9]*,gw-b,1,steady,') -eq 180 ]]
 }
 
 @test "route-set: --as manual-recovery keeps everybody off, until --force" {

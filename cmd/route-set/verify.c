@@ -12,7 +12,7 @@
 #include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/base/parse.h"
-#include "common/nbd/export.h"
+#include "common/nbd/ask.h"
 #include "common/route/control.h"
 
 enum column { VOLUME, GATEWAY, EPOCH, STATE, DIRECTOR, DIRECTOR_EPOCH, EXPORTED, VERDICT, REASON };
@@ -157,12 +157,6 @@ static void found_export(const struct route *r, struct facts *f, const char *gat
         note(f, FINDING_DIFFERS, "%s exports a copy that the record knows nothing of", gateway);
 }
 
-/* Is ERR of a connection the gateway's word that there is no such export? */
-static bool says_no(int err)
-{
-    return err == -ENOENT || err == -EINVAL || err == -EPERM || err == -EACCES;
-}
-
 static void ask_gateway(struct verifier *v, const struct route *r, struct facts *f, size_t i)
 {
     const struct fleet_gateway *g = &v->fleet->gateways[i];
@@ -177,20 +171,17 @@ static void ask_gateway(struct verifier *v, const struct route *r, struct facts 
         note(f, FINDING_UNKNOWN, "%s does not answer", g->name);
         return;
     }
-    struct nbd_export *e = nbd_export_new();
-    if (!e)
-        print_check(-ENOMEM);
-    int err = nbd_export_connect(e, g->uri, r->volume, v->timeout_ms);
+    char why[512];
+    uint64_t size;
+    int err = nbd_ask(g->uri, r->volume, v->timeout_ms, &size, why, sizeof(why));
     if (err == 0) {
-        found_export(r, f, g->name, nbd_export_info(e)->size_bytes);
-    } else if (!says_no(err)) {
+        found_export(r, f, g->name, size);
+    } else if (err != -ENOENT && err != -EPERM) {
         v->mute[i] = true;
-        note(f, FINDING_UNKNOWN, "%s does not answer: %s", g->name, nbd_export_error(e));
+        note(f, FINDING_UNKNOWN, "%s does not answer: %s", g->name, why);
     } else if (owner) {
-        note(f, FINDING_DIFFERS, "%s, the owner, does not export it: %s", g->name,
-             nbd_export_error(e));
+        note(f, FINDING_DIFFERS, "%s, the owner, does not export it: %s", g->name, why);
     }
-    nbd_export_free(e);
 }
 
 static void ask_gateways(struct verifier *v, const struct route *r, struct facts *f)
