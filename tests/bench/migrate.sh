@@ -218,7 +218,7 @@ client()
 {
   rm -f "$dir"/lat*.log
   fio --name=client --ioengine=nbd --uri="$front" --rw=randwrite --bs=4k --iodepth=32 \
-    --size="$size" --rate_iops="$1" --time_based --runtime=$((limit + 8)) --norandommap \
+    --size="$size" --rate_iops="$1" --time_based --runtime=$((limit + 20)) --norandommap \
     --verify=crc32c --write_lat_log="$dir/lat" --log_unix_epoch=1 --output-format=json \
     --output="$dir/fio.json" >"$dir/fio.out" 2>&1 &
   pids[fio]=$!
