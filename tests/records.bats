@@ -27,7 +27,7 @@ schema_columns()
 page_columns()
 {
   sed -e 's/^\.Ss \(gateway\|volume\|site\|distance\)s\.csv$/.Ss \1/' \
-    -e 's/^\.Ss health\.csv$/.Ss health-limit/' "$PAGE" |
+    -e 's/^\.Ss calendar\.csv$/.Ss calendar/' -e 's/^\.Ss health\.csv$/.Ss health-limit/' "$PAGE" |
     awk '
       /^\.S[sh] / { record = $2 }
       /^\.It Cm / { for (i = 3; i <= NF; i++) if ($i != ",") print record, $i }'

@@ -349,7 +349,7 @@ watched()
 }
 
 @test "route-set: two hundred writers at a time lose no update" {
-  local i
+  local i pids=()
   route-set v gw-a >/dev/null
   # Each makes one change, to whatever it finds: the epoch counts them.
   writer()
@@ -363,11 +363,13 @@ watched()
   }
   for i in $(seq 20); do
     writer 3>&- &
+    pids+=($!)
   done
   for i in $(seq 180); do # all in one store, and each about a volume of its own
     route-set "v$i" gw-b >/dev/null 3>&- &
+    pids+=($!)
   done
-  wait
+  wait "${pids[@]}"
   run --separate-stderr -0 route-set v
   expect_records v,gw-a,21,steady,,
   [[ $(route-set --history v | wc -l) -eq 22 ]]
