@@ -5,6 +5,7 @@
 # cache that a kill -9 empties, and a client writes and verifies all the while.
 # shellcheck disable=SC2016,SC2154 # nbdkit's shell expands them; run sets them
 load helpers
+load verifier
 load faults
 
 @test "I4: kill -9 of migrate-exec in redirect: one owner, all that was acknowledged" {

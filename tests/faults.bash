@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Moves that lose a process by kill -9 in a phase of a test's choice ("load faults" after "load
-# helpers"): gateways behind a write-back cache that dies with them and whose flush a test can hold
+# helpers" and "load verifier"): gateways behind a write-back cache that dies with them and whose flush a test can hold
 # up, a client that writes and verifies all the while, and what must hold in the end.
 # A file that serves its gateways in another way defines gateway() and kill_gateway() behind that.
 
@@ -91,32 +91,6 @@ slow_hook()
 
 # ---- the client ----
 
-# client: writes a pattern of its own to one page after the other until $GS/enough is there, each
-# until it is acknowledged, and reads back the page before; keeps $GS/expected.  What it says in
-# client.log is wrong.
-client()
-{
-  local n page last="" pattern uri out
-  uri=$(director_uri v)
-  for ((n = 1; ; n++)); do
-    page=$((n * 37 % 256))
-    pattern=$((n % 255 + 1))
-    until out=$(timeout 20 qemu-io -f raw -c "write -P $pattern $((page * 4096)) 4k" "$uri" 2>&1) &&
-      [[ $out == *"wrote 4096"* ]]; do
-      sleep 0.02
-    done
-    head -c 4096 /dev/zero | tr '\0' "\\$(printf %03o "$pattern")" |
-      dd of=expected bs=4096 seek="$page" conv=notrunc status=none
-    if [[ $last ]]; then
-      out=$(timeout 20 qemu-io -r -f raw -c "read -P $last" "$uri" 2>&1) || true
-      [[ $out != *"verification failed"* ]] || echo "read -P $last: $out"
-    fi
-    last="$pattern $((page * 4096)) 4k"
-    echo "$n" >acknowledged
-    [[ ! -e enough ]] || return 0
-  done
-}
-
 client_done()
 {
   touch enough
@@ -152,7 +126,7 @@ fleet()
   sed -i "s|,dir |,$GS/hook |" config/gateways.csv
   route-set v gw-a --size 1M >/dev/null
   start_director --quarantine 200ms
-  start client client
+  start client verifier 256
   wait_for 10 test -s acknowledged
 }
 

@@ -151,3 +151,13 @@ holds()
   qemu-io -r -f raw -c "read -P $2 $3 $4" "$GS/$1/v" | grep -q '^read ' &&
     ! qemu-io -r -f raw -c "read -P $2 $3 $4" "$GS/$1/v" | grep -q failed
 }
+
+# write_three PATTERN: three blocks of the volume of BYTES, in three places, by a client; the same in "original".
+write_three()
+{
+  local at
+  for at in 65536 3145728 $((BYTES - 65536)); do
+    put "$1" "$at" 64k
+    qemu-io -f raw -c "write -P $1 $at 64k" original >/dev/null
+  done
+}

@@ -6,6 +6,7 @@
 load helpers
 load mover
 load client
+load verifier
 load faults
 
 teardown()
@@ -512,7 +513,7 @@ fleet()
   sed -i 's|,dir [^,]*$|,|' config/gateways.csv
   route-set v gw-a --size 1M >/dev/null
   start_director --quarantine 200ms
-  start client client
+  start client verifier 256
   wait_for 10 test -s acknowledged
 }
 

@@ -40,16 +40,6 @@ mirrored()
   status_is reverse on
 }
 
-# write_three PATTERN: three blocks of the volume, in three places; the same in "original".
-write_three()
-{
-  local at
-  for at in 65536 3145728 $((BYTES - 65536)); do
-    put "$1" "$at" 64k
-    qemu-io -f raw -c "write -P $1 $at 64k" original >/dev/null
-  done
-}
-
 # passes WORD: the sum over the passes of the last run's events.
 passes()
 {

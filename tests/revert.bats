@@ -39,16 +39,6 @@ expect_sent()
   [[ $(passes sent) -le $1 && $(passes unchanged) -eq $2 ]]
 }
 
-# write_three: three blocks of the volume, in three places, by a client; the same in "original".
-write_three()
-{
-  local at
-  for at in 65536 3145728 $((BYTES - 65536)); do
-    put "$1" "$at" 64k
-    qemu-io -f raw -c "write -P $1 $at 64k" original >/dev/null
-  done
-}
-
 # stay: a client that keeps the volume open.
 stay()
 {

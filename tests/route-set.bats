@@ -350,30 +350,26 @@ watched()
 
 @test "route-set: two hundred writers at a time lose no update" {
   local i pids=()
-  route-set v gw-a >/dev/null
-  # Each makes one change, to whatever it finds: the epoch counts them.
+  for i in $(seq 10); do
+    route-set "v$i" gw-a >/dev/null
+  done
+  # writer VOLUME: makes one change, to whatever it finds: the epoch counts them.
   writer()
   {
     local now
     until
-      now=$(route-set v | tail -n 1)
-      route-set v "gw-$([[ $(cut -d, -f2 <<<"$now") == gw-a ]] && echo b || echo a)" \
+      now=$(route-set "$1" | tail -n 1)
+      route-set "$1" "gw-$([[ $(cut -d, -f2 <<<"$now") == gw-a ]] && echo b || echo a)" \
         --expect-epoch "$(cut -d, -f3 <<<"$now")"
     do :; done >/dev/null 2>&1
   }
-  for i in $(seq 20); do
-    writer 3>&- &
-    pids+=($!)
-  done
-  for i in $(seq 180); do # all in one store, and each about a volume of its own
-    route-set "v$i" gw-b >/dev/null 3>&- &
+  for i in $(seq 200); do # twenty a volume, all in one store
+    writer "v$((i % 10 + 1))" 3>&- &
     pids+=($!)
   done
   wait "${pids[@]}"
-  run --separate-stderr -0 route-set v
-  expect_records v,gw-a,21,steady,,
-  [[ $(route-set --history v | wc -l) -eq 22 ]]
-  [[ $(route-set | grep -c '^v[0-9]*,gw-b,1,steady,') -eq 180 ]]
+  [[ $(route-set | grep -c '^v[0-9]*,gw-a,21,steady,') -eq 10 ]]
+  [[ $(route-set --history | wc -l) -eq 211 ]]
 }
 
 @test "route-set: --as manual-recovery keeps everybody off, until --force" {

@@ -30,6 +30,12 @@ static int path_of(const struct exec *x, const char *id, struct buf *path)
     return buf_printf(path, "%s/migrations/%s.modify", x->dirs.state, id);
 }
 
+/* Where the driver has what it is taking: whoever comes meanwhile makes a new file. */
+static int taken_path_of(const struct exec *x, const char *id, struct buf *path)
+{
+    return buf_printf(path, "%s/migrations/%s.modify.taken", x->dirs.state, id);
+}
+
 /* ---- the file ---- */
 
 static int write_values(const struct exec *x, unsigned which, struct buf *out)
@@ -97,10 +103,13 @@ static int take_text(struct exec *x, char *text)
 
 void modify_forget(const struct move *m)
 {
-    struct buf path = {0};
+    struct buf path = {0}, taken = {0};
     if (path_of(m->exec, m->id, &path) == 0)
         unlink(path.data);
+    if (taken_path_of(m->exec, m->id, &taken) == 0)
+        unlink(taken.data);
     buf_release(&path);
+    buf_release(&taken);
 }
 
 static void say_modified(const struct move *m)
@@ -163,13 +172,15 @@ static void take_file(struct move *m, const char *path)
 void modify_look(struct move *m)
 {
     uint64_t now = clock_mono_us();
-    struct buf path = {0};
+    struct buf path = {0}, taken = {0};
     if (now - m->looked_us < LOOK_US)
         return;
     m->looked_us = now;
-    if (path_of(m->exec, m->id, &path) == 0 && access(path.data, F_OK) == 0)
-        take_file(m, path.data);
+    if (path_of(m->exec, m->id, &path) == 0 && taken_path_of(m->exec, m->id, &taken) == 0 &&
+        rename(path.data, taken.data) == 0)
+        take_file(m, taken.data);
     buf_release(&path);
+    buf_release(&taken);
 }
 
 /* ---- the operator's side ---- */
@@ -195,11 +206,12 @@ static enum outcome is_driven(const struct exec *x, const char *id)
     return FAILED;
 }
 
-/* Waits for the file PATH to be taken. */
-static enum outcome wait_taken(const struct exec *x, const char *id, const char *path)
+/* Waits for the file PATH to be taken, and for what is at TAKEN to be done with. */
+static enum outcome wait_taken(const struct exec *x, const char *id, const char *path,
+                               const char *taken)
 {
     uint64_t end = clock_mono_us() + TAKEN_US;
-    for (int naps = 0; access(path, F_OK) == 0; naps++) {
+    for (int naps = 0; access(path, F_OK) == 0 || access(taken, F_OK) == 0; naps++) {
         if (clock_mono_us() >= end) {
             err_warn("'%s' has not taken it yet; it does when it copies or compares next", id);
             return DEFERRED;
@@ -215,10 +227,11 @@ static enum outcome wait_taken(const struct exec *x, const char *id, const char 
 
 enum outcome modify(const struct exec *x, const char *id, unsigned which)
 {
-    struct buf path = {0};
-    struct buf text = {0};
+    struct buf path = {0}, taken = {0}, text = {0};
     enum outcome o = is_driven(x, id);
     int r = o == GO ? path_of(x, id, &path) : 0;
+    if (o == GO && r == 0)
+        r = taken_path_of(x, id, &taken);
     if (o == GO && r == 0)
         r = fsfile_read(path.data, FILE_MAX, &text); /* what another one changes just now … */
     if (r == -ENOENT)
@@ -231,9 +244,10 @@ enum outcome modify(const struct exec *x, const char *id, unsigned which)
         err_warn("cannot modify '%s': %s", id, err_text(r));
         o = FAILED;
     } else if (o == GO) {
-        o = wait_taken(x, id, path.data);
+        o = wait_taken(x, id, path.data, taken.data);
     }
     buf_release(&text);
     buf_release(&path);
+    buf_release(&taken);
     return o;
 }

@@ -10,6 +10,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+int fsfile_read_from(int fd, uint64_t offset, size_t max, struct buf *out)
+{
+    size_t start = out->len;
+    for (;;) {
+        if (buf_reserve(out, 65536) < 0)
+            return -ENOMEM;
+        off_t at = (off_t)(offset + (out->len - start));
+        ssize_t n = pread(fd, out->data + out->len, 65536, at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? -errno : 0;
+        out->len += (size_t)n;
+        if (out->len - start > max)
+            return -EFBIG;
+    }
+}
+
 int fsfile_read(const char *path, size_t max, struct buf *out)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);

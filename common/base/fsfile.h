@@ -4,6 +4,7 @@
 #define GS_BASE_FSFILE_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "common/base/buf.h"
 
@@ -12,6 +13,9 @@
  * bytes; OUT may then hold a part.
  */
 int fsfile_read(const char *path, size_t max, struct buf *out);
+
+/* Appends what the file FD holds from OFFSET on.  0, -errno, or -EFBIG over MAX bytes. */
+int fsfile_read_from(int fd, uint64_t offset, size_t max, struct buf *out);
 
 /*
  * Replaces PATH by LEN bytes: temporary name in the same folder, fsync, rename, fsync of the

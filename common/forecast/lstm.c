@@ -42,12 +42,6 @@ size_t lstm_weights(struct lstm_shape s)
     return parts_of(s).end;
 }
 
-double lstm_flops_forward(struct lstm_shape s)
-{
-    double cell = 4.0 * (double)s.hidden * (double)(s.in + s.hidden);
-    return 2 * (cell + (double)s.out * (double)(s.hidden + s.in));
-}
-
 double lstm_flops_training(struct lstm_shape s)
 {
     double h = (double)s.hidden, in = (double)s.in, out = (double)s.out;

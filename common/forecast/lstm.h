@@ -51,8 +51,7 @@ const float *lstm_last(struct lstm *l, const float *w, size_t sequences, size_t 
  */
 void lstm_backward(struct lstm *l, const float *w, const float *dy, float *gradient);
 
-/* Multiplications and additions of one pass, a row: forward only, and with its gradient. */
-double lstm_flops_forward(struct lstm_shape s);
+/* Multiplications and additions of one pass with its gradient, a row. */
 double lstm_flops_training(struct lstm_shape s);
 
 #endif

@@ -178,22 +178,6 @@ static bool is_current(const struct route_store *s)
            held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
-static int read_rest(struct route_store *s, struct buf *out)
-{
-    for (;;) {
-        if (buf_reserve(out, 65536) < 0)
-            return -ENOMEM;
-        ssize_t n = pread(s->fd, out->data + out->len, 65536, (off_t)(s->length + out->len));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : 0;
-        out->len += (size_t)n;
-        if (s->length + out->len > LOG_BYTES_MAX)
-            return -EFBIG;
-    }
-}
-
 /* Takes in what the file has beyond s->length. */
 static int take_rest(struct route_store *s)
 {
@@ -203,7 +187,7 @@ static int take_rest(struct route_store *s)
     if ((uint64_t)st.st_size < s->length)
         forget(s); /* somebody put an older copy in place */
     struct buf rest = {0};
-    int r = read_rest(s, &rest);
+    int r = fsfile_read_from(s->fd, s->length, LOG_BYTES_MAX - (size_t)s->length, &rest);
     if (r < 0)
         fail(s, r, "cannot read '%s': %s", s->path, err_text(r));
     else

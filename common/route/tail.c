@@ -11,28 +11,12 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/fsfile.h"
 #include "common/route/line.h"
 #include "common/route/past.h"
 
 /* A log of this size is not ours. */
 enum { LOG_BYTES_MAX = 1 << 30 };
-
-/* What FD holds from OFFSET on. */
-static int read_from(int fd, uint64_t offset, struct buf *out)
-{
-    for (;;) {
-        if (buf_reserve(out, 65536) < 0)
-            return -ENOMEM;
-        ssize_t n = pread(fd, out->data + out->len, 65536, (off_t)(offset + out->len));
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? -errno : 0;
-        out->len += (size_t)n;
-        if (out->len > LOG_BYTES_MAX)
-            return -EFBIG;
-    }
-}
 
 /* One line of LEN bytes; LAST: nothing follows, so that it may be on its way still. */
 static int take_line(struct route_tail *t, const char *data, size_t len, bool last,
@@ -73,7 +57,7 @@ static int read_fd(struct route_tail *t, int fd, route_tail_fn *fn, void *arg)
         return -errno;
     if (!is_of(t, &st) || (uint64_t)st.st_size < t->offset)
         *t = (struct route_tail){.device = st.st_dev, .inode = st.st_ino};
-    int r = read_from(fd, t->offset, &text);
+    int r = fsfile_read_from(fd, t->offset, LOG_BYTES_MAX, &text);
     if (r == 0 && text.len)
         r = take_lines(t, &text, fn, arg);
     buf_release(&text);
