@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd/migrate-exec/retain.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,7 +18,8 @@ static void append(char *detail, size_t size, const char *text)
 void retain_put(char *detail, size_t size, double time)
 {
     char text[64];
-    snprintf(text, sizeof(text), "%s%.0f", words, time < REC_TIME_MAX ? time : REC_TIME_MAX);
+    /* The second that has begun: what is retained for 0 s is over at once. */
+    snprintf(text, sizeof(text), "%s%.0f", words, floor(time < REC_TIME_MAX ? time : REC_TIME_MAX));
     append(detail, size, text);
 }
 
