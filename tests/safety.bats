@@ -171,13 +171,6 @@ ticks()
   refuses EBUSY switch v 1
   [[ $REPLY_LINE == *"target not flushed"* ]]
   drive flush v
-  drive unhold v
-  put 7 0 4k # mirrored: the target is written again
-  prove_all
-  drive hold v 5000
-  refuses EBUSY switch v 1
-  [[ $REPLY_LINE == *"target not flushed"* ]]
-  drive flush v
   drive switch v 1
   drive retire v
   cmp gw-a/v gw-b/v
@@ -220,6 +213,70 @@ flush_setup()
   wait_for 5 owner_is gw-a 1 steady
   put 7 0 4k
   holds gw-a 7 0 4k
+}
+
+# A flush of gw-b takes as long as the file "stuck" is there, fails if "bad" is, and is counted.
+slow_flush='echo >>"$GS/flushes"; while test -e "$GS/stuck"; do sleep 0.05; done; ! test -e "$GS/bad"'
+
+# mirrored_write: everything is copied and flushed, and then a write is mirrored.
+mirrored_write()
+{
+  converge
+  drive flush v
+  put 7 0 4k
+  : >flushes
+}
+
+@test "S5: the flush that a hold begins ends before the switch" {
+  export GS
+  flush_setup 'exit 0' "$slow_flush"
+  mirrored_write
+  touch stuck
+  drive hold v 20000
+  wait_for 5 test -s flushes
+  prove_all
+  refuses EBUSY switch v 1
+  [[ $REPLY_LINE == *"requests in flight"* ]]
+  say flush v
+  rm stuck
+  hear
+  drive switch v 1
+  drive retire v
+  cmp gw-a/v gw-b/v
+}
+
+@test "S5: the flush that a hold begins ends the move if it fails" {
+  export GS
+  flush_setup 'exit 0' "$slow_flush"
+  mirrored_write
+  touch bad
+  drive hold v 20000
+  wait_for 5 owner_is gw-a 1 steady
+  refuses ECONNABORTED switch v 1
+  [[ $REPLY_LINE == *"could not flush"* ]]
+  put 8 0 4k
+}
+
+@test "S5: a flush under way does not count for what is written after it began" {
+  export GS
+  local before
+  flush_setup 'exit 0' "$slow_flush"
+  mirrored_write
+  touch stuck
+  drive hold v 20000
+  wait_for 5 test -s flushes
+  printf x | dd of=gw-b/v bs=1 seek=100 conv=notrunc status=none
+  drive claim v prove 1048576
+  refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  copy_all
+  before=$(wc -l <flushes)
+  say flush v
+  rm stuck
+  hear
+  [[ $(wc -l <flushes) -gt $before ]]
+  prove_all
+  drive switch v 1
+  cmp gw-a/v gw-b/v
 }
 
 @test "S5: a flush may take longer than --leg-timeout" {

@@ -136,22 +136,24 @@ static enum outcome converge(struct move *m, bool *fit)
 
 /* ---- in the hold ---- */
 
-/* The last blocks, the flush, the last proofs.  GO; *DONE tells if all is equal and durable. */
+/*
+ * The last blocks, the last proofs, the flush: the director began that of what was mirrored when it
+ * began the hold.  GO; *DONE tells if all is equal and durable.
+ */
 static enum outcome finish_copy(struct move *m, uint64_t deadline_us, bool *done)
 {
     struct flow_result res;
     struct flow_limits limits = {.deadline_us = deadline_us};
-    enum outcome o = move_copy(m, &limits, &res);
-    if (o != GO || !res.none || m->dirty)
+    enum outcome o = m->dirty ? move_copy(m, &limits, &res) : GO;
+    if (o != GO || m->dirty)
         return o;
-    uint64_t now = clock_mono_us();
-    if (now >= deadline_us)
-        return GO;
-    o = move_flush(m, FLUSH_MS);
-    if (o != GO)
-        return o;
+    limits.until_nothing_left = true;
     o = prove(m, &limits, &res);
-    *done = o == GO && res.none && m->dirty == 0 && m->unproved == 0 && res.differing == 0;
+    bool equal = m->dirty == 0 && m->unproved == 0 && res.differing == 0;
+    if (o != GO || !equal || clock_mono_us() >= deadline_us)
+        return o;
+    o = move_flush(m, FLUSH_MS);
+    *done = o == GO;
     return o;
 }
 
@@ -210,7 +212,6 @@ static enum outcome unhold(struct move *m, enum outcome o)
 /* One attempt: SWITCHED, GO (it failed: *WHY), or a fault. */
 static enum outcome attempt(struct move *m, unsigned number, const char **why)
 {
-    uint64_t drain_us;
     bool done = false;
     int r = journal_reserve(m->journal);
     if (r == 0)
@@ -218,15 +219,18 @@ static enum outcome attempt(struct move *m, unsigned number, const char **why)
                        m->exec->attempts, (unsigned long long)predicted_us(m));
     if (r < 0)
         return move_journal_failed(m, r);
+    enum outcome o = converge_once(m); /* what was written while the journal was */
+    if (o != GO)
+        return o;
     uint64_t deadline = clock_mono_us() + window_us(m);
-    r = director_hold(m->director, m->exec->window_ms, &drain_us);
+    r = director_hold(m->director, m->exec->window_ms, &m->dirty);
     if (r == -ETIMEDOUT) {
         *why = "requests in flight did not end within the window";
         return GO;
     }
     if (r < 0)
         return move_director_failed(m, r);
-    enum outcome o = finish_copy(m, deadline, &done);
+    o = finish_copy(m, deadline, &done);
     if (o == GO && done) {
         o = switch_owner(m, why);
         return o == GO ? unhold(m, o) : o;

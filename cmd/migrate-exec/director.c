@@ -313,10 +313,16 @@ int director_mirror(struct director *d)
     return ask(d, REPLY_MS, "mirror %s", d->volume);
 }
 
-int director_hold(struct director *d, unsigned window_ms, uint64_t *drain_us)
+int director_hold(struct director *d, unsigned window_ms, uint64_t *left)
 {
     int r = ask(d, (int)window_ms + REPLY_MS, "hold %s %u", d->volume, window_ms);
-    return r < 0 ? r : reply_numbers(d, drain_us, 1);
+    uint64_t n[2];
+    if (r < 0)
+        return r;
+    r = reply_numbers(d, n, 2);
+    if (r == 0)
+        *left = n[1];
+    return r;
 }
 
 int director_detach(struct director *d, unsigned window_ms, uint64_t *drain_us)

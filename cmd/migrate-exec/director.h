@@ -107,7 +107,8 @@ int director_changed(struct director *d, uint64_t epoch, uint64_t offset, uint64
                      uint64_t *run, enum since_switch *what);
 
 int director_mirror(struct director *d);
-int director_hold(struct director *d, unsigned window_ms, uint64_t *drain_us);
+/* *LEFT: the bytes that are not synced once nothing is in flight. */
+int director_hold(struct director *d, unsigned window_ms, uint64_t *left);
 /* On shared storage: a hold in which the owner is flushed, and its connections closed. */
 int director_detach(struct director *d, unsigned window_ms, uint64_t *drain_us);
 int director_unhold(struct director *d);

@@ -53,6 +53,7 @@ struct flow *flow_new(struct director *director, struct nbd_export *source,
     f->sides[1] = (struct lanes){.conn = {target}, .n = 1};
     f->bwlimit = bwlimit;
     f->io_timeout_ms = IO_TIMEOUT_MS;
+    f->unflushed = true;
     f->extent_max = extent_limit(source, target, bwlimit);
     f->piece = flow_piece_min(f); /* it grows soon, where the source is quick */
     for (int i = 0; i < SLOTS; i++) {
@@ -88,7 +89,11 @@ void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *m
 
 int flow_flush(struct flow *f, int timeout_ms)
 {
-    return nbd_export_flush_all(f->sides[1].conn, f->sides[1].n, timeout_ms);
+    if (!f->unflushed)
+        return 0;
+    int r = nbd_export_flush_all(f->sides[1].conn, f->sides[1].n, timeout_ms);
+    f->unflushed = r < 0;
+    return r;
 }
 
 void flow_on_sample(struct flow *f, flow_limiter *fn, void *arg)
@@ -363,6 +368,9 @@ static uint64_t throttle_us(const struct flow *f)
 
 static bool must_stop(const struct flow *f, const struct flow_limits *lim, uint64_t claimed)
 {
+    const struct flow_result *res = &f->result;
+    if (lim->until_nothing_left && res->claims && !f->busy && res->left == 0 && !res->differing)
+        return true;
     return f->error.err || signals_pending() || (lim->bytes && claimed >= lim->bytes) ||
            (lim->deadline_us && clock_mono_us() >= lim->deadline_us);
 }

@@ -52,9 +52,10 @@ struct flow_job {
 
 /* When to stop claiming, besides an error, a signal, and nothing left to claim. */
 struct flow_limits {
-    uint64_t bytes;       /* 0: none */
-    uint64_t deadline_us; /* clock_mono_us(); 0: none */
-    bool throttled;       /* keep to the bandwidth limit */
+    uint64_t bytes;          /* 0: none */
+    uint64_t deadline_us;    /* clock_mono_us(); 0: none */
+    bool throttled;          /* keep to the bandwidth limit */
+    bool until_nothing_left; /* stop, too, once the director says so, without asking for more */
 };
 
 struct flow_result {
@@ -93,7 +94,7 @@ void flow_free(struct flow *f);
  * be as good as the first: multi-conn, and what it takes they take.
  */
 void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *more, unsigned n);
-/* Flushes the target on every connection that there is.  0, or -errno with the text in
+/* Flushes the target on every connection, if it may have been written to since the last time.  0, or -errno with the text in
  * nbd_export_error() of the export that flow_new() was given. */
 int flow_flush(struct flow *f, int timeout_ms);
 /*

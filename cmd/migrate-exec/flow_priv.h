@@ -42,6 +42,7 @@ struct flow {
     bool trust_map;
     uint64_t earliest_us; /* of the next claim under the bandwidth limit */
     struct slot slots[SLOTS];
+    bool unflushed;           /* something may have been sent to the target since its last flush */
     unsigned busy;            /* slots that are not free … */
     unsigned done;            /* … of them done … */
     uint64_t bytes_in_flight; /* … and their extents' bytes */

@@ -164,6 +164,7 @@ static int write_started(struct slot *s, int r)
         return r;
     s->pending++;
     s->writes++;
+    s->extent.flow->unflushed = true;
     return 0;
 }
 

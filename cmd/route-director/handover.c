@@ -43,13 +43,29 @@ static void hold_expired(struct loop_timer *t)
     control_err(c, ETIMEDOUT, "requests in flight were not answered in time");
 }
 
+/*
+ * What was mirrored is flushed while the driver proves the last pages.  What it copied itself it
+ * must have flushed first.
+ */
+static void flush_early(struct move *m)
+{
+    if (!m->copies_flushed || m->flushed || m->flushes)
+        return;
+    m->flushed = true; /* until a write to the target says otherwise */
+    if (move_flush_leg(m) < 0)
+        m->flushed = false;
+}
+
 void move_drained(struct move *m)
 {
-    if (m->phase == MOVE_HELD && m->waits == WAIT_DRAIN)
-        control_ok(move_take_waiter(m), "%llu",
-                   (unsigned long long)(clock_mono_us() - m->held_at_us));
-    else if (m->phase == MOVE_HELD && m->waits == WAIT_DETACH)
+    if (m->phase == MOVE_HELD && m->waits == WAIT_DRAIN) {
+        uint64_t left = m->v->route.size_bytes - blocks_counts(m->blocks).synced;
+        control_ok(move_take_waiter(m), "%llu %llu",
+                   (unsigned long long)(clock_mono_us() - m->held_at_us), (unsigned long long)left);
+        flush_early(m);
+    } else if (m->phase == MOVE_HELD && m->waits == WAIT_DETACH) {
         move_detach_drained(m);
+    }
 }
 
 void move_start_hold(struct move *m, uint64_t now_us, uint64_t window_ms)
@@ -104,6 +120,8 @@ static void let_go_of_source(struct move *m, bool flushed)
     m->leg = NULL;
 }
 
+static void flush_for_driver(struct move *m);
+
 static void flush_answered(struct request *r)
 {
     struct move *m = r->arg;
@@ -123,6 +141,8 @@ static void flush_answered(struct request *r)
     /* The next flush may succeed although what this one should have written is lost (S4, S5). */
     if (m->flush_failed)
         move_give_up(m, -EIO, "the target could not flush: what it holds is unknown");
+    else if (m->waits == WAIT_FLUSH && m->flush_again)
+        flush_for_driver(m);
     else if (m->waits == WAIT_FLUSH)
         control_ok(move_take_waiter(m), "%s", "");
     else if (m->phase == MOVE_PROMOTING)
@@ -159,16 +179,10 @@ int move_flush_leg(struct move *m)
     return m->flushes ? 0 : -ENOMEM;
 }
 
-void move_flush(struct move *m, struct control *c)
+/* The driver waits for a flush, and none is under way. */
+static void flush_for_driver(struct move *m)
 {
-    if (move_busy(m, c) || !move_is_copying(m, c))
-        return;
-    if (m->flushes) {
-        control_err(c, EBUSY, "an earlier flush is not answered yet");
-        return;
-    }
-    m->flushed = m->copies_flushed = true; /* until a write to the target says otherwise */
-    move_wait_for(m, c, WAIT_FLUSH);
+    m->flush_again = false;
     int r = move_flush_leg(m);
     if (r > 0) {
         control_ok(move_take_waiter(m), "%s", "");
@@ -176,6 +190,22 @@ void move_flush(struct move *m, struct control *c)
         m->flushed = m->copies_flushed = false;
         control_err(move_take_waiter(m), r, "the target could not flush");
     }
+}
+
+void move_flush(struct move *m, struct control *c)
+{
+    if (move_busy(m, c) || !move_is_copying(m, c))
+        return;
+    bool covered = m->flushed;             /* by a flush that was answered, or is under way */
+    m->flushed = m->copies_flushed = true; /* until a write to the target says otherwise */
+    if (covered && !m->flushes) {
+        control_ok(c, "%s", "");
+        return;
+    }
+    move_wait_for(m, c, WAIT_FLUSH);
+    m->flush_again = !covered;
+    if (!m->flushes)
+        flush_for_driver(m);
 }
 
 /* ---- switch ---- */

@@ -91,6 +91,7 @@ struct move {
     bool copies_flushed; /* the driver's connections flushed since their last write to the target */
     bool flushed;     /* every connection that wrote to the target flushed since its last write */
     unsigned flushes; /* of the flush under way, not answered yet */
+    bool flush_again; /* WAIT_FLUSH: the one under way was sent too early */
     uint64_t flushing_since_us;
     bool flush_failed;
     bool detached; /* HELD, COMMIT, DOUBT: the owner's connections are closed, or it is away */
