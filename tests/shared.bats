@@ -238,6 +238,7 @@ serves_at()
   drive detach v 100
   tell aio_write -P 3 0 4k
   wait_for 10 serves_at gw-a
+  wait_for 10 status_is phase replicate
   refuses ETIMEDOUT switch v 1
   ask aio_flush
   ask flush
