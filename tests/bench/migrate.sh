@@ -11,7 +11,9 @@
 # job-complete) and a tenth of a second after its end (switched; BLOCK_JOB_COMPLETED).
 #
 # Then volumes are handed over to and fro without a rest, ours and qemu-storage-daemon's in turn,
-# under mixed reads and writes; the pauses are those of a job of 4 KiB writes beside them.
+# under mixed reads and writes; the pauses are those of a job of 4 KiB writes beside them.  What is
+# none of a hand-over (letting go of the old copy, the next one's copying) begins when its tenth of a
+# second is over.  For comparison: what the same writes take at most in a tenth of a second at rest.
 #
 # BENCH_SIZE bytes (1G), BENCH_RATES writes a second (10000 4000 1000), BENCH_MOVE_SECONDS (12) until
 # a move counts as one that never ends, BENCH_HANDOVERS (60), BENCH_ROUNDS.
@@ -345,7 +347,18 @@ mixed()
   pids[$1]=$!
 }
 
-# pauses NAME: of each hand-over in $dir/NAME.stamps the longest latency of a probe, in ms.
+# at_rest: prints stamps as if a hand-over that takes no time were made every 0.2 s.
+at_rest()
+{
+  local i
+  for ((i = 0; i < 20; i++)); do
+    echo "$EPOCHREALTIME cutover"
+    echo "$EPOCHREALTIME end"
+    sleep 0.2
+  done
+}
+
+# pauses NAME STAMPS: of each hand-over in $dir/STAMPS.stamps the longest latency of a probe, in ms.
 pauses()
 {
   awk '
@@ -357,7 +370,7 @@ pauses()
         if ($1 >= from[i] && $1 <= to[i] && $2 > pause[i]) pause[i] = $2
     }
     END { for (i = 1; i <= n; i++) if (to[i]) printf "%.2f\n", pause[i] / 1e6 }' \
-    "$dir/$1.stamps" FS='[, ]+' "$dir/$1"_lat.*.log | sort -n
+    "$dir/$2.stamps" FS='[, ]+' "$dir/$1"_lat.*.log | sort -n
 }
 
 # stop_mixed NAME: 0 if it had no error.
@@ -371,10 +384,10 @@ stop_mixed()
   [[ $status -eq 0 || $status -eq 128 ]] && ! grep -qi 'verify.*\(bad\|fail\)\|error=' "$dir/$1".{fio,out}
 }
 
-# line NAME: prints median, p95 and the number of hand-overs.
+# line NAME STAMPS: prints median, p95 and the number of hand-overs.
 line()
 {
-  pauses "$1" | awk '
+  pauses "$@" | awk '
     { v[NR] = $1 }
     END {
       if (!NR) { print "- - 0"; exit }
@@ -384,7 +397,7 @@ line()
 
 hand_overs()
 {
-  local n from=gw-a to=gw-b qfrom=gw-c qto=gw-d qsd=$1 errors=0 qerrors=0 ours theirs=(- -)
+  local n from=gw-a to=gw-b qfrom=gw-c qto=gw-d qsd=$1 errors=0 qerrors=0 way figures ours theirs=(- -)
   size=$((256 << 20)) limit=60
   rm -rf "$data"/gw-*
   mkdir -p "$data"/gw-{a,b,c,d}
@@ -400,23 +413,30 @@ hand_overs()
     mixed qsd
   fi
   sleep 2
+  at_rest >"$dir/rest.stamps"
   for ((n = 1; n <= handovers; n++)); do
     move_ours "$from" "$to" >>"$dir/gateshift.stamps"
+    sleep 0.2
     commit_ours || errors=$((errors + 1))
     rm -rf "$data/$from/.cold"
     read -r from to <<<"$to $from"
     [[ $qsd ]] || continue
     move_qsd "$qto" background >>"$dir/qsd.stamps"
+    sleep 0.2
     read -r qfrom qto <<<"$qto $qfrom"
   done
   stop_mixed gateshift || errors=$((errors + 1))
   [[ ! $qsd ]] || stop_mixed qsd || qerrors=1
   echo "migrate: $handovers hand-overs to and fro, mixed 4k, 256k and 1M reads and writes"
   printf '%-20s %-10s %-10s %-10s %s\n' way 'median ms' 'p95 ms' switched errors
-  read -r -a ours < <(line gateshift)
+  for way in gateshift ${qsd:+qsd}; do
+    read -r -a figures < <(line "$way" rest)
+    printf '%-20s %-10s %s\n' "$way at rest" "${figures[@]:0:2}"
+  done
+  read -r -a ours < <(line gateshift gateshift)
   printf '%-20s %-10s %-10s %-10s %s\n' gateshift "${ours[@]}" "$errors"
   if [[ $qsd ]]; then
-    read -r -a theirs < <(line qsd)
+    read -r -a theirs < <(line qsd qsd)
     printf '%-20s %-10s %-10s %-10s %s\n' qsd-background "${theirs[@]}" "$qerrors"
   fi
   awk -v median="${ours[0]}" -v p95="${ours[1]}" -v n="${ours[2]}" -v all="$handovers" \
