@@ -7,23 +7,36 @@ load helpers
 load mover
 load raw
 
-# slow_setup: as move_setup, with a source that takes 500 ms for a write.
+# slow_setup: as move_setup, with a source that does not end a write while there is a file "stuck".
 slow_setup()
 {
   make_volume gw-a v 1M
   make_volume gw-b v 1M
-  start_gateway gw-a --filter=delay wdelay=500ms
+  GATEWAYS+=(gw-a)
+  start gw-a nbdkit -f --unix "$GATESHIFT_RUN/gw-a.sock" eval get_size="stat -c %s '$GS/gw-a/v'" \
+    pread="dd if='$GS/gw-a/v' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 status=none" \
+    pwrite="while test -e '$GS/stuck'; do sleep 0.02; done
+      dd of='$GS/gw-a/v' oflag=seek_bytes seek=\$4 conv=notrunc status=none" \
+    can_multi_conn='exit 0' can_flush='exit 0' can_write='exit 0' flush='exit 0'
+  wait_for 10 nbdinfo --size "$(gateway_uri gw-a v)"
   start_gateway gw-b
   write_gateways
   route-set v gw-a --size 1M >/dev/null
   start_director
 }
 
-# slow_write: a client's write to block 3, in flight when this returns.
+# slow_write: a client's write to block 3, in flight when this returns.  end_write: it ends.
 slow_write()
 {
+  touch "$GS/stuck"
   start client qemu-io -f raw -c 'write -P 7 200k 4k' "$(director_uri v)"
   wait_for 5 status_is inflight 1
+}
+
+end_write()
+{
+  rm "$GS/stuck"
+  wait "${PIDS[client]}"
 }
 
 # ---- the commit ----
@@ -114,7 +127,7 @@ ticks()
   slow_write
   refuses ETIMEDOUT hold v 50
   status_is phase replicate
-  wait "${PIDS[client]}"
+  end_write
 }
 
 @test "I1: the epoch that switch names must be the route's" {
@@ -394,7 +407,7 @@ mirrored_write()
   drive begin v 1 gw-b
   drive claim v copy 1048576
   status_is inflight 1
-  wait "${PIDS[client]}"
+  end_write
   drive synced v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
   [[ $REPLY_LINE == "ok 65536" ]]
 }
@@ -409,7 +422,7 @@ mirrored_write()
   drive claim v copy 1048576
   drive synced v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
   [[ $REPLY_LINE == "ok 65536" ]] # still in flight
-  wait "${PIDS[client]}"
+  end_write
   status_is dirty 65536
 }
 

@@ -94,8 +94,10 @@ void flow_free(struct flow *f);
  * be as good as the first: multi-conn, and what it takes they take.
  */
 void flow_widen(struct flow *f, enum flow_side side, struct nbd_export *const *more, unsigned n);
-/* Flushes the target on every connection, if it may have been written to since the last time.  0, or -errno with the text in
- * nbd_export_error() of the export that flow_new() was given. */
+/*
+ * Flushes the target on every connection, if it may have been written to since the last time.  0,
+ * or -errno with the text in nbd_export_error() of the export that flow_new() was given.
+ */
 int flow_flush(struct flow *f, int timeout_ms);
 /*
  * Has FN asked every FLOW_SAMPLE_US of a throttled run for a limit besides the bandwidth limit,
