@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd/migrate-exec/lanes.h"
 
+#include <poll.h>
+
+enum { REST_MS = 5 };
+
+void lane_close(struct nbd_export *e)
+{
+    if (!e)
+        return;
+    nbd_export_free(e);
+    poll(NULL, 0, REST_MS);
+}
+
 void lanes_add(struct lanes *l, struct nbd_export *const *more, unsigned n)
 {
     for (unsigned i = 0; i < n; i++)
@@ -10,7 +22,7 @@ void lanes_add(struct lanes *l, struct nbd_export *const *more, unsigned n)
 void lanes_free(struct lanes *l)
 {
     for (unsigned i = 1; i < l->n; i++)
-        nbd_export_free(l->conn[i]);
+        lane_close(l->conn[i]);
     l->n = 0;
 }
 

@@ -17,6 +17,12 @@ struct lanes {
     unsigned n;
 };
 
+/*
+ * Frees a connection, and leaves its gateway some time: one that ends all of a move's connections
+ * at once, with whatever threads it has for each, lets its clients wait.  NULL is fine.
+ */
+void lane_close(struct nbd_export *e);
+
 /* Further connections, at most LANES_MAX in all: owned from now on. */
 void lanes_add(struct lanes *l, struct nbd_export *const *more, unsigned n);
 /* Frees what is owned. */

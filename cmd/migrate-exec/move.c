@@ -9,15 +9,16 @@
 
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/lanes.h"
 #include "cmd/migrate-exec/mirrored.h"
-#include "cmd/migrate-exec/passes.h"
-#include "cmd/migrate-exec/seal.h"
 #include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/modify.h"
-#include "cmd/migrate-exec/retain.h"
+#include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/promoted.h"
-#include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/reach.h"
+#include "cmd/migrate-exec/retain.h"
+#include "cmd/migrate-exec/seal.h"
+#include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/sides.h"
 #include "cmd/migrate-exec/signals.h"
 #include "cmd/migrate-exec/warm.h"
@@ -46,8 +47,8 @@ void move_init(struct move *m, const struct exec *exec)
 /* Lets go of both gateways.  The exports first: what is unanswered points into the flow. */
 static void disconnect(struct move *m)
 {
-    nbd_export_free(m->from);
-    nbd_export_free(m->to);
+    lane_close(m->from);
+    lane_close(m->to);
     flow_free(m->flow);
     digests_free(m->digests);
     heat_release(&m->heat);
