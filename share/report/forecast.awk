@@ -41,11 +41,12 @@ file == 2 {
 
 function y_of(v) {return BOTTOM - v * (BOTTOM - TOP) / MOST}
 
-# 1, 2 or 5 times a power of ten, at least x.
-function round_up(x,    p) {
-  for (p = 1; p < x; p *= 10);
-  for (; p / 10 >= x && p > 1; p /= 10);
-  return p / 5 >= x ? p / 5 : p / 2 >= x ? p / 2 : p
+# What has quarters that are easy to read, and is at least x.
+function round_up(x,    p, i, n, step) {
+  n = split("1 2 3 4 6 8 10", step, " ")
+  for (p = 1; p * 10 < x; p *= 10);
+  for (i = 1; i < n && p * step[i] < x; i++);
+  return p * step[i]
 }
 
 function draw(v,    h, d, u, i) {

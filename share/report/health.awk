@@ -200,7 +200,7 @@ END {
       cell(when(alarm_at[g, k])); words(html(alarm_why[g, k]))
       cell((g, k) in alarm_low ? when(alarm_low[g, k]) " and " \
         ((g, k) in alarm_high ? when(alarm_high[g, k]) : "unknown") : "")
-      cell(came(g, k))
+      words(came(g, k))
       end_row()
     }
   end_table()

@@ -141,8 +141,8 @@ function end_table() {print "</tbody></table></div>"}
 function chart(height, title, desc) {
   CHARTS++
   CHART_ID = SECTION "-" CHARTS
-  print "<div class=\"scroll\" tabindex=\"0\"><svg role=\"img\" viewBox=\"0 0 " WIDTH " " height "\" width=\"" WIDTH \
-    "\" height=\"" height "\" aria-labelledby=\"" CHART_ID "-t " CHART_ID "-d\">"
+  print "<div class=\"scroll\" tabindex=\"0\"><svg class=\"chart\" role=\"img\" viewBox=\"0 0 " WIDTH " " height \
+    "\" aria-labelledby=\"" CHART_ID "-t " CHART_ID "-d\">"
   print "<title id=\"" CHART_ID "-t\">" html(title) "</title><desc id=\"" CHART_ID "-d\">" html(desc) "</desc>"
   # Patterns instead of colours.
   print "<defs>" \
