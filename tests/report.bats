@@ -121,6 +121,26 @@ xpath()
   grep -q '<p>[0-9]* of 24 hours lay within the interval' page.html
 }
 
+@test "report: an hour that the access records do not reach is unknown, not empty" {
+  local h=$((END / 3600 * 3600 - 5 * 3600)) i
+  {
+    echo volume,site,start,duration_s,requests,lower,upper,model
+    for i in 0 1 2 3 4; do echo "v,s,$((h + i * 3600)),3600,10,5,15,mean"; done
+  } >forecast.csv
+  # The log begins in the first hour, has nothing of the third, and ends in the fourth.
+  printf '%s\n' time,volume,count "$((h + 1800)),v,7" "$((h + 3700)),v,12" "$((h + 3 * 3600)),v,20" >access.csv
+  run --separate-stderr -0 "$REPORT" --now "$END" --forecast forecast.csv --access <(cat access.csv)
+  [[ -z $stderr ]]
+  echo "$output" >page.html
+  got=
+  for i in 0 1 2 3 4; do
+    got+=$(xpath page.html "string(//tbody/tr[th='$(date -u -d "@$((h + i * 3600))" '+%Y-%m-%d %H:%M')']/td[4])")/
+  done
+  [[ $got == 'unknown/12/0.0 (outside)/20 (outside)/unknown/' ]]
+  grep -q '1 of 3 hours lay within the interval; the forecast was off by 7.3 requests an hour on average' page.html
+  grep -q 'the forecast is the one that was given' page.html
+}
+
 @test "report: an alarm, the failure that it foretold, and the volumes that had left" {
   report_fleet "$END"
   report_page "$END" >page.html
@@ -187,7 +207,7 @@ xpath()
   report_fleet "$END"
   echo damaged >"$GATESHIFT_STATE/affinity/index"
   run --separate-stderr -1 report_page "$END"
-  [[ $stderr == *"report: affinity-profile: affinity-profile: "*index* ]]
+  [[ $stderr == "report: affinity-profile: "*index* ]]
   echo "$output" >page.html
   xmllint --noout page.html
   grep -q '<p class="none">Not complete: affinity-profile: ' page.html

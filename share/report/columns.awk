@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Records of one file, with the columns REPORT_COLUMNS in that order, for the sections to read; a
-# column with "?" may be missing.  Records of after the report are left out.  What is no such record
-# ends with a message and status 65.
+# column with "?" may be missing.  Records of after the report, or before REPORT_FIRST, are
+# left out.  What is no such record ends with a message and status 65.
 
 function bad(reason) {
   print "report: " ENVIRON["REPORT_FILE"] reason >"/dev/stderr"
@@ -9,13 +9,8 @@ function bad(reason) {
   exit 65
 }
 
-function quoted(s) {
-  if (s !~ /[,"]/) return s
-  gsub(/"/, "\"\"", s)
-  return "\"" s "\""
-}
-
 BEGIN {
+  FIRST = ENVIRON["REPORT_FIRST"] + 0
   n = split(ENVIRON["REPORT_COLUMNS"], want, ",")
   for (i = 1; i <= n; i++) {
     optional[i] = sub(/\?$/, "", want[i])
@@ -36,7 +31,7 @@ NR == 1 {
   fields()
   if (NFIELDS != width) bad(":" NR ": " NFIELDS " fields instead of " width)
   if ("time" in COLUMN && get("time") !~ /^[0-9]+(\.[0-9]+)?$/) bad(":" NR ": no time")
-  if ("time" in COLUMN && get("time") + 0 > NOW) next
+  if ("time" in COLUMN && (get("time") + 0 > NOW || get("time") + 0 < FIRST)) next
   s = quoted(get(want[1]))
   for (i = 2; i <= n; i++) s = s "," quoted(get(want[i]))
   print s

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # What was predicted, what came, and what is predicted now, by volume.
-# Input: BEFORE, forecast records made as of FROM; CAME, "volume,start,requests" an hour; AHEAD,
+# Input: BEFORE, forecast records made as of FROM, or given; CAME, "volume,start,requests" an hour; AHEAD,
 # forecast records made now.  The sites of a volume are added up, their intervals, too.
 
 BEGIN {
@@ -8,6 +8,7 @@ BEGIN {
   FROM = ENVIRON["REPORT_FROM"] + 0
   TOP_N = ENVIRON["REPORT_TOP"] + 0
   KNOWN = ENVIRON["REPORT_ACCESS"] != ""
+  GIVEN = ENVIRON["REPORT_FORECAST"] != ""
 }
 
 FNR == 1 {file++; header(); next}
@@ -26,16 +27,18 @@ file == 1 || file == 3 {
   said[v, h] += x; lower[v, h] += get("lower"); upper[v, h] += get("upper")
   weight[v] -= x
   model[v] = get("model")
-  if (file == 1) before[v]++
+  # A forecast that was kept begins when it does.
+  if (file == 1 && GIVEN && (!begun++ || h < FROM)) FROM = h
   if (h + 3600 > END_TIME) END_TIME = h + 3600
   next
 }
 
 file == 2 {
-  # Hours after the last that is complete are not over.
+  # The hour of the report is not over.
   if (h + 3600 > NOW) next
   got[v, h] = x
   if (!first || h < first) first = h
+  if (h > last) last = h
   if (h >= FROM) weight[v] -= x
 }
 
@@ -63,7 +66,8 @@ function draw(v,    h, d, u, i) {
   d = u = ""
   for (h = FROM; h < END_TIME; h += 3600)
     if ((v, h) in said) {
-      d = d sprintf("%s%.1f,%.1f H%.1f", d == "" ? "M" : " L", x_of(h), y_of(upper[v, h]), x_of(h + 3600))
+      d = d sprintf("%s%.1f,%.1f H%.1f", d == "" ? "M" : " L", x_of(h), y_of(upper[v, h]), \
+        x_of(h + 3600))
       u = sprintf(" L%.1f,%.1f H%.1f", x_of(h + 3600), y_of(lower[v, h]), x_of(h)) u
     }
   if (d != "") print "<path d=\"" d u " Z\" fill=\"#ddd\" stroke=\"#777\" stroke-width=\"0.5\"/>"
@@ -74,14 +78,16 @@ function draw(v,    h, d, u, i) {
   draw_line(v, said, "second")
   draw_line(v, got, "main")
   for (h = FROM; h < END_TIME; h += 3600)
-    if ((v, h) in got) printf "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"/>\n", x_of(h + 1800), y_of(got[v, h])
+    if ((v, h) in got)
+      printf "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"2.5\"/>\n", x_of(h + 1800), y_of(got[v, h])
   end_chart()
 }
 
 function draw_line(v, value, class,    h, d) {
   d = ""
   for (h = FROM; h < END_TIME; h += 3600)
-    if ((v, h) in value) d = d sprintf("%s%.1f,%.1f", d == "" ? "M" : " L", x_of(h + 1800), y_of(value[v, h]))
+    if ((v, h) in value)
+      d = d sprintf("%s%.1f,%.1f", d == "" ? "M" : " L", x_of(h + 1800), y_of(value[v, h]))
   if (d != "") print "<path class=\"" class "\" d=\"" d "\"/>"
 }
 
@@ -105,6 +111,10 @@ function judge(v,    h, n, inside, off, same, days) {
   return SAYING "."
 }
 
+function outside(v, h) {
+  return got[v, h] < lower[v, h] || got[v, h] > upper[v, h] ? " (outside)" : ""
+}
+
 function numbers(v,    h) {
   print "<details><summary>The hours in numbers</summary>"
   table("Requests to " v " by hour (UTC)", "hour|predicted|from|to|came")
@@ -112,8 +122,7 @@ function numbers(v,    h) {
     if (!((v, h) in said)) continue
     row(substr(date(h), 1, 16))
     number(requests(said[v, h])); number(requests(lower[v, h])); number(requests(upper[v, h]))
-    number((v, h) in got ? requests(got[v, h]) (got[v, h] < lower[v, h] || got[v, h] > upper[v, h] ? " (outside)" : "") \
-      : h + 3600 > NOW ? "not yet" : "unknown")
+    number((v, h) in got ? requests(got[v, h]) outside(v, h) : h + 3600 > NOW ? "not yet" : "unknown")
     end_row()
   }
   end_table()
@@ -125,15 +134,20 @@ END {
     nothing("No forecasts: nothing is known of the demand yet.")
     exit
   }
-  # A counted log has no records of the hours in which nothing was asked for.
-  for (i = 1; KNOWN && first && i <= volumes; i++)
-    for (h = first; h + 3600 <= NOW; h += 3600)
+  # Of an hour without a record nothing was asked for, as far as the log goes; the hour in which it
+  # begins may be half in it.
+  for (i = 1; first && i <= volumes; i++) {
+    delete got[volume[i], first]
+    for (h = first + 3600; h <= last; h += 3600)
       if (!((volume[i], h) in got)) got[volume[i], h] = 0
+  }
+  first += 3600
   sort_keys(volume, volumes, name)
   sort_keys(volume, volumes, weight)
   print "<p class=\"key\">Dashed line: predicted; grey band: the interval that should hold 80 % of the hours" \
     ", wider where the intervals of several sites are added up. Solid line with dots: what came. " \
-    "Left of <q>now</q> the forecast is the one made as of " when(FROM) ", from nothing later.</p>"
+    "Left of <q>now</q> the forecast is the one " \
+    (GIVEN ? "that was given" : "made as of " when(FROM) ", from nothing later") ".</p>"
   if (!KNOWN) nothing("What came is not shown: give access records (<code>--access</code>).")
   shown = volumes < TOP_N ? volumes : TOP_N
   for (i = 1; i <= shown; i++) {

@@ -107,7 +107,8 @@ function failure_after(g, t,    i) {
 
 function came(g, k,    f) {
   f = failure_after(g, alarm_at[g, k])
-  if (f && f - alarm_at[g, k] <= alarm_horizon[g, k]) return "failed " when(f) ", " duration(f - alarm_at[g, k]) " later"
+  if (f && f - alarm_at[g, k] <= alarm_horizon[g, k])
+    return "failed " when(f) ", " duration(f - alarm_at[g, k]) " later"
   if (NOW - alarm_at[g, k] < alarm_horizon[g, k]) return "no failure so far"
   return "no failure within " duration(alarm_horizon[g, k])
 }
@@ -137,8 +138,8 @@ function draw(g,    i, k, x) {
   for (i = 1; i <= failures[g]; i++) {
     x = x_of(failed_at[g, i])
     line(x, TOP, x, BOTTOM, "mark")
-    printf "<path d=\"M%.1f,%d l-4,-4 m4,4 l4,-4 m-4,4 l-4,4 m4,-4 l4,4\" stroke=\"#000\" stroke-width=\"2\"/>\n", x, \
-      BOTTOM - 14
+    printf "<path d=\"M%.1f,%d l-4,-4 m4,4 l4,-4 m-4,4 l-4,4 m4,-4 l4,4\" stroke=\"#000\" " \
+      "stroke-width=\"2\"/>\n", x, BOTTOM - 14
     halo(x + 8, BOTTOM - 10, x > WIDTH - 80 ? "end" : "start", label(failed_kind[g, i], 12))
   }
   end_chart()
@@ -155,7 +156,8 @@ END {
   END_TIME = NOW
   for (i = 1; i <= gateways; i++)
     for (k = 1; k <= alarms[gateway[i]]; k++)
-      if ((gateway[i], k) in alarm_high && alarm_high[gateway[i], k] > END_TIME) END_TIME = alarm_high[gateway[i], k]
+      if ((gateway[i], k) in alarm_high && alarm_high[gateway[i], k] > END_TIME)
+        END_TIME = alarm_high[gateway[i], k]
   if (END_TIME > NOW + (NOW - SINCE) / 3) END_TIME = NOW + (NOW - SINCE) / 3
   print "<p class=\"key\">Solid line: health score, 1 is well; dotted limit: critical, " CRITICAL ". Dashed line: " \
     "probability of a failure within the horizon. Triangle: an alarm, the score below critical or the " \

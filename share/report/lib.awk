@@ -36,6 +36,13 @@ function fields(    s, i) {
   }
 }
 
+# A field as it stands in a record.
+function quoted(s) {
+  if (s !~ /[,"]/) return s
+  gsub(/"/, "\"\"", s)
+  return "\"" s "\""
+}
+
 # The header of a file: which column stands where.
 function header(    i) {
   fields()
@@ -96,9 +103,14 @@ function civil(days,    z, era, doe, yoe, doy, mp) {
 function day_text(t) {civil(int(t / 86400)); return DAY " " MONTH[MON]}
 function clock(t) {return sprintf("%02d:%02d", int(t % 86400 / 3600), int(t % 3600 / 60))}
 function clock_s(t) {return clock(t) sprintf(":%02d", int(t % 60))}
-function date(t) {civil(int(t / 86400)); return sprintf("%04d-%02d-%02d %s", YEAR, MON, DAY, clock_s(t))}
+function date(t) {
+  civil(int(t / 86400))
+  return sprintf("%04d-%02d-%02d %s", YEAR, MON, DAY, clock_s(t))
+}
 # Seconds matter only to a report of few hours.
-function when(t) {return "<time>" (NOW - SINCE > 6 * 3600 ? substr(date(t), 1, 16) : date(t)) "</time>"}
+function when(t) {
+  return "<time>" (NOW - SINCE > 6 * 3600 ? substr(date(t), 1, 16) : date(t)) "</time>"
+}
 
 function duration(s) {
   if (s < 0) return "-" duration(-s)
@@ -109,9 +121,10 @@ function duration(s) {
   return sprintf("%.1f d", s / 86400)
 }
 
-function size(b,    i) {
+function size(b,    i, unit) {
+  split("B KiB MiB GiB TiB PiB", unit, " ")
   for (i = 1; b >= 1024 && i < 6; i++) b /= 1024
-  return sprintf(b < 99.5 && i > 1 ? "%.3g" : "%.0f", b) " " substr("B  KiBMiBGiBTiBPiB", i * 3 - 2, i > 1 ? 3 : 1)
+  return sprintf(b < 99.5 && i > 1 ? "%.3g" : "%.0f", b) " " unit[i]
 }
 
 # A count of requests, which a forecast may have made a broken one.
@@ -169,8 +182,8 @@ function line(x1, y1, x2, y2, class) {
   printf "<line class=\"%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n", class, x1, y1, x2, y2
 }
 function box(x, y, w, h, pattern) {
-  printf "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"#000\"/>\n", x, y, w, h, \
-    fill(pattern)
+  printf "<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\" stroke=\"#000\"/>\n", \
+    x, y, w, h, fill(pattern)
 }
 
 # The time axis of a chart: X0 … X1 are T0 … T1.
@@ -182,7 +195,8 @@ function x_of(t,    x) {
 
 # Ticks at round times, at most eight, from Y0 to Y1, with their labels below.
 function time_axis(y0, y1,    step, i, n, s, t, d, last_day) {
-  n = split("1 2 5 10 15 30 60 120 300 600 900 1800 3600 7200 10800 21600 43200 86400 172800 604800 1209600 2592000 7776000", s, " ")
+  n = split("1 2 5 10 15 30 60 120 300 600 900 1800 3600 7200 10800 21600 43200 " \
+    "86400 172800 604800 1209600 2592000 7776000", s, " ")
   for (i = 1; i < n && (T1 - T0) / s[i] > 8; i++);
   step = s[i] + 0
   last_day = ""

@@ -16,7 +16,8 @@ FNR == 1 {header(); next}
   if (t > NOW) next
   if (!(v in n)) {volume[++volumes] = v; name[v] = v}
   g = get("gateway")
-  epoch[v] = get("epoch"); state[v] = get("state"); size_of[v] = get("size_bytes"); kept[v] = get("target")
+  epoch[v] = get("epoch"); state[v] = get("state")
+  size_of[v] = get("size_bytes"); kept[v] = get("target")
   # A record of the same owner tells of its state only.
   if (n[v] && owner[v, n[v]] == g) next
   i = ++n[v]
@@ -44,7 +45,8 @@ function draw(    i, k, v, y, h, x, end) {
       if (end < SINCE) continue
       x = x_of(at[v, k])
       box(x, y, x_of(end) - x > 1 ? x_of(end) - x : 1, 17, pattern_of(owner[v, k]))
-      if (x_of(end) - x > 7 * length(owner[v, k]) + 8) halo(x + 5, y + 12.5, "start", html(owner[v, k]))
+      if (x_of(end) - x > 7 * length(owner[v, k]) + 8)
+        halo(x + 5, y + 12.5, "start", html(owner[v, k]))
     }
   }
   draw_key(h - 18)
@@ -74,12 +76,14 @@ END {
   sort_keys(volume, volumes, changes)
   shown = volumes > ROWS ? ROWS : volumes
   draw()
-  table("Volumes" (shown < volumes ? ", " shown " of " volumes : ""), "volume|gateway|since|epoch|state|kept or moving to|size")
+  table("Volumes" (shown < volumes ? ", " shown " of " volumes : ""), \
+    "volume|gateway|since|epoch|state|kept or moving to|size")
   for (i = 1; i <= shown; i++) {
     v = volume[i]
     row(v)
-    cell(html(owner[v, n[v]])); cell(when(at[v, n[v]])); number(html(epoch[v])); cell(html(state[v]))
-    cell(html(kept[v])); number(size_of[v] == "" ? "" : size(size_of[v] + 0))
+    cell(html(owner[v, n[v]])); cell(when(at[v, n[v]]))
+    number(html(epoch[v])); cell(html(state[v])); cell(html(kept[v]))
+    number(size_of[v] == "" ? "" : size(size_of[v] + 0))
     end_row()
   }
   end_table()

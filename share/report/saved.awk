@@ -34,7 +34,7 @@ file == 3 && get("event") == "switched" {
   t = get("time") + 0
   if (t > NOW || t < SINCE - HORIZON) next
   i = ++moves
-  move_v[i] = get("volume"); move_from[i] = get("source"); move_to[i] = get("target"); move_at[i] = t
+  move_v[i] = get("volume"); move_from[i] = get("source"); move_at[i] = t
   if (t >= SINCE) {pauses += get("pause_us"); in_time++}
 }
 
@@ -43,6 +43,11 @@ file == 4 {came[get("volume"), get("start") + 0] += get("requests")}
 file == 5 {demand[get("volume"), get("site")] += get("requests"); site[get("site")] = 1}
 
 file == 6 {rtt[get("site"), get("gateway")] = get("rtt_us")}
+
+# Was move i off the gateway of failure f, within the horizon before it?
+function foretold(i, f) {
+  return move_from[i] == failed_g[f] && failed_at[f] >= move_at[i] && failed_at[f] - move_at[i] <= HORIZON
+}
 
 # The gateway that v was on at time t; empty if on none.
 function owner_at(v, t,    i, g) {
@@ -84,8 +89,7 @@ function put_failures(    i, j, k, v, f, left, hit, spared, names, rest, seen_v)
     split("", seen_v)
     for (i = moves; i >= 1; i--) {
       v = move_v[i]
-      if (move_from[i] != failed_g[f] || move_at[i] > failed_at[f] || move_at[i] < failed_at[f] - HORIZON) continue
-      if (v in seen_v || owner_at(v, failed_at[f]) == failed_g[f]) continue
+      if (!foretold(i, f) || v in seen_v || owner_at(v, failed_at[f]) == failed_g[f]) continue
       seen_v[v] = 1
       left++
       names = names (names == "" ? "" : ", ") html(v) " (" duration(failed_at[f] - move_at[i]) " before)"
@@ -106,9 +110,9 @@ function put_failures(    i, j, k, v, f, left, hit, spared, names, rest, seen_v)
   }
   end_table()
   brief("volumes that had left before a failure", all_left " of " all_left + all_hit)
-  print "<p><strong>" all_left " of " plural(all_left + all_hit, "volume", "volumes") "</strong> had left a gateway before it failed" \
-    (KNOWN && all_left ? "; their clients made <strong>" sprintf("%.0f", all_spared) "</strong> requests in the hour after" : "") \
-    ".</p>"
+  print "<p><strong>" all_left " of " plural(all_left + all_hit, "volume", "volumes") \
+    "</strong> had left a gateway before it failed" (KNOWN && all_left ? "; their clients made <strong>" \
+    sprintf("%.0f", all_spared) "</strong> requests in the hour after" : "") ".</p>"
 }
 
 function put_closer(    i, j, v, was, now_g, a, b, k) {
@@ -134,19 +138,20 @@ function put_closer(    i, j, v, was, now_g, a, b, k) {
   else nothing("No volume is elsewhere now, or distances and demand are not known.")
 }
 
-function put_price(    i, f, foretold) {
+function put_price(    i, f, right) {
   print "<h3>What it cost</h3>"
-  foretold = 0
+  right = 0
   for (i = 1; i <= moves; i++) {
     if (move_at[i] < SINCE) continue
     for (f = 1; f <= failures; f++)
-      if (failed_g[f] == move_from[i] && failed_at[f] >= move_at[i] && failed_at[f] - move_at[i] <= HORIZON) {
-        foretold++
+      if (foretold(i, f)) {
+        right++
         break
       }
   }
-  print "<p>" plural(in_time + 0, "move", "moves") ", which paused their clients for " duration(pauses / 1000000) " in all" \
-    (LABELS ? "; the gateway that was left failed within " HORIZON / 3600 " hours after " foretold " of them" : "") ".</p>"
+  print "<p>" plural(in_time + 0, "move", "moves") ", which paused their clients for " \
+    duration(pauses / 1000000) " in all" (LABELS ? "; the gateway that was left failed within " \
+    HORIZON / 3600 " hours after " right " of them" : "") ".</p>"
 }
 
 END {
