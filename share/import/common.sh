@@ -214,7 +214,7 @@ import()
     --volume | --volume=*) take_value "$@" && volume=$value ;;
     --skip-bad) skip=1 ;;
     --help)
-      help || exit 74
+      help 2>/dev/null || { complain 'cannot write standard output' && exit 74; }
       exit 0
       ;;
     --)
