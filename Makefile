@@ -5,6 +5,7 @@
 #           check       the tests: unit tests, then bats (knob T); ends in "N passed, N failed"
 #           check-san   the same, built with ASan, LSan and UBSan (clang)
 #           check-tsan  those of threads, built with TSan (clang)
+#           check-report  the page of share/report in headless Chromium; skipped where there is none
 #           lint        static checks, zero warnings
 #           fuzz        every fuzz target for FUZZ_SECONDS each (clang)
 #           soak        random requests and failing gateways for SOAK_SECONDS, checked by a model
@@ -140,6 +141,9 @@ check-tsan:
 check-threads: all $(BUILD)/unit/loop
 	$(tree_env) tests/run tests/director-threads.bats
 
+check-report: all
+	$(tree_env) tests/check-report
+
 fuzz:
 	$(MAKE) BUILD=$(BUILD)-fuzz CC=clang CFLAGS="-O1 -g -fsanitize=address,undefined,fuzzer-no-link \
 	    -fno-sanitize-recover=undefined" run-fuzz
@@ -196,6 +200,6 @@ dist:
 clean:
 	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-fuzz $(BUILD)-lint-*
 
-.PHONY: all programs fuzzers unit check check-san check-tsan check-threads fuzz run-fuzz soak lint bench demo install uninstall dist clean FORCE
+.PHONY: all programs fuzzers unit check check-san check-tsan check-threads check-report fuzz run-fuzz soak lint bench demo install uninstall dist clean FORCE
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -34,3 +34,16 @@ readme_code()
   bash -o pipefail -e pasted
   grep -q '^[^,]*,db-1,gw-a,gw-c,1,mandatory,' build/plan.csv
 }
+
+@test "examples: README's pictures are made from a real session, and are pictures" {
+  local picture
+  run --separate-stderr -0 bash "$SRC/examples/pictures.sh" "$GS" 3>&-
+  [[ -z $output && -z $stderr ]]
+  for picture in session.svg heat-map.svg; do
+    xmllint --noout "$picture"
+    [[ $(xmllint --xpath 'string(/*/@role)' "$picture") == img && -e $SRC/examples/$picture ]]
+    grep -q "(examples/$picture)" "$SRC/README.md"
+  done
+  grep -q '>vm-1-2,handover,switched,67108864,67108864,[1-9][0-9]*<' session.svg
+  [[ $(grep -c '<rect' heat-map.svg) -gt 1000 ]]
+}
