@@ -84,8 +84,7 @@ cycle()
 @test "loop: in shadow mode nothing moves, live a failing gateway is left" {
   settings
   fleet
-  local i
-  for i in 1 2 3; do
+  for _ in 1 2 3; do
     run --separate-stderr -0 cycle
     [[ -z $output && -z $stderr ]]
   done
@@ -94,7 +93,7 @@ cycle()
   [[ $(wc -l <state/loop/leave.csv) == 1 && $(wc -l <state/loop/affinity.csv) == 3 ]]
   ailing
   # The health knows a value by its last five samples.
-  for i in 1 2 3; do
+  for _ in 1 2 3; do
     run --separate-stderr -0 cycle
   done
   [[ $(cut -d, -f2-4,6 state/loop/leave.csv | tail -n +2) == v,gw-a,gw-b,shadow ]]
