@@ -177,13 +177,17 @@ installed := $(commands:%=$(PREFIX)/bin/%) $(share_files:share/%=$(sharedir)/%) 
              $(foreach p,$(man_pages),$(PREFIX)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))) \
              $(completion_dir)/gateshift.bash $(commands:%=$(completion_dir)/%)
 
+# Pages, units and crontab name the installed paths: those of PREFIX.
+placed = sed -e 's|/usr/local/bin|$(PREFIX)/bin|g' -e 's|/usr/local/share/gateshift|$(sharedir)|g'
+
 install: all
 	install -d $(addprefix $(DESTDIR),$(sort $(dir $(installed))))
 	install $(bins) $(DESTDIR)$(PREFIX)/bin
 	for p in $(man_pages); do \
-	    install -m 644 $$p $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/ || exit 1; done
+	    $(placed) $$p | install -m 644 /dev/stdin \
+	        $(DESTDIR)$(PREFIX)/share/man/man$${p##*.}/$${p##*/} || exit 1; done
 	for f in $(share_files:share/%=%); do m=644; test ! -x share/$$f || m=755; \
-	    install -m $$m share/$$f $(DESTDIR)$(sharedir)/$$f || exit 1; done
+	    $(placed) share/$$f | install -m $$m /dev/stdin $(DESTDIR)$(sharedir)/$$f || exit 1; done
 	install -m 644 completions/gateshift.bash $(DESTDIR)$(completion_dir)/
 	for c in $(commands); do \
 	    ln -sf gateshift.bash $(DESTDIR)$(completion_dir)/$$c || exit 1; done

@@ -70,7 +70,7 @@ state()
   [[ $output == *"fail  w: the volume has no route"* ]]
   kill_hard director
   run --separate-stderr -1 migrate-exec --check v
-  [[ $output == *"fail  director: none answers in '$GS/run': connection refused"* ]]
+  [[ $output == *"fail  director: none answers in '$GS/run': connection refused; start it: "* ]]
   run --separate-stderr -1 migrate-exec --state "$GS/nowhere" --check
   [[ $output == *"fail  state folder: cannot write '$GS/nowhere': no such file or directory"* ]]
   echo "gw-c" >>config/gateways.csv
@@ -123,4 +123,59 @@ state()
   make_volume gw-b v 32K
   run --separate-stderr -1 migrate-exec --check v
   [[ $output == *"fail  v on gw-b: gw-b cannot take part: its export is smaller than the volume"* ]]
+}
+
+@test "migrate-exec --check: from nothing to a fleet that moves, each line says what to do next" {
+  local example
+  example=$SRC/share/config/gateways.csv
+  export GATESHIFT_SHARE=$SRC/share
+  rmdir config state run
+  run --separate-stderr -78 migrate-exec --check
+  [[ ${lines[0]} == "fail  configuration: cannot open '$GS/config/gateways.csv': no such file or directory; an example is '$example'" ]]
+  [[ ${lines[2]} == "fail  state folder: cannot write '$GS/state': no such file or directory; make it, owned by the director's user" ]]
+  [[ ${#lines[@]} == 3 ]]
+  run --separate-stderr -66 route-set --verify
+  [[ $stderr == "route-set: cannot open '$GS/config/gateways.csv': "*"; migrate-exec --check says what is missing, and what to do" ]]
+
+  mkdir config state
+  head -n 1 "$example" >config/gateways.csv
+  run --separate-stderr -78 migrate-exec --check
+  [[ ${lines[0]} == "fail  configuration: no gateway is listed in '$GS/config/gateways.csv'; an example is '$example'" ]]
+
+  echo "gw-a,nbd+unix:///?socket=$GS/run/gw-a.sock,,,,active,dir $GS/gw-a" >>config/gateways.csv
+  run --separate-stderr -1 migrate-exec --check
+  [[ ${lines[4]} == "warn  routes: no volume has one; say who owns each: route-set VOLUME GATEWAY" ]]
+  [[ ${lines[5]} == "fail  gateway gw-a: no such file or directory; start its NBD server, or mend uri 'nbd+unix:///?socket=$GS/run/gw-a.sock' in gateways.csv" ]]
+  [[ ${lines[6]} == "fail  director: none answers in '$GS/run': no such file or directory; start it: route-director(8), or name its --control or --run" ]]
+  [[ ${#lines[@]} == 7 ]]
+  run --separate-stderr -1 migrate-exec --check v
+  [[ $output == *"fail  v: the volume has no route; say who owns it: route-set v GATEWAY"* ]]
+  run --separate-stderr -0 route-set --verify
+  [[ $stderr == "route-set: no volume has a route; set one: route-set VOLUME GATEWAY" ]]
+  run --separate-stderr -1 route-set --verify v
+  [[ $stderr == "route-set: no route of 'v'; set one: route-set v GATEWAY" ]]
+
+  # A gateway that cannot be reached says nothing of its exports.
+  route-set v gw-a >/dev/null
+  run --separate-stderr -1 route-set --verify
+  [[ ${lines[1]} == *',unknown,"gw-a does not answer: no such file or directory (start it, or mend uri in gateways.csv)"' ||
+    ${lines[1]} == *',unknown,gw-a does not answer: no such file or directory (start it, or mend uri in gateways.csv)' ]]
+  mkdir run
+  start_gateway gw-a
+  run --separate-stderr -1 route-set --verify
+  [[ ${lines[1]} == *",differs,"*"gw-a, the owner, does not export it: "*" (name the gateway that has it: route-set v GATEWAY)"* ]]
+  run --separate-stderr -1 migrate-exec --check
+  [[ $output == *"fail  v on gw-a: its hook says that it is not there; bring it there, or name the owner that has it: route-set v GATEWAY"* ]]
+
+  make_volume gw-a v 64K
+  sed -i 's/,dir /,nothing /' config/gateways.csv
+  start_director
+  run --separate-stderr -1 migrate-exec --check
+  [[ $(grep -c ^fail <<<"$output") == 1 ]]
+  [[ $output == *"fail  hook of gw-a: cannot run '$GATESHIFT_HOOKS/nothing': no such file or directory; mend it, or the column hook 'nothing $GS/gw-a' in gateways.csv"* ]]
+  sed -i 's/,nothing /,dir /' config/gateways.csv
+  run --separate-stderr -0 migrate-exec --check
+  [[ $output != *fail* && $output != *warn* ]]
+  run --separate-stderr -0 route-set --verify
+  [[ -z $stderr ]]
 }

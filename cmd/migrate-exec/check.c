@@ -16,6 +16,7 @@
 #include "cmd/migrate-exec/sides.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/opts.h"
 #include "common/nbd/probe.h"
 #include "common/nbd/uri.h"
 
@@ -58,8 +59,16 @@ __attribute__((format(printf, 4, 5))) static void say(struct check *c, enum verd
 static int check_configuration(struct check *c)
 {
     const struct exec *x = c->x;
+    char example[1024];
+    snprintf(example, sizeof(example), "%s/config/gateways.csv", opts_share_dir());
     if (fleet_load(&c->fleet, x->dirs.config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0) {
-        say(c, FAIL, "configuration", "%s", c->fleet.error);
+        say(c, FAIL, "configuration", "%s; an example is '%s'", c->fleet.error, example);
+        return EX_CONFIG;
+    }
+    if (c->fleet.gateway_names.n == 0) {
+        say(c, FAIL, "configuration",
+            "no gateway is listed in '%s/gateways.csv'; an example is '%s'", x->dirs.config,
+            example);
         return EX_CONFIG;
     }
     say(c, OK, "configuration", "%zu gateways and %zu volumes listed in '%s'",
@@ -72,7 +81,8 @@ static void check_frozen(struct check *c)
 {
     char why[256];
     if (rows_frozen(c->x, why, sizeof(why)))
-        say(c, WARN, "frozen", "nothing is started: %s", why);
+        say(c, WARN, "frozen", "nothing is started: %s; removing '%s/frozen' ends that", why,
+            c->x->dirs.state);
     else
         say(c, OK, "frozen", "no");
 }
@@ -81,12 +91,14 @@ static void check_space(struct check *c)
 {
     struct statvfs fs;
     if (statvfs(c->x->dirs.state, &fs) < 0) {
-        say(c, FAIL, "space for journals", "%s", err_text(errno));
+        if (errno != ENOENT) /* which has been said */
+            say(c, FAIL, "space for journals", "%s", err_text(errno));
         return;
     }
     unsigned long long free_bytes = (unsigned long long)fs.f_bavail * fs.f_frsize;
     enum verdict v = free_bytes < JOURNALS_LEAST ? FAIL : free_bytes < JOURNALS_WARN ? WARN : OK;
-    say(c, v, "space for journals", "%llu MiB free in '%s'", free_bytes >> 20, c->x->dirs.state);
+    say(c, v, "space for journals", "%llu MiB free in '%s'%s", free_bytes >> 20, c->x->dirs.state,
+        v == OK ? "" : "; make room: a move that cannot write its journal does not begin");
 }
 
 /* May files be made in FOLDER (if it is there)? */
@@ -98,8 +110,12 @@ static void check_writable(struct check *c, const char *folder)
         say(c, FAIL, "state folder", "its name is too long");
     else if (access(path, R_OK | W_OK | X_OK) == 0)
         say(c, OK, "state folder", "'%s' can be written", path);
-    else if (errno != ENOENT || !*folder)
-        say(c, FAIL, "state folder", "cannot write '%s': %s", path, err_text(errno));
+    else if (errno != ENOENT)
+        say(c, FAIL, "state folder", "cannot write '%s': %s; run as its owner, or as root", path,
+            err_text(errno));
+    else if (!*folder)
+        say(c, FAIL, "state folder", "cannot write '%s': %s; make it, owned by the director's user",
+            path, err_text(errno));
 }
 
 static int count_route(const struct route *r, void *arg)
@@ -117,7 +133,7 @@ static void check_routes(struct check *c)
     if (r == 0)
         r = route_store_each(c->x->store, count_route, &n);
     if (r == -ENOENT || (r == 0 && n == 0))
-        say(c, WARN, "routes", "no volume has one: see route-set(1)");
+        say(c, WARN, "routes", "no volume has one; say who owns each: route-set VOLUME GATEWAY");
     else if (r < 0)
         say(c, FAIL, "routes", "%s",
             c->x->store && *route_store_error(c->x->store) ? route_store_error(c->x->store)
@@ -137,8 +153,10 @@ static void check_director(struct check *c, const char *volume)
     int r = director_open(x->control, x->dirs.state, x->dirs.run, volume, &d);
     if (r < 0) {
         if (!c->director_seen)
-            say(c, FAIL, "director", "none answers %s '%s': %s", x->control ? "at" : "in",
-                x->control ? x->control : x->dirs.run, err_text(r));
+            say(c, FAIL, "director", "none answers %s '%s': %s; %s", x->control ? "at" : "in",
+                x->control ? x->control : x->dirs.run, err_text(r),
+                r == -EACCES ? "run as its user, or as root"
+                             : "start it: route-director(8), or name its --control or --run");
         c->director_seen = true;
         return;
     }
@@ -222,7 +240,8 @@ static void check_reachable(struct check *c, const struct fleet_gateway *g)
     int r = nbd_addr_parse(g->uri, &addr);
     struct nbd_probe *p = r < 0 ? NULL : nbd_probe_new(&addr, NULL, 0, 0);
     if (!p) {
-        say(c, FAIL, what, "'%s': %s", g->uri, err_text(r < 0 ? r : ENOMEM));
+        say(c, FAIL, what, "'%s': %s; mend uri in gateways.csv", g->uri,
+            err_text(r < 0 ? r : ENOMEM));
         return;
     }
     run_probe(p);
@@ -230,7 +249,8 @@ static void check_reachable(struct check *c, const struct fleet_gateway *g)
     if (!report->connected && is_taken(c, g))
         say(c, OK, what, "the director has the one connection that it takes");
     else if (!report->connected)
-        say(c, FAIL, what, "%s", nbd_probe_error(p));
+        say(c, FAIL, what, "%s; start its NBD server, or mend uri '%s' in gateways.csv",
+            nbd_probe_error(p), g->uri);
     else if (g->state != GATEWAY_STATE_ACTIVE)
         say(c, WARN, what, "answers, but is %s in gateways.csv: it takes no new volume",
             rec_gateway_state_words[g->state]);
@@ -279,7 +299,7 @@ static void check_export(struct check *c, const struct place *p, const char *wha
     unsigned needs = (p->target ? SIDE_WRITABLE : 0) | (c->x->force ? 0 : SIDE_FLUSHES);
     if (side_connect(g->name, g->uri, p->volume, p->size_bytes, needs, c->x->io_timeout_ms, &e, why,
                      sizeof(why)) < 0) {
-        say(c, FAIL, what, "%s", why);
+        say(c, FAIL, what, "%s; the server of %s must export %s so", why, g->name, p->volume);
         return;
     }
     const struct nbd_export_info *i = nbd_export_info(e);
@@ -326,7 +346,8 @@ static bool check_hook(struct check *c, const struct place *p)
     else if (r == HOOK_CANNOT)
         say(c, OK, what, "answers, but knows no sizes");
     else
-        say(c, FAIL, what, "%s", why);
+        say(c, FAIL, what, "%s; mend it, or the column hook '%s' in gateways.csv", why,
+            p->gateway->hook);
     return r != HOOK_ABSENT;
 }
 
@@ -340,7 +361,10 @@ static void check_place(struct check *c, const struct place *p)
     else if (p->target)
         say(c, OK, what, "no export yet: the hook makes it");
     else
-        say(c, FAIL, what, "its hook says that it is not there");
+        say(c, FAIL, what,
+            "its hook says that it is not there; bring it there, or name the owner that has it: "
+            "route-set %s GATEWAY",
+            p->volume);
 }
 
 static void check_named(struct check *c, const char *volume, const char *gateway, uint64_t size,
@@ -353,7 +377,10 @@ static void check_named(struct check *c, const char *volume, const char *gateway
     if (p.gateway)
         check_place(c, &p);
     else
-        say(c, FAIL, volume, "gateway '%s' is not in gateways.csv", gateway);
+        say(c, FAIL, volume,
+            "gateway '%s' is not in gateways.csv; add it, or name another owner: route-set %s "
+            "GATEWAY",
+            gateway, volume);
 }
 
 /* Do the hooks say that the gateways of a move of VOLUME share its storage? */
@@ -373,7 +400,7 @@ static void check_shared(struct check *c, const char *volume, const char *source
     }
     snprintf(what, sizeof(what), "storage of %s", volume);
     if (shared < 0)
-        say(c, FAIL, what, "hook, shared: %s", why);
+        say(c, FAIL, what, "hook, shared: %s; a hook that cannot tell ends with 3", why);
     else if (shared)
         say(c, OK, what, "%s and %s share it: nothing is copied, and %s is fenced", source, target,
             source);
@@ -392,13 +419,21 @@ static void say_route(struct check *c, const struct route *r)
 {
     char what[NAME_LEN_MAX + 16];
     bool manual = r->state == ROUTE_STATE_MANUAL_RECOVERY;
+    static const char *const ways[] = {
+        [ROUTE_STATE_STEADY] = "",
+        [ROUTE_STATE_MOVING] = "; unless it is under way: migrate-exec --resume",
+        [ROUTE_STATE_DEFERRED] = "; migrate-exec --cutover, --resume or --abort goes on",
+        [ROUTE_STATE_UNCOMMITTED] = "; migrate-exec --commit or --revert ends that",
+        [ROUTE_STATE_MANUAL_RECOVERY] =
+            "; find the gateway whose copy is whole, then route-set --force",
+    };
     snprintf(what, sizeof(what), "route of %s", r->volume);
     say(c,
         manual                           ? FAIL
         : r->state == ROUTE_STATE_STEADY ? OK
                                          : WARN,
-        what, "%s at epoch %llu, %s", r->gateway, (unsigned long long)r->epoch,
-        rec_route_state_words[r->state]);
+        what, "%s at epoch %llu, %s%s", r->gateway, (unsigned long long)r->epoch,
+        rec_route_state_words[r->state], ways[r->state]);
 }
 
 static int check_owner(const struct route *r, void *arg)
@@ -416,7 +451,11 @@ static int find_route(struct check *c, const char *volume, struct route *route)
     int r = c->x->store ? route_store_get(c->x->store, volume, route) : 0;
     if (r == 1)
         return 1;
-    say(c, FAIL, volume, "%s", r < 0 ? err_text(r) : "the volume has no route");
+    if (r < 0)
+        say(c, FAIL, volume, "%s", err_text(r));
+    else
+        say(c, FAIL, volume, "the volume has no route; say who owns it: route-set %s GATEWAY",
+            volume);
     return 0;
 }
 

@@ -218,6 +218,13 @@ static struct route_store *open_to_write(const struct opts *o)
     return s;
 }
 
+/* Whoever verifies may be at the very beginning. */
+static const char *where_to_look(const struct opts *o)
+{
+    return o->mode == MODE_VERIFY ? "; migrate-exec --check says what is missing, and what to do"
+                                  : "";
+}
+
 /* NULL when nothing was ever recorded: the folder is there, but no log in it. */
 static struct route_store *open_to_read(const struct opts *o)
 {
@@ -227,8 +234,8 @@ static struct route_store *open_to_read(const struct opts *o)
     if (r == -ENOENT && stat(o->dirs.state, &st) == 0)
         return NULL;
     if (r < 0)
-        err_die(r == -ENOMEM ? EX_OSERR : EX_NOINPUT, "cannot open '%s/routes.log': %s",
-                o->dirs.state, err_text(r));
+        err_die(r == -ENOMEM ? EX_OSERR : EX_NOINPUT, "cannot open '%s/routes.log': %s%s",
+                o->dirs.state, err_text(r), where_to_look(o));
     return s;
 }
 
@@ -495,7 +502,7 @@ static void import(const struct opts *o, const struct fleet *f, struct route_sto
 static void load_fleet(const struct opts *o, struct fleet *f)
 {
     if (fleet_load(f, o->dirs.config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
-        err_die(f->status, "%s", f->error);
+        err_die(f->status, "%s%s", f->error, where_to_look(o));
 }
 
 static void change(const struct opts *o)

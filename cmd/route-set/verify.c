@@ -178,16 +178,20 @@ static void ask_gateway(struct verifier *v, const struct route *r, struct facts 
         found_export(r, f, g->name, size);
     } else if (err != -ENOENT && err != -EPERM) {
         v->mute[i] = true;
-        note(f, FINDING_UNKNOWN, "%s does not answer: %s", g->name, why);
+        note(f, FINDING_UNKNOWN, "%s does not answer: %s (start it, or mend uri in gateways.csv)",
+             g->name, why);
     } else if (owner) {
-        note(f, FINDING_DIFFERS, "%s, the owner, does not export it: %s", g->name, why);
+        note(f, FINDING_DIFFERS,
+             "%s, the owner, does not export it: %s (name the gateway that has it: route-set %s "
+             "GATEWAY)",
+             g->name, why, r->volume);
     }
 }
 
 static void ask_gateways(struct verifier *v, const struct route *r, struct facts *f)
 {
     if (!fleet_gateway(v->fleet, r->gateway))
-        note(f, FINDING_DIFFERS, "its owner is not in gateways.csv");
+        note(f, FINDING_DIFFERS, "its owner is not in gateways.csv (add it)");
     for (size_t i = 0; i < v->fleet->gateway_names.n; i++)
         ask_gateway(v, r, f, i);
 }
@@ -248,5 +252,9 @@ bool verify(const struct opts_dirs *dirs, const struct fleet *f, struct route_st
         die_of_store(s, r);
     rec_writer_free(v.writer);
     free(v.mute);
+    if (!v.found && *volume)
+        err_warn("no route of '%s'; set one: route-set %s GATEWAY", volume, volume);
+    else if (!v.found)
+        err_warn("no volume has a route; set one: route-set VOLUME GATEWAY");
     return v.all_ok && (v.found || !*volume);
 }

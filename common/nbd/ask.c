@@ -109,7 +109,7 @@ int nbd_ask(const char *uri, const char *volume, int timeout_ms, uint64_t *size_
             size_t why_size)
 {
     struct nbd_addr addr;
-    struct talk t = {.deadline_us = clock_mono_us() + (uint64_t)timeout_ms * 1000};
+    struct talk t = {.fd = -1, .deadline_us = clock_mono_us() + (uint64_t)timeout_ms * 1000};
     int r = nbd_addr_parse(uri, &addr);
     if (r == 0)
         r = t.fd = nbd_addr_connect(&addr);
@@ -119,6 +119,8 @@ int nbd_ask(const char *uri, const char *volume, int timeout_ms, uint64_t *size_
         close(t.fd);
     }
     snprintf(why, why_size, "%s", t.client.error[0] ? t.client.error : r < 0 ? err_text(r) : "");
+    if (t.fd < 0 && (r == -ENOENT || r == -EPERM))
+        r = -ECONNREFUSED; /* so it is no answer about the export */
     *size_bytes = r == 0 ? t.client.export.size : 0;
     buf_release(&t.in);
     buf_release(&t.out);

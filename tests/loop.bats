@@ -1,0 +1,234 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The unattended loop: the command lines of the crontab as it is installed, run with no time between
+# them, against real gateways and a director.
+
+load helpers
+
+# What "make install" puts below a prefix of its own, with what is built already.
+setup_file()
+{
+  local top=$BATS_FILE_TMPDIR/opt
+  env -u MAKEFLAGS -u MAKELEVEL make -s -C "$SRC" -o all BUILD="$BUILD" PREFIX="$top" install
+  export SHARE=$top/share/gateshift
+}
+
+# cron STEP: runs the command of the crontab's line that ends in STEP, as cron does.
+cron()
+{
+  local line
+  line=$(sed -nE "/ $1\$/s/^([0-9*][^ ]* +)([^ ]+ +){5}//p" "$SHARE/crontab")
+  [[ -n $line ]] || return 127
+  PATH=/usr/bin:/bin /bin/sh -c "$line" </dev/null
+}
+
+# group STEP, kill_group STEP: the same in the background, with all that it starts in a process group.
+group()
+{
+  start "$1" setsid bash -c "$(declare -f cron); cron $1"
+}
+
+kill_group()
+{
+  kill -KILL -- "-${PIDS[$1]}"
+  kill_hard "$1"
+}
+
+steps_of_crontab()
+{
+  awk '/^[0-9*]/ { print $NF }' "$SHARE/crontab" | sort
+}
+
+# settings LINE...: loop.conf, with time made short.
+settings()
+{
+  printf '%s\n' probe_interval=20ms "access_log=$GS/access.csv" 'train_options="--budget 0"' "$@" \
+    >"$GATESHIFT_CONFIG/loop.conf"
+}
+
+# fleet: volume v on gw-a, an empty gw-b, a director that logs.
+fleet()
+{
+  make_volume gw-a v 256K
+  start_gateway gw-a
+  start_gateway gw-b
+  write_gateways
+  route-set v gw-a >/dev/null
+  start_director --access-log "$GS/access.csv"
+  qemu-io -f raw -c 'write -P 7 0 256k' "$(director_uri v)" >/dev/null
+  wait_for 10 grep -q ,write, access.csv
+}
+
+# ailing: gw-a goes on with reads that are too slow, and the director with it.
+ailing()
+{
+  stop_gateway gw-a
+  start_gateway gw-a --filter=delay delay-read=60ms
+  nbdinfo "$(director_uri v)" >/dev/null
+}
+
+route()
+{
+  route-set v | tail -n 1 | cut -d, -f2-4
+}
+
+# One of each step; what they say goes to stderr.
+cycle()
+{
+  local step
+  for step in probe profile leave plan resume expire; do
+    cron "$step" || return
+  done
+}
+
+@test "loop: in shadow mode nothing moves, live a failing gateway is left" {
+  settings
+  fleet
+  for _ in 1 2 3; do
+    run --separate-stderr -0 cycle
+    [[ -z $output && -z $stderr ]]
+  done
+  run --separate-stderr -0 cron train
+  [[ -z $output && -z $stderr ]]
+  [[ $(wc -l <state/loop/leave.csv) == 1 && $(wc -l <state/loop/affinity.csv) == 3 ]]
+  ailing
+  # The health knows a value by its last five samples.
+  for _ in 1 2 3; do
+    run --separate-stderr -0 cycle
+  done
+  [[ $(cut -d, -f2-4,6 state/loop/leave.csv | tail -n +2) == v,gw-a,gw-b,shadow ]]
+  [[ $(route) == gw-a,1,steady && ! -e state/migrations && ! -e gw-b/v ]]
+
+  settings mode=live
+  run --separate-stderr -0 cycle
+  [[ $(cut -d, -f2-4,6 state/loop/leave.csv | tail -n +2) == v,gw-a,gw-b,mandatory ]]
+  [[ $(route) == gw-b,2,uncommitted ]]
+  # What was moved stays: its way back waits for its old copy to be let go.
+  run --separate-stderr -0 cycle
+  [[ $(route) == gw-b,2,uncommitted && $(grep -c ,switched, state/history.csv) == 1 ]]
+  qemu-io -f raw -c 'read -P 7 0 256k' "$(director_uri v)" | grep -q '^read 262144/262144 '
+}
+
+@test "loop: live, an old copy whose time is over is let go, in shadow mode it is not" {
+  settings
+  fleet
+  sed -i '/^gw-a/s/,active,/,drain,/' config/gateways.csv
+  for _ in 1 2 3; do
+    cron probe
+  done
+  settings mode=live 'exec_options="--retain 0"'
+  cron leave
+  [[ $(route) == gw-b,2,uncommitted ]]
+  settings
+  cron expire
+  [[ $(route) == gw-b,2,uncommitted && -e gw-a/v ]]
+  settings mode=live
+  cron expire
+  [[ $(route) == gw-b,2,steady && ! -e gw-a/v ]]
+}
+
+@test "loop: live, a move whose migrate-exec was killed is gone on with" {
+  settings mode=live 'exec_options="--bwlimit 32K"'
+  fleet
+  sed -i '/^gw-a/s/,active,/,drain,/' config/gateways.csv
+  for _ in 1 2 3; do
+    cron probe
+  done
+  group leave
+  wait_for 20 grep -q ',begin,' state/history.csv
+  kill_group leave
+  [[ $(route) == gw-a,1,* ]]
+  settings mode=live
+  run -0 cron resume
+  [[ $(route) == gw-b,2,uncommitted ]]
+}
+
+@test "loop: runs of a step never overlap, and the steps do not wait for each other" {
+  settings probe_count=1000000
+  fleet
+  group probe
+  wait_for 10 test -s state/loop/metric.new
+  run --separate-stderr -75 cron probe
+  [[ -z $output && -z $stderr ]]
+  run --separate-stderr -0 cron profile
+  run --separate-stderr -75 cron leave
+  [[ $stderr == "loop: no '$GS/state/loop/health.csv' yet: 'loop probe' makes it" ]]
+  kill_group probe
+  settings
+  wait_for 10 cron probe
+  [[ -s state/loop/health.csv ]]
+}
+
+@test "loop: what a step says is said once, and once more when it was silent between" {
+  settings
+  fleet
+  cron probe
+  echo audit >state/frozen
+  run --separate-stderr -75 cron leave
+  [[ $stderr == "migrate-plan: frozen by "*"audit: nothing is planned" ]]
+  run --separate-stderr -75 cron leave
+  [[ -z $stderr ]]
+  touch -d '25 hours ago' state/loop/leave.said
+  run --separate-stderr -75 cron leave
+  [[ $stderr == *audit* ]]
+  rm state/frozen
+  run --separate-stderr -0 cron leave
+  echo audit >state/frozen
+  run --separate-stderr -75 cron leave
+  [[ $stderr == *audit* ]]
+}
+
+@test "loop: without a director nothing is lost and the status says so" {
+  settings mode=live
+  fleet
+  sed -i '/^gw-a/s/,active,/,drain,/' config/gateways.csv
+  for _ in 1 2 3; do
+    cron probe
+  done
+  kill_hard director
+  run --separate-stderr -69 cron leave
+  [[ $(route) == gw-a,1,steady ]]
+}
+
+@test "loop: settings that are no settings end it with 78, unknown steps with 64" {
+  settings 'mode=on'
+  run --separate-stderr -78 cron probe
+  [[ $stderr == "loop: mode 'on' in '$GATESHIFT_CONFIG/loop.conf' is neither shadow nor live" ]]
+  settings 'if'
+  run --separate-stderr -78 cron probe
+  [[ ${stderr##*$'\n'} == "loop: '$GATESHIFT_CONFIG/loop.conf' is no shell code" ]]
+  run --separate-stderr -64 "$SHARE/loop"
+  [[ -z $output && $stderr == "usage: "* || $stderr == "loop: usage: "* ]]
+  run --separate-stderr -64 "$SHARE/loop" dance
+}
+
+@test "loop: a line that a killed run left half is dropped from the kept samples" {
+  settings
+  fleet
+  cron probe
+  local day
+  day=$(echo state/loop/metric-*.csv)
+  printf '1795668832.18,gw-' >>"$day"
+  cron probe
+  [[ $(cut -d, -f2 "$day" | sort -u) == $'gateway\ngw-a\ngw-b' && $(grep -c ^time "$day") == 1 ]]
+  health-score --state again "$day" >/dev/null
+}
+
+@test "loop: crontab, timers and script know the same steps, and the example has the defaults" {
+  diff <(steps_of_crontab) <(sed -n 's/^Unit=.*@\(.*\)\.service$/\1/p' "$SHARE"/units/*.timer | sort)
+  diff <(steps_of_crontab) <(sed -n 's/.*usage: $name \([a-z|]*\)".*/\1/p' "$SHARE/loop" | tr '|' '\n' | sort)
+  diff <(grep -E '^[a-z_]+=' "$SHARE/config/loop.conf" | sort) \
+    <(sed -n '/^# ---- settings/,/^# It is shell/p' "$SHARE/loop" | grep -E '^[a-z_]+=' | sort)
+}
+
+@test "loop: systemd takes the units, and the target has all timers" {
+  command -v systemd-analyze >/dev/null || skip "no systemd-analyze"
+  run systemd-analyze --man=no verify "$SHARE"/units/*.{service,socket,target,timer}
+  [[ $status == 0 && -z $output ]]
+  command -v systemctl >/dev/null || skip "no systemctl"
+  mkdir -p root/etc/systemd/system
+  cp "$SHARE"/units/*.{service,socket,target,timer} root/etc/systemd/system
+  systemctl --root="$GS/root" --quiet enable gateshift-loop.target
+  diff <(cd "$SHARE/units" && ls ./*.timer) \
+    <(cd root/etc/systemd/system/gateshift-loop.target.wants && ls ./*.timer)
+}
