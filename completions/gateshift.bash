@@ -92,5 +92,5 @@ _gateshift()
   _gateshift_reply "$word" -f
 }
 
-complete -F _gateshift affinity-profile gateway-probe health-score migrate-exec migrate-plan \
+complete -F _gateshift affinity-profile gateway-probe health-score migrate-console migrate-exec migrate-plan \
   route-director route-set

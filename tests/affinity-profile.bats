@@ -382,6 +382,22 @@ refused()
   [[ $output == *busy:* && $output != *calm:* ]]
 }
 
+@test "affinity-profile: --volume answers of one volume what all of them hold of it" {
+  local answer
+  history $MIDNIGHT volume=one >access.csv
+  history $MIDNIGHT volume=two | tail -n +2 >>access.csv
+  affinity-profile --count-only access.csv
+  for answer in --horizon=6h --forecast --heatmap; do
+    affinity-profile "$answer" </dev/null | grep -v '^two,\|,two,' >expected.csv
+    run --separate-stderr -0 affinity-profile "$answer" --volume one </dev/null
+    [[ $output == "$(<expected.csv)" && ${#lines[@]} -gt 1 ]]
+  done
+  run --separate-stderr -0 affinity-profile --chart --volume two </dev/null
+  [[ $output == two:* && $output != *one:* ]]
+  run --separate-stderr -1 affinity-profile --forecast --volume three </dev/null
+  [[ ${#lines[@]} -eq 1 && $stderr == "affinity-profile: no request for 'three' is remembered" ]]
+}
+
 @test "affinity-profile: --explain tells where a score comes from" {
   history $MIDNIGHT peak1=12 peak2=0 >access.csv
   affinity-profile --now $((MIDNIGHT + 9 * 3600)) access.csv >affinity.csv

@@ -19,7 +19,7 @@ setup()
   for path in "$BUILD"/bin/*; do
     COMMANDS+=("${path##*/}")
     case ${path##*/} in
-    route-director | gateway-probe) ;;
+    route-director | gateway-probe | migrate-console) ;;
     *) READERS+=("${path##*/}") ;;
     esac
   done

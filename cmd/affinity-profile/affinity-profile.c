@@ -37,7 +37,7 @@ struct opts {
     double budget_s;
     uint64_t origins, seed, threads;
     uint64_t top; /* 0: all */
-    const char *source, *svg, *explain;
+    const char *source, *svg, *explain, *volume;
     bool train, fine_tune, chart, keep_going, merge;
     char **files;
     size_t n_files;
@@ -83,6 +83,7 @@ enum {
     OPT_THREADS,
     OPT_TOP,
     OPT_TRAIN,
+    OPT_VOLUME,
 };
 
 static const struct argp_option options[] = {
@@ -126,6 +127,7 @@ static const struct argp_option options[] = {
      "Print the N volumes whose demand will rise most, when and where; or draw only these", 0},
     {"train", OPT_TRAIN, NULL, 0, "Fit all models and train the nets now, and keep them for a week",
      0},
+    {"volume", OPT_VOLUME, "NAME", 0, "Print or draw this volume only (default: all)", 0},
     {0},
 };
 
@@ -227,6 +229,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case OPT_TRAIN:
         o->train = true;
         return 0;
+    case OPT_VOLUME:
+        o->volume = arg;
+        return 0;
     case ARGP_KEY_ARGS:
         o->files = st->argv + st->next;
         o->n_files = (size_t)(st->argc - st->next);
@@ -236,6 +241,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
             o->answer = ANSWER_TOP;
         if (o->top && o->answer != ANSWER_TOP && !o->chart && !o->svg)
             argp_error(st, "--top goes alone, or with --chart or --svg");
+        if (o->volume && (o->top || o->answer == ANSWER_BACKTEST || o->answer == ANSWER_EXPLAIN))
+            argp_error(st, "--volume goes with scores, --forecast, --heatmap, --chart or --svg");
         if (o->merge && (o->source || !o->n_files))
             argp_error(st, "--merge takes state folders, and no --source");
         return 0;
@@ -257,14 +264,26 @@ static void load_fleet(const struct opts *o, struct fleet *f)
 /* The heat map as a picture. */
 static void draw(const struct opts *o, const struct profile *p)
 {
-    size_t n = p->now >= 0 ? p->demand.volumes.n : 0;
+    size_t n;
     const struct demand_volume **v =
-        o->top ? top_volumes(p, o->ahead_s, (size_t)o->top, &n) : profile_volumes(p);
+        o->top ? top_volumes(p, o->ahead_s, (size_t)o->top, &n) : profile_asked(p, &n);
     if (o->svg)
         svg_heat(p, v, n, o->ahead_s, o->svg);
     else
         chart_heat(p, v, n, o->ahead_s);
     free(v);
+}
+
+/* --volume names one that was never seen: said as --explain says it. */
+static bool is_unknown(const struct opts *o, const struct profile *p)
+{
+    size_t n;
+    if (!o->volume)
+        return false;
+    free(profile_asked(p, &n));
+    if (!n)
+        err_warn("no request for '%s' is remembered", o->volume);
+    return !n;
 }
 
 static int print_answer(const struct opts *o, const struct profile *p)
@@ -298,7 +317,7 @@ static int print_answer(const struct opts *o, const struct profile *p)
     case ANSWER_NOTHING:
         break;
     }
-    return 0;
+    return is_unknown(o, p) ? EX_NO : 0;
 }
 
 /* A terminal or /dev/null on standard input: nobody sends records, the state is asked. */
@@ -379,6 +398,7 @@ int main(int argc, char **argv)
     opts_dirs_init(&o.dirs);
     o.threads = processors();
     opts_parse(&argp, argc, argv, &o);
+    p.only = o.volume;
     p.seed = o.seed;
     p.budget_s = o.budget_s;
     p.rtt_scale_us = o.rtt_scale_s * 1e6;

@@ -170,3 +170,14 @@ const struct demand_volume **profile_volumes(const struct profile *p)
     qsort(v, n, sizeof(*v), by_volume);
     return v;
 }
+
+const struct demand_volume **profile_asked(const struct profile *p, size_t *n)
+{
+    const struct demand_volume **v = profile_volumes(p);
+    size_t all = p->now >= 0 ? p->demand.volumes.n : 0;
+    *n = 0;
+    for (size_t i = 0; i < all; i++)
+        if (!p->only || strcmp(v[i]->volume, p->only) == 0)
+            v[(*n)++] = v[i];
+    return v;
+}

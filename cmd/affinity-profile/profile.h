@@ -26,6 +26,7 @@ struct profile {
     double budget_s;  /* CPU seconds of a training */
     size_t threads;   /* of training and the nets' forecasts; changes no result */
     double rtt_scale_us;
+    const char *only; /* the volume that is asked about; NULL: all */
 };
 
 /* ---- ingest.c: records into counts ---- */
@@ -137,6 +138,8 @@ bool outlook_is_usable(const struct models_entry *e, struct series s);
 
 /* The volumes of P in order of their names: owned, free(). */
 const struct demand_volume **profile_volumes(const struct profile *p);
+/* Those that are asked about, all or p->only: owned, free(); *N of them, none before any record. */
+const struct demand_volume **profile_asked(const struct profile *p, size_t *n);
 
 /* ---- report.c: records to standard output ---- */
 

@@ -131,8 +131,9 @@ static void affinity_of(const struct profile *p, const struct demand_volume *v, 
 void report_affinity(const struct profile *p, double horizon_s)
 {
     struct rec_writer *w = writer(&rec_affinity);
-    const struct demand_volume **v = profile_volumes(p);
-    for (size_t i = 0; p->now >= 0 && i < p->demand.volumes.n; i++)
+    size_t n;
+    const struct demand_volume **v = profile_asked(p, &n);
+    for (size_t i = 0; i < n; i++)
         affinity_of(p, v[i], horizon_s, w);
     free(v);
     rec_writer_free(w);
@@ -159,8 +160,9 @@ static void forecast_of(const struct demand_volume *v, const struct outlook *o,
 void report_forecast(const struct profile *p, double ahead_s)
 {
     struct rec_writer *w = writer(&rec_forecast);
-    const struct demand_volume **v = profile_volumes(p);
-    for (size_t i = 0; p->now >= 0 && i < p->demand.volumes.n; i++) {
+    size_t n;
+    const struct demand_volume **v = profile_asked(p, &n);
+    for (size_t i = 0; i < n; i++) {
         struct outlook o;
         outlook_make(p, v[i], (size_t)ceil(ahead_s / 3600), &o);
         for (size_t s = 0; s < o.n; s++)
@@ -263,8 +265,9 @@ static void heat_of(const struct profile *p, const struct demand_volume *v, doub
 void report_heat(const struct profile *p, double ahead_s)
 {
     struct rec_writer *w = writer(&rec_heat);
-    const struct demand_volume **v = profile_volumes(p);
-    for (size_t i = 0; p->now >= 0 && i < p->demand.volumes.n; i++)
+    size_t n;
+    const struct demand_volume **v = profile_asked(p, &n);
+    for (size_t i = 0; i < n; i++)
         heat_of(p, v[i], ahead_s, w);
     free(v);
     rec_writer_free(w);
