@@ -21,6 +21,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/opts.h"
+#include "common/base/parse.h"
 #include "common/health/board.h"
 #include "common/record/schema.h"
 
@@ -56,6 +57,7 @@ struct opts {
 
 enum {
     KEY_CHART = OPT_LONG,
+    KEY_DAMPING,
     KEY_DELTA,
     KEY_EXPLAIN,
     KEY_FAILURES,
@@ -74,6 +76,8 @@ enum {
 
 static const struct argp_option options[] = {
     {"chart", KEY_CHART, 0, 0, "Draw a line for each metric instead: what it was, and is", 0},
+    {"damping", KEY_DAMPING, "M/N", 0,
+     "Samples of the last N that a change of state needs, at most 16 (default 4/5)", 0},
     {"delta", KEY_DELTA, "D", 0, "Change of a score that --stream tells, 0 to 1 (default 0.02)", 0},
     {"explain", KEY_EXPLAIN, 0, 0, "Print a record for each metric: what the score is made of", 0},
     {"failures", KEY_FAILURES, "FILE", 0,
@@ -104,6 +108,24 @@ static void set_mode(struct opts *o, const struct argp_state *st, enum mode mode
     o->mode = mode;
 }
 
+/* "M/N", a majority M of at most SIGNAL_RECENT samples. */
+static struct signal_damping parse_damping(const struct argp_state *st, const char *arg)
+{
+    char m_text[8];
+    uint64_t m = 0;
+    uint64_t n = 0;
+    size_t len = strcspn(arg, "/");
+    if (arg[len] && len < sizeof(m_text)) {
+        snprintf(m_text, sizeof(m_text), "%.*s", (int)len, arg);
+        if (parse_u64(m_text, &m) < 0 || parse_u64(arg + len + 1, &n) < 0)
+            n = 0;
+    }
+    if (n < 1 || n > SIGNAL_RECENT || m > n || m <= n / 2)
+        argp_error(st, "--damping takes M/N, more than half of at most %d samples, not '%s'",
+                   SIGNAL_RECENT, arg);
+    return (struct signal_damping){(unsigned)m, (unsigned)n};
+}
+
 static error_t parse_opt(int key, char *arg, struct argp_state *st)
 {
     struct opts *o = st->input;
@@ -113,6 +135,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_CHART:
         set_mode(o, st, MODE_CHART);
+        return 0;
+    case KEY_DAMPING:
+        o->rules.damping = parse_damping(st, arg);
         return 0;
     case KEY_DELTA:
         o->delta = opts_f64(st, "delta", arg, 0, 1);
@@ -390,7 +415,10 @@ int main(int argc, char **argv)
 {
     struct opts o = {.delta = 0.02,
                      .now = NAN,
-                     .rules = {.horizon_s = 86400, .silent_after_s = 60, .max_series = 1000000}};
+                     .rules = {.horizon_s = 86400,
+                               .silent_after_s = 60,
+                               .max_series = 1000000,
+                               .damping = SIGNAL_DAMPING_DEFAULT}};
     const struct argp_child children[] = {{&opts_dirs_argp, 0, NULL, 0}, {0}};
     const struct argp argp = {
         options,

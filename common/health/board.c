@@ -151,7 +151,7 @@ static bool take(struct health_board *b, struct board_series *s, double time, do
     *score = 0;
     value = fmin(fmax(value, -VALUE_MAX), VALUE_MAX);
     double elapsed_s = s->signal.n ? time - s->signal.last : 0;
-    if (is_ahead(s, time) || !signal_add(&s->signal, time, value, &changed))
+    if (is_ahead(s, time) || !signal_add(&s->signal, &b->rules->damping, time, value, &changed))
         return false;
     if (s->limit)
         health_bursts_add(&s->bursts, s->limit, value, elapsed_s);

@@ -13,12 +13,14 @@
 #include "common/base/buf.h"
 #include "common/health/limits.h"
 #include "common/health/score.h"
+#include "common/health/signal.h"
 
 struct health_rules {
     double horizon_s;      /* p_fail looks so far ahead */
     double silent_after_s; /* a metric without a sample for so long, or for three of its usual
                               intervals if that is longer, is silent */
-    size_t max_series;     /* metrics of all gateways together; more are refused */
+    struct signal_damping damping;
+    size_t max_series; /* metrics of all gateways together; more are refused */
 };
 
 struct health_board;
