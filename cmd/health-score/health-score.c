@@ -89,7 +89,7 @@ static const struct argp_option options[] = {
     {"limits", KEY_LIMITS, "FILE", 0,
      "Limits of the metrics (default CONFIG/health.csv, or built-in ones)", 0},
     {"max-series", KEY_MAX_SERIES, "N", 0,
-     "Refuse more metrics of all gateways together (default 1000000)", 0},
+     "Refuse more metrics of all gateways together (default 250000)", 0},
     {"now", KEY_NOW, "TIME", 0, "Judge at this time, Unix seconds (default: the newest record's)",
      0},
     {"per-metric", KEY_PER_METRIC, 0, 0, "Print an anomaly record for each input record", 0},
@@ -201,6 +201,7 @@ struct run {
     struct rec_reader *in;
     struct rec_writer *out;
     struct labels *labels; /* NULL: none were asked for */
+    bool told_behind;      /* that a clock may have been set back: it is said once */
     double swept;          /* --stream: record time of the last look for silent gateways */
     uint64_t saved_us;     /* --stream: clock_mono_us() of the last save */
 };
@@ -337,6 +338,16 @@ static void put_anomaly(struct run *run, double score)
     check_written(rec_write(w));
 }
 
+static void tell_behind(struct run *run)
+{
+    if (run->told_behind || health_board_behind(run->board) == 0)
+        return;
+    run->told_behind = true;
+    err_warn("%s: a day or more older than what is known of '%s': left out, as are more of these; "
+             "was a clock set back?",
+             rec_reader_where(run->in), rec_text(run->in, METRIC_GATEWAY));
+}
+
 static void take_record(struct run *run)
 {
     size_t gateway;
@@ -351,6 +362,7 @@ static void take_record(struct run *run)
                 rec_text(run->in, METRIC_GATEWAY), run->o->rules.max_series);
     if (r < 0)
         out_of_memory();
+    tell_behind(run);
     if (run->labels)
         labels_note(run->labels, run->board, gateway, rec_real(run->in, METRIC_TIME));
     if (run->o->mode == MODE_PER_METRIC)
@@ -417,7 +429,7 @@ int main(int argc, char **argv)
                      .now = NAN,
                      .rules = {.horizon_s = 86400,
                                .silent_after_s = 60,
-                               .max_series = 1000000,
+                               .max_series = 250000,
                                .damping = SIGNAL_DAMPING_DEFAULT}};
     const struct argp_child children[] = {{&opts_dirs_argp, 0, NULL, 0}, {0}};
     const struct argp argp = {

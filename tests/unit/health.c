@@ -6,6 +6,7 @@
 
 #include "common/health/anomaly.h"
 #include "common/health/board.h"
+#include "common/health/doubt.h"
 #include "tests/bench/health_sim.h"
 #include "tests/unit/tap.h"
 
@@ -169,6 +170,30 @@ static void test_one_bad_day_is_not_usual(void)
     for (int i = 0; i < 7 * 1440; i++)
         signal_add(&s, &rules.damping, 20000 * SIM_DAY_S + 60 * i, i / 1440 == 4 ? 500 : 10, NULL);
     CHECK(signal_usual(&s, &low, &high) && near(low, 10) && high < 500);
+}
+
+static void test_doubt(void)
+{
+    static const struct health_limit time_us = {"x_us", 0, 1, 10000, 50000, false};
+    static const struct health_limit share = {"x_used", 0, 1, 0.9, 1, false};
+    struct signal s = {0};
+    CHECK(health_impossible("x_us", -1) && !health_impossible("x_us", 0));
+    CHECK(health_impossible("errors_total", -1e-9) && !health_impossible("us", -1));
+    CHECK(!health_impossible("celsius", -40) && !health_impossible("_us_", -1));
+    for (int i = 0; i < 3000; i++) {
+        /* On the first day nothing is doubted. */
+        double value = i % 1440 < 1420 ? 4000 : 4;
+        signal_add(&s, &rules.damping, 20000 * SIM_DAY_S + 60 * i, i < 1440 ? value : 4000, NULL);
+        CHECK(!health_doubtful(&s, &time_us));
+    }
+    /* What was so on a day before is not doubted: the lowest of one day is the usual one. */
+    for (int i = 0; i < 10; i++)
+        signal_add(&s, &rules.damping, 20000 * SIM_DAY_S + 60 * (3000 + i), 4, NULL);
+    CHECK(!health_doubtful(&s, &time_us));
+    s = (struct signal){0};
+    for (int i = 0; i < 3010; i++)
+        signal_add(&s, &rules.damping, 20000 * SIM_DAY_S + 60 * i, i < 3000 ? 4000 : 4, NULL);
+    CHECK(health_doubtful(&s, &time_us) && !health_doubtful(&s, &share));
 }
 
 static void test_anomaly(void)
@@ -482,6 +507,7 @@ int main(void)
     test_damping();
     test_signal_is_bounded();
     test_one_bad_day_is_not_usual();
+    test_doubt();
     test_anomaly();
     test_groups_and_cap();
     test_confidence_grows();
