@@ -6,6 +6,9 @@
 
 #include "common/base/parse.h"
 
+/* Nothing real is larger; sums of what is smaller stay finite. */
+#define VALUE_MAX 1e18
+
 /* One line, taken apart: "name{labels} value". */
 struct line {
     const char *name;
@@ -26,7 +29,7 @@ static bool take_number(const char *s, const char *end, double *out)
         n++;
     memcpy(text, s, n);
     text[n] = 0;
-    return parse_f64(text, out) == 0 && *out >= 0;
+    return parse_f64(text, out) == 0 && *out >= 0 && *out <= VALUE_MAX;
 }
 
 static bool split_line(const char *s, size_t len, struct line *out)

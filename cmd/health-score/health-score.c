@@ -21,6 +21,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/opts.h"
+#include "common/base/parse.h"
 #include "common/health/board.h"
 #include "common/record/schema.h"
 
@@ -56,6 +57,7 @@ struct opts {
 
 enum {
     KEY_CHART = OPT_LONG,
+    KEY_DAMPING,
     KEY_DELTA,
     KEY_EXPLAIN,
     KEY_FAILURES,
@@ -74,6 +76,8 @@ enum {
 
 static const struct argp_option options[] = {
     {"chart", KEY_CHART, 0, 0, "Draw a line for each metric instead: what it was, and is", 0},
+    {"damping", KEY_DAMPING, "M/N", 0,
+     "Samples of the last N that a change of state needs, at most 16 (default 4/5)", 0},
     {"delta", KEY_DELTA, "D", 0, "Change of a score that --stream tells, 0 to 1 (default 0.02)", 0},
     {"explain", KEY_EXPLAIN, 0, 0, "Print a record for each metric: what the score is made of", 0},
     {"failures", KEY_FAILURES, "FILE", 0,
@@ -85,7 +89,7 @@ static const struct argp_option options[] = {
     {"limits", KEY_LIMITS, "FILE", 0,
      "Limits of the metrics (default CONFIG/health.csv, or built-in ones)", 0},
     {"max-series", KEY_MAX_SERIES, "N", 0,
-     "Refuse more metrics of all gateways together (default 1000000)", 0},
+     "Refuse more metrics of all gateways together (default 250000)", 0},
     {"now", KEY_NOW, "TIME", 0, "Judge at this time, Unix seconds (default: the newest record's)",
      0},
     {"per-metric", KEY_PER_METRIC, 0, 0, "Print an anomaly record for each input record", 0},
@@ -104,6 +108,24 @@ static void set_mode(struct opts *o, const struct argp_state *st, enum mode mode
     o->mode = mode;
 }
 
+/* "M/N", a majority M of at most SIGNAL_RECENT samples. */
+static struct signal_damping parse_damping(const struct argp_state *st, const char *arg)
+{
+    char m_text[8];
+    uint64_t m = 0;
+    uint64_t n = 0;
+    size_t len = strcspn(arg, "/");
+    if (arg[len] && len < sizeof(m_text)) {
+        snprintf(m_text, sizeof(m_text), "%.*s", (int)len, arg);
+        if (parse_u64(m_text, &m) < 0 || parse_u64(arg + len + 1, &n) < 0)
+            n = 0;
+    }
+    if (n < 1 || n > SIGNAL_RECENT || m > n || m <= n / 2)
+        argp_error(st, "--damping takes M/N, more than half of at most %d samples, not '%s'",
+                   SIGNAL_RECENT, arg);
+    return (struct signal_damping){(unsigned)m, (unsigned)n};
+}
+
 static error_t parse_opt(int key, char *arg, struct argp_state *st)
 {
     struct opts *o = st->input;
@@ -113,6 +135,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case KEY_CHART:
         set_mode(o, st, MODE_CHART);
+        return 0;
+    case KEY_DAMPING:
+        o->rules.damping = parse_damping(st, arg);
         return 0;
     case KEY_DELTA:
         o->delta = opts_f64(st, "delta", arg, 0, 1);
@@ -176,6 +201,7 @@ struct run {
     struct rec_reader *in;
     struct rec_writer *out;
     struct labels *labels; /* NULL: none were asked for */
+    bool told_behind;      /* that a clock may have been set back: it is said once */
     double swept;          /* --stream: record time of the last look for silent gateways */
     uint64_t saved_us;     /* --stream: clock_mono_us() of the last save */
 };
@@ -312,6 +338,16 @@ static void put_anomaly(struct run *run, double score)
     check_written(rec_write(w));
 }
 
+static void tell_behind(struct run *run)
+{
+    if (run->told_behind || health_board_behind(run->board) == 0)
+        return;
+    run->told_behind = true;
+    err_warn("%s: a day or more older than what is known of '%s': left out, as are more of these; "
+             "was a clock set back?",
+             rec_reader_where(run->in), rec_text(run->in, METRIC_GATEWAY));
+}
+
 static void take_record(struct run *run)
 {
     size_t gateway;
@@ -326,6 +362,7 @@ static void take_record(struct run *run)
                 rec_text(run->in, METRIC_GATEWAY), run->o->rules.max_series);
     if (r < 0)
         out_of_memory();
+    tell_behind(run);
     if (run->labels)
         labels_note(run->labels, run->board, gateway, rec_real(run->in, METRIC_TIME));
     if (run->o->mode == MODE_PER_METRIC)
@@ -390,7 +427,10 @@ int main(int argc, char **argv)
 {
     struct opts o = {.delta = 0.02,
                      .now = NAN,
-                     .rules = {.horizon_s = 86400, .silent_after_s = 60, .max_series = 1000000}};
+                     .rules = {.horizon_s = 86400,
+                               .silent_after_s = 60,
+                               .max_series = 250000,
+                               .damping = SIGNAL_DAMPING_DEFAULT}};
     const struct argp_child children[] = {{&opts_dirs_argp, 0, NULL, 0}, {0}};
     const struct argp argp = {
         options,

@@ -9,8 +9,8 @@
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
 
-/* 10,000 gateways with 20 metrics come to some 500 MiB. */
-#define STATE_MAX ((size_t)4 << 30)
+/* More than --max-series can make of it. */
+#define STATE_MAX ((size_t)1 << 40)
 
 /* DIR/NAME in PATH (empty so far). */
 static void join(struct buf *path, const char *dir, const char *name)

@@ -38,8 +38,9 @@ static void explain_metric(void *arg, const struct health_view *v)
     rec_put_uint(w, EXPLAIN_SAMPLES, v->signal->n);
     rec_put_word(w, EXPLAIN_SILENT, v->silent ? YESNO_YES : YESNO_NO);
     rec_put_real(w, EXPLAIN_Z, v->z);
-    if (v->limit) {
+    if (v->limit)
         rec_put_real(w, EXPLAIN_WEIGHT, v->limit->weight);
+    if (v->limit && !v->doubtful) {
         rec_put_real(w, EXPLAIN_SUBSCORE, health_subscore(v->limit, v->risk.value));
         rec_put_real(w, EXPLAIN_P_FAIL, v->risk.p);
         rec_put_real(w, EXPLAIN_LEVEL, v->risk.level);

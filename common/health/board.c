@@ -9,6 +9,7 @@
 
 #include "common/base/parse.h"
 #include "common/health/board_private.h"
+#include "common/health/doubt.h"
 
 /* A metric is silent after so many of its usual intervals. */
 #define SILENT_INTERVALS 3.0
@@ -140,6 +141,12 @@ static bool is_ahead(struct board_series *s, double time)
     return false;
 }
 
+/* Whether TIME is a day or more behind S: that is no sample that was held up on its way. */
+static bool is_behind(const struct board_series *s, double time)
+{
+    return s->signal.n && s->signal.last - time >= JUMP_S;
+}
+
 /*
  * Takes a sample of S; its anomaly score in *SCORE.  False, and 0, for one that is late, a
  * duplicate, or not yet believed.
@@ -151,7 +158,8 @@ static bool take(struct health_board *b, struct board_series *s, double time, do
     *score = 0;
     value = fmin(fmax(value, -VALUE_MAX), VALUE_MAX);
     double elapsed_s = s->signal.n ? time - s->signal.last : 0;
-    if (is_ahead(s, time) || !signal_add(&s->signal, time, value, &changed))
+    b->n_behind += is_behind(s, time);
+    if (is_ahead(s, time) || !signal_add(&s->signal, &b->rules->damping, time, value, &changed))
         return false;
     if (s->limit)
         health_bursts_add(&s->bursts, s->limit, value, elapsed_s);
@@ -174,8 +182,7 @@ static bool to_rate(struct board_series *s, double time, double *value)
         return false;
     double grown = *value < s->counter ? *value : *value - s->counter;
     double usual_s = s->counter_interval_s;
-    bool known =
-        s->counted && *value >= 0 && (!(usual_s > 0) || elapsed_s <= COUNTER_GAP * usual_s);
+    bool known = s->counted && (!(usual_s > 0) || elapsed_s <= COUNTER_GAP * usual_s);
     s->counter_interval_s = s->counted ? elapsed_s : 0;
     s->counter = *value;
     s->counter_time = time;
@@ -202,13 +209,14 @@ int health_board_add(struct health_board *b, double time, const char *gateway, c
     struct board_series *s = NULL;
     char rate[NAME_LEN_MAX + 1];
     bool counter = rate_name(metric, rate);
+    bool possible = !health_impossible(metric, value);
     int r = board_gateway(b, gateway, &g);
-    if (r == 0)
+    if (r == 0 && possible)
         r = board_series(b, g, counter ? rate : metric, &s);
     if (r < 0)
         return r;
     double score = 0;
-    if ((!counter || to_rate(s, time, &value)) && take(b, s, time, value, &score))
+    if (possible && (!counter || to_rate(s, time, &value)) && take(b, s, time, value, &score))
         b->newest = fmax(b->newest, time);
     if (gateway_index)
         *gateway_index = g;
@@ -232,6 +240,11 @@ double health_board_newest(const struct health_board *b)
     return b->newest;
 }
 
+uint64_t health_board_behind(const struct health_board *b)
+{
+    return b->n_behind;
+}
+
 struct health_model *health_board_model(struct health_board *b)
 {
     return &b->model;
@@ -245,7 +258,8 @@ double *health_board_mark(struct health_board *b, size_t gateway)
 static bool is_silent(const struct health_board *b, const struct signal *s, double now)
 {
     double patience = fmax(b->rules->silent_after_s, SILENT_INTERVALS * s->interval_s);
-    return now - s->last > patience;
+    /* Of a time before its samples nothing is known either. */
+    return fabs(now - s->last) > patience;
 }
 
 static int room_for_inputs(struct health_board *b, size_t n)
@@ -279,6 +293,9 @@ static void silent(struct health_score *out, double now, double heard)
         .time = now, .lead_low_s = INFINITY, .lead_high_s = INFINITY, .worst_metric = ""};
     if (!isfinite(heard))
         snprintf(out->reason, sizeof(out->reason), "no metric with limits");
+    else if (heard > now)
+        snprintf(out->reason, sizeof(out->reason), "its samples are %.0f s ahead of now",
+                 heard - now);
     else
         snprintf(out->reason, sizeof(out->reason), "silent for %.0f s", now - heard);
 }
@@ -290,11 +307,16 @@ int health_board_score(struct health_board *b, size_t gateway, double now, struc
         return -ENOMEM;
     size_t n = 0;
     double heard = -INFINITY;
+    const struct board_series *doubtful = NULL;
     for (struct board_series *s = g->first; s; s = s->next) {
         if (!s->limit || s->signal.n == 0)
             continue;
         heard = fmax(heard, s->signal.last);
-        if (!is_silent(b, &s->signal, now))
+        if (is_silent(b, &s->signal, now))
+            continue;
+        if (health_doubtful(&s->signal, s->limit))
+            doubtful = s;
+        else
             b->inputs[n++] = judge(b, s, now);
     }
     if (n == 0)
@@ -307,6 +329,8 @@ int health_board_score(struct health_board *b, size_t gateway, double now, struc
         out->p_fail = health_model_p(&b->model, out->features);
         out->ghs = out->current * (1 - out->p_fail);
     }
+    if (doubtful)
+        health_score_doubt(doubtful->limit, &doubtful->signal, out);
     out->anomaly = consensus_score(&g->consensus);
     return 0;
 }
@@ -323,6 +347,7 @@ void health_board_views(struct health_board *b, size_t gateway, double now,
             .signal = &s->signal,
             .z = s->anomaly.z,
             .silent = is_silent(b, &s->signal, now),
+            .doubtful = s->limit && health_doubtful(&s->signal, s->limit),
         };
         if (s->limit)
             v.risk = judge(b, s, now).risk;

@@ -13,12 +13,14 @@
 #include "common/base/buf.h"
 #include "common/health/limits.h"
 #include "common/health/score.h"
+#include "common/health/signal.h"
 
 struct health_rules {
     double horizon_s;      /* p_fail looks so far ahead */
     double silent_after_s; /* a metric without a sample for so long, or for three of its usual
                               intervals if that is longer, is silent */
-    size_t max_series;     /* metrics of all gateways together; more are refused */
+    struct signal_damping damping;
+    size_t max_series; /* metrics of all gateways together; more are refused */
 };
 
 struct health_board;
@@ -30,7 +32,7 @@ void health_board_free(struct health_board *b);
 
 /*
  * Takes a sample; late and duplicate ones change nothing, and of those that leap a day or more
- * ahead only the third in a row is believed.  *GATEWAY, unless NULL, is the gateway's
+ * ahead only the third in a row is believed, and impossible ones (doubt.h) are left out.  *GATEWAY, unless NULL, is the gateway's
  * index; *ANOMALY, unless NULL, the sample's anomaly score.  Names are valid (parse_name).  0,
  * -ENOMEM, or -ENOSPC: it would be one more than rules.max_series; nothing is added.
  *
@@ -48,6 +50,9 @@ const char *health_board_gateway(const struct health_board *b, size_t gateway);
 /* The time of the newest sample of all; 0 before the first. */
 double health_board_newest(const struct health_board *b);
 
+/* Samples so far, since the board was made, that were a day or more older than their metric's last. */
+uint64_t health_board_behind(const struct health_board *b);
+
 /* The model that p_fail comes from, once it is fitted; until then it comes from the rules. */
 struct health_model *health_board_model(struct health_board *b);
 
@@ -63,6 +68,7 @@ struct health_view {
     struct health_risk risk;
     double z; /* of the last sample: standard deviations off what its hour usually has */
     bool silent;
+    bool doubtful; /* it has no say now (health_doubtful) */
 };
 
 /* Calls EACH, with ARG, for every metric of GATEWAY in order of first sight, judged at NOW. */

@@ -13,7 +13,7 @@
 
 static const char magic[8] = {'G', 'S', 'H', 'E', 'A', 'L', 'T', 'H'};
 
-enum { VERSION = 2 };
+enum { VERSION = 3 };
 
 /* Samples are at most 1e18; what is made of them by running means stays within these. */
 #define MEAN_MAX      2e18
@@ -79,6 +79,7 @@ static void put_signal(struct out *o, const struct signal *s)
     put_f64(o, s->interval_s);
     for (unsigned i = 0; i < SIGNAL_RECENT; i++)
         put_f64(o, s->recent[i]);
+    put_f64(o, s->held);
     for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
         put_level(o, &s->levels[k]);
     put_f64(o, s->mean);
@@ -303,6 +304,7 @@ static void get_signal(struct in *in, struct signal *s)
     s->interval_s = get_f64(in);
     for (unsigned i = 0; i < SIGNAL_RECENT; i++)
         s->recent[i] = get_f64(in);
+    s->held = get_f64(in);
     for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
         get_level(in, &s->levels[k]);
     s->mean = get_f64(in);

@@ -47,6 +47,7 @@ struct health_board {
     struct board_series **series;
     size_t series_cap;
     double newest;
+    uint64_t n_behind; /* not saved */
     struct health_model model;
     struct health_input *inputs; /* room for the gateway with the most metrics */
     size_t inputs_cap;

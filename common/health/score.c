@@ -15,6 +15,8 @@
 #define CONFIDENCE_GROUPS 0.4
 /* Confidence is at half after so many samples. */
 #define CONFIDENCE_SAMPLES 4.0
+/* It is at most this share of itself while a metric is doubtful. */
+#define CONFIDENCE_DOUBT 0.5
 /* A risk below this is not worth a word. */
 #define RISK_TOLD 0.05
 /* That a gateway is unlike itself says something, but not that it is about to fail. */
@@ -227,4 +229,17 @@ void health_score_join(const struct health_limits *limits, const struct health_i
     gather_features(in, n, steady_anomaly, out);
     lead_time(in, n, out);
     say_why(worst->limit, &worst->risk, in->now, out->reason);
+}
+
+void health_score_doubt(const struct health_limit *limit, const struct signal *signal,
+                        struct health_score *s)
+{
+    char value[32], usual[32];
+    s->confidence *= CONFIDENCE_DOUBT;
+    if (s->known && (s->p_fail >= RISK_TOLD || s->current < 1))
+        return;
+    s->worst_metric = limit->metric;
+    snprintf(s->reason, sizeof(s->reason), "%.96s %s, usually %s: is it told in another unit?",
+             limit->metric, show(limit->metric, signal_now(signal), value),
+             show(limit->metric, signal->mean, usual));
 }

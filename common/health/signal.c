@@ -30,13 +30,11 @@ static unsigned min_u(uint64_t a, unsigned b)
     return a < b ? (unsigned)a : b;
 }
 
-/* The median of the N newest samples, N at most SIGNAL_RECENT and at least 1. */
-static double recent_median(const struct signal *s, unsigned n)
+/* The N newest samples into V, smallest first; how many, if there are fewer.  N is at least 1. */
+static unsigned sort_recent(const struct signal *s, unsigned n, double v[SIGNAL_RECENT])
 {
     unsigned have = min_u(s->n, SIGNAL_RECENT);
-    double v[SIGNAL_RECENT] = {0};
-    n = min_u(n, have);
-    assert(n > 0);
+    n = n < have ? n : have;
     for (unsigned i = 0; i < n; i++) {
         double x = s->recent[have - n + i];
         unsigned j = i;
@@ -44,7 +42,26 @@ static double recent_median(const struct signal *s, unsigned n)
             v[j] = v[j - 1];
         v[j] = x;
     }
+    return n;
+}
+
+/* The median of the N newest samples, of which there is one at least. */
+static double recent_median(const struct signal *s, unsigned n)
+{
+    double v[SIGNAL_RECENT] = {0};
+    n = sort_recent(s, n, v);
+    assert(n > 0);
     return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+}
+
+/* Moves the present value as far as enough of the samples went; the first of all is believed. */
+static void hold(struct signal *s, const struct signal_damping *d)
+{
+    double v[SIGNAL_RECENT] = {0};
+    assert(d->m <= d->n && d->m > d->n / 2 && d->n <= SIGNAL_RECENT);
+    unsigned n = sort_recent(s, d->n, v);
+    unsigned m = n < d->n ? n / 2 + 1 : d->m;
+    s->held = s->n > 1 ? clamp(s->held, v[n - m], v[m - 1]) : v[0];
 }
 
 static void push_recent(struct signal *s, double value)
@@ -110,7 +127,8 @@ static void follow(struct signal *s, double value, double elapsed_s)
     s->dev += gain * (fabs(off) - s->dev);
 }
 
-bool signal_add(struct signal *s, double time, double value, unsigned *changed)
+bool signal_add(struct signal *s, const struct signal_damping *d, double time, double value,
+                unsigned *changed)
 {
     if (s->n && time <= s->last)
         return false;
@@ -128,6 +146,7 @@ bool signal_add(struct signal *s, double time, double value, unsigned *changed)
     push_recent(s, value);
     s->n++;
     s->last = time;
+    hold(s, d);
     unsigned levels = push_levels(s, (struct health_point){time, recent_median(s, 3)});
     if (changed)
         *changed = levels;
@@ -136,7 +155,7 @@ bool signal_add(struct signal *s, double time, double value, unsigned *changed)
 
 double signal_now(const struct signal *s)
 {
-    return recent_median(s, SIGNAL_RECENT);
+    return s->held;
 }
 
 double signal_short_mean(const struct signal *s)

@@ -13,12 +13,28 @@
 #include "common/health/trend.h"
 
 enum {
-    SIGNAL_RECENT = 5, /* raw samples kept */
-    SIGNAL_LEVELS = 6, /* windows, each four times as long as the one below it: at a sample
+    SIGNAL_RECENT = 16, /* raw samples kept */
+    SIGNAL_LEVELS = 6,  /* windows, each four times as long as the one below it: at a sample
                            every 10 s from 4 minutes to 2.8 days */
-    SIGNAL_FOLD = 4,   /* points of a level that make one of the next */
-    SIGNAL_DAYS = 8,   /* today and the week before it */
+    SIGNAL_FOLD = 4,    /* points of a level that make one of the next */
+    SIGNAL_DAYS = 8,    /* today and the week before it */
 };
+
+/*
+ * Flap damping: the present value goes up only as far as M of the last N samples are, and down in
+ * the same way.  So M of N samples beyond a limit are needed to enter, and M of N before it to
+ * leave, whatever the limit.  N / 2 < M <= N <= SIGNAL_RECENT; the least majority of an odd N is
+ * the median.
+ */
+struct signal_damping {
+    unsigned m;
+    unsigned n;
+};
+
+#define SIGNAL_DAMPING_DEFAULT                                                                     \
+    {                                                                                              \
+        .m = 4, .n = 5                                                                             \
+    }
 
 /* A window of points, oldest first, and the sums of the next level's point in the making. */
 struct signal_level {
@@ -43,6 +59,7 @@ struct signal {
     double last;
     double interval_s;            /* usual time between samples: a running mean, gaps clipped */
     double recent[SIGNAL_RECENT]; /* oldest first; min(n, SIGNAL_RECENT) of them */
+    double held;                  /* the present value */
     struct signal_level levels[SIGNAL_LEVELS];
     double mean; /* of the long term (2 days): wild samples are clipped before they count */
     double dev;  /* mean absolute deviation from it */
@@ -51,13 +68,14 @@ struct signal {
 };
 
 /*
- * Takes a sample.  False if it is not later than the last one (a duplicate, or late): nothing is
+ * Takes a sample, damped by D.  False if it is not later than the last one (a duplicate, or late): nothing is
  * changed then, as a median of the past can't be told anew.  *CHANGED, unless NULL, gets a bit for
  * each level with a new point.
  */
-bool signal_add(struct signal *s, double time, double value, unsigned *changed);
+bool signal_add(struct signal *s, const struct signal_damping *d, double time, double value,
+                unsigned *changed);
 
-/* The present value: the median of the last five samples, so that two wild ones do not matter. */
+/* The present value, damped; of fewer samples than damping looks at a majority is enough. */
 double signal_now(const struct signal *s);
 
 /* The mean of the last eight points of the lowest level: for comparison with s->mean. */

@@ -86,8 +86,10 @@ static void run_machine(const char *train, struct tally *t)
 {
     static bool flag[TEST_MAX];
     static bool label[TEST_MAX];
-    static const struct health_rules rules = {
-        .horizon_s = 86400, .silent_after_s = 60, .max_series = 1000};
+    static const struct health_rules rules = {.horizon_s = 86400,
+                                              .silent_after_s = 60,
+                                              .max_series = 1000,
+                                              .damping = SIGNAL_DAMPING_DEFAULT};
     struct health_limits limits = {0};
     struct health_board *b = health_board_new(&limits, &rules);
     char line[8192];

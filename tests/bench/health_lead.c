@@ -89,8 +89,10 @@ static void watch_rounds(struct watch *w, struct sim *s, struct health_board *b)
 
 static struct health_board *new_board(void)
 {
-    static const struct health_rules rules = {
-        .horizon_s = 86400, .silent_after_s = 60, .max_series = 1000};
+    static const struct health_rules rules = {.horizon_s = 86400,
+                                              .silent_after_s = 60,
+                                              .max_series = 1000,
+                                              .damping = SIGNAL_DAMPING_DEFAULT};
     static struct health_limits limits;
     if (limits.metrics.n == 0 && health_limits_builtin(&limits) < 0)
         err_die(EX_OSERR, "out of memory");

@@ -12,8 +12,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct health_rules rules = {
-    .horizon_s = 86400, .silent_after_s = 60, .max_series = 100000};
+static const struct health_rules rules = {.horizon_s = 86400,
+                                          .silent_after_s = 60,
+                                          .max_series = 100000,
+                                          .damping = SIGNAL_DAMPING_DEFAULT};
 
 static void require(bool ok)
 {
@@ -31,7 +33,7 @@ static void dress(const uint8_t *data, size_t size, struct buf *out)
 {
     struct hash128 digest = hash128(data, size);
     require(buf_adds(out, "GSHEALTH") == 0);
-    add_u64(out, 2);
+    add_u64(out, 3);
     add_u64(out, size);
     require(buf_add(out, digest.bytes, sizeof(digest.bytes)) == 0);
     require(buf_add(out, data, size) == 0);

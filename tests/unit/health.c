@@ -6,11 +6,14 @@
 
 #include "common/health/anomaly.h"
 #include "common/health/board.h"
+#include "common/health/doubt.h"
 #include "tests/bench/health_sim.h"
 #include "tests/unit/tap.h"
 
-static const struct health_rules rules = {
-    .horizon_s = 86400, .silent_after_s = 60, .max_series = 1000};
+static const struct health_rules rules = {.horizon_s = 86400,
+                                          .silent_after_s = 60,
+                                          .max_series = 1000,
+                                          .damping = SIGNAL_DAMPING_DEFAULT};
 
 static bool near(double a, double b)
 {
@@ -98,16 +101,52 @@ static void test_trend(void)
 static void test_signal(void)
 {
     struct signal s = {0};
-    CHECK(signal_add(&s, 100, 5, NULL) && near(signal_now(&s), 5));
-    CHECK(!signal_add(&s, 100, 9, NULL) && !signal_add(&s, 99, 9, NULL));
+    CHECK(signal_add(&s, &rules.damping, 100, 5, NULL) && near(signal_now(&s), 5));
+    CHECK(!signal_add(&s, &rules.damping, 100, 9, NULL) &&
+          !signal_add(&s, &rules.damping, 99, 9, NULL));
     CHECK_EQ_U64(s.n, 1);
-    signal_add(&s, 110, 7, NULL);
-    CHECK(near(signal_now(&s), 6));
-    signal_add(&s, 120, 900, NULL);
-    signal_add(&s, 130, 6, NULL);
-    signal_add(&s, 140, 800, NULL);
+    signal_add(&s, &rules.damping, 110, 7, NULL);
+    CHECK(near(signal_now(&s), 5));
+    signal_add(&s, &rules.damping, 120, 900, NULL);
+    signal_add(&s, &rules.damping, 130, 6, NULL);
+    signal_add(&s, &rules.damping, 140, 800, NULL);
+    /* It was the median of 5, 7 and 900, and since then neither went most of them. */
     CHECK(near(signal_now(&s), 7));
     CHECK(near(s.interval_s, 10));
+}
+
+/* How often the present value changes while SAMPLES times 0 and 1 take turns, N_EACH at a time. */
+static unsigned changes(const struct signal_damping *d, unsigned n_each, double last)
+{
+    struct signal s = {0};
+    unsigned n = 0;
+    for (unsigned i = 0; i < 100; i++) {
+        double before = signal_now(&s);
+        signal_add(&s, d, 1000 + i, i / n_each % 2, NULL);
+        n += i > d->n && (signal_now(&s) > before || signal_now(&s) < before);
+    }
+    CHECK(near(signal_now(&s), last));
+    return n;
+}
+
+static void test_damping(void)
+{
+    static const struct signal_damping majority = {3, 5};
+    static const struct signal_damping strict = {4, 5};
+    static const struct signal_damping long_one = {9, 16};
+    /* What takes turns neither enters nor leaves; a mere majority follows each sample. */
+    CHECK_EQ_U64(changes(&strict, 1, 0), 0);
+    CHECK(changes(&majority, 1, 1) > 90);
+    /* What lasts does, after four samples and not before. */
+    CHECK_EQ_U64(changes(&strict, 10, 1), 9);
+    CHECK_EQ_U64(changes(&strict, 3, 0), 0);
+    CHECK(changes(&majority, 3, 0) > 30);
+    CHECK_EQ_U64(changes(&long_one, 8, 0), 0);
+    struct signal s = {0};
+    for (unsigned i = 0; i < 9; i++) {
+        signal_add(&s, &strict, 1000 + i, i >= 5 ? 10 + i : 0, NULL);
+        CHECK(near(signal_now(&s), i < 8 ? 0 : 15));
+    }
 }
 
 static void test_signal_is_bounded(void)
@@ -115,7 +154,7 @@ static void test_signal_is_bounded(void)
     struct signal s = {0};
     double low, high;
     for (int i = 0; i < 100000; i++)
-        signal_add(&s, SIM_START_S + 10 * i, i % 17, NULL);
+        signal_add(&s, &rules.damping, SIM_START_S + 10 * i, i % 17, NULL);
     for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
         CHECK(s.levels[k].n == TREND_POINTS_MAX && s.levels[k].folded < SIGNAL_FOLD);
     CHECK_EQ_U64(s.n_days, SIGNAL_DAYS);
@@ -129,8 +168,32 @@ static void test_one_bad_day_is_not_usual(void)
     double low, high;
     CHECK(!signal_usual(&s, &low, &high));
     for (int i = 0; i < 7 * 1440; i++)
-        signal_add(&s, 20000 * SIM_DAY_S + 60 * i, i / 1440 == 4 ? 500 : 10, NULL);
+        signal_add(&s, &rules.damping, 20000 * SIM_DAY_S + 60 * i, i / 1440 == 4 ? 500 : 10, NULL);
     CHECK(signal_usual(&s, &low, &high) && near(low, 10) && high < 500);
+}
+
+static void test_doubt(void)
+{
+    static const struct health_limit time_us = {"x_us", 0, 1, 10000, 50000, false};
+    static const struct health_limit share = {"x_used", 0, 1, 0.9, 1, false};
+    struct signal s = {0};
+    CHECK(health_impossible("x_us", -1) && !health_impossible("x_us", 0));
+    CHECK(health_impossible("errors_total", -1e-9) && !health_impossible("us", -1));
+    CHECK(!health_impossible("celsius", -40) && !health_impossible("_us_", -1));
+    for (int i = 0; i < 3000; i++) {
+        /* On the first day nothing is doubted. */
+        double value = i % 1440 < 1420 ? 4000 : 4;
+        signal_add(&s, &rules.damping, 20000 * SIM_DAY_S + 60 * i, i < 1440 ? value : 4000, NULL);
+        CHECK(!health_doubtful(&s, &time_us));
+    }
+    /* What was so on a day before is not doubted: the lowest of one day is the usual one. */
+    for (int i = 0; i < 10; i++)
+        signal_add(&s, &rules.damping, 20000 * SIM_DAY_S + 60 * (3000 + i), 4, NULL);
+    CHECK(!health_doubtful(&s, &time_us));
+    s = (struct signal){0};
+    for (int i = 0; i < 3010; i++)
+        signal_add(&s, &rules.damping, 20000 * SIM_DAY_S + 60 * i, i < 3000 ? 4000 : 4, NULL);
+    CHECK(health_doubtful(&s, &time_us) && !health_doubtful(&s, &share));
 }
 
 static void test_anomaly(void)
@@ -224,7 +287,7 @@ static void test_low_is_bad(void)
         add(b, 60 * i, "free", 0.9 - 0.02 * i);
     struct health_score s = score_at(b, 60 * 23);
     CHECK(near(s.current, 1) && s.p_fail > 0.5);
-    CHECK_STR(s.reason, "free 0.9 -> 0.48 since 00:00Z, critical 0.05 expected in 20 min");
+    CHECK_STR(s.reason, "free 0.9 -> 0.5 since 00:00Z, critical 0.05 expected in 20 min");
     health_board_free(b);
     health_limits_release(&limits);
 }
@@ -251,8 +314,10 @@ static void test_counter(void)
 
 static void test_series_are_bounded(void)
 {
-    static const struct health_rules few = {
-        .horizon_s = 86400, .silent_after_s = 60, .max_series = 2};
+    static const struct health_rules few = {.horizon_s = 86400,
+                                            .silent_after_s = 60,
+                                            .max_series = 2,
+                                            .damping = SIGNAL_DAMPING_DEFAULT};
     struct health_limits limits = {0};
     struct health_board *b = health_board_new(&limits, &few);
     CHECK(health_board_add(b, 1, "a", "m", 1, NULL, NULL) == 0);
@@ -439,8 +504,10 @@ int main(void)
     test_limits();
     test_trend();
     test_signal();
+    test_damping();
     test_signal_is_bounded();
     test_one_bad_day_is_not_usual();
+    test_doubt();
     test_anomaly();
     test_groups_and_cap();
     test_confidence_grows();

@@ -86,6 +86,8 @@ static void test_nonsense(void)
         "node_cpu_seconds_total{mode=\"idle\"}\n5\n",
         "node_cpu_seconds_total{mode=\"idle\"} NaN",
         "node_cpu_seconds_total{mode=\"idle\"} -1",
+        "node_cpu_seconds_total{mode=\"idle\"} 1e308\nnode_cpu_seconds_total{mode=\"user\"} 1e308",
+        "node_network_receive_errs_total{device=\"e\"} +Inf",
         "node_disk_io_time_seconds_total{device=\"} 5",
         "node_disk_io_time_seconds_total{device=\"\"} 5",
         "node_disk_io_time_seconds_total{device} 5",

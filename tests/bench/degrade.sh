@@ -1,0 +1,86 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# degrade.sh: is a gateway that gets slower by and by told before its clients wait twice as long?
+# A real one: nbdkit behind its rate filter, which is turned down step by step; a client that reads
+# all the time (fio); gateway-probe, with the host's node_exporter; stress-ng, which comes and goes,
+# as load.  First all is left alone, then the gateway gets slower, to two and a half times.  What
+# is recorded is judged afterwards (degrade.awk), record by record, at the defaults.
+#
+# BENCH_QUIET, BENCH_DEGRADE   seconds (default 600, 600)
+# BENCH_INTERVAL               from probe to probe (default 2s)
+# BENCH_RECORD                 a folder for what is recorded: metric.csv and client.csv
+set -u
+
+build=${BUILD:-$PWD/build}
+here=$(cd "$(dirname "$0")" && pwd)
+quiet=${BENCH_QUIET:-600} degrade=${BENCH_DEGRADE:-600} interval=${BENCH_INTERVAL:-2s}
+export PATH=$build/bin:$PATH LC_ALL=C
+
+for tool in nbdkit fio prometheus-node-exporter; do
+  command -v "$tool" >/dev/null || { echo "degrade: skipped, no $tool"; exit 0; }
+done
+
+dir=$(mktemp -d) || exit
+record=${BENCH_RECORD:-$dir}
+export GATESHIFT_CONFIG=$dir/config GATESHIFT_STATE=$dir/state GATESHIFT_RUN=$dir/run
+pids=()
+finish()
+{
+  [[ ${#pids[@]} -eq 0 ]] || kill "${pids[@]}" 2>/dev/null
+  wait 2>/dev/null
+  rm -rf "$dir"
+}
+trap finish EXIT
+mkdir -p "$GATESHIFT_CONFIG" "$record"
+
+# wait_for COMMAND...: polls until it succeeds, for ten seconds.
+wait_for()
+{
+  for _ in {1..200}; do
+    "$@" >/dev/null 2>&1 && return
+    sleep 0.05
+  done
+  echo "degrade: gave up waiting for: $*" >&2
+  exit 1
+}
+
+# 4 KiB at 8 Mbit/s take 4.1 ms: a client that always has one read under way waits for the filter.
+rate_at_first=8000000
+echo $rate_at_first >"$dir/rate"
+nbdkit -f -U "$dir/gw.sock" --filter=rate memory 64M rate=$rate_at_first rate-file="$dir/rate" &
+pids+=($!)
+prometheus-node-exporter --web.listen-address=127.0.0.1:0 2>"$dir/exporter.log" &
+pids+=($!)
+wait_for test -S "$dir/gw.sock"
+wait_for grep -q 'Listening on.*address=127' "$dir/exporter.log"
+address=$(sed -n 's/.*Listening on.*address=\(127[0-9.:]*\).*/\1/p' "$dir/exporter.log")
+printf 'gateway,uri,site,capacity_bytes,iops_limit,state,hook,metrics\n%s\n' \
+  "gw-a,nbd+unix:///?socket=$dir/gw.sock,,,,active,,http://$address/metrics" \
+  >"$GATESHIFT_CONFIG/gateways.csv"
+
+began=$(date +%s.%N)
+fio --name=client --ioengine=nbd --uri="nbd+unix:///?socket=$dir/gw.sock" --rw=randread --bs=4k \
+  --iodepth=1 --size=64M --time_based --runtime=$((quiet + degrade)) --norandommap \
+  --write_lat_log="$dir/client" --log_avg_msec=5000 >"$dir/fio.log" 2>&1 &
+client=$!
+pids+=("$client")
+gateway-probe --interval "$interval" >"$record/metric.csv" 2>"$dir/probe.log" &
+pids+=($!)
+if command -v stress-ng >/dev/null; then
+  while sleep 180; do
+    stress-ng --quiet --cpu 1 --cpu-load 50 --timeout 60
+  done &
+  pids+=($!)
+fi
+
+sleep "$quiet"
+# A hundred steps of 0.9 %: 2.5 times in the end.
+for ((step = 1; step <= 100; step++)); do
+  awk -v r=$rate_at_first -v s=$step 'BEGIN {printf "%.0f\n", r * exp(-s * log(2.5) / 100)}' \
+    >"$dir/rate.new" && mv "$dir/rate.new" "$dir/rate"
+  sleep "$(awk -v d="$degrade" 'BEGIN {print d / 100}')"
+done
+wait "$client" || { cat "$dir/fio.log" >&2; exit 1; }
+awk -F'[, ]+' -v began="$began" '
+  BEGIN {print "time,latency_us"}
+  {printf "%.3f,%.0f\n", began + $1 / 1000, $2 / 1000}' "$dir"/client_clat.*.log >"$record/client.csv"
