@@ -56,12 +56,12 @@ make_metric()
   }'
 }
 
-# Two weeks of accesses, hour by hour, already counted.
+# make_access FROM UNTIL: accesses hour by hour, already counted.
 make_access()
 {
-  awk -v now="$now" 'BEGIN {
+  awk -v from="$1" -v until="$2" 'BEGIN {
     print "time,volume,gateway,client,op,offset,length,latency_us,error,count"
-    for (t = now - 14 * 86400; t < now; t += 3600) {
+    for (t = from; t < until; t += 3600) {
       hour = int(t / 3600) % 24 # UTC
       europe = hour >= 6 && hour < 18
       printf "%d,db,gw-old,192.0.2.7,write,0,4096,400,,%d\n", t, europe ? 4000 : 300
@@ -72,7 +72,7 @@ make_access()
 }
 
 make_metric | health-score --state state/health >health.csv
-make_access | affinity-profile --state state/affinity --train >affinity.csv
+make_access $((now - 14 * 86400)) "$now" | affinity-profile --state state/affinity --train >affinity.csv
 
 echo "# the plan"
 migrate-plan --now "$now" --routes routes.csv --health health.csv --affinity affinity.csv \
@@ -83,3 +83,11 @@ cut -d, -f2-4,11- verdicts.csv
 
 echo "# what if the way back had to be worse by 1?  (migrate-plan 1, guard 4)"
 migrate-plan --replay tape --margin 1 | cut -d, -f2-4,6
+
+echo "# would it have paid off?  Two days later: gw-old failed after two hours"
+migrate-plan --replay tape --shadow >shadow.csv
+printf '%s\n' time,gateway,kind "$((now + 7200)),gw-old,failure" >failures.csv
+make_access "$now" $((now + 2 * 86400)) |
+  migrate-plan --grade shadow.csv --failures failures.csv --access - \
+    --now $((now + 2 * 86400)) --explain=outcomes.csv
+cut -d, -f2-4,6- outcomes.csv

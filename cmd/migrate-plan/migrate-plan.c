@@ -3,8 +3,9 @@
  * migrate-plan: decides which volumes should move to which gateway, and says why.
  *
  * Reads health and affinity scores, the routes and the history of moves; prints plan records.  The
- * decision itself is common/plan: benefit = GHS(t) - GHS(s) + DAS(v,t), seven guards with
- * hysteresis, a greedy choice on a projection of room and load.
+ * decision itself is common/plan: benefit = GHS(t) - GHS(s) + DAS(v,t), eight guards with
+ * hysteresis, a greedy choice on a projection of room and load.  --grade says afterwards which of
+ * the moves it planned would have paid off.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -19,6 +20,7 @@
 #include "common/base/opts.h"
 #include "common/plan/choose.h"
 #include "cmd/migrate-plan/drain.h"
+#include "cmd/migrate-plan/grade.h"
 #include "cmd/migrate-plan/inputs.h"
 #include "cmd/migrate-plan/knobs.h"
 #include "cmd/migrate-plan/notify.h"
@@ -26,10 +28,15 @@
 #include "cmd/migrate-plan/tape.h"
 
 enum {
-    OPT_AFFINITY = OPT_LONG + 0x100,
+    OPT_ACCESS = OPT_LONG + 0x100,
+    OPT_AFFINITY,
+    OPT_DEMAND_HORIZON,
     OPT_DRAIN,
     OPT_EXPLAIN,
+    OPT_FAILURES,
     OPT_FORECAST,
+    OPT_GRADE,
+    OPT_GRADE_HORIZON,
     OPT_HEALTH,
     OPT_HISTORY,
     OPT_NOTIFY,
@@ -49,6 +56,7 @@ struct opts {
     struct knobs knobs;
     struct inputs inputs;
     struct drains drains;
+    struct grade_job grade; /* if it has plans, that is all */
     const char *record;
     const char *replay;
     const char *verdicts;
@@ -59,14 +67,29 @@ struct opts {
 };
 
 static const struct argp_option options[] = {
+    {"access", OPT_ACCESS, "FILE", 0,
+     "With --grade, access records: the demand that came (default: not known)", 0},
     {"affinity", OPT_AFFINITY, "FILE", 0, "Affinity records (default: every affinity is 0.5)", 0},
+    {"demand-horizon", OPT_DEMAND_HORIZON, "DURATION", 0,
+     "With --grade, how long after a move accesses count for it: the horizon of the affinity "
+     "(default 6h)",
+     0},
     {"drain", OPT_DRAIN, "GATEWAY", 0,
      "Evacuate GATEWAY, as if its state were drain; may be given again (default: none)", 0},
     {"explain", OPT_EXPLAIN, "FILE", OPTION_ARG_OPTIONAL,
-     "Verdict records to FILE, or as a table to stderr", 0},
+     "Verdict records to FILE, or as a table to stderr; with --grade, outcome records", 0},
+    {"failures", OPT_FAILURES, "FILE", 0,
+     "With --grade, failure records: what came (default: none came)", 0},
     {"forecast", OPT_FORECAST, "FILE", 0,
      "Forecast records: load hour by hour, and quiet hours to start in (default: none)", 0},
-    {"health", OPT_HEALTH, "FILE", 0, "Health records (required, but for --replay)", 0},
+    {"grade", OPT_GRADE, "FILE", 0,
+     "Instead of planning, say which moves of the plan records in FILE would have paid off; may be "
+     "given again (default: none)",
+     0},
+    {"grade-horizon", OPT_GRADE_HORIZON, "DURATION", 0,
+     "How long after a move trouble counts for it (default 24h)", 0},
+    {"health", OPT_HEALTH, "FILE", 0,
+     "Health records (required, but for --replay); with --grade, those that came", 0},
     {"history", OPT_HISTORY, "FILE", 0,
      "Event records of past moves (default STATE/history.csv, if it is there)", 0},
     {"notify", OPT_NOTIFY, "COMMAND", 0,
@@ -81,7 +104,25 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static void check_opts(const struct opts *o, const struct argp_state *st)
+static void check_grade(const struct opts *o, const struct argp_state *st)
+{
+    const struct inputs *in = &o->inputs;
+    size_t piped = 0;
+    for (size_t i = 0; i < o->grade.n_plans; i++)
+        piped += !strcmp(o->grade.plans[i], "-");
+    const char *const files[] = {o->grade.failures, in->health, o->grade.access};
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+        piped += files[i] && !strcmp(files[i], "-");
+    if (in->affinity || in->routes || in->history || in->forecast || o->record || o->replay ||
+        o->drains.given)
+        argp_error(st, "--grade plans nothing: it takes --failures, --health and --access");
+    if (!o->grade.failures && !in->health)
+        argp_error(st, "--grade needs --failures or --health");
+    if (piped > 1)
+        argp_error(st, "only one input can be standard input");
+}
+
+static void check_plan(const struct opts *o, const struct argp_state *st)
 {
     const char *const files[] = {o->inputs.health, o->inputs.affinity, o->inputs.routes,
                                  o->inputs.history, o->inputs.forecast};
@@ -97,6 +138,16 @@ static void check_opts(const struct opts *o, const struct argp_state *st)
         argp_error(st, "--health FILE is required");
     if (piped > 1)
         argp_error(st, "only one input can be standard input");
+    if (o->grade.failures || o->grade.access)
+        argp_error(st, "--failures and --access need --grade");
+}
+
+static void check_opts(const struct opts *o, const struct argp_state *st)
+{
+    if (o->grade.n_plans)
+        check_grade(o, st);
+    else
+        check_plan(o, st);
     if (o->verdicts && !strcmp(o->verdicts, "-"))
         argp_error(st, "--explain: standard output is the plan's");
 }
@@ -109,8 +160,14 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         st->child_inputs[0] = &o->knobs;
         st->child_inputs[1] = &o->dirs;
         return 0;
+    case OPT_ACCESS:
+        o->grade.access = arg;
+        return 0;
     case OPT_AFFINITY:
         o->inputs.affinity = arg;
+        return 0;
+    case OPT_DEMAND_HORIZON:
+        o->grade.demand_s = opts_duration(st, "demand-horizon", arg, 1, 366 * 86400.0);
         return 0;
     case OPT_DRAIN:
         o->drains.given = true;
@@ -120,8 +177,17 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         o->explain = true;
         o->verdicts = arg;
         return 0;
+    case OPT_FAILURES:
+        o->grade.failures = arg;
+        return 0;
     case OPT_FORECAST:
         o->inputs.forecast = arg;
+        return 0;
+    case OPT_GRADE:
+        grade_add(&o->grade, arg);
+        return 0;
+    case OPT_GRADE_HORIZON:
+        o->grade.horizon_s = opts_duration(st, "grade-horizon", arg, 1, 366 * 86400.0);
         return 0;
     case OPT_HEALTH:
         o->inputs.health = arg;
@@ -217,14 +283,34 @@ static void plan(struct opts *o, const struct inputs *in, double now)
     plan_fleet_release(&fleet);
 }
 
+static void grade_plans(struct opts *o)
+{
+    o->grade.config = o->dirs.config;
+    o->grade.health = o->inputs.health;
+    o->grade.now = o->now < 0 ? clock_now() : o->now;
+    o->grade.explain = o->explain;
+    o->grade.verdicts = o->verdicts;
+    grade(&o->grade, &o->knobs.limits);
+    grade_release(&o->grade);
+}
+
 int main(int argc, char **argv)
 {
-    struct opts o = {.now = -1, .notify = getenv("GATESHIFT_NOTIFY"), .notify_timeout_s = 30};
+    struct opts o = {
+        .now = -1,
+        .notify = getenv("GATESHIFT_NOTIFY"),
+        .notify_timeout_s = 30,
+        .grade = {.horizon_s = 86400, .demand_s = 6 * 3600},
+    };
     struct tape tape = {0};
     char *history = NULL;
     opts_dirs_init(&o.dirs);
     knobs_init(&o.knobs);
     opts_parse(&argp, argc, argv, &o);
+    if (o.grade.n_plans) {
+        grade_plans(&o);
+        return EX_OK;
+    }
     if (!o.replay && frozen(o.dirs.state)) {
         report_finish(report_new(o.explain, o.verdicts));
         return EX_TEMPFAIL;

@@ -7,44 +7,12 @@
 #include <string.h>
 
 #include "common/base/parse.h"
+#include "common/plan/figure.h"
 
 static const char mandatory_mark[] = "mandatory: ";
+static const char drains_mark[] = " drains";
 static const char affinity_mark[] = "; affinity ";
 static const char between_mark[] = " to ";
-
-/* ---- figures ---- */
-
-struct figure {
-    char text[32];
-};
-
-static struct figure size_figure(uint64_t bytes)
-{
-    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-    struct figure f;
-    double v = (double)bytes;
-    size_t u = 0;
-    while (v >= 1024 && u + 1 < sizeof(units) / sizeof(*units)) {
-        v /= 1024;
-        u++;
-    }
-    snprintf(f.text, sizeof(f.text), u ? "%.1f %s" : "%.0f %s", v, units[u]);
-    return f;
-}
-
-static struct figure span_figure(double s)
-{
-    struct figure f;
-    if (fabs(s) < 120)
-        snprintf(f.text, sizeof(f.text), "%.0f s", s);
-    else if (fabs(s) < 7200)
-        snprintf(f.text, sizeof(f.text), "%.0f min", s / 60);
-    else if (fabs(s) < 172800)
-        snprintf(f.text, sizeof(f.text), "%.1f h", s / 3600);
-    else
-        snprintf(f.text, sizeof(f.text), "%.1f d", s / 86400);
-    return f;
-}
 
 /* ---- why a move is made ---- */
 
@@ -58,7 +26,7 @@ static int source_words(struct buf *b, const struct plan_case *c)
     const char *open = *why ? " (" : "", *close = *why ? ")" : "";
     switch (c->cause) {
     case PLAN_CAUSE_DRAIN:
-        return buf_printf(b, "%s%s drains", mandatory_mark, s->name);
+        return buf_printf(b, "%s%s%s", mandatory_mark, s->name, drains_mark);
     case PLAN_CAUSE_CRITICAL:
         return buf_printf(b, "%s%s health %.2f%s%.*s%s", mandatory_mark, s->name, s->health.ghs,
                           open, QUOTE_MAX, why, close);
@@ -116,8 +84,8 @@ static int placement_words(struct buf *b, const struct plan_case *c, enum plan_r
                           t->name);
     case PLAN_REFUSED_NO_ROOM:
         return buf_printf(b, "no room on %s: %s there or coming, %s more, capacity %s", t->name,
-                          size_figure(load->bytes).text, size_figure(v->size_bytes).text,
-                          size_figure(t->capacity_bytes).text);
+                          plan_size_figure(load->bytes).text, plan_size_figure(v->size_bytes).text,
+                          plan_size_figure(t->capacity_bytes).text);
     case PLAN_REFUSED_BUSIER:
         return buf_printf(b, "%s would be busier than %s is: %.0f%% against %.0f%% of their limits",
                           t->name, plan_case_source(c)->name, 100 * plan_target_use(c),
@@ -191,24 +159,25 @@ static int cooldown_words(struct buf *b, const struct plan_case *c, enum plan_re
     const struct plan_gateway *t = plan_case_target(c);
     if (r == PLAN_REFUSED_COOLDOWN)
         return buf_printf(b, "moved %s ago, cooldown %s",
-                          span_figure(c->now - plan_last_move(c)).text,
-                          span_figure(plan_rest_s(c)).text);
+                          plan_span_figure(c->now - plan_last_move(c)).text,
+                          plan_span_figure(plan_rest_s(c)).text);
     const struct plan_trip *left = plan_past_left(&plan_case_volume(c)->past, t->name);
     return buf_printf(b, "left %s %s ago, no return within %s: affinity did not ask for both ways",
-                      t->name, span_figure(c->now - left->time).text,
-                      span_figure(c->limits->return_after_s).text);
+                      t->name, plan_span_figure(c->now - left->time).text,
+                      plan_span_figure(c->limits->return_after_s).text);
 }
 
 static int age_words(struct buf *b, const struct plan_case *c, const char *of, double time,
                      double max_age_s)
 {
-    return buf_printf(b, "%s is %s old, at most %s allowed", of, span_figure(c->now - time).text,
-                      span_figure(max_age_s).text);
+    return buf_printf(b, "%s is %s old, at most %s allowed", of,
+                      plan_span_figure(c->now - time).text, plan_span_figure(max_age_s).text);
 }
 
 static int ahead_words(struct buf *b, const struct plan_case *c, const char *of, double time)
 {
-    return buf_printf(b, "%s is dated %s ahead: clocks apart", of, span_figure(time - c->now).text);
+    return buf_printf(b, "%s is dated %s ahead: clocks apart", of,
+                      plan_span_figure(time - c->now).text);
 }
 
 static int unsure_words(struct buf *b, const struct plan_case *c, const char *of, double confidence)
@@ -338,4 +307,13 @@ void plan_words_recall(const char *text, bool *mandatory, double *das_gain)
         return;
     if (read_number(p + sizeof(between_mark) - 1, "; ,", &to))
         *das_gain = to - from;
+}
+
+bool plan_words_drained(const char *text)
+{
+    const size_t mark = sizeof(mandatory_mark) - 1;
+    if (strncmp(text, mandatory_mark, mark) != 0)
+        return false;
+    const char *p = strchr(text + mark, ' ');
+    return p && strncmp(p, drains_mark, sizeof(drains_mark) - 1) == 0;
 }

@@ -26,4 +26,7 @@ int plan_words_held(struct buf *b, const struct plan_case *held, enum plan_refus
  */
 void plan_words_recall(const char *text, bool *mandatory, double *das_gain);
 
+/* Does TEXT, of plan_words_move(), say that the operator had the source drained? */
+bool plan_words_drained(const char *text);
+
 #endif

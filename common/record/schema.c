@@ -16,6 +16,7 @@ const char *const rec_event_words[] = {
     "failed", "aborted", "reverted", "committed", "manual-recovery", "modified", NULL};
 const char *const rec_failure_kind_words[] = {"failure", "outage", "evacuated", NULL};
 const char *const rec_verdict_words[] = {"move", "shadow", "stay", "refused", NULL};
+const char *const rec_outcome_words[] = {"paid-off", "mismigration", "unknown", NULL};
 const char *const rec_calendar_rule_words[] = {"window", "blackout", NULL};
 const char *const rec_yesno_words[] = {"no", "yes", NULL};
 
@@ -213,6 +214,18 @@ static const struct rec_column verdict_columns[] = {
     {"reason", REC_TEXT, REC_EMPTY, NULL},
 };
 const struct rec_schema rec_verdict = {"verdict", COLUMNS(verdict_columns)};
+
+static const struct rec_column outcome_columns[] = {
+    {"time", REC_TIME, 0, NULL},
+    {"volume", REC_NAME, 0, NULL},
+    {"source", REC_NAME, 0, NULL},
+    {"target", REC_NAME, 0, NULL},
+    {"kind", REC_WORD, 0, rec_plan_kind_words},
+    {"outcome", REC_WORD, 0, rec_outcome_words},
+    {"after_s", REC_UINT, REC_EMPTY, NULL},
+    {"reason", REC_TEXT, REC_EMPTY, NULL},
+};
+const struct rec_schema rec_outcome = {"outcome", COLUMNS(outcome_columns)};
 
 static const struct rec_column event_columns[] = {
     {"time", REC_TIME, 0, NULL},

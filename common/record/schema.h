@@ -51,6 +51,8 @@ enum rec_failure_kind { FAILURE_KIND_FAILURE, FAILURE_KIND_OUTAGE, FAILURE_KIND_
 extern const char *const rec_failure_kind_words[];
 enum rec_verdict { VERDICT_MOVE, VERDICT_SHADOW, VERDICT_STAY, VERDICT_REFUSED };
 extern const char *const rec_verdict_words[];
+enum rec_outcome { OUTCOME_PAID_OFF, OUTCOME_MISMIGRATION, OUTCOME_UNKNOWN };
+extern const char *const rec_outcome_words[];
 enum rec_calendar_rule { CALENDAR_RULE_WINDOW, CALENDAR_RULE_BLACKOUT };
 extern const char *const rec_calendar_rule_words[];
 enum rec_yesno { YESNO_NO, YESNO_YES };
@@ -233,6 +235,18 @@ enum {
     VERDICT_REASON
 };
 extern const struct rec_schema rec_verdict;
+
+enum {
+    OUTCOME_TIME,
+    OUTCOME_VOLUME,
+    OUTCOME_SOURCE,
+    OUTCOME_TARGET,
+    OUTCOME_KIND,
+    OUTCOME_OUTCOME,
+    OUTCOME_AFTER_S,
+    OUTCOME_REASON
+};
+extern const struct rec_schema rec_outcome;
 
 enum {
     EVENT_TIME,
