@@ -17,7 +17,7 @@ setup()
 teardown()
 {
   if [[ -n ${BATS_TEST_COMPLETED-} ]]; then
-    [[ -z $(ls -A "$HOME" "$TMPDIR" | grep -v ':$\|^$') ]]
+    [[ -z $(find "$HOME" "$TMPDIR" -mindepth 1) ]]
   fi
   common_teardown
 }
