@@ -13,7 +13,7 @@
 #include "common/plan/choose.h"
 #include "common/plan/words.h"
 
-enum { GATEWAYS = 8, VOLUMES = 32 };
+enum { GATEWAYS = 8, VOLUMES = 16 };
 
 static const double now = 1e6;
 
@@ -144,7 +144,7 @@ static void make(struct plan_fleet *f, struct plan_limits *lim, struct bytes b)
     lim->order = flags & 1;
     lim->shadow = flags & 2;
     lim->force = flags & 4;
-    lim->improve = flags & 8 ? 10000 : 0;
+    lim->improve = flags & 8 ? 300 : 0;
     f->with_affinity = flags & 16;
     f->with_history = flags & 32;
     f->latest = flags & 64 ? now + 60 : 0;
