@@ -32,7 +32,8 @@ readme_code()
   ln -s "$BUILD/bin" build/bin
   readme_code 'Three pipelines to paste' >pasted
   bash -o pipefail -e pasted
-  grep -q '^[^,]*,db-1,gw-a,gw-c,1,mandatory,' build/plan.csv
+  # Which of the others is nearer to the clients depends on the time of day.
+  grep -q '^[^,]*,db-1,gw-a,gw-[bc],1,mandatory,' build/plan.csv
 }
 
 @test "examples: README's pictures are made from a real session, and are pictures" {

@@ -4,91 +4,7 @@
 # (tests/unit/plan.c, plan_random.c); here they are made from records.
 
 load helpers
-
-HEADER=time,volume,source,target,epoch,kind,benefit,reverse_benefit,source_ghs,target_ghs,das,bytes
-HEADER+=,not_before,reason
-NOW=1000000
-
-setup()
-{
-  common_setup
-  gateways gw-a,active gw-b,active
-  routes v,gw-a
-}
-
-# gateways NAME,STATE[,CAPACITY[,IOPS]]...
-gateways()
-{
-  local row fields
-  {
-    echo gateway,uri,site,capacity_bytes,iops_limit,state,hook
-    for row in "$@"; do
-      IFS=, read -ra fields <<<"$row"
-      echo "${fields[0]},nbd://192.0.2.1,,${fields[2]-},${fields[3]-},${fields[1]},"
-    done
-  } >"$GATESHIFT_CONFIG/gateways.csv"
-}
-
-# routes VOLUME,GATEWAY[,STATE,TARGET]...: of 1 MiB each, at epoch 1, into routes.csv.
-routes()
-{
-  local row fields
-  {
-    echo volume,gateway,epoch,state,target,size_bytes,time
-    for row in "$@"; do
-      IFS=, read -ra fields <<<"$row"
-      echo "${fields[0]},${fields[1]},1,${fields[2]-steady},${fields[3]-},1048576,1000"
-    done
-  } >routes.csv
-}
-
-# health GATEWAY,GHS,P_FAIL[,REASON]...: into health.csv, 10 s old.
-health()
-{
-  local row fields
-  {
-    echo time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason
-    for row in "$@"; do
-      IFS=, read -ra fields <<<"$row"
-      echo "$((NOW - 10)),${fields[0]},${fields[1]},,${fields[2]},86400,0.9,,${fields[3]-}"
-    done
-  } >health.csv
-}
-
-# affinity VOLUME,GATEWAY,DAS[,REQUESTS]...: over 6 h, into affinity.csv.
-affinity()
-{
-  local row fields
-  {
-    echo time,volume,gateway,das,share,requests,confidence,horizon_s,model
-    for row in "$@"; do
-      IFS=, read -ra fields <<<"$row"
-      echo "$((NOW - 60)),${fields[0]},${fields[1]},${fields[2]},0,${fields[3]-100},0.9,21600,x"
-    done
-  } >affinity.csv
-}
-
-# plan [OPTION...]: what was written above, with affinity if there is any.
-plan()
-{
-  local files=(--routes routes.csv --health health.csv)
-  [[ ! -e affinity.csv ]] || files+=(--affinity affinity.csv)
-  run --separate-stderr "${EXPECT:--0}" migrate-plan --now "$NOW" "${files[@]}" "$@"
-}
-
-# expect_moves "VOLUME SOURCE TARGET KIND"...: the plan is these, in this order.
-expect_moves()
-{
-  local IFS=$'\n'
-  [[ ${lines[0]} == "$HEADER" ]]
-  [[ $(tail -n +2 <<<"$output" | cut -d, -f2-4,6 | tr , ' ') == "$*" ]]
-}
-
-# expect_verdict VOLUME TARGET GUARD VERDICT: what verdicts.csv says.
-expect_verdict()
-{
-  [[ $(awk -F, -v v="$1" -v t="$2" '$2 == v && $4 == t { print $11, $12 }' verdicts.csv) == "$3 $4" ]]
-}
+load planner
 
 # ---- the table of small fleets ----
 
@@ -113,7 +29,7 @@ expect_verdict()
   plan
   [[ $output == "$HEADER
 $NOW,v,gw-a,gw-b,1,optional,0.6700,0.3300,0.8000,0.9700,0.5000,1048576,,\"optional: gw-a health 0.80, \
-gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67\"" ]]
+gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67; copies 1.0 MiB in about 1 s\"" ]]
   [[ -z $stderr ]]
 }
 
@@ -148,21 +64,6 @@ gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67\"" ]]
   expect_moves
   expect_verdict v gw-b 2-health refused
   expect_verdict w gw-a 1-placement refused
-}
-
-# history "HOURS_AGO SOURCE TARGET DETAIL"...: switched moves of v, into history.csv.
-history()
-{
-  local move hours from to detail id=0
-  {
-    echo time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
-    for move in "$@"; do
-      read -r hours from to detail <<<"$move"
-      id=$((id + 1))
-      echo "$((NOW - hours * 3600 - 60)),m$id,v,$from,$to,redirect,begin,,,,,\"$detail\""
-      echo "$((NOW - hours * 3600)),m$id,v,$from,$to,handover,switched,,,,,"
-    done
-  } >history.csv
 }
 
 @test "migrate-plan: a boomerang after the repair is refused" {
@@ -337,19 +238,6 @@ END
   expect_moves "w gw-b gw-a mandatory"
 }
 
-# groups VOLUME,GROUP[,POLICY[,ANTI]]...: what volumes.csv says.
-groups()
-{
-  local row fields
-  {
-    echo volume,size_bytes,policy,gateways,group,anti
-    for row in "$@"; do
-      IFS=, read -ra fields <<<"$row"
-      echo "${fields[0]},,${fields[2]:-auto},,${fields[1]},${fields[3]-}"
-    done
-  } >"$GATESHIFT_CONFIG/volumes.csv"
-}
-
 @test "migrate-plan: a group moves together, as one move, or not at all" {
   routes db,gw-a log,gw-a web,gw-a
   groups db,shop log,shop
@@ -359,7 +247,7 @@ groups()
     web,gw-a,0.9 web,gw-b,0.1
   plan
   expect_moves "db gw-a gw-b optional" "log gw-a gw-b optional"
-  [[ ${lines[2]} == *"affinity 0.26 to 0.83; benefit 0.83; group 'shop' of 2\"" ]]
+  [[ ${lines[2]} == *"affinity 0.26 to 0.83; benefit 0.83; copies 1.0 MiB in about 1 s; group 'shop' of 2\"" ]]
   affinity db,gw-a,0.2,100 db,gw-b,0.9,100 log,gw-a,0.9,1000 log,gw-b,0.1,1000 \
     web,gw-a,0.9 web,gw-b,0.1
   plan
@@ -398,18 +286,6 @@ groups()
 
 # ---- when ----
 
-# calendar RULE,FROM,UNTIL...: calendar.csv.
-calendar()
-{
-  { echo rule,from,until; printf '%s\n' "$@"; } >"$GATESHIFT_CONFIG/calendar.csv"
-}
-
-# expect_start VOLUME TIME: the plan's not_before of VOLUME.
-expect_start()
-{
-  [[ $(awk -F, -v v="$1" '$2 == v { print $13 }' <<<"$output") == "$2" ]]
-}
-
 @test "migrate-plan: what can wait waits for a window, what must move does not" {
   # Now is 13:46:40 on 1970-01-12.
   health gw-a,0.7,0 gw-b,0.97,0
@@ -440,17 +316,6 @@ expect_start()
   EXPECT=-78 plan
   [[ -z $output ]]
   [[ $stderr == "migrate-plan: $GATESHIFT_CONFIG/calendar.csv:2: no window HH:MM to HH:MM '22:30' to '22:30'" ]]
-}
-
-# forecast VOLUME REQUESTS...: in each hour from the one of NOW on, into forecast.csv, appended.
-forecast()
-{
-  local start=$((NOW - NOW % 3600)) requests
-  [[ -e forecast.csv ]] || echo volume,site,start,duration_s,requests,lower,upper,model >forecast.csv
-  for requests in "${@:2}"; do
-    echo "$1,eu,$start,3600,$requests,0,$requests,x" >>forecast.csv
-    start=$((start + 3600))
-  done
 }
 
 @test "migrate-plan: with a forecast, what can wait starts in its quietest hour" {
@@ -697,7 +562,7 @@ migrate-plan: health.csv:4: gateway 'gw-y' is not in gateways.csv: ignored" ]]
   [[ $stderr == "\
 volume  source  target  health     affinity   benefit    verdict  guard        reason
 v       gw-a    gw-b    0.80 0.97  0.50 0.50  0.67 0.33  move     -            optional: gw-a health \
-0.80, gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67
+0.80, gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67; copies 1.0 MiB in about 1 s
 v       gw-a    gw-c    0.80 0.97  0.50 0.50  0.67 0.33  refused  1-placement  gw-c is cordoned" ]]
 }
 

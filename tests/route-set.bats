@@ -157,7 +157,8 @@ served()
     # shellcheck disable=SC2086
     run --separate-stderr -65 route-set $args
     [[ -z $output || $output == "$HEADER" ]]
-    [[ $stderr == "route-set: $GATESHIFT_STATE/routes.log:2: checksum does not fit" ]]
+    [[ $stderr == "route-set: $GATESHIFT_STATE/routes.log:2: checksum does not fit; nothing was changed: see \
+route-set(1), FILES" ]]
   done
   cmp before "$GATESHIFT_STATE/routes.log"
 }
@@ -206,6 +207,43 @@ served()
   run --separate-stderr -1 route-set a # nothing of the list was set
   run --separate-stderr -0 route-set --import list.csv --force
   expect_records a,gw-a,1,steady,, b,gw-b,2,steady,,
+}
+
+@test "route-set: a foreign store is refused, too" {
+  cp "$GATESHIFT_CONFIG/gateways.csv" "$GATESHIFT_STATE/routes.log"
+  local args
+  for args in '' v 'v gw-a' 'v gw-a --force' '--history v' '--verify'; do
+    # shellcheck disable=SC2086
+    run --separate-stderr -65 route-set $args
+    [[ $stderr == "route-set: "*"$GATESHIFT_STATE/routes.log"*"see route-set(1), FILES" ]]
+  done
+  cmp "$GATESHIFT_CONFIG/gateways.csv" "$GATESHIFT_STATE/routes.log"
+}
+
+@test "route-set: an import into a new store goes on with the epochs that were saved" {
+  route-set a gw-a
+  route-set a gw-b --size 4096
+  route-set b gw-a
+  route-set b gw-a --as manual-recovery --force
+  route-set --export saved.csv
+  rm -r "$GATESHIFT_STATE"
+  run --separate-stderr -0 route-set --import saved.csv
+  expect_records a,gw-b,2,steady,,4096 b,gw-a,2,manual-recovery,,
+  # Those that have a record keep what they have.
+  route-set a gw-b --size 8192
+  printf '%s\n' volume,gateway,epoch,state a,gw-b,9,manual-recovery b,gw-a,1,steady >list.csv
+  run --separate-stderr -0 route-set --import list.csv
+  expect_records a,gw-b,2,steady,,8192 b,gw-a,2,manual-recovery,,
+  printf '%s\n' volume,gateway,epoch c,gw-a,0 >list.csv
+  run --separate-stderr -65 route-set --import list.csv
+  [[ $stderr == "route-set: list.csv:2: epoch is from 1 to 9223372036854775807" ]]
+}
+
+@test "route-set: an import that names a volume twice sets nothing" {
+  printf '%s\n' volume,gateway a,gw-a b,gw-a a,gw-b >list.csv
+  run --separate-stderr -65 route-set --import list.csv --force
+  [[ $stderr == "route-set: list.csv:4: a second record of volume 'a'" ]]
+  run --separate-stderr -1 route-set b
 }
 
 @test "route-set: a malformed row of --import sets nothing" {

@@ -55,6 +55,7 @@ static void add_gateways(struct load *l)
         const struct fleet_gateway *g = &l->config->gateways[i];
         const struct plan_gateway p = {
             .name = g->name,
+            .storage = g->storage,
             .state = g->state,
             .capacity_bytes = g->capacity_bytes,
             .iops_limit = g->iops_limit,
@@ -218,6 +219,17 @@ static void take_forecast(struct load *l, struct rec_reader *r)
     check(err == -ENOENT ? 0 : err);
 }
 
+static void take_changed(struct load *l, struct rec_reader *r)
+{
+    const char *gateway = rec_text(r, CHANGED_GATEWAY);
+    const int err =
+        plan_fleet_changed(l->f, rec_text(r, CHANGED_VOLUME), gateway, rec_uint(r, CHANGED_BYTES));
+    if (err == -EEXIST)
+        err_die(EX_DATAERR, "%s: contradicts an earlier record of the same copy",
+                rec_reader_where(r));
+    took(l, err, gateway, r);
+}
+
 static void read_forecast(struct load *l, const char *path, double now)
 {
     check(plan_fleet_hours(l->f, now));
@@ -243,14 +255,18 @@ static void load_records(struct load *l, const struct inputs *in, double now)
         read_file(l, &rec_event, in->history, take_event);
     if (in->forecast)
         read_forecast(l, in->forecast, now);
+    if (in->changed)
+        read_file(l, &rec_changed, in->changed, take_changed);
 }
 
-void inputs_load(const struct inputs *in, double now, struct drains *drains, struct plan_fleet *f)
+void inputs_load(const struct inputs *in, double now, double skew_s, struct drains *drains,
+                 struct plan_fleet *f)
 {
     struct fleet config = {0};
     if (fleet_load(&config, in->config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
         err_die(config.status, "%s", config.error);
     struct load l = {.f = f, .config = &config};
+    f->latest = now + skew_s;
     load_records(&l, in, now);
     drains_apply(drains, f);
     check(plan_fleet_settle(f));

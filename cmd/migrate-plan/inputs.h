@@ -15,12 +15,14 @@ struct inputs {
     const char *routes;   /* file, or NULL: the route store */
     const char *history;  /* file, or NULL: none */
     const char *forecast; /* file, or NULL: none */
+    const char *changed;  /* file, or NULL: none */
 };
 
 /*
  * Fills F (zero-initialised), at time NOW and with DRAINS, and settles it; notes about what is left
- * out go to stderr.
+ * out go to stderr.  Scores dated more than SKEW_S ahead count only where there are no others.
  */
-void inputs_load(const struct inputs *in, double now, struct drains *drains, struct plan_fleet *f);
+void inputs_load(const struct inputs *in, double now, double skew_s, struct drains *drains,
+                 struct plan_fleet *f);
 
 #endif

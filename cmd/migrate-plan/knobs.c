@@ -8,13 +8,16 @@
 #include "common/base/opts.h"
 #include "common/base/parse.h"
 
-enum kind { REAL, SECONDS, COUNT, BYTES, SWITCH };
+enum kind { REAL, SECONDS, COUNT, BYTES, SWITCH, ORDER };
+
+static const char *const order_words[] = {
+    [PLAN_ORDER_BENEFIT] = "benefit", [PLAN_ORDER_PER_BYTE] = "per-byte", NULL};
 
 struct knob {
     const char *name;
     enum kind kind;
     size_t offset; /* in struct plan_limits */
-    double max;    /* of REAL, SECONDS and COUNT; the least is 0 */
+    double max;    /* the least is 0, of BYTES 1 */
 };
 
 #define LIMIT(member) offsetof(struct plan_limits, member)
@@ -24,12 +27,14 @@ static const double year_s = 366 * 86400.0;
 /* In the order of the options; a knob's key is OPT_LONG plus its index. */
 enum {
     AFFINITY_MAX_AGE,
+    BUSIER,
     BUSY,
     COOLDOWN,
     COPY_RATE,
     CRITICAL,
     FLAP_WINDOW,
     FORCE,
+    GROWTH,
     HEALTH_MAX_AGE,
     IMPROVE,
     MARGIN,
@@ -39,6 +44,7 @@ enum {
     MAX_PER_TARGET,
     MAX_SKEW,
     MIN_CONFIDENCE,
+    PLAN_ORDER,
     P_FAIL_LIMIT,
     PEAK_FACTOR,
     RETURN_AFTER,
@@ -51,12 +57,14 @@ enum {
 
 static const struct knob knobs[KNOBS] = {
     [AFFINITY_MAX_AGE] = {"affinity-max-age", SECONDS, LIMIT(affinity_max_age_s), year_s},
+    [BUSIER] = {"busier", REAL, LIMIT(busier), 1e6},
     [BUSY] = {"busy", REAL, LIMIT(busy), 1},
     [COOLDOWN] = {"cooldown", SECONDS, LIMIT(cooldown_s), year_s},
     [COPY_RATE] = {"copy-rate", BYTES, LIMIT(copy_rate), 0x1p50},
     [CRITICAL] = {"critical", REAL, LIMIT(critical), 1},
     [FLAP_WINDOW] = {"flap-window", SECONDS, LIMIT(flap_window_s), year_s},
     [FORCE] = {"force", SWITCH, LIMIT(force), 1},
+    [GROWTH] = {"growth", REAL, LIMIT(growth), 1e6},
     [HEALTH_MAX_AGE] = {"health-max-age", SECONDS, LIMIT(health_max_age_s), year_s},
     [IMPROVE] = {"improve", COUNT, LIMIT(improve), 1e9},
     [MARGIN] = {"margin", REAL, LIMIT(margin), 4},
@@ -66,6 +74,7 @@ static const struct knob knobs[KNOBS] = {
     [MAX_PER_TARGET] = {"max-per-target", COUNT, LIMIT(max_per_target), 1e6},
     [MAX_SKEW] = {"max-skew", SECONDS, LIMIT(max_skew_s), year_s},
     [MIN_CONFIDENCE] = {"min-confidence", REAL, LIMIT(min_confidence), 1},
+    [PLAN_ORDER] = {"order", ORDER, LIMIT(order), PLAN_ORDER_PER_BYTE},
     [P_FAIL_LIMIT] = {"p-fail-limit", REAL, LIMIT(p_fail_limit), 1},
     [PEAK_FACTOR] = {"peak-factor", REAL, LIMIT(peak_factor), 1000},
     [RETURN_AFTER] = {"return-after", SECONDS, LIMIT(return_after_s), year_s},
@@ -83,19 +92,28 @@ static void *place_of(struct plan_limits *l, const struct knob *k)
 static double value_of(const struct plan_limits *l, const struct knob *k)
 {
     const void *p = (const char *)l + k->offset;
-    if (k->kind == COUNT)
+    if (k->kind == COUNT || k->kind == ORDER)
         return *(const unsigned *)p;
     return k->kind == SWITCH ? *(const bool *)p : *(const double *)p;
 }
 
 static void assign(struct plan_limits *l, const struct knob *k, double v)
 {
-    if (k->kind == COUNT)
+    if (k->kind == COUNT || k->kind == ORDER)
         *(unsigned *)place_of(l, k) = (unsigned)v;
     else if (k->kind == SWITCH)
         *(bool *)place_of(l, k) = v != 0;
     else
         *(double *)place_of(l, k) = v;
+}
+
+static double parse_order(const char *arg, const struct argp_state *st)
+{
+    for (unsigned i = 0; order_words[i]; i++)
+        if (!strcmp(arg, order_words[i]))
+            return i;
+    argp_error(st, "--order is benefit or per-byte: '%s'", arg);
+    return 0;
 }
 
 static double parse_value(const struct knob *k, const char *arg, const struct argp_state *st)
@@ -109,6 +127,8 @@ static double parse_value(const struct knob *k, const char *arg, const struct ar
         return opts_duration(st, k->name, arg, 0, k->max);
     case REAL:
         return opts_f64(st, k->name, arg, 0, k->max);
+    case ORDER:
+        return parse_order(arg, st);
     case SWITCH:
         break;
     }
@@ -131,6 +151,10 @@ const struct argp knobs_argp = {
         {0, 0, 0, 0, "Guards and limits (RATIO: 0 to 1):", 10},
         {"affinity-max-age", OPT_LONG + AFFINITY_MAX_AGE, "DURATION", 0,
          "No optional move on older affinity (default 3h)", 10},
+        {"busier", OPT_LONG + BUSIER, "NUMBER", 0,
+         "How many times as busy as its source an optional move may make a gateway, where not both "
+         "have an iops_limit (default 2)",
+         10},
         {"busy", OPT_LONG + BUSY, "RATIO", 0,
          "Use of iops_limit above which no optional move makes a gateway busier than its source "
          "(default 0.80)",
@@ -146,6 +170,10 @@ const struct argp knobs_argp = {
         {"force", OPT_LONG + FORCE, 0, 0,
          "Let pinned volumes make mandatory moves, and drains leave the only healthy copy "
          "(default: no)",
+         10},
+        {"growth", OPT_LONG + GROWTH, "NUMBER", 0,
+         "By how much of what it serves now a plan's optional moves may raise it anyway (default "
+         "0.10)",
          10},
         {"health-max-age", OPT_LONG + HEALTH_MAX_AGE, "DURATION", 0,
          "No move on older health (default 5m)", 10},
@@ -164,6 +192,10 @@ const struct argp knobs_argp = {
          "How far ahead of now scores may be dated (default 60s)", 10},
         {"min-confidence", OPT_LONG + MIN_CONFIDENCE, "RATIO", 0,
          "Confidence that scores need (default 0.50)", 10},
+        {"order", OPT_LONG + PLAN_ORDER, "WORD", 0,
+         "What comes first within a kind: per-byte, the benefit by bytes sent, or benefit (default "
+         "per-byte)",
+         10},
         {"p-fail-limit", OPT_LONG + P_FAIL_LIMIT, "RATIO", 0,
          "A gateway more likely to fail must be left (default 0.50)", 10},
         {"peak-factor", OPT_LONG + PEAK_FACTOR, "NUMBER", 0,

@@ -30,6 +30,7 @@
 enum {
     OPT_ACCESS = OPT_LONG + 0x100,
     OPT_AFFINITY,
+    OPT_CHANGED,
     OPT_DEMAND_HORIZON,
     OPT_DRAIN,
     OPT_EXPLAIN,
@@ -70,6 +71,10 @@ static const struct argp_option options[] = {
     {"access", OPT_ACCESS, "FILE", 0,
      "With --grade, access records: the demand that came (default: not known)", 0},
     {"affinity", OPT_AFFINITY, "FILE", 0, "Affinity records (default: every affinity is 0.5)", 0},
+    {"changed", OPT_CHANGED, "FILE", 0,
+     "Changed records: how much differs on copies that are known (default: a volume's size is "
+     "sent)",
+     0},
     {"demand-horizon", OPT_DEMAND_HORIZON, "DURATION", 0,
      "With --grade, how long after a move accesses count for it: the horizon of the affinity "
      "(default 6h)",
@@ -113,8 +118,8 @@ static void check_grade(const struct opts *o, const struct argp_state *st)
     const char *const files[] = {o->grade.failures, in->health, o->grade.access};
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
         piped += files[i] && !strcmp(files[i], "-");
-    if (in->affinity || in->routes || in->history || in->forecast || o->record || o->replay ||
-        o->drains.given)
+    if (in->affinity || in->routes || in->history || in->forecast || in->changed || o->record ||
+        o->replay || o->drains.given)
         argp_error(st, "--grade plans nothing: it takes --failures, --health and --access");
     if (!o->grade.failures && !in->health)
         argp_error(st, "--grade needs --failures or --health");
@@ -124,8 +129,8 @@ static void check_grade(const struct opts *o, const struct argp_state *st)
 
 static void check_plan(const struct opts *o, const struct argp_state *st)
 {
-    const char *const files[] = {o->inputs.health, o->inputs.affinity, o->inputs.routes,
-                                 o->inputs.history, o->inputs.forecast};
+    const char *const files[] = {o->inputs.health,  o->inputs.affinity, o->inputs.routes,
+                                 o->inputs.history, o->inputs.forecast, o->inputs.changed};
     int piped = 0;
     bool given = false;
     for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
@@ -165,6 +170,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         return 0;
     case OPT_AFFINITY:
         o->inputs.affinity = arg;
+        return 0;
+    case OPT_CHANGED:
+        o->inputs.changed = arg;
         return 0;
     case OPT_DEMAND_HORIZON:
         o->grade.demand_s = opts_duration(st, "demand-horizon", arg, 1, 366 * 86400.0);
@@ -269,7 +277,7 @@ static void default_inputs(struct opts *o, char **history)
 static void plan(struct opts *o, const struct inputs *in, double now)
 {
     struct plan_fleet fleet = {0};
-    inputs_load(in, now, &o->drains, &fleet);
+    inputs_load(in, now, o->knobs.limits.max_skew_s, &o->drains, &fleet);
     struct report *r = report_new(o->explain, o->verdicts);
     const struct plan_sink out = report_sink(r);
     const struct plan_sink sink = drains_watch(&o->drains, &out);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/error.h"
+#include "common/plan/cost.h"
 #include "common/plan/words.h"
 #include "common/record/record.h"
 #include "cmd/migrate-plan/outfile.h"
@@ -59,8 +60,10 @@ static int write_move(void *arg, const struct plan_move *m)
     put_known(w, PLAN_SOURCE_GHS, m->c->score.source_ghs);
     put_known(w, PLAN_TARGET_GHS, m->c->score.target_ghs);
     put_known(w, PLAN_DAS, m->c->score.target_das);
-    if (v->size_bytes)
-        rec_put_uint(w, PLAN_BYTES, v->size_bytes);
+    bool known;
+    const uint64_t bytes = plan_cost_bytes(m->c->fleet, m->c->volume, m->c->target, &known);
+    if (known)
+        rec_put_uint(w, PLAN_BYTES, bytes);
     if (m->not_before > 0)
         rec_put_real(w, PLAN_NOT_BEFORE, m->not_before);
     rec_put_text(w, PLAN_REASON, r->words.data);

@@ -161,6 +161,7 @@ void tape_record(struct tape *t, const char *dir, const struct inputs *in, doubl
         .routes = keep_routes(dir, in),
         .history = keep(dir, "history.csv", in->history),
         .forecast = keep(dir, "forecast.csv", in->forecast),
+        .changed = keep(dir, "changed.csv", in->changed),
     };
     write_options(dir, now, k, drains);
 }
@@ -226,6 +227,7 @@ void tape_replay(struct tape *t, const char *dir, struct knobs *k, struct drains
         .routes = path_of(dir, "routes.csv"),
         .history = optional(dir, "history.csv"),
         .forecast = optional(dir, "forecast.csv"),
+        .changed = optional(dir, "changed.csv"),
     };
 }
 
@@ -237,5 +239,6 @@ void tape_release(struct tape *t)
     free((char *)t->inputs.routes);
     free((char *)t->inputs.history);
     free((char *)t->inputs.forecast);
+    free((char *)t->inputs.changed);
     *t = (struct tape){0};
 }

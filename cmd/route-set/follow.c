@@ -67,7 +67,8 @@ static void log_path(const char *state, char path[PATH_MAX])
 static _Noreturn void die_of_log(const char *path, int err)
 {
     if (err == -EBADMSG)
-        err_die(EX_DATAERR, "'%s', or an old log beside it, is no route log, or is damaged", path);
+        err_die(EX_DATAERR, "'%s', or an old log beside it, is no route log, or is damaged%s", path,
+                PRINT_WHAT_TO_DO);
     err_die(err == -ENOMEM ? EX_OSERR : EX_IOERR, "cannot read '%s': %s", path, err_text(err));
 }
 

@@ -54,7 +54,8 @@ static int status_of(int err)
 
 _Noreturn void die_of_store(const struct route_store *s, int err)
 {
+    const char *what_to_do = err == -EBADMSG ? PRINT_WHAT_TO_DO : "";
     if (*route_store_error(s))
-        err_die(status_of(err), "%s", route_store_error(s));
+        err_die(status_of(err), "%s%s", route_store_error(s), what_to_do);
     err_die(status_of(err), "cannot use '%s': %s", route_store_path(s), err_text(err));
 }

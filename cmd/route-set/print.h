@@ -16,6 +16,9 @@ void print_check(int err);
 /* For route_store_each(): ARG is the writer. */
 int print_route(const struct route *r, void *arg);
 
+/* Ends the message about a damaged store. */
+#define PRINT_WHAT_TO_DO "; nothing was changed: see route-set(1), FILES"
+
 /* Ends the program because of ERR of store S. */
 _Noreturn void die_of_store(const struct route_store *s, int err);
 

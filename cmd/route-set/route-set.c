@@ -24,6 +24,7 @@
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
+#include "common/base/intern.h"
 #include "common/base/opts.h"
 #include "common/fleet/fleet.h"
 #include "common/route/control.h"
@@ -41,6 +42,8 @@ struct wish {
     char gateway[NAME_LEN_MAX + 1];
     uint64_t size_bytes; /* 0: as it is */
     enum rec_route_state state;
+    bool listed;          /* by --import, which changes no state of a volume that has a record */
+    uint64_t first_epoch; /* of a volume without a record */
 };
 
 enum mode { MODE_PRINT, MODE_SET, MODE_IMPORT, MODE_EXPORT, MODE_HISTORY, MODE_VERIFY, MODE_WATCH };
@@ -59,6 +62,7 @@ struct opts {
 
 struct wishes {
     struct wish *items; /* owned */
+    struct intern volumes;
     size_t n;
     size_t cap;
 };
@@ -330,7 +334,8 @@ static void check_expectation(const struct opts *o, const struct route *now)
 /* Whether NOW already is what is wished for. */
 static bool is_granted(const struct route *now, const struct wish *wish)
 {
-    return now->state == wish->state && strcmp(now->gateway, wish->gateway) == 0 &&
+    return (wish->listed || now->state == wish->state) &&
+           strcmp(now->gateway, wish->gateway) == 0 &&
            (!wish->size_bytes || wish->size_bytes == now->size_bytes);
 }
 
@@ -343,7 +348,7 @@ static struct route next_route(const struct route *now, const struct wish *wish)
     struct route next = *now;
     bool same_owner = strcmp(now->gateway, wish->gateway) == 0;
     if (!same_owner || now->state != wish->state)
-        next.epoch++;
+        next.epoch = now->epoch ? now->epoch + 1 : wish->first_epoch;
     memcpy(next.volume, wish->volume, sizeof(next.volume));
     memcpy(next.gateway, wish->gateway, sizeof(next.gateway));
     route_settle(&next);
@@ -449,15 +454,33 @@ static void set_route(const struct opts *o, struct route_store *s, const struct 
 
 /* ---- import ---- */
 
-enum { IMPORT_VOLUME, IMPORT_GATEWAY, IMPORT_SIZE_BYTES };
+enum { IMPORT_VOLUME, IMPORT_GATEWAY, IMPORT_SIZE_BYTES, IMPORT_EPOCH, IMPORT_STATE };
 
 /* So that a list made by hand, and the output of route-set, both will do. */
 static const struct rec_column import_columns[] = {
     {"volume", REC_NAME, 0, NULL},
     {"gateway", REC_NAME, 0, NULL},
     {"size_bytes", REC_UINT, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"epoch", REC_UINT, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"state", REC_WORD, REC_EMPTY | REC_OPTIONAL, rec_route_state_words},
 };
-static const struct rec_schema rec_import = {"import", import_columns, 3};
+static const struct rec_schema rec_import = {"import", import_columns,
+                                             sizeof(import_columns) / sizeof(*import_columns)};
+
+/*
+ * What a volume without a record gets of a saved one: its epoch, as no epoch may come twice, and
+ * that nobody shall touch it.  A move that was open when the record was saved is not known any
+ * more.
+ */
+static void take_history(struct rec_reader *r, struct wish *wish)
+{
+    wish->listed = true;
+    wish->first_epoch = rec_present(r, IMPORT_EPOCH) ? rec_uint(r, IMPORT_EPOCH) : 1;
+    if (wish->first_epoch == 0 || wish->first_epoch > INT64_MAX)
+        err_die(EX_DATAERR, "%s: epoch is from 1 to %" PRId64, rec_reader_where(r), INT64_MAX);
+    if (rec_present(r, IMPORT_STATE) && rec_word(r, IMPORT_STATE) == ROUTE_STATE_MANUAL_RECOVERY)
+        wish->state = ROUTE_STATE_MANUAL_RECOVERY;
+}
 
 /* Takes the reader's record in.  An import never moves a volume: that would lose its data. */
 static void add_wish(const struct opts *o, const struct fleet *f, struct route_store *s,
@@ -467,12 +490,16 @@ static void add_wish(const struct opts *o, const struct fleet *f, struct route_s
     struct route now;
     memcpy(wish.volume, rec_text(r, IMPORT_VOLUME), strlen(rec_text(r, IMPORT_VOLUME)) + 1);
     memcpy(wish.gateway, rec_text(r, IMPORT_GATEWAY), strlen(rec_text(r, IMPORT_GATEWAY)) + 1);
+    take_history(r, &wish);
     check_gateway(f, o, &wish);
+    if (intern_find(&all->volumes, wish.volume) >= 0)
+        err_die(EX_DATAERR, "%s: a second record of volume '%s'", rec_reader_where(r), wish.volume);
     read_route(s, wish.volume, &now);
     if (now.epoch && !o->force && strcmp(now.gateway, wish.gateway) != 0)
         err_die(EX_DATAERR, "%s: volume '%s' is owned by '%s', not '%s'", rec_reader_where(r),
                 wish.volume, now.gateway, wish.gateway);
-    if (vec_room(&all->items, all->n, &all->cap, sizeof(*all->items)) < 0)
+    if (vec_room(&all->items, all->n, &all->cap, sizeof(*all->items)) < 0 ||
+        intern_add(&all->volumes, wish.volume) < 0)
         err_die(EX_OSERR, "cannot import: %s", err_text(ENOMEM));
     all->items[all->n++] = wish;
 }
@@ -497,6 +524,7 @@ static void import(const struct opts *o, const struct fleet *f, struct route_sto
     for (size_t i = 0; i < all.n; i++)
         set_route(o, s, &all.items[i], w);
     free(all.items);
+    intern_release(&all.volumes);
 }
 
 static void load_fleet(const struct opts *o, struct fleet *f)
@@ -570,7 +598,7 @@ int main(int argc, char **argv)
         NULL,
         NULL,
     };
-    struct opts o = {.timeout_ms = 5000};
+    struct opts o = {.timeout_ms = 5000, .wish.first_epoch = 1};
     opts_dirs_init(&o.dirs);
     opts_parse(&argp, argc, argv, &o);
     return run(&o) ? EX_OK : EX_NO;

@@ -80,6 +80,15 @@ static char *field_copy(const struct load *l, size_t col)
     return strdup(rec_text(l->r, col));
 }
 
+static void gateway_release(struct fleet_gateway *g)
+{
+    free(g->uri);
+    free(g->site);
+    free(g->hook);
+    free(g->metrics);
+    free(g->storage);
+}
+
 static int add_gateway(struct load *l)
 {
     struct fleet *f = l->f;
@@ -97,14 +106,12 @@ static int add_gateway(struct load *l)
         .state = (enum rec_gateway_state)rec_word(l->r, GATEWAY_STATE),
         .hook = field_copy(l, GATEWAY_HOOK),
         .metrics = field_copy(l, GATEWAY_METRICS),
+        .storage = field_copy(l, GATEWAY_STORAGE),
     };
-    long id =
-        g.uri && g.site && g.hook && g.metrics ? intern_add(&f->gateway_names, name) : -ENOMEM;
+    const bool whole = g.uri && g.site && g.hook && g.metrics && g.storage;
+    long id = whole ? intern_add(&f->gateway_names, name) : -ENOMEM;
     if (id < 0) {
-        free(g.uri);
-        free(g.site);
-        free(g.hook);
-        free(g.metrics);
+        gateway_release(&g);
         return no_memory(l);
     }
     g.name = f->gateway_names.names[id];
@@ -319,10 +326,7 @@ int fleet_load(struct fleet *f, const char *dir, unsigned parts)
 void fleet_release(struct fleet *f)
 {
     for (size_t i = 0; i < f->gateway_names.n; i++) {
-        free(f->gateways[i].uri);
-        free(f->gateways[i].site);
-        free(f->gateways[i].hook);
-        free(f->gateways[i].metrics);
+        gateway_release(&f->gateways[i]);
     }
     for (size_t i = 0; i < f->volume_names.n; i++)
         volume_release(&f->volumes[i]);

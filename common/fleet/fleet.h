@@ -19,6 +19,7 @@ struct fleet_gateway {
     enum rec_gateway_state state;
     char *hook;    /* "" if none */
     char *metrics; /* URL of what node_exporter says there; "" if none */
+    char *storage; /* what it exports from, if others do too; "" if none */
 };
 
 struct fleet_volume {

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "common/plan/cost.h"
 #include "common/plan/planner.h"
 #include "common/plan/start.h"
 
@@ -35,18 +36,55 @@ static enum plan_rank unit_rank(const struct planner *p, const struct plan_entry
     return e->cause ? least : most;
 }
 
-/* The best that the unit could do now; -INFINITY if every target is refused. */
-static double best_rank(struct planner *p, const struct plan_entry *e)
+/* What all of E send to TARGET; *KNOWN if each is. */
+static uint64_t bytes_of(const struct planner *p, const struct plan_entry *e, size_t target,
+                         bool *known)
 {
-    double best = -INFINITY;
+    uint64_t sum = 0;
+    *known = true;
+    for (size_t i = 0; i < e->unit.n; i++) {
+        bool one;
+        sum = plan_add_bytes(sum, plan_cost_bytes(p->fleet, e->unit.members[i], target, &one));
+        *known = *known && one;
+    }
+    return sum;
+}
+
+/*
+ * By benefit per byte: a move that must be made is worth 1 more, so that none is worth less for
+ * being small; one that sends nothing comes first, one of unknown size last.
+ */
+static double worth_of(const struct planner *p, const struct plan_entry *e, bool known)
+{
+    const double value = e->cause ? 1 + fmax(e->best, -1) : e->best;
+    if (p->limits->order == PLAN_ORDER_BENEFIT || !isfinite(e->best))
+        return e->best;
+    if (!known)
+        return -1;
+    return e->bytes ? value / (double)e->bytes : (double)INFINITY;
+}
+
+/* The best that the unit could do now; E->best is -INFINITY if every target is refused. */
+static void look_for_best(struct planner *p, struct plan_entry *e)
+{
+    bool known = false;
+    e->best = -INFINITY;
     for (size_t g = 0; g < p->fleet->gateway_names.n; g++) {
         if (g == plan_entry_owner(p, e))
             continue;
         struct plan_case c = plan_entry_aim(p, e, g);
-        if (plan_entry_judge(p, e, &c) == PLAN_PASS)
-            best = fmax(best, plan_score_rank(&c.score));
+        if (plan_entry_judge(p, e, &c) != PLAN_PASS || plan_score_rank(&c.score) < e->best)
+            continue;
+        bool this_known;
+        const uint64_t bytes = bytes_of(p, e, g, &this_known);
+        const bool more = plan_score_rank(&c.score) > e->best;
+        if (more || (this_known && (!known || bytes < e->bytes))) {
+            e->best = plan_score_rank(&c.score);
+            e->bytes = bytes;
+            known = this_known;
+        }
     }
-    return best;
+    e->worth = worth_of(p, e, known);
 }
 
 static int refuse_volume(const struct planner *p, const struct plan_entry *e, size_t volume,
@@ -96,14 +134,6 @@ static int hold_back(const struct planner *p, struct plan_entry *e)
     return err;
 }
 
-static uint64_t bytes_of(const struct planner *p, const struct plan_entry *e)
-{
-    uint64_t sum = 0;
-    for (size_t i = 0; i < e->unit.n; i++)
-        sum = plan_add_bytes(sum, p->fleet->volumes[e->unit.members[i]].size_bytes);
-    return sum;
-}
-
 static int enqueue(struct planner *p, const struct plan_unit *u)
 {
     struct plan_entry e = {.unit = *u, .target = PLAN_NONE};
@@ -112,8 +142,7 @@ static int enqueue(struct planner *p, const struct plan_unit *u)
     if (err || !e.unit.n)
         return err;
     e.rank = unit_rank(p, &e);
-    e.best = best_rank(p, &e);
-    e.bytes = bytes_of(p, &e);
+    look_for_best(p, &e);
     /* Planning more only takes room away, so what has no target now has none later. */
     if (p->sink->verdict || e.best > -INFINITY)
         p->queue[p->n++] = e;
@@ -125,6 +154,8 @@ static int by_urgency(const void *pa, const void *pb)
     const struct plan_entry *a = pa, *b = pb;
     if (a->rank != b->rank)
         return a->rank < b->rank ? -1 : 1;
+    if (a->worth != b->worth)
+        return a->worth > b->worth ? -1 : 1;
     if (a->best != b->best)
         return a->best > b->best ? -1 : 1;
     if (a->bytes != b->bytes)
@@ -163,6 +194,11 @@ static bool better(const struct planner *p, const struct plan_entry *e, const st
     const double ra = plan_score_rank(&a->score), rb = plan_score_rank(&b->score);
     if (plan_exceeds(ra, rb) || plan_exceeds(rb, ra))
         return ra > rb;
+    bool known_a, known_b;
+    const uint64_t bytes_a = bytes_of(p, e, a->target, &known_a);
+    const uint64_t bytes_b = bytes_of(p, e, b->target, &known_b);
+    if (known_a && known_b && bytes_a != bytes_b)
+        return bytes_a < bytes_b;
     return share_of(p, e, a->target) > share_of(p, e, b->target);
 }
 
@@ -210,6 +246,7 @@ static int explain_target(struct planner *p, const struct plan_entry *e, size_t 
     for (size_t i = 0; !err && i < e->unit.n; i++) {
         struct plan_case c = plan_entry_aim(p, e, target);
         c.volume = e->unit.members[i];
+        c.start = target == taken ? e->start : 0;
         const enum plan_refusal own = plan_judge(&c);
         const enum plan_refusal r = target == taken ? PLAN_PASS : own ? own : all;
         const bool held = r && !own && c.volume != holder.volume;
@@ -246,18 +283,18 @@ static enum rec_plan_kind kind_of(enum plan_rank rank)
 /* What must leave does not wait. */
 static double start_of(const struct planner *p, const struct plan_entry *e)
 {
-    const struct plan_case c = plan_entry_case(p, e, e->unit.members[0]);
-    return e->cause ? 0 : plan_start(&c, e->unit.members, e->unit.n, e->bytes);
+    const struct plan_case c = plan_entry_aim(p, e, e->target);
+    return e->cause ? 0 : plan_start(&c, e->unit.members, e->unit.n);
 }
 
 static int move(struct planner *p, const struct plan_entry *e)
 {
     struct plan_case c = plan_entry_aim(p, e, e->target);
-    const double start = start_of(p, e);
     int err = 0;
+    c.start = e->start;
     for (size_t i = 0; !err && i < e->unit.n; i++) {
         c.volume = e->unit.members[i];
-        const struct plan_move m = {&c, kind_of(member_rank(p, e, c.volume)), start};
+        const struct plan_move m = {&c, kind_of(member_rank(p, e, c.volume)), e->start};
         err = p->sink->move(p->sink->arg, &m);
     }
     plan_entry_place(p, e, e->target);
@@ -295,9 +332,11 @@ static int choose_all(struct planner *p)
 }
 
 /* A move is explained by what was planned before it, what stays by all that is planned. */
-static int tell(struct planner *p, const struct plan_entry *e)
+static int tell(struct planner *p, struct plan_entry *e)
 {
     p->at = e->target == PLAN_NONE ? &p->all : &p->told;
+    if (e->target != PLAN_NONE)
+        e->start = start_of(p, e);
     int err = p->sink->verdict ? explain(p, e, e->target) : 0;
     return err || e->target == PLAN_NONE ? err : move(p, e);
 }

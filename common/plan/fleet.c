@@ -25,13 +25,15 @@ size_t plan_fleet_find(const struct plan_fleet *f, const char *gateway)
 int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g)
 {
     size_t n = f->gateway_names.n;
+    const char *storage = keep(f, g->storage);
     if (plan_fleet_find(f, g->name) != PLAN_NONE)
         return -EEXIST;
-    if (vec_room(&f->gateways, n, &f->gateways_cap, sizeof(*f->gateways)) < 0 ||
+    if (!storage || vec_room(&f->gateways, n, &f->gateways_cap, sizeof(*f->gateways)) < 0 ||
         intern_add(&f->gateway_names, g->name) < 0)
         return -ENOMEM;
     f->gateways[n] = *g;
     f->gateways[n].name = f->gateway_names.names[n];
+    f->gateways[n].storage = storage;
     f->gateways[n].scored = false;
     return 0;
 }
@@ -77,6 +79,7 @@ int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const c
     new.allowed = NULL;
     new.apart = PLAN_NONE;
     new.group = PLAN_NONE;
+    new.copies = PLAN_NONE;
     new.demand = (struct plan_demand){0};
     new.forecast = false;
     new.peak_milli = 0;
@@ -132,7 +135,55 @@ bool plan_fleet_allowed(const struct plan_fleet *f, size_t volume, size_t gatewa
     return !bits || (bits[gateway / WORD_BITS] >> gateway % WORD_BITS & 1);
 }
 
+/* ---- copies ---- */
+
+bool plan_fleet_shared(const struct plan_fleet *f, size_t a, size_t b)
+{
+    const char *storage = f->gateways[a].storage;
+    return a != b && *storage && storage == f->gateways[b].storage;
+}
+
+bool plan_fleet_copy(const struct plan_fleet *f, size_t volume, size_t gateway, uint64_t *changed)
+{
+    for (size_t i = f->volumes[volume].copies; i != PLAN_NONE; i = f->copies[i].next)
+        if (f->copies[i].gateway == gateway) {
+            *changed = f->copies[i].changed;
+            return true;
+        }
+    return false;
+}
+
+int plan_fleet_changed(struct plan_fleet *f, const char *volume, const char *gateway,
+                       uint64_t changed)
+{
+    const long v = intern_find(&f->volume_names, volume);
+    const size_t g = plan_fleet_find(f, gateway);
+    uint64_t before;
+    if (v < 0 || g == PLAN_NONE)
+        return -ENOENT;
+    if (plan_fleet_copy(f, (size_t)v, g, &before))
+        return before == changed ? 0 : -EEXIST;
+    if (vec_room(&f->copies, f->n_copies, &f->copies_cap, sizeof(*f->copies)) < 0)
+        return -ENOMEM;
+    f->copies[f->n_copies] = (struct plan_copy){g, changed, f->volumes[v].copies};
+    f->volumes[v].copies = f->n_copies++;
+    return 0;
+}
+
 /* ---- health ---- */
+
+static bool is_ahead(const struct plan_fleet *f, double time)
+{
+    return f->latest > 0 && time > f->latest;
+}
+
+/* Does a score of TIME count, and not one of another time BEFORE? */
+static bool supersedes(const struct plan_fleet *f, double time, double before)
+{
+    if (is_ahead(f, time) != is_ahead(f, before))
+        return is_ahead(f, before);
+    return time > before;
+}
 
 static bool same(double a, double b)
 {
@@ -152,7 +203,7 @@ int plan_fleet_health(struct plan_fleet *f, const char *gateway, const struct pl
     struct plan_gateway *g = &f->gateways[i];
     if (g->scored && h->time == g->health.time)
         return same_health(h, &g->health) ? 0 : -EEXIST;
-    if (g->scored && h->time < g->health.time)
+    if (g->scored && !supersedes(f, h->time, g->health.time))
         return 0;
     struct plan_health new = *h;
     new.reason = keep(f, h->reason);
@@ -206,9 +257,10 @@ int plan_fleet_affinity(struct plan_fleet *f, const char *volume, const char *ga
     if (!f->das && make_cells(f) < 0)
         return -ENOMEM;
     struct plan_demand *all = &f->volumes[v].demand;
-    if (all->known && demand->time < all->time)
+    const bool other = all->known && demand->time != all->time;
+    if (other && !supersedes(f, demand->time, all->time))
         return 0;
-    if (!all->known || demand->time > all->time)
+    if (!all->known || other)
         restart_demand(f, (size_t)v, demand);
     double *cell = &f->das[(size_t)v * f->gateway_names.n + g];
     if (!isnan(*cell) && *cell != das)
@@ -325,6 +377,7 @@ void plan_fleet_release(struct plan_fleet *f)
     plan_calendar_release(&f->calendar);
     free(f->gateways);
     free(f->volumes);
+    free(f->copies);
     free(f->gateway_order);
     free(f->volume_order);
     free(f->das);

@@ -32,6 +32,7 @@ struct plan_health {
 
 struct plan_gateway {
     const char *name;
+    const char *storage; /* that it shares with others of the same; "" or NULL: with none */
     enum rec_gateway_state state;
     uint64_t capacity_bytes; /* 0: no limit */
     double iops_limit;       /* requests a second; 0: no limit */
@@ -61,10 +62,18 @@ struct plan_volume {
     uint64_t *allowed; /* a bit a gateway; NULL: all */
     size_t apart;      /* shares no gateway with others of this number; PLAN_NONE: with any */
     size_t group;      /* moves together with others of this number; PLAN_NONE: alone */
+    size_t copies;     /* the first in plan_fleet.copies; PLAN_NONE: none is known */
     struct plan_demand demand;
     bool forecast;         /* hours were given */
     uint64_t peak_milli;   /* of its busiest hour; filled by plan_fleet_settle() */
     struct plan_past past; /* filled by plan_fleet_settle() */
+};
+
+/* A gateway's copy of a volume that is not all different. */
+struct plan_copy {
+    size_t gateway;
+    uint64_t changed; /* bytes that may differ from the owner's */
+    size_t next;      /* of the same volume, or PLAN_NONE */
 };
 
 /* Zero-initialise; plan_fleet_release() frees. */
@@ -75,10 +84,14 @@ struct plan_fleet {
     struct intern volume_names; /* id = index in volumes */
     struct plan_volume *volumes;
     size_t volumes_cap;
+    struct plan_copy *copies;
+    size_t n_copies;
+    size_t copies_cap;
     struct intern aparts;  /* id = plan_volume.apart */
     struct intern groups;  /* id = plan_volume.group */
     size_t *gateway_order; /* by name; filled by plan_fleet_settle() */
     size_t *volume_order;
+    double latest;      /* scores dated later count only where there are no others; 0: any time */
     bool with_affinity; /* affinity was given; else every DAS is 0.5 */
     bool with_history;  /* history was given; else the route's time stands for the last move */
     double *das;        /* [volume * gateways + gateway]; NaN: no record */
@@ -99,8 +112,8 @@ int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g);
 
 /*
  * V with names for OWNER_NAME (any) and OTHER_NAME ("" for none); V's fields owner, other, allowed,
- * apart, group, demand and past are not read.  ALLOWED: blank-separated gateways, "" for all; names
- * that are not listed are left out.
+ * apart, group, copies, demand and past are not read.  ALLOWED: blank-separated gateways, "" for
+ * all; names that are not listed are left out.
  */
 int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const char *other_name,
                       const char *allowed);
@@ -118,14 +131,21 @@ int plan_fleet_group(struct plan_fleet *f, const char *volume, const char *label
 int plan_fleet_drain(struct plan_fleet *f, const char *gateway);
 
 /*
- * The latest record of a gateway counts.  -ENOENT: not a listed gateway (ignored).  -EEXIST:
- * another record of the same time says something else.
+ * GATEWAY has a copy of VOLUME of which CHANGED bytes may differ.  -ENOENT: no such volume or
+ * gateway (ignored).  -EEXIST: it was said to be another number.
+ */
+int plan_fleet_changed(struct plan_fleet *f, const char *volume, const char *gateway,
+                       uint64_t changed);
+
+/*
+ * The latest record of a gateway counts, but for those later than f->latest.  -ENOENT: not a
+ * listed gateway (ignored).  -EEXIST: another record of the same time says something else.
  */
 int plan_fleet_health(struct plan_fleet *f, const char *gateway, const struct plan_health *h);
 
 /*
- * One affinity record; the latest of a volume count.  DEMAND.known is not read.  -ENOENT: not a
- * listed gateway or not a volume with a route (ignored).  -EEXIST as above.
+ * One affinity record; the latest of a volume count, as above.  DEMAND.known is not read.
+ * -ENOENT: not a listed gateway or not a volume with a route (ignored).  -EEXIST as above.
  */
 int plan_fleet_affinity(struct plan_fleet *f, const char *volume, const char *gateway, double das,
                         double share, const struct plan_demand *demand);
@@ -150,6 +170,12 @@ size_t plan_fleet_find(const struct plan_fleet *f, const char *gateway);
 
 /* May VOLUME be on GATEWAY, as the configuration says? */
 bool plan_fleet_allowed(const struct plan_fleet *f, size_t volume, size_t gateway);
+
+/* Do gateways A and B export the same bytes? */
+bool plan_fleet_shared(const struct plan_fleet *f, size_t a, size_t b);
+
+/* Is there a copy of VOLUME on GATEWAY?  Then *CHANGED is what may differ. */
+bool plan_fleet_copy(const struct plan_fleet *f, size_t volume, size_t gateway, uint64_t *changed);
 
 /* The predicted DAS, or NaN where a record is missing; 0.5 when no affinity was given at all. */
 double plan_fleet_das(const struct plan_fleet *f, size_t volume, size_t gateway);

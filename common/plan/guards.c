@@ -25,7 +25,7 @@ enum plan_guard plan_guard_of(enum plan_refusal r)
 {
     static const enum plan_refusal last[] = {
         [PLAN_GUARD_NONE] = PLAN_PASS,
-        [PLAN_GUARD_PLACEMENT] = PLAN_REFUSED_BUSIER,
+        [PLAN_GUARD_PLACEMENT] = PLAN_REFUSED_GROWTH,
         [PLAN_GUARD_HEALTH] = PLAN_REFUSED_SICKER,
         [PLAN_GUARD_BENEFIT] = PLAN_REFUSED_BENEFIT,
         [PLAN_GUARD_MARGIN] = PLAN_REFUSED_MARGIN,
@@ -84,7 +84,7 @@ enum plan_refusal plan_judge_volume(const struct plan_case *c)
     const struct plan_volume *v = plan_case_volume(c);
     if (v->owner == PLAN_NONE)
         return PLAN_REFUSED_OWNER_UNKNOWN;
-    if (plan_case_source(c)->state == GATEWAY_STATE_DOWN)
+    if (plan_case_source(c)->state == GATEWAY_STATE_DOWN && c->cause != PLAN_CAUSE_DOWN)
         return PLAN_REFUSED_SOURCE_DOWN;
     if (c->fleet->gateway_names.n < 2)
         return PLAN_REFUSED_ALONE;
@@ -95,25 +95,46 @@ enum plan_refusal plan_judge_volume(const struct plan_case *c)
     return PLAN_PASS;
 }
 
-/* Of an hour with MILLI thousandths of requests, at its peak. */
+/* Requests a second at the peak of an hour with MILLI thousandths of requests. */
+static double peak(const struct plan_case *c, uint64_t milli)
+{
+    return c->limits->peak_factor * (double)milli / 3.6e6;
+}
+
 static double use(const struct plan_case *c, const struct plan_gateway *g, uint64_t milli)
 {
-    return g->iops_limit > 0 ? c->limits->peak_factor * (double)milli / 3.6e6 / g->iops_limit : 0;
+    return g->iops_limit > 0 ? peak(c, milli) / g->iops_limit : 0;
+}
+
+static uint64_t target_milli(const struct plan_case *c)
+{
+    return plan_hours_joint_peak(&c->projection->hours[c->target], &c->fleet->hours[c->volume]);
+}
+
+/* As it was: what comes to it by this plan is no excuse. */
+static uint64_t source_milli(const struct plan_case *c)
+{
+    return c->projection->gateways[plan_case_volume(c)->owner].now_milli;
 }
 
 double plan_target_use(const struct plan_case *c)
 {
-    if (!c->projection->hours)
-        return 0;
-    return use(
-        c, plan_case_target(c),
-        plan_hours_joint_peak(&c->projection->hours[c->target], &c->fleet->hours[c->volume]));
+    return c->projection->hours ? use(c, plan_case_target(c), target_milli(c)) : 0;
 }
 
 double plan_source_use(const struct plan_case *c)
 {
-    const size_t source = plan_case_volume(c)->owner;
-    return use(c, plan_case_source(c), c->projection->gateways[source].peak_milli);
+    return use(c, plan_case_source(c), source_milli(c));
+}
+
+double plan_target_peak(const struct plan_case *c)
+{
+    return c->projection->hours ? peak(c, target_milli(c)) : 0;
+}
+
+double plan_source_peak(const struct plan_case *c)
+{
+    return peak(c, source_milli(c));
 }
 
 /* Hour by hour: a target for the night may be busy by day. */
@@ -142,6 +163,31 @@ static enum plan_refusal mean_load(const struct plan_case *c)
     return plan_exceeds(rate + more, t->iops_limit) ? PLAN_REFUSED_OVERLOAD : PLAN_PASS;
 }
 
+/*
+ * What a gateway without limit stands nobody knows: what it serves now, give or take, it does; so
+ * does, as far as one can tell, its source.
+ */
+static enum plan_refusal unlimited_load(const struct plan_case *c)
+{
+    const struct plan_load *t = &c->projection->gateways[c->target];
+    const double by_source = c->limits->busier * (double)source_milli(c);
+    const double bar = fmax(by_source, (1 + c->limits->growth) * (double)t->now_milli);
+    if (mandatory(c) || (double)(t->peak_milli + plan_case_volume(c)->peak_milli) <= bar)
+        return PLAN_PASS;
+    return (double)target_milli(c) > bar ? PLAN_REFUSED_GROWTH : PLAN_PASS;
+}
+
+static enum plan_refusal load_fits(const struct plan_case *c)
+{
+    enum plan_refusal r = PLAN_PASS;
+    const bool limited = plan_case_target(c)->iops_limit > 0;
+    if (limited)
+        r = c->projection->hours ? hourly_load(c) : mean_load(c);
+    if (!r && c->projection->hours && !(limited && plan_case_source(c)->iops_limit > 0))
+        r = unlimited_load(c);
+    return r;
+}
+
 static enum plan_refusal room(const struct plan_case *c)
 {
     const struct plan_volume *v = plan_case_volume(c);
@@ -151,9 +197,7 @@ static enum plan_refusal room(const struct plan_case *c)
         return PLAN_REFUSED_SIZE_UNKNOWN;
     if (t->capacity_bytes && plan_add_bytes(load->bytes, v->size_bytes) > t->capacity_bytes)
         return PLAN_REFUSED_NO_ROOM;
-    if (!(t->iops_limit > 0))
-        return PLAN_PASS;
-    return c->projection->hours ? hourly_load(c) : mean_load(c);
+    return load_fits(c);
 }
 
 static enum plan_refusal guard_placement(const struct plan_case *c)
@@ -167,6 +211,9 @@ static enum plan_refusal guard_placement(const struct plan_case *c)
         return PLAN_REFUSED_TARGET_SILENT;
     if (!plan_fleet_allowed(c->fleet, c->volume, c->target))
         return PLAN_REFUSED_NOT_ALLOWED;
+    if (c->cause == PLAN_CAUSE_DOWN &&
+        !plan_fleet_shared(c->fleet, plan_case_volume(c)->owner, c->target))
+        return PLAN_REFUSED_NOT_SHARED;
     if (plan_projection_shared(c->projection, c->fleet, c->volume, c->target))
         return PLAN_REFUSED_APART;
     return room(c);
@@ -180,7 +227,7 @@ static enum plan_refusal guard_health(const struct plan_case *c)
     const bool anywhere = c->cause == PLAN_CAUSE_DRAIN && c->limits->force;
     if (plan_exceeds(c->limits->target_floor, c->score.target_ghs) && !anywhere)
         return PLAN_REFUSED_FLOOR;
-    if (c->cause == PLAN_CAUSE_DRAIN)
+    if (c->cause == PLAN_CAUSE_DRAIN || c->cause == PLAN_CAUSE_DOWN)
         return PLAN_PASS;
     if (!plan_case_source(c)->scored)
         return PLAN_REFUSED_SOURCE_UNSCORED;

@@ -37,11 +37,13 @@ enum plan_refusal {
     PLAN_REFUSED_TARGET_UNSCORED,
     PLAN_REFUSED_TARGET_SILENT,
     PLAN_REFUSED_NOT_ALLOWED,
+    PLAN_REFUSED_NOT_SHARED,
     PLAN_REFUSED_APART,
     PLAN_REFUSED_SIZE_UNKNOWN,
     PLAN_REFUSED_NO_ROOM,
     PLAN_REFUSED_OVERLOAD,
     PLAN_REFUSED_BUSIER,
+    PLAN_REFUSED_GROWTH,
     PLAN_REFUSED_FLOOR,
     PLAN_REFUSED_SOURCE_UNSCORED,
     PLAN_REFUSED_SOURCE_SILENT,
@@ -83,6 +85,7 @@ struct plan_case {
     enum plan_cause cause;
     struct plan_score score; /* of the unit that VOLUME moves with */
     size_t together;         /* volumes in that unit; 1: VOLUME alone */
+    double start;            /* of a planned move: Unix seconds; 0: at once */
 };
 
 const struct plan_volume *plan_case_volume(const struct plan_case *c);
@@ -107,6 +110,13 @@ double plan_last_move(const struct plan_case *c);
  */
 double plan_target_use(const struct plan_case *c);
 double plan_source_use(const struct plan_case *c);
+
+/*
+ * Requests a second of the target at the peak of its busiest hour once the volume is there, and of
+ * the source now.  0 where no forecast was given.
+ */
+double plan_target_peak(const struct plan_case *c);
+double plan_source_peak(const struct plan_case *c);
 
 /* How many gateways may be evacuated at once: max(1, share of all). */
 unsigned plan_evacuations(const struct plan_fleet *f, const struct plan_limits *lim);

@@ -8,7 +8,7 @@
 struct search {
     struct planner *p;
     struct plan_moment start;   /* before any move is planned */
-    struct plan_entry **chosen; /* entries with a target, the latest last */
+    struct plan_entry **chosen; /* entries with a target, in the order of the queue */
     size_t n;
     unsigned left; /* candidates that may still be looked at */
     bool changed;  /* in this pass */
@@ -94,6 +94,24 @@ static void exchange_all(struct search *s)
 
 /* ---- one that gets in where another was ---- */
 
+/* In its place: what must move is exempt from guards that ask for the load, so it goes first. */
+static void insert(struct search *s, struct plan_entry *e)
+{
+    size_t i = s->n++;
+    for (; i > 0 && s->chosen[i - 1] > e; i--)
+        s->chosen[i] = s->chosen[i - 1];
+    s->chosen[i] = e;
+}
+
+static void take_out(struct search *s, const struct plan_entry *e)
+{
+    size_t i = 0;
+    while (s->chosen[i] != e)
+        i++;
+    for (s->n--; i < s->n; i++)
+        s->chosen[i] = s->chosen[i + 1];
+}
+
 /* A move that must be made is worth more than any benefit. */
 static bool worth(const struct search *s, const struct plan_entry *in, const struct plan_entry *out,
                   size_t elsewhere)
@@ -112,10 +130,10 @@ static bool get_in(struct search *s, struct plan_entry *in, struct plan_entry *o
         return false;
     in->target = was;
     out->target = elsewhere;
-    s->chosen[s->n++] = in;
+    insert(s, in);
     if (holds(s))
         return true;
-    s->n--;
+    take_out(s, in);
     in->target = PLAN_NONE;
     out->target = was;
     return false;

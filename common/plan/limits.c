@@ -25,6 +25,9 @@ void plan_limits_init(struct plan_limits *l)
         .peak_factor = 2,
         .improve = 100000,
         .busy = 0.80,
+        .order = PLAN_ORDER_PER_BYTE,
+        .busier = 2,
+        .growth = 0.10,
         .start_window_s = 6 * HOUR,
         .copy_rate = 100 << 20,
     };

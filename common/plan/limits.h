@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 
+/* What comes first among moves of one kind. */
+enum plan_order { PLAN_ORDER_BENEFIT, PLAN_ORDER_PER_BYTE };
+
 struct plan_limits {
     double threshold;          /* guard 3: benefit of an optional move lies above it */
     double margin;             /* guards 2, 4 and 5: hysteresis, in units of benefit */
@@ -24,9 +27,12 @@ struct plan_limits {
     unsigned max_moves;        /* guard 7 */
     double peak_factor;        /* guard 1: peak load = factor * mean of the forecast */
     double busy;               /* guard 1: share of iops_limit above which no load is worsened */
+    double busier;             /* guard 1: times its source that a target without limit may be */
+    double growth;             /* guard 1: and by how much of its own load it may grow anyway */
     double start_window_s;     /* how long a move may wait for a quiet hour */
     double copy_rate;          /* bytes a second of copies, where none was measured */
     unsigned improve;          /* candidates looked at to improve the choice; 0: it stands */
+    unsigned order;            /* enum plan_order */
     bool shadow;               /* every move is only planned, as those of manual volumes are */
     bool force;                /* pinned volumes may make mandatory moves, drains go below floor */
 };

@@ -14,9 +14,11 @@ struct plan_entry {
     struct plan_unit unit;
     enum plan_rank rank;
     enum plan_cause cause;
-    double best; /* the highest rank of its targets, before any move is planned */
-    uint64_t bytes;
-    size_t target; /* what was chosen; PLAN_NONE: it stays */
+    double best;    /* the highest rank of its targets, before any move is planned */
+    double worth;   /* what it is ordered by within its rank */
+    uint64_t bytes; /* expected to be sent to that target; 0 where not known */
+    size_t target;  /* what was chosen; PLAN_NONE: it stays */
+    double start;   /* when, if it was chosen; 0: at once */
 };
 
 struct planner {

@@ -107,6 +107,8 @@ int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
         return -ENOMEM;
     for (size_t i = 0; i < f->volume_names.n; i++)
         add_volume(p, f, lim, &f->volumes[f->volume_order[i]]);
+    for (size_t g = 0; g < f->gateway_names.n; g++)
+        p->gateways[g].now_milli = p->gateways[g].peak_milli;
     return add_moves(p, f, lim);
 }
 

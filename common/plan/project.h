@@ -18,6 +18,7 @@ struct plan_load {
     uint64_t bytes;      /* of volumes owned, arriving and kept; saturates */
     double rate;         /* peak requests a second of volumes owned and arriving */
     uint64_t peak_milli; /* of the busiest hour, with a forecast */
+    uint64_t now_milli;  /* the same before any move is planned */
     unsigned leaving;    /* moves at once from here */
     unsigned arriving;   /* and to here */
     bool evacuated;      /* has to be left, and a move from here is planned or under way */

@@ -38,6 +38,7 @@ double plan_score_rank(const struct plan_score *s);
 /* Why volumes must leave a gateway. */
 enum plan_cause {
     PLAN_CAUSE_NONE,
+    PLAN_CAUSE_DOWN,     /* its state, on shared storage: nothing has to be copied from it */
     PLAN_CAUSE_DRAIN,    /* its state */
     PLAN_CAUSE_CRITICAL, /* GHS < critical */
     PLAN_CAUSE_P_FAIL,   /* p_fail > p_fail_limit */

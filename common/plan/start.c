@@ -3,13 +3,9 @@
 
 #include <math.h>
 
-static const double hour_s = 3600;
+#include "common/plan/cost.h"
 
-double plan_copy_s(const struct plan_fleet *f, const struct plan_limits *lim, uint64_t bytes)
-{
-    const double measured = plan_history_rate(&f->history);
-    return (double)bytes / (measured > 0 ? measured : lim->copy_rate);
-}
+static const double hour_s = 3600;
 
 static double sooner(double latest, double now, double horizon_s)
 {
@@ -65,11 +61,19 @@ static double quietest(const struct plan_case *c, const size_t *volumes, size_t 
     return best;
 }
 
-double plan_start(const struct plan_case *c, const size_t *volumes, size_t n, uint64_t bytes)
+/* A copy of no known size still takes a moment, and that moment should be a quiet one. */
+static double all_copied_s(const struct plan_case *c, const size_t *volumes, size_t n)
+{
+    double sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += plan_cost(c->fleet, c->limits, volumes[i], c->target, 0, c->now).copy_s;
+    return fmax(1, sum);
+}
+
+double plan_start(const struct plan_case *c, const size_t *volumes, size_t n)
 {
     double start = c->projection->opens;
-    /* A copy of no known size still takes a moment, and that moment should be a quiet one. */
-    const double copy_s = fmax(1, plan_copy_s(c->fleet, c->limits, bytes));
+    const double copy_s = all_copied_s(c, volumes, n);
     if (forecast_known(c->fleet, volumes, n))
         start = quietest(c, volumes, n, copy_s);
     return start > c->now ? start : 0;

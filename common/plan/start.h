@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* When a move that can wait should start, and how long its copy takes. */
+/* When a move that can wait should start. */
 #ifndef GS_PLAN_START_H
 #define GS_PLAN_START_H
 
 #include "common/plan/guards.h"
 
-/* Seconds that copying BYTES takes at the rate that the history measured, or else the limits'. */
-double plan_copy_s(const struct plan_fleet *f, const struct plan_limits *lim, uint64_t bytes);
-
 /*
- * When to move the N volumes, of BYTES in all, of case C (any of them): the start of that hour, or
+ * When to move the N volumes of case C (any of them) to its target: the start of that hour, or
  * now, in which the forecast has the fewest requests while the copy runs; the first of equals.  It
  * lies where the calendar is open, within start_window_s, and before the reasons for the move run
  * out: the horizons of the source's health and of the affinity.  Without a forecast for all of
  * them the first time that the calendar allows.  Unix seconds; 0: now.
  */
-double plan_start(const struct plan_case *c, const size_t *volumes, size_t n, uint64_t bytes);
+double plan_start(const struct plan_case *c, const size_t *volumes, size_t n);
 
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/parse.h"
+#include "common/plan/cost.h"
 #include "common/plan/figure.h"
 
 static const char mandatory_mark[] = "mandatory: ";
@@ -25,6 +26,8 @@ static int source_words(struct buf *b, const struct plan_case *c)
     const char *why = s->scored ? s->health.reason : "";
     const char *open = *why ? " (" : "", *close = *why ? ")" : "";
     switch (c->cause) {
+    case PLAN_CAUSE_DOWN:
+        return buf_printf(b, "%s%s is down", mandatory_mark, s->name);
     case PLAN_CAUSE_DRAIN:
         return buf_printf(b, "%s%s%s", mandatory_mark, s->name, drains_mark);
     case PLAN_CAUSE_CRITICAL:
@@ -44,6 +47,36 @@ static double das_or_half(double das)
     return isnan(das) ? 0.5 : das;
 }
 
+static int way_words(struct buf *b, const struct plan_cost *cost, uint64_t size)
+{
+    /* No copy takes no time. */
+    const struct plan_figure took = plan_span_figure(fmax(1, cost->copy_s));
+    switch (cost->way) {
+    case PLAN_WAY_SHARED:
+        return buf_printf(b, "; on shared storage, copies nothing");
+    case PLAN_WAY_CHANGES:
+        if (!size)
+            return buf_printf(b, "; sends %s", plan_size_figure(cost->bytes).text);
+        return buf_printf(b, "; sends %s of %s in at most %s", plan_size_figure(cost->bytes).text,
+                          plan_size_figure(size).text, took.text);
+    case PLAN_WAY_COPY:
+        break;
+    }
+    if (!cost->known)
+        return 0;
+    return buf_printf(b, "; copies %s in about %s", plan_size_figure(cost->bytes).text, took.text);
+}
+
+static int cost_words(struct buf *b, const struct plan_case *c)
+{
+    const struct plan_cost cost =
+        plan_cost(c->fleet, c->limits, c->volume, c->target, c->start, c->now);
+    const int err = way_words(b, &cost, plan_case_volume(c)->size_bytes);
+    if (err < 0 || isnan(cost.requests))
+        return err;
+    return buf_printf(b, ", some %.0f requests meanwhile", cost.requests);
+}
+
 int plan_words_move(struct buf *b, const struct plan_case *c)
 {
     int err = source_words(b, c);
@@ -54,6 +87,8 @@ int plan_words_move(struct buf *b, const struct plan_case *c)
                      between_mark, das_or_half(c->score.target_das));
     if (!err && !isnan(c->score.benefit))
         err = buf_printf(b, "; benefit %.2f", c->score.benefit);
+    if (!err)
+        err = cost_words(b, c);
     if (err < 0 || c->together < 2)
         return err;
     return buf_printf(b, "; group '%s' of %zu", c->fleet->groups.names[plan_case_volume(c)->group],
@@ -76,6 +111,9 @@ static int placement_words(struct buf *b, const struct plan_case *c, enum plan_r
         return buf_printf(b, "%s is silent: it has no health score", t->name);
     case PLAN_REFUSED_NOT_ALLOWED:
         return buf_printf(b, "%s is not among the gateways allowed for %s", t->name, v->name);
+    case PLAN_REFUSED_NOT_SHARED:
+        return buf_printf(b, "source unreachable: %s is down, and %s does not share its storage",
+                          v->owner_name, t->name);
     case PLAN_REFUSED_APART:
         return buf_printf(b, "%s has or gets a volume to keep apart from: anti '%s'", t->name,
                           c->fleet->aparts.names[v->apart]);
@@ -90,6 +128,12 @@ static int placement_words(struct buf *b, const struct plan_case *c, enum plan_r
         return buf_printf(b, "%s would be busier than %s is: %.0f%% against %.0f%% of their limits",
                           t->name, plan_case_source(c)->name, 100 * plan_target_use(c),
                           100 * plan_source_use(c));
+    case PLAN_REFUSED_GROWTH:
+        return buf_printf(b,
+                          "%s would be busier than %s is: %.1f against %.1f requests/s at peak, "
+                          "and not both have an iops_limit",
+                          t->name, plan_case_source(c)->name, plan_target_peak(c),
+                          plan_source_peak(c));
     default:
         if (c->projection->hours)
             return buf_printf(b, "%s would be overloaded: %.0f%% of %.0f requests/s at peak",
@@ -97,6 +141,17 @@ static int placement_words(struct buf *b, const struct plan_case *c, enum plan_r
         return buf_printf(b, "%s would be overloaded: %.0f + %.0f requests/s at peak, limit %.0f",
                           t->name, load->rate, plan_peak(v, c->limits), t->iops_limit);
     }
+}
+
+/* What the way back would send, where the change map was given, is worth knowing here. */
+static int uncommitted_words(struct buf *b, const struct plan_case *c, const char *other)
+{
+    const size_t kept = plan_case_volume(c)->other;
+    uint64_t changed;
+    int err = buf_printf(b, "uncommitted: the copy on %s is kept", other);
+    if (!err && kept != PLAN_NONE && plan_fleet_copy(c->fleet, c->volume, kept, &changed))
+        err = buf_printf(b, ", %s differ", plan_size_figure(changed).text);
+    return err < 0 ? err : buf_adds(b, "; commit or revert first");
 }
 
 static int volume_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
@@ -113,7 +168,7 @@ static int volume_words(struct buf *b, const struct plan_case *c, enum plan_refu
     case PLAN_REFUSED_DEFERRED:
         return buf_printf(b, "a deferred move to %s is open", other);
     case PLAN_REFUSED_UNCOMMITTED:
-        return buf_printf(b, "uncommitted: the copy on %s is kept; commit or revert first", other);
+        return uncommitted_words(b, c, other);
     case PLAN_REFUSED_MANUAL_RECOVERY:
         return buf_printf(b, "in manual-recovery");
     case PLAN_REFUSED_ALONE:

@@ -146,6 +146,7 @@ static const struct rec_column gateway_columns[] = {
     {"state", REC_WORD, 0, rec_gateway_state_words},
     {"hook", REC_TEXT, REC_EMPTY, NULL},
     {"metrics", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"storage", REC_NAME, REC_EMPTY | REC_OPTIONAL, NULL},
 };
 const struct rec_schema rec_gateway = {"gateway", COLUMNS(gateway_columns)};
 
@@ -249,6 +250,13 @@ static const struct rec_column extent_columns[] = {
     {"length", REC_UINT, 0, NULL},
 };
 const struct rec_schema rec_extent = {"extent", COLUMNS(extent_columns)};
+
+static const struct rec_column changed_columns[] = {
+    {"volume", REC_NAME, 0, NULL},
+    {"gateway", REC_NAME, 0, NULL},
+    {"bytes", REC_UINT, 0, NULL},
+};
+const struct rec_schema rec_changed = {"changed", COLUMNS(changed_columns)};
 
 static const struct rec_column health_limit_columns[] = {
     {"metric", REC_NAME, 0, NULL},   {"group", REC_NAME, 0, NULL},

@@ -171,7 +171,8 @@ enum {
     GATEWAY_IOPS_LIMIT,
     GATEWAY_STATE,
     GATEWAY_HOOK,
-    GATEWAY_METRICS
+    GATEWAY_METRICS,
+    GATEWAY_STORAGE
 };
 extern const struct rec_schema rec_gateway;
 
@@ -266,6 +267,9 @@ extern const struct rec_schema rec_event;
 
 enum { EXTENT_VOLUME, EXTENT_OFFSET, EXTENT_LENGTH };
 extern const struct rec_schema rec_extent;
+
+enum { CHANGED_VOLUME, CHANGED_GATEWAY, CHANGED_BYTES };
+extern const struct rec_schema rec_changed;
 
 enum {
     HEALTH_LIMIT_METRIC,

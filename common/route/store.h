@@ -63,7 +63,7 @@ int route_store_each(struct route_store *s, int (*fn)(const struct route *r, voi
 /*
  * Compare-and-set: replaces VOLUME's record by NEXT if its epoch is EXPECT and its state is still
  * EXPECT_STATE (-1: any); a volume without a record has epoch 0.  NEXT->epoch must be EXPECT or
- * EXPECT + 1, and EXPECT + 1 if the owner changes (-EINVAL).
+ * EXPECT + 1, and EXPECT + 1 if the owner changes (-EINVAL); that of a first record may be any.
  *
  * 0: durable.  -ESTALE: somebody else was first, nothing changed.  -EAGAIN: the lock could not be
  * had within WAIT_MS (-1: wait for ever), nothing changed.  -EINPROGRESS: the line was written but

@@ -560,7 +560,8 @@ static void test_words(void)
     CHECK(plan_fleet_settle(&f) == 0);
     decide(&f, &lim, &heard);
     CHECK_STR(heard.words.data, "mandatory: gw-a p_fail 0.83 (nbd_read_us rising), gw-b healthy "
-                                "0.97; affinity 0.50 to 0.50; benefit 1.32");
+                                "0.97; affinity 0.50 to 0.50; benefit 1.32; copies 1.0 GiB "
+                                "in about 10 s");
     buf_release(&heard.words);
     plan_fleet_release(&f);
 }

@@ -156,6 +156,10 @@ static void test_cas(void)
     CHECK(route_store_cas(s, 0, -1, &next, -1) == 0);
     CHECK(route_store_cas(s, 0, -1, &next, -1) == -ESTALE);
 
+    next = make_route("saved", "gw-a", 7);
+    CHECK(route_store_cas(s, 0, -1, &next, -1) == 0);
+    CHECK_EQ_U64(epoch_of(s, "saved"), 7);
+
     next = make_route("v", "gw-b", 1);
     CHECK(route_store_cas(s, 1, -1, &next, -1) == -EINVAL); /* an owner in an old epoch */
     next.epoch = 3;
@@ -263,7 +267,7 @@ static void test_each(void)
     struct buf names = {0};
     CHECK(set_owner(s, "b", "gw-a") == 0 && set_owner(s, "a", "gw-a") == 0);
     CHECK(route_store_each(s, collect, &names) == 0);
-    CHECK_STR(names.data, "a b v ");
+    CHECK_STR(names.data, "a b saved v ");
     CHECK(route_store_each(s, stop_at_once, NULL) == 7);
     buf_release(&names);
     route_store_close(s);
@@ -661,7 +665,7 @@ static int model_cas(struct model *m, size_t i, uint64_t expect, int state,
         return -ESTALE;
     if (state >= 0 && (!now->epoch || (int)now->state != state))
         return -ESTALE;
-    if (next->epoch != expect && next->epoch != expect + 1)
+    if (expect && next->epoch != expect && next->epoch != expect + 1)
         return -EINVAL;
     if (next->epoch == expect && strcmp(now->gateway, next->gateway) != 0)
         return -EINVAL;
