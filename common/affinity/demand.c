@@ -12,6 +12,7 @@
 void demand_init(struct demand *d, uint32_t keep_hours)
 {
     *d = (struct demand){.newest_hour = INT64_MIN, .newest = -1, .keep_hours = keep_hours};
+    d->now.hour = -1;
 }
 
 static void week_free(struct demand_week *w)
@@ -300,28 +301,78 @@ static int add_heat(struct demand_week *w, const struct demand_record *r, unsign
                      length, r->count);
 }
 
+/* What only depends on the hour: D's newest, and how it lies to what is remembered. */
+static void go_to(struct demand *d, int64_t hour)
+{
+    struct demand_now *now = &d->now;
+    if (hour > d->newest_hour)
+        d->newest_hour = hour;
+    *now = (struct demand_now){.hour = hour, .newest_hour = d->newest_hour, .week = week_of(hour)};
+    now->of_week = (unsigned)(hour - now->week * HOURS_A_WEEK);
+    now->counts = now->week >= demand_first_week(d);
+    now->heats = now->week >= demand_first_heat_week(d);
+}
+
 int demand_add(struct demand *d, const struct demand_record *r)
 {
     uint64_t end;
+    const struct demand_now *now = &d->now;
     if (__builtin_add_overflow(r->offset, r->length, &end) || end > INT64_MAX)
         return -ERANGE;
-    if (r->hour > d->newest_hour)
-        d->newest_hour = r->hour;
-    int64_t week = week_of(r->hour);
-    if (week < demand_first_week(d))
+    if (r->hour != now->hour || d->newest_hour != now->newest_hour)
+        go_to(d, r->hour);
+    if (!now->counts)
         return 0;
-    struct demand_week *w = demand_week(d, r->volume, week);
-    unsigned hour = (unsigned)(r->hour - week * HOURS_A_WEEK);
-    if (!w || demand_week_hour(d, w, r->site, hour, r->count) < 0)
+    struct demand_week *w = demand_week(d, r->volume, now->week);
+    if (!w || demand_week_hour(d, w, r->site, now->of_week, r->count) < 0)
         return -ENOMEM;
     if (r->gateway != DEMAND_NO_GATEWAY && demand_week_served(d, w, r->gateway, r->count) < 0)
         return -ENOMEM;
-    if (week >= demand_first_heat_week(d) && add_heat(w, r, hour) < 0)
+    if (now->heats && add_heat(w, r, now->of_week) < 0)
         return -ENOMEM;
     /* Who goes back in time must not fill the memory with weeks that are forgotten at the end. */
     if (d->volume[r->volume].n_weeks > d->keep_hours / HOURS_A_WEEK + 2)
         trim_volume(&d->volume[r->volume], demand_first_week(d), demand_first_heat_week(d));
     return 0;
+}
+
+/* What W will be asked for when R is added, in two steps. */
+static void fetch_tables(const struct demand_week *w, unsigned of_week)
+{
+    __builtin_prefetch(w->sites);
+    __builtin_prefetch(w->served);
+    __builtin_prefetch(&w->cells.row[of_week]);
+}
+
+static void fetch_numbers(const struct demand_week *w, unsigned of_week, uint64_t offset)
+{
+    const struct row *row = &w->cells.row[of_week];
+    if (row->nslots)
+        __builtin_prefetch(&row->slots[offset >> w->cells.shift & (row->nslots - 1u)], 1);
+    for (size_t i = 0; i < w->n_sites && i < 4; i++)
+        __builtin_prefetch(&w->sites[i].count[of_week], 1);
+}
+
+int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n)
+{
+    const struct demand_week *w[DEMAND_BATCH];
+    int e = 0;
+    for (size_t i = 0; i < n; i++) {
+        w[i] = d->volume[r[i].volume].last;
+        if (w[i]) {
+            __builtin_prefetch(w[i]);
+            __builtin_prefetch(&w[i]->cells);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (w[i])
+            fetch_tables(w[i], (unsigned)(r[i].hour % HOURS_A_WEEK));
+    for (size_t i = 0; i < n; i++)
+        if (w[i])
+            fetch_numbers(w[i], (unsigned)(r[i].hour % HOURS_A_WEEK), r[i].offset);
+    for (size_t i = 0; e == 0 && i < n; i++)
+        e = demand_add(d, &r[i]);
+    return e;
 }
 
 /* ---- merging ---- */
@@ -363,6 +414,7 @@ static void take_all(struct demand *d, struct demand *from)
     struct demand empty = *d;
     *d = *from;
     d->keep_hours = empty.keep_hours;
+    d->now.hour = -1;
     *from = empty;
 }
 

@@ -61,19 +61,9 @@ static void pack_demand(struct packer *p, const struct demand *d, const struct d
 
 static void pack_heat(struct packer *p, const struct cells *c)
 {
-    const struct cell *cell[CELLS_ROW];
     pack_uint(p, c->shift);
-    for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
-        size_t n = cells_hour(c, h, cell);
-        uint32_t next = 0;
-        pack_uint(p, n);
-        for (size_t i = 0; i < n; i++) {
-            pack_uint(p, cell[i]->segment1 - 1 - next);
-            next = cell[i]->segment1;
-            for (size_t k = 0; k < CELLS_KINDS; k++)
-                pack_uint(p, cell[i]->of[k]);
-        }
-    }
+    for (unsigned h = 0; h < HOURS_A_WEEK; h++)
+        row_put(&c->row[h], p);
 }
 
 static const struct demand_week *week_of(const struct demand_volume *v, int64_t week)
@@ -130,7 +120,8 @@ static int unpack_site(struct unpacker *u, struct demand *d, struct demand_week 
     if (u->failed)
         return 0;
     long id = demand_site_id(d, name, strlen(name));
-    int r = id < 0 ? (int)id : 0;
+    /* Even one that has only sent records that count nothing. */
+    int r = id < 0 ? (int)id : demand_week_hour(d, w, (uint32_t)id, from, 0);
     for (unsigned i = 0; r == 0 && i < n; i++) {
         uint64_t count = unpack_uint(u, UINT64_MAX);
         r = demand_week_hour(d, w, (uint32_t)id, from + i, count);

@@ -206,13 +206,13 @@ static void test_damage(void)
 /* All that C has counted of KIND. */
 static uint64_t sum_of(const struct cells *c, enum cells_kind kind)
 {
-    const struct cell *cell[CELLS_ROW];
+    struct cell cell[CELLS_ROW];
     uint64_t sum = 0;
     for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
         size_t n = cells_hour(c, h, cell);
         for (size_t i = 0; i < n; i++) {
-            CHECK(i == 0 || cell[i]->segment1 > cell[i - 1]->segment1);
-            sum += cell[i]->of[kind];
+            CHECK(i == 0 || cell[i].segment1 > cell[i - 1].segment1);
+            sum += cell[i].of[kind];
         }
     }
     return sum;
