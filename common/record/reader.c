@@ -495,12 +495,10 @@ uint64_t rec_uint(const struct rec_reader *r, size_t col)
     uint64_t v;
     size_t len;
     const char *text = rec_bytes(r, col, &len);
-    if (r->quick && len) {
-        if (c->type == REC_UINT)
-            return plain_digits(text, (unsigned)len);
-        if (c->type == REC_TIME && plain_whole(text, len, &v))
-            return v;
-    }
+    if (r->quick && len && c->type == REC_UINT)
+        return plain_digits(text, (unsigned)len);
+    if (r->quick && len && c->type == REC_TIME && plain_whole(text, len, &v))
+        return v;
     return value_uint(c, value_of(r, col));
 }
 
