@@ -18,38 +18,22 @@
 #include <stdint.h>
 
 #include "common/affinity/cells.h"
+#include "common/affinity/tally.h"
 #include "common/base/intern.h"
 #include "common/forecast/series.h"
 
 enum {
-    /*
-     * Sites, and gateways, of a volume and week that are told apart.  Where there are more, those
-     * with the smallest digests of their names are, and "other" counts the rest: so which they are
-     * does not depend on who came first.
-     */
-    DEMAND_NAMES = 32,
+    DEMAND_NAMES = TALLY_NAMES,      /* sites, and gateways, of a volume and week told apart */
     DEMAND_SITES = DEMAND_NAMES + 1, /* … and "other" */
     DEMAND_HEAT_WEEKS = 4,           /* older ones would add a sixteenth */
 };
 
-#define DEMAND_OTHER "other"
-
-struct demand_hours {
-    uint32_t site;   /* of demand.sites */
-    uint64_t *count; /* owned: [HOURS_A_WEEK], each saturates */
-};
-
-struct demand_served {
-    uint32_t gateway; /* of demand.gateways */
-    uint64_t requests;
-};
+#define DEMAND_OTHER TALLY_OTHER
 
 struct demand_week {
-    int64_t week;               /* hours since the epoch / HOURS_A_WEEK */
-    struct demand_hours *sites; /* owned */
-    size_t n_sites, cap_sites;
-    struct demand_served *served; /* owned */
-    size_t n_served, cap_served;
+    int64_t week;        /* hours since the epoch / HOURS_A_WEEK */
+    struct tally sites;  /* by demand.sites: [HOURS_A_WEEK] requests */
+    struct tally served; /* by demand.gateways: one number, of requests */
     struct cells cells;
 };
 

@@ -258,8 +258,8 @@ static void test_bounds(void)
     CHECK(d.overflowed && demand_gather(&d) == 0);
     const struct demand_volume *v = &d.volume[0];
     CHECK_EQ_U64(v->n_sites, DEMAND_SITES);
-    CHECK_EQ_U64(v->weeks[0]->n_sites, DEMAND_SITES);
-    CHECK_EQ_U64(v->weeks[0]->n_served, DEMAND_SITES);
+    CHECK_EQ_U64(v->weeks[0]->sites.n, DEMAND_SITES);
+    CHECK_EQ_U64(v->weeks[0]->served.n, DEMAND_SITES);
     double sum = 0;
     for (size_t i = 0; i < v->n_sites; i++) {
         double *y;
