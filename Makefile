@@ -73,6 +73,9 @@ place = -DGS_VERSION='"$(VERSION)"' -DGS_SHAREDIR='"$(sharedir)"'
 relaxed := adam gates loss sample
 $(relaxed:%=$(BUILD)/common/forecast/%.o): cflags += -fopenmp-simd -ffast-math
 
+# Eight numbers that are stored one by one are not to be packed into a vector first.
+$(BUILD)/common/record/marks.o: cflags += -fno-tree-slp-vectorize
+
 # Stamps that are touched when what they hold changes.
 stamp = @mkdir -p $(@D); printf '%s\n' $(1) | cmp -s - $@ || printf '%s\n' $(1) >$@
 $(BUILD)/.flags: FORCE

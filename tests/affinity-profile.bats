@@ -406,6 +406,8 @@ refused()
   [[ $output == *$'\neurope '*'%'*'seasonal'*'681 hours of history'* && $output == *$'\namerica '* ]]
   # The very score that the record has.
   [[ $output == *$'\ngw-eu '*" $(awk -F, '$3 == "gw-eu" { print $4 }' affinity.csv) "*'europe 1.000'* ]]
+  # Of every site and gateway.
+  [[ $(grep -c 'america [01]\.[0-9]* europe [01]\.[0-9]*$' <<<"$output") -eq 2 ]]
   run --separate-stderr -1 affinity-profile --explain nothing </dev/null
   [[ -z $output && $stderr == "affinity-profile: no request for 'nothing' is remembered" ]]
 }
@@ -496,6 +498,26 @@ swinging()
   # Two weeks on, the models are too old.
   affinity-profile --fine-tune --budget 1 --now $((MIDNIGHT + 14 * 86400)) </dev/null >/dev/null
   run -1 cmp -s models.bin "$GATESHIFT_STATE/affinity/models.bin"
+}
+
+@test "affinity-profile: --fine-tune trains anew once the demand has become another" {
+  swinging $MIDNIGHT >access.csv
+  affinity-profile --train --budget 1 --now $MIDNIGHT --count-only access.csv
+  cp "$GATESHIFT_STATE/affinity/models.bin" .
+  # Two days in which everybody came twelve hours later.
+  swinging $((MIDNIGHT + 2 * 86400 + 43200)) |
+    awk -F, -v from=$MIDNIGHT 'NR == 1 || $1 >= from' >later.csv
+  run --separate-stderr -0 affinity-profile --fine-tune --budget 1 --count-only \
+    --now $((MIDNIGHT + 2 * 86400)) later.csv
+  [[ $stderr == *"forecasts since the last training were off by "*": training anew"* ]]
+  run -1 cmp -s models.bin "$GATESHIFT_STATE/affinity/models.bin"
+}
+
+@test "affinity-profile: --explain says what the gate made of the nets, and from what figures" {
+  swinging $MIDNIGHT >access.csv
+  affinity-profile --train --budget 1 --now $MIDNIGHT --forecast --ahead 1h access.csv >forecast.csv
+  run --separate-stderr -0 affinity-profile --explain v3 --now $MIDNIGHT </dev/null
+  [[ ${lines[*]} =~ 'europe '.*"$(awk -F, '$1 == "v3" { print $8 }' forecast.csv)"': 1008 hours of history; held-out error '[0-9.]+' of repeating the day before; weight of the LSTM '(0|50|100)' %, its own error '[0-9.]+' % '(above|below)" the baseline's" ]]
 }
 
 @test "affinity-profile: nets of another training are not listened to" {

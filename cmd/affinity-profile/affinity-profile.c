@@ -97,7 +97,7 @@ static const struct argp_option options[] = {
     {"count-only", OPT_COUNT_ONLY, NULL, 0, "Count the input and print nothing", 0},
     {"explain", OPT_EXPLAIN, "VOLUME", 0, "Print where the volume's scores come from", 0},
     {"fine-tune", OPT_FINE_TUNE, NULL, 0,
-     "Train the kept nets a little on what has come since; all anew if they are too old", 0},
+     "Train the kept nets a little on what has come since; all anew if too old or too far off", 0},
     {"forecast", OPT_FORECAST, NULL, 0, "Print forecast records: an hour a record", 0},
     {"heatmap", OPT_HEATMAP, NULL, 0, "Print heat records: segment, gateway and hour a record", 0},
     {"horizon", OPT_HORIZON, "DURATION", 0,

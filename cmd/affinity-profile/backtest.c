@@ -44,7 +44,7 @@ static const struct rec_column columns[] = {
 static const struct rec_schema schema = {"backtest", columns, sizeof(columns) / sizeof(columns[0])};
 
 /* Sums over hours; in the line for all, over all series'. */
-struct tally {
+struct scores {
     size_t origins, hours, covered;
     double smape, base_smape;        /* sums */
     double error, base_error, naive; /* sums of absolute errors, scaled as for MASE */
@@ -59,7 +59,7 @@ struct rehearsal {
     double *net;               /* [all->n][MODEL_NET_HOURS] */
     struct nets nets;
     struct model_point *point, *base; /* [ahead] */
-    struct tally *tally;              /* [all->n] */
+    struct scores *tally;             /* [all->n] */
     size_t trained_back;              /* hours before now of the last training; 0: none yet */
 };
 
@@ -78,7 +78,7 @@ static double naive_forecast(struct series s, size_t origin, size_t i)
 }
 
 static void score_window_at(struct series s, size_t origin, const struct rehearsal *r, size_t h,
-                            struct tally *t)
+                            struct scores *t)
 {
     double scale = series_naive_error(series_head(s, origin), HOURS_A_DAY);
     for (size_t i = 0; i < h; i++) {
@@ -152,7 +152,7 @@ static void test_origin(const struct profile *p, struct rehearsal *r, size_t bac
 }
 
 static void put(struct rec_writer *w, const char *volume, const char *site, const char *model,
-                const struct tally *t)
+                const struct scores *t)
 {
     rec_put_text(w, BT_VOLUME, volume);
     rec_put_text(w, BT_SITE, site);
@@ -175,7 +175,7 @@ static void put(struct rec_writer *w, const char *volume, const char *site, cons
     need(rec_write(w));
 }
 
-static void add(struct tally *all, const struct tally *t)
+static void add(struct scores *all, const struct scores *t)
 {
     all->origins += t->origins;
     all->hours += t->hours;
@@ -218,7 +218,7 @@ void backtest_report(const struct profile *p, const struct backtest *how)
     struct rec_writer *w = rec_writer_new(&schema, stdout);
     struct learn l = {0};
     struct rehearsal r = {.all = &l};
-    struct tally all = {0};
+    struct scores all = {0};
     need(w ? rec_writer_header(w) : -ENOMEM);
     if (p->now >= 0)
         learn_gather(p, (int64_t)floor(p->now / 3600), &l);

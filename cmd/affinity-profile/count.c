@@ -7,20 +7,27 @@
 #include <string.h>
 
 #include "common/base/error.h"
-#include "common/base/hash.h"
 #include "common/record/schema.h"
+
+/* Names that are found without the tables behind them, as binary logarithms: 64 bytes each. */
+enum { VOLUMES_BITS = 12, GATEWAYS_BITS = 6, CLIENTS_BITS = 10 };
 
 static int into_init(struct count_into *into, uint32_t keep_hours)
 {
+    *into = (struct count_into){.n = 0};
     demand_init(&into->demand, keep_hours);
-    into->sites = calloc(COUNT_SITES, sizeof(*into->sites));
-    return into->sites ? 0 : -ENOMEM;
+    int failed = memo_init(&into->volumes, VOLUMES_BITS);
+    failed |= memo_init(&into->gateways, GATEWAYS_BITS);
+    failed |= memo_init(&into->sites, CLIENTS_BITS);
+    return failed ? -ENOMEM : 0;
 }
 
 static void into_release(struct count_into *into)
 {
     demand_release(&into->demand);
-    free(into->sites);
+    memo_release(&into->volumes);
+    memo_release(&into->gateways);
+    memo_release(&into->sites);
 }
 
 int counter_init(struct counter *c, struct profile *p, const struct ingest *how)
@@ -43,6 +50,14 @@ void counter_release(struct counter *c)
     buf_release(&c->scratch);
 }
 
+/* Adds what waits: 0 or -ENOMEM. */
+static int flush(struct count_into *into)
+{
+    int r = demand_add_batch(&into->demand, into->waiting, into->n);
+    into->n = 0;
+    return r;
+}
+
 /* ---- hours of a pipe ---- */
 
 /* The open hour HOUR, added if new.  NULL: out of memory. */
@@ -55,12 +70,11 @@ static struct count_into *open_hour(struct counter *c, int64_t hour)
         return &c->open[at - 1].into;
     if (vec_room(&c->open, c->n_open, &c->cap_open, sizeof(*c->open)) < 0)
         return NULL;
-    struct count_hour new = {.hour = hour};
-    if (into_init(&new.into, c->p->demand.keep_hours) < 0)
-        return NULL;
     memmove(c->open + at + 1, c->open + at, (c->n_open - at) * sizeof(*c->open));
-    c->open[at] = new;
+    c->open[at].hour = hour;
     c->n_open++;
+    if (into_init(&c->open[at].into, c->p->demand.keep_hours) < 0)
+        return NULL;
     return &c->open[at].into;
 }
 
@@ -70,7 +84,9 @@ static int close_hours(struct counter *c, int64_t before)
     size_t n = 0;
     int r = 0;
     while (r == 0 && n < c->n_open && c->open[n].hour < before) {
-        r = demand_merge(&c->all.demand, &c->open[n].into.demand);
+        r = flush(&c->open[n].into);
+        if (r == 0)
+            r = demand_merge(&c->all.demand, &c->open[n].into.demand);
         into_release(&c->open[n++].into);
     }
     memmove(c->open, c->open + n, (c->n_open - n) * sizeof(*c->open));
@@ -99,95 +115,62 @@ static struct count_into *into_of(struct counter *c, int64_t hour)
 
 /* ---- records ---- */
 
-/*
- * A digest of everything that tells one record from another: the columns' texts with commas
- * between.  Most often that is what lies there.
- */
-static int digest(struct counter *c, uint64_t *out)
-{
-    size_t len;
-    const char *line = rec_line(c->reader, &len);
-    if (line) {
-        /* Without a count it is the same whether the file has that column. */
-        size_t error_len;
-        const char *error = rec_bytes(c->reader, ACCESS_ERROR, &error_len);
-        if (!rec_present(c->reader, ACCESS_COUNT))
-            len = (size_t)(error - line) + error_len;
-        *out = hash64(line, len);
-        return 0;
-    }
-    int failed = 0;
-    buf_clear(&c->scratch);
-    for (size_t col = 0; col <= ACCESS_COUNT; col++) {
-        const char *text = rec_bytes(c->reader, col, &len);
-        if (col == ACCESS_COUNT && len == 0)
-            break;
-        failed |= col ? buf_add(&c->scratch, ",", 1) : 0;
-        failed |= buf_add(&c->scratch, text, len);
-    }
-    *out = hash64(c->scratch.data, c->scratch.len);
-    return failed;
-}
-
-static enum demand_op op_of(const struct rec_reader *r)
-{
-    size_t len;
-    switch (rec_bytes(r, ACCESS_OP, &len)[0]) {
-    case 'r':
-        return DEMAND_READ;
-    case 'w':
-        return DEMAND_WRITE;
-    case 'f':
-        return DEMAND_FLUSH;
-    default:
-        return DEMAND_CLEAR;
-    }
-}
-
 /* The number of the client's site, looked up among the sites only if it was not met lately. */
-static long site_of(struct counter *c, struct count_into *into)
+static long site_of(struct counter *c, struct count_into *into, struct access_text client)
 {
-    size_t len;
-    const char *client = rec_bytes(c->reader, ACCESS_CLIENT, &len);
-    struct count_site *s = &into->sites[hash64(client, len) % COUNT_SITES];
-    if (len == s->len && memcmp(client, s->client, len) == 0)
-        return s->site;
+    long id = memo_get(&into->sites, client.at, client.len);
+    if (id >= 0)
+        return id;
     const char *site = fleet_site_of(&c->p->fleet, rec_text(c->reader, ACCESS_CLIENT));
-    long id = demand_site_id(&into->demand, site, strlen(site));
-    if (id >= 0 && len <= sizeof(s->client)) {
-        memcpy(s->client, client, len);
-        s->len = len;
-        s->site = (uint32_t)id;
-    }
+    id = demand_site_id(&into->demand, site, strlen(site));
+    if (id >= 0)
+        memo_put(&into->sites, client.at, client.len, (uint32_t)id);
     return id;
 }
 
-/* The current record by numbers: 0 or -ENOMEM. */
-static int record_of(struct counter *c, struct count_into *into, int64_t hour,
-                     struct demand_record *out)
+static long volume_of(struct count_into *into, struct access_text volume)
 {
-    struct rec_reader *r = c->reader;
-    size_t len;
-    const char *name = rec_bytes(r, ACCESS_VOLUME, &len);
-    long volume = demand_volume_id(&into->demand, name, len);
-    long gateway = DEMAND_NO_GATEWAY;
-    name = rec_bytes(r, ACCESS_GATEWAY, &len);
-    if (len)
-        gateway = demand_gateway_id(&into->demand, name, len);
-    long site = site_of(c, into);
+    long id = memo_get(&into->volumes, volume.at, volume.len);
+    if (id >= 0)
+        return id;
+    id = demand_volume_id(&into->demand, volume.at, volume.len);
+    if (id >= 0)
+        memo_put(&into->volumes, volume.at, volume.len, (uint32_t)id);
+    return id;
+}
+
+static long gateway_of(struct count_into *into, struct access_text gateway)
+{
+    if (!gateway.len)
+        return DEMAND_NO_GATEWAY;
+    long id = memo_get(&into->gateways, gateway.at, gateway.len);
+    if (id >= 0)
+        return id;
+    id = demand_gateway_id(&into->demand, gateway.at, gateway.len);
+    if (id >= 0)
+        memo_put(&into->gateways, gateway.at, gateway.len, (uint32_t)id);
+    return id;
+}
+
+/* Counts A, of HOUR: 0 or -ENOMEM. */
+static int add(struct counter *c, struct count_into *into, int64_t hour, const struct access *a)
+{
+    long volume = volume_of(into, a->volume);
+    long gateway = gateway_of(into, a->gateway);
+    long site = site_of(c, into, a->client);
     if (volume < 0 || site < 0 || gateway < 0)
         return -ENOMEM;
-    *out = (struct demand_record){
+    into->waiting[into->n++] = (struct demand_record){
         .hour = hour,
         .volume = (uint32_t)volume,
         .site = (uint32_t)site,
         .gateway = (uint32_t)gateway,
-        .op = op_of(r),
-        .offset = rec_uint(r, ACCESS_OFFSET),
-        .length = rec_uint(r, ACCESS_LENGTH),
-        .count = rec_present(r, ACCESS_COUNT) ? rec_uint(r, ACCESS_COUNT) : 1,
+        .op = a->op,
+        .offset = a->offset,
+        .length = a->length,
+        .count = a->count,
     };
-    return 0;
+    return into->n < DEMAND_BATCH ? 0 : flush(into);
 }
 
 /* Is the record of TIME to be counted?  1, 0, or -ENOMEM. */
@@ -202,40 +185,41 @@ static int is_new(struct counter *c, double time)
     case SEEN_COUNT:
         return 1;
     default:
-        return digest(c, &d) < 0 ? -ENOMEM : seen_new(&c->p->index.seen, &c->seen, time, d);
+        return access_digest(c->reader, &c->scratch, &d) < 0
+                   ? -ENOMEM
+                   : seen_new(&c->p->index.seen, &c->seen, time, d);
     }
 }
 
-static bool is_out_of_range(const struct rec_reader *r)
+/* The hour of TIME; most often that of the record before, without a division. */
+static int64_t hour_of(struct counter *c, double time)
 {
-    uint64_t end;
-    return __builtin_add_overflow(rec_uint(r, ACCESS_OFFSET), rec_uint(r, ACCESS_LENGTH), &end) ||
-           end > INT64_MAX;
+    double since = time - (double)c->hour * 3600;
+    /* Where a quotient may be rounded up to the next hour, it decides. */
+    if (since < 0 || since > 3599)
+        c->hour = (int64_t)(time / 3600);
+    return c->hour;
 }
 
-/* Counts the current record if it is new: 1, 0, -ENOMEM; -ERANGE and -EDOM: see the texts below. */
-static int count_record(struct counter *c)
+/* Counts A, the current record, if it is new: 1, 0, -ENOMEM; -ERANGE and -EDOM: see below. */
+static int count_record(struct counter *c, const struct access *a)
 {
-    struct rec_reader *r = c->reader;
-    struct demand_record a;
-    double time = rec_real(r, ACCESS_TIME);
-    int64_t hour = (int64_t)(time / 3600);
-    if (time > c->how->latest)
+    uint64_t end;
+    int64_t hour = hour_of(c, a->time);
+    if (a->time > c->how->latest)
         return -EDOM;
     /* Checked before it is noted as counted. */
-    if (is_out_of_range(r))
+    if (__builtin_add_overflow(a->offset, a->length, &end) || end > INT64_MAX)
         return -ERANGE;
-    if (time > c->newest)
-        c->newest = time;
-    int fresh = hour < c->from_hour ? 0 : is_new(c, time);
+    if (a->time > c->newest)
+        c->newest = a->time;
+    int fresh = hour < c->from_hour ? 0 : is_new(c, a->time);
     if (fresh <= 0)
         return fresh;
     struct count_into *into = into_of(c, hour);
-    int e = into ? record_of(c, into, hour, &a) : -ENOMEM;
-    if (e == 0)
-        e = demand_add(&into->demand, &a);
-    if (e == 0 && time > into->demand.newest)
-        into->demand.newest = time;
+    int e = into ? add(c, into, hour, a) : -ENOMEM;
+    if (e == 0 && a->time > into->demand.newest)
+        into->demand.newest = a->time;
     return e < 0 ? e : 1;
 }
 
@@ -273,9 +257,10 @@ static bool take_result(struct counter *c, struct count_part *part, int e)
     return forgive(c, part, EX_DATAERR, text);
 }
 
-void counter_run(struct counter *c, struct count_part *part)
+static void count_part(struct counter *c, struct count_part *part)
 {
     struct rec_reader *r = c->reader;
+    struct access a;
     int got;
     c->newest = part->newest = -1;
     part->end = part->from;
@@ -291,16 +276,24 @@ void counter_run(struct counter *c, struct count_part *part)
                 part->end = rec_reader_offset(r);
             continue;
         }
-        if (c->how->until >= 0 && rec_real(r, ACCESS_TIME) > c->how->until) {
+        access_take(r, &a);
+        if (c->how->until >= 0 && a.time > c->how->until) {
             c->later++;
             /* What was left for later is where the source goes on. */
             if (c->how->source && part->in_range)
                 return;
             continue;
         }
-        if (!take_result(c, part, count_record(c)))
+        if (!take_result(c, part, count_record(c, &a)))
             return;
         part->end = rec_reader_offset(r);
         part->newest = c->newest;
     }
+}
+
+void counter_run(struct counter *c, struct count_part *part)
+{
+    count_part(c, part);
+    if (flush(&c->all) < 0 && !part->status)
+        set_failure(part, EX_OSERR, err_text(-ENOMEM));
 }

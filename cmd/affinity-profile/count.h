@@ -3,7 +3,9 @@
 #ifndef GS_AFFINITY_PROFILE_COUNT_H
 #define GS_AFFINITY_PROFILE_COUNT_H
 
+#include "cmd/affinity-profile/access.h"
 #include "cmd/affinity-profile/profile.h"
+#include "common/base/memo.h"
 #include "common/record/record.h"
 
 /* A part of the input. */
@@ -18,18 +20,12 @@ struct count_part {
     char message[1200];
 };
 
-struct count_site {
-    size_t len;
-    char client[56];
-    uint32_t site;
-};
-
-enum { COUNT_SITES = 1024 };
-
 /* Where records are counted. */
 struct count_into {
     struct demand demand;
-    struct count_site *sites; /* owned; clients met lately, and their sites */
+    struct memo volumes, gateways, sites; /* numbers in DEMAND, of volumes, gateways and clients */
+    struct demand_record waiting[DEMAND_BATCH]; /* to be added, together */
+    size_t n;
 };
 
 /* An hour of a pipe that is not known to be complete. */
@@ -49,6 +45,7 @@ struct counter {
     int64_t from_hour;       /* … and earlier ones skipped */
     struct count_hour *open; /* owned, ascending */
     size_t n_open, cap_open;
+    int64_t hour;  /* of the record before */
     double newest; /* of the part */
     uint64_t records, later;
     int status; /* 65 after a record that was skipped */

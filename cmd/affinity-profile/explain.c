@@ -76,9 +76,9 @@ static void print_reason(const struct model *m)
         printf(", too few for a weekly one (504)");
     if (m->mase > 0)
         printf("; held-out error %.2f of repeating the day before", m->mase);
-    if (m->net > 0)
-        printf("; weight of the LSTM %.0f %%, its own error %.0f %% below the baseline's",
-               100 * m->net, 100 * m->net_gain);
+    if (m->net > 0 || m->net_gain != 0)
+        printf("; weight of the LSTM %.0f %%, its own error %.1f %% %s the baseline's",
+               100 * m->net, 100 * fabs(m->net_gain), m->net_gain < 0 ? "above" : "below");
     putchar('\n');
 }
 

@@ -120,6 +120,19 @@ void learn_train(struct profile *p)
     learn_release(&l);
 }
 
+/* Has the demand become another than the models of L know? */
+static bool forgets(const struct profile *p, const struct learn *l)
+{
+    struct drift d = drift_since_training(p, l);
+    if (!drift_is_large(&d))
+        return false;
+    err_warn(
+        "forecasts since the last training were off by %.2f, then by %.2f of repeating the day "
+        "before: training anew",
+        d.since, d.before);
+    return true;
+}
+
 bool learn_fine_tune(struct profile *p)
 {
     struct train_how how;
@@ -135,6 +148,8 @@ bool learn_fine_tune(struct profile *p)
             any = any || e->model.kind == MODEL_WEEKLY;
         }
     }
+    if (any && forgets(p, &l))
+        any = false;
     if (any) {
         how = learn_how(p);
         need(train_on(l.of, l.n, &how, &p->nets));

@@ -67,17 +67,17 @@ static size_t segments_a_row(const struct heat *h)
 static void add_past_week(struct picture *pic, const struct demand_week *w, int64_t now,
                           unsigned shift, size_t a_row)
 {
-    const struct cell *cell[CELLS_ROW];
+    struct cell cell[CELLS_ROW];
     for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
         int64_t hour = w->week * HOURS_A_WEEK + h;
         size_t n = hour < now && is_shown(pic, hour) ? cells_hour(&w->cells, h, cell) : 0;
         for (size_t k = 0; k < n; k++) {
-            uint32_t segment = cell[k]->segment1 - 1;
+            uint32_t segment = cell[k].segment1 - 1;
             if (segment == CELLS_FLUSH)
                 continue;
             size_t row = (segment >> (shift - w->cells.shift)) / a_row;
             pic->row[PICTURE_SEGMENTS][row].value[column_of(pic, hour)] +=
-                (double)cell[k]->of[CELLS_READS] + (double)cell[k]->of[CELLS_WRITES];
+                (double)cell[k].of[CELLS_READS] + (double)cell[k].of[CELLS_WRITES];
         }
     }
 }

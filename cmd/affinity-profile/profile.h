@@ -99,9 +99,25 @@ void learn_train(struct profile *p);
 
 /*
  * Trains the nets of P a little on what has come since.  False: there are none, or the models are
- * too old: train anew.
+ * too old, or (it says so) their forecasts of what came since were too far off: train anew.
  */
 bool learn_fine_tune(struct profile *p);
+
+/* ---- drift.c ---- */
+
+/*
+ * Mean absolute errors, each series' as a multiple of that of repeating the day before, on average
+ * over SERIES: on the hours held out when they were trained, and of the forecasts, a day
+ * apart and up to 48 hours ahead, of what came since.
+ */
+struct drift {
+    double before, since;
+    size_t series; /* 0: nothing came yet that can be compared */
+};
+
+/* Of the series L with their models.  Ends the program without memory. */
+struct drift drift_since_training(const struct profile *p, const struct learn *l);
+bool drift_is_large(const struct drift *d);
 
 /* ---- outlook.c ---- */
 

@@ -5,8 +5,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-enum { SLOTS_MIN = 8 };
-
 static uint64_t product(uint64_t a, uint64_t b)
 {
     uint64_t p;
@@ -15,53 +13,36 @@ static uint64_t product(uint64_t a, uint64_t b)
 
 void cells_init(struct cells *c)
 {
-    *c = (struct cells){.shift = CELLS_SHIFT_MIN};
+    *c = (struct cells){.hour = HOURS_A_WEEK, .shift = CELLS_SHIFT_MIN};
 }
 
 void cells_release(struct cells *c)
 {
     for (size_t h = 0; h < HOURS_A_WEEK; h++)
-        free(c->row[h].slots);
+        row_release(&c->row[h]);
+    free(c->spare.slots);
     cells_init(c);
 }
 
-/* The slot where SEGMENT is or belongs; the table is kept half empty. */
-static struct cell *slot_of(const struct cells_row *r, uint32_t segment)
+/* Has HOUR's row open, and of the others as few as need be. */
+static int go_to(struct cells *c, unsigned hour)
 {
-    /* Neighbours on the volume are neighbours here: no two of them meet. */
-    size_t i = segment & (r->nslots - 1u);
-    while (r->slots[i].segment1 && r->slots[i].segment1 != segment + 1)
-        i = (i + 1) & (r->nslots - 1u);
-    return &r->slots[i];
-}
-
-static int grow(struct cells_row *r)
-{
-    struct cells_row larger = *r;
-    larger.nslots = (uint16_t)(r->nslots ? r->nslots * 2 : SLOTS_MIN);
-    larger.slots = calloc(larger.nslots, sizeof(*larger.slots));
-    if (!larger.slots)
-        return -ENOMEM;
-    for (size_t i = 0; i < r->nslots; i++)
-        if (r->slots[i].segment1)
-            *slot_of(&larger, r->slots[i].segment1 - 1) = r->slots[i];
-    free(r->slots);
-    *r = larger;
-    return 0;
+    if (c->hour == hour)
+        return 0;
+    if (c->hour < HOURS_A_WEEK)
+        row_pack(&c->row[c->hour], &c->spare);
+    int r = row_open(&c->row[hour], &c->spare);
+    c->hour = r < 0 ? HOURS_A_WEEK : hour;
+    return r;
 }
 
 /* The cell of SEGMENT, added if new.  NULL: out of memory. */
-static struct cell *cell_at(struct cells *c, unsigned hour, uint32_t segment)
+static inline struct cell *cell_at(struct cells *c, unsigned hour, uint32_t segment)
 {
-    struct cells_row *r = &c->row[hour];
-    if (2 * (r->n + 1) > r->nslots && grow(r) < 0)
-        return NULL;
-    struct cell *s = slot_of(r, segment);
-    if (!s->segment1) {
-        s->segment1 = segment + 1;
-        r->n++;
-        c->n++;
-    }
+    struct row *r = &c->row[hour];
+    size_t before = r->n;
+    struct cell *s = row_cell(r, segment);
+    c->n += r->n - before;
     return s;
 }
 
@@ -76,16 +57,16 @@ static uint32_t coarser(uint32_t segment, unsigned by)
     return segment == CELLS_FLUSH ? segment : segment >> by;
 }
 
-/* Adds the cells of FROM, whose segments are 2^BY times smaller, to HOUR of C. */
-static int add_row(struct cells *c, unsigned hour, const struct cells_row *from, unsigned by)
+/* Adds the cells of FROM, whose segments are 2^BY times smaller, to the open row HOUR of C. */
+static int add_row(struct cells *c, unsigned hour, const struct row *from, unsigned by)
 {
-    for (size_t i = 0; i < from->nslots; i++) {
-        if (!from->slots[i].segment1)
-            continue;
-        struct cell *to = cell_at(c, hour, coarser(from->slots[i].segment1 - 1, by));
+    struct cell cell[CELLS_ROW];
+    size_t n = row_cells(from, cell);
+    for (size_t i = 0; i < n; i++) {
+        struct cell *to = cell_at(c, hour, coarser(cell[i].segment1 - 1, by));
         if (!to)
             return -ENOMEM;
-        add_to(to, from->slots[i].of);
+        add_to(to, cell[i].of);
     }
     return 0;
 }
@@ -97,13 +78,16 @@ int cells_coarsen(struct cells *c, unsigned shift)
     unsigned by = shift - c->shift;
     c->shift = shift;
     for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
-        struct cells_row old = c->row[h];
-        c->row[h] = (struct cells_row){0};
+        struct row old = c->row[h];
+        c->row[h] = (struct row){.reopened = old.reopened};
         c->n -= old.n;
-        int r = add_row(c, h, &old, by);
-        free(old.slots);
+        int r = old.n ? row_open(&c->row[h], &c->spare) : 0; /* which is empty */
+        r = r == 0 ? add_row(c, h, &old, by) : r;
+        row_release(&old);
         if (r < 0)
             return r;
+        if (h != c->hour)
+            row_pack(&c->row[h], &c->spare);
     }
     return 0;
 }
@@ -119,11 +103,11 @@ static int bound(struct cells *c)
 
 int cells_put(struct cells *c, unsigned hour, uint32_t segment, const uint64_t of[CELLS_KINDS])
 {
-    struct cell *s = cell_at(c, hour, segment);
+    struct cell *s = go_to(c, hour) < 0 ? NULL : cell_at(c, hour, segment);
     if (!s)
         return -ENOMEM;
     add_to(s, of);
-    return bound(c);
+    return c->n > CELLS_MAX ? bound(c) : 0;
 }
 
 int cells_add_flushes(struct cells *c, unsigned hour, uint64_t count)
@@ -140,12 +124,13 @@ static int reach(struct cells *c, uint64_t last)
     return cells_coarsen(c, shift);
 }
 
-int cells_add(struct cells *c, unsigned hour, enum cells_kind kind, uint64_t offset,
-              uint64_t length, uint64_t count)
+/* Of more than one segment. */
+static int add_each(struct cells *c, unsigned hour, enum cells_kind kind, uint64_t offset,
+                    uint64_t length, uint64_t count)
 {
     uint64_t at = offset, left = length;
-    int r = reach(c, offset + (length ? length - 1 : 0));
-    for (bool first = true; r == 0 && (first || left); first = false) {
+    int r = 0;
+    for (bool first = true; r == 0 && left; first = false) {
         uint64_t of[CELLS_KINDS] = {0};
         uint64_t in = (((at >> c->shift) + 1) << c->shift) - at;
         in = in < left ? in : left;
@@ -158,6 +143,23 @@ int cells_add(struct cells *c, unsigned hour, enum cells_kind kind, uint64_t off
     return r;
 }
 
+int cells_add(struct cells *c, unsigned hour, enum cells_kind kind, uint64_t offset,
+              uint64_t length, uint64_t count)
+{
+    uint64_t last = offset + (length ? length - 1 : 0);
+    if (last >> c->shift >= CELLS_SEGMENTS && reach(c, last) < 0)
+        return -ENOMEM;
+    uint64_t segment = offset >> c->shift;
+    if (last >> c->shift != segment)
+        return add_each(c, hour, kind, offset, length, count);
+    struct cell *s = go_to(c, hour) < 0 ? NULL : cell_at(c, hour, (uint32_t)segment);
+    if (!s)
+        return -ENOMEM;
+    s->of[kind] = cells_sum(s->of[kind], count);
+    s->of[CELLS_BYTES] = cells_sum(s->of[CELLS_BYTES], product(count, length));
+    return c->n > CELLS_MAX ? bound(c) : 0;
+}
+
 int cells_merge(struct cells *c, struct cells *from)
 {
     if (c->n == 0 && c->shift <= from->shift) {
@@ -168,22 +170,12 @@ int cells_merge(struct cells *c, struct cells *from)
     }
     int r = cells_coarsen(c, from->shift);
     for (unsigned h = 0; r == 0 && h < HOURS_A_WEEK; h++)
-        r = add_row(c, h, &from->row[h], c->shift - from->shift);
+        if (from->row[h].n && (r = go_to(c, h)) == 0)
+            r = add_row(c, h, &from->row[h], c->shift - from->shift);
     return r == 0 ? bound(c) : r;
 }
 
-size_t cells_hour(const struct cells *c, unsigned hour, const struct cell *out[CELLS_ROW])
+size_t cells_hour(const struct cells *c, unsigned hour, struct cell out[CELLS_ROW])
 {
-    const struct cell *at[CELLS_ROW] = {NULL};
-    const struct cells_row *r = &c->row[hour];
-    size_t n = 0;
-    if (!r->n)
-        return 0;
-    for (size_t i = 0; i < r->nslots; i++)
-        if (r->slots[i].segment1)
-            at[r->slots[i].segment1 - 1] = &r->slots[i];
-    for (size_t s = 0; s < CELLS_ROW; s++)
-        if (at[s])
-            out[n++] = at[s];
-    return n;
+    return row_cells(&c->row[hour], out);
 }

@@ -7,8 +7,9 @@
  * and at most CELLS_MAX cells are in use.  Both only depend on which accesses there were, so the
  * order in which they come, or in which parts of them are merged, does not matter.
  *
- * Memory: 2.7 KiB, and at most 64 bytes a cell in use, so at most 2 MiB.  An hour's cells lie
- * together: a log in order of time touches little of it at once.
+ * Memory: 4 KiB, and in a log in order of time about 6 bytes a cell in use and 64 a cell of one
+ * hour; else at most 64 a cell, so at most 2 MiB.  An hour's cells lie together: a log in order of
+ * time touches little of it at once.
  */
 #ifndef GS_AFFINITY_CELLS_H
 #define GS_AFFINITY_CELLS_H
@@ -16,34 +17,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/affinity/row.h"
 #include "common/forecast/series.h"
 
 enum {
     CELLS_MAX = 32768,
-    CELLS_SEGMENTS = 1024,        /* a volume; then the place of the flushes, */
-    CELLS_FLUSH = CELLS_SEGMENTS, /* which belong to no segment */
-    CELLS_SHIFT_MIN = 16,         /* segments of 64 KiB at first, doubled as needed */
+    CELLS_SHIFT_MIN = 16, /* segments of 64 KiB at first, doubled as needed */
     CELLS_SHIFT_MAX = 54,
-};
-
-enum cells_kind { CELLS_READS, CELLS_WRITES, CELLS_BYTES, CELLS_KINDS };
-
-struct cell {
-    uint32_t segment1;        /* + 1; 0: a free place */
-    uint64_t of[CELLS_KINDS]; /* each saturates */
-};
-
-/* The cells of one hour of the week. */
-struct cells_row {
-    struct cell *slots; /* open addressing */
-    uint16_t n, nslots; /* nslots: 0 or a power of two */
 };
 
 /* cells_init(); cells_release() frees. */
 struct cells {
-    struct cells_row row[HOURS_A_WEEK];
     size_t n;       /* cells in use */
     unsigned shift; /* a segment is 2^shift bytes */
+    unsigned hour;  /* whose row was last added to, and is open; HOURS_A_WEEK: none */
+    struct row_spare spare;
+    struct row row[HOURS_A_WEEK];
 };
 
 void cells_init(struct cells *c);
@@ -67,9 +56,8 @@ int cells_coarsen(struct cells *c, unsigned shift);
 /* Adds all of FROM, which may be emptied by that.  0 or -ENOMEM. */
 int cells_merge(struct cells *c, struct cells *from);
 
-/* The cells of HOUR in use, ascending by segment, into OUT, which has room; their number. */
-enum { CELLS_ROW = CELLS_SEGMENTS + 1 };
-size_t cells_hour(const struct cells *c, unsigned hour, const struct cell *out[CELLS_ROW]);
+/* The cells of HOUR in use, ascending by segment; their number. */
+size_t cells_hour(const struct cells *c, unsigned hour, struct cell out[CELLS_ROW]);
 
 /* A + B, or the largest number where it does not fit. */
 static inline uint64_t cells_sum(uint64_t a, uint64_t b)

@@ -7,19 +7,17 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "common/base/hash.h"
 
 void demand_init(struct demand *d, uint32_t keep_hours)
 {
     *d = (struct demand){.newest_hour = INT64_MIN, .newest = -1, .keep_hours = keep_hours};
+    d->now.hour = -1;
 }
 
 static void week_free(struct demand_week *w)
 {
-    for (size_t i = 0; i < w->n_sites; i++)
-        free(w->sites[i].count);
-    free(w->sites);
-    free(w->served);
+    tally_release(&w->sites);
+    tally_release(&w->served);
     cells_release(&w->cells);
     free(w);
 }
@@ -64,19 +62,6 @@ long demand_site_id(struct demand *d, const char *name, size_t len)
 long demand_gateway_id(struct demand *d, const char *name, size_t len)
 {
     return intern_add_bytes(&d->gateways, name, len);
-}
-
-static bool is_other(const struct intern *names, uint32_t id)
-{
-    return strcmp(names->names[id], DEMAND_OTHER) == 0;
-}
-
-/* Who is told apart where not all can be: the smaller digest, or, as good as never, the name. */
-static bool goes_first(const struct intern *names, uint32_t a, uint32_t b)
-{
-    const char *x = names->names[a], *y = names->names[b];
-    uint64_t hx = hash64(x, strlen(x)), hy = hash64(y, strlen(y));
-    return hx != hy ? hx < hy : strcmp(x, y) < 0;
 }
 
 /* ---- weeks ---- */
@@ -159,135 +144,23 @@ void demand_trim(struct demand *d)
 
 /* ---- adding ---- */
 
-static struct demand_hours *find_site(const struct demand_week *w, uint32_t site)
-{
-    for (size_t i = 0; i < w->n_sites; i++)
-        if (w->sites[i].site == site)
-            return &w->sites[i];
-    return NULL;
-}
-
-static struct demand_hours *new_site(struct demand_week *w, uint32_t site)
-{
-    uint64_t *count = calloc(HOURS_A_WEEK, sizeof(*count));
-    if (!count || vec_room(&w->sites, w->n_sites, &w->cap_sites, sizeof(*w->sites)) < 0) {
-        free(count);
-        return NULL;
-    }
-    w->sites[w->n_sites] = (struct demand_hours){site, count};
-    return &w->sites[w->n_sites++];
-}
-
-static void add_hours(struct demand_hours *to, const struct demand_hours *from)
-{
-    for (size_t i = 0; i < HOURS_A_WEEK; i++)
-        to->count[i] = cells_sum(to->count[i], from->count[i]);
-}
-
-/* The place of the site that goes last among those told apart. */
-static size_t last_site(const struct demand *d, const struct demand_week *w)
-{
-    size_t last = SIZE_MAX;
-    for (size_t i = 0; i < w->n_sites; i++)
-        if (!is_other(&d->sites, w->sites[i].site) &&
-            (last == SIZE_MAX || goes_first(&d->sites, w->sites[last].site, w->sites[i].site)))
-            last = i;
-    return last;
-}
-
-/*
- * SITE in W, added if new.  Where there are too many, the last of them goes into "other", which may
- * be SITE itself.
- */
-static struct demand_hours *site_at(struct demand *d, struct demand_week *w, uint32_t site)
-{
-    struct demand_hours *h = find_site(w, site);
-    if (h)
-        return h;
-    long other = demand_site_id(d, DEMAND_OTHER, strlen(DEMAND_OTHER));
-    if (other < 0)
-        return NULL;
-    struct demand_hours *rest = find_site(w, (uint32_t)other);
-    if (site == (uint32_t)other || w->n_sites - (rest != NULL) < DEMAND_NAMES)
-        return new_site(w, site);
-    d->overflowed = true;
-    if (!rest && !(rest = new_site(w, (uint32_t)other)))
-        return NULL;
-    size_t last = last_site(d, w);
-    if (goes_first(&d->sites, w->sites[last].site, site))
-        return rest;
-    h = &w->sites[last];
-    add_hours(rest, h);
-    memset(h->count, 0, HOURS_A_WEEK * sizeof(*h->count));
-    h->site = site;
-    return h;
-}
-
 int demand_week_hour(struct demand *d, struct demand_week *w, uint32_t site, unsigned hour,
                      uint64_t count)
 {
-    struct demand_hours *h = site_at(d, w, site);
-    if (!h)
+    struct tally_row *row = tally_at(&w->sites, &d->sites, HOURS_A_WEEK, site, &d->overflowed);
+    if (!row)
         return -ENOMEM;
-    h->count[hour] = cells_sum(h->count[hour], count);
+    row->count[hour] = cells_sum(row->count[hour], count);
     return 0;
-}
-
-static struct demand_served *find_served(const struct demand_week *w, uint32_t gateway)
-{
-    for (size_t i = 0; i < w->n_served; i++)
-        if (w->served[i].gateway == gateway)
-            return &w->served[i];
-    return NULL;
-}
-
-static struct demand_served *new_served(struct demand_week *w, uint32_t gateway)
-{
-    if (vec_room(&w->served, w->n_served, &w->cap_served, sizeof(*w->served)) < 0)
-        return NULL;
-    w->served[w->n_served] = (struct demand_served){.gateway = gateway};
-    return &w->served[w->n_served++];
-}
-
-static struct demand_served *last_served(const struct demand *d, const struct demand_week *w)
-{
-    struct demand_served *last = NULL;
-    for (size_t i = 0; i < w->n_served; i++)
-        if (!is_other(&d->gateways, w->served[i].gateway) &&
-            (!last || goes_first(&d->gateways, last->gateway, w->served[i].gateway)))
-            last = &w->served[i];
-    return last;
-}
-
-/* As site_at(). */
-static struct demand_served *served_at(struct demand *d, struct demand_week *w, uint32_t gateway)
-{
-    struct demand_served *s = find_served(w, gateway);
-    if (s)
-        return s;
-    long other = demand_gateway_id(d, DEMAND_OTHER, strlen(DEMAND_OTHER));
-    if (other < 0)
-        return NULL;
-    bool has_rest = find_served(w, (uint32_t)other) != NULL;
-    if (gateway == (uint32_t)other || w->n_served - has_rest < DEMAND_NAMES)
-        return new_served(w, gateway);
-    if (!has_rest && !new_served(w, (uint32_t)other))
-        return NULL;
-    struct demand_served *rest = find_served(w, (uint32_t)other);
-    struct demand_served *last = last_served(d, w);
-    if (goes_first(&d->gateways, last->gateway, gateway))
-        return rest;
-    rest->requests = cells_sum(rest->requests, last->requests);
-    *last = (struct demand_served){.gateway = gateway};
-    return last;
 }
 
 int demand_week_served(struct demand *d, struct demand_week *w, uint32_t gateway, uint64_t count)
 {
-    struct demand_served *s = served_at(d, w, gateway);
-    if (!s)
+    bool too_many = false;
+    struct tally_row *row = tally_at(&w->served, &d->gateways, 1, gateway, &too_many);
+    if (!row)
         return -ENOMEM;
-    s->requests = cells_sum(s->requests, count);
+    *row->count = cells_sum(*row->count, count);
     return 0;
 }
 
@@ -300,28 +173,80 @@ static int add_heat(struct demand_week *w, const struct demand_record *r, unsign
                      length, r->count);
 }
 
+/* What only depends on the hour: D's newest, and how it lies to what is remembered. */
+static void go_to(struct demand *d, int64_t hour)
+{
+    struct demand_now *now = &d->now;
+    if (hour > d->newest_hour)
+        d->newest_hour = hour;
+    *now = (struct demand_now){.hour = hour, .newest_hour = d->newest_hour, .week = week_of(hour)};
+    now->of_week = (unsigned)(hour - now->week * HOURS_A_WEEK);
+    now->counts = now->week >= demand_first_week(d);
+    now->heats = now->week >= demand_first_heat_week(d);
+}
+
 int demand_add(struct demand *d, const struct demand_record *r)
 {
     uint64_t end;
+    const struct demand_now *now = &d->now;
     if (__builtin_add_overflow(r->offset, r->length, &end) || end > INT64_MAX)
         return -ERANGE;
-    if (r->hour > d->newest_hour)
-        d->newest_hour = r->hour;
-    int64_t week = week_of(r->hour);
-    if (week < demand_first_week(d))
+    if (r->hour != now->hour || d->newest_hour != now->newest_hour)
+        go_to(d, r->hour);
+    if (!now->counts)
         return 0;
-    struct demand_week *w = demand_week(d, r->volume, week);
-    unsigned hour = (unsigned)(r->hour - week * HOURS_A_WEEK);
-    if (!w || demand_week_hour(d, w, r->site, hour, r->count) < 0)
+    struct demand_week *w = demand_week(d, r->volume, now->week);
+    if (!w || demand_week_hour(d, w, r->site, now->of_week, r->count) < 0)
         return -ENOMEM;
     if (r->gateway != DEMAND_NO_GATEWAY && demand_week_served(d, w, r->gateway, r->count) < 0)
         return -ENOMEM;
-    if (week >= demand_first_heat_week(d) && add_heat(w, r, hour) < 0)
+    if (now->heats && add_heat(w, r, now->of_week) < 0)
         return -ENOMEM;
     /* Who goes back in time must not fill the memory with weeks that are forgotten at the end. */
     if (d->volume[r->volume].n_weeks > d->keep_hours / HOURS_A_WEEK + 2)
         trim_volume(&d->volume[r->volume], demand_first_week(d), demand_first_heat_week(d));
     return 0;
+}
+
+/* What W will be asked for when R is added, in two steps. */
+static void fetch_tables(const struct demand_week *w, unsigned of_week)
+{
+    __builtin_prefetch(w->sites.row);
+    __builtin_prefetch(w->served.row);
+    __builtin_prefetch(&w->cells.row[of_week]);
+}
+
+static void fetch_numbers(const struct demand_week *w, unsigned of_week, uint64_t offset)
+{
+    const struct row *row = &w->cells.row[of_week];
+    if (row->nslots)
+        __builtin_prefetch(&row->slots[offset >> w->cells.shift & (row->nslots - 1u)], 1);
+    for (size_t i = 0; i < w->sites.n && i < 4; i++)
+        __builtin_prefetch(&w->sites.row[i].count[of_week], 1);
+    if (w->served.n)
+        __builtin_prefetch(w->served.row[0].count, 1);
+}
+
+int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n)
+{
+    const struct demand_week *w[DEMAND_BATCH];
+    int e = 0;
+    for (size_t i = 0; i < n; i++) {
+        w[i] = d->volume[r[i].volume].last;
+        if (w[i]) {
+            __builtin_prefetch(w[i]);
+            __builtin_prefetch(&w[i]->cells);
+        }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (w[i])
+            fetch_tables(w[i], (unsigned)(r[i].hour % HOURS_A_WEEK));
+    for (size_t i = 0; i < n; i++)
+        if (w[i])
+            fetch_numbers(w[i], (unsigned)(r[i].hour % HOURS_A_WEEK), r[i].offset);
+    for (size_t i = 0; e == 0 && i < n; i++)
+        e = demand_add(d, &r[i]);
+    return e;
 }
 
 /* ---- merging ---- */
@@ -345,15 +270,12 @@ static int merge_week(struct demand *d, uint32_t volume, struct demand_week *fro
                       const uint32_t *site, const uint32_t *gateway)
 {
     struct demand_week *w = demand_week(d, volume, from->week);
+    bool too_many = false;
     int r = w ? 0 : -ENOMEM;
-    for (size_t i = 0; r == 0 && i < from->n_sites; i++) {
-        struct demand_hours *h = site_at(d, w, site[from->sites[i].site]);
-        if (h)
-            add_hours(h, &from->sites[i]);
-        r = h ? 0 : -ENOMEM;
-    }
-    for (size_t i = 0; r == 0 && i < from->n_served; i++)
-        r = demand_week_served(d, w, gateway[from->served[i].gateway], from->served[i].requests);
+    if (r == 0)
+        r = tally_merge(&w->sites, &d->sites, HOURS_A_WEEK, &from->sites, site, &d->overflowed);
+    if (r == 0)
+        r = tally_merge(&w->served, &d->gateways, 1, &from->served, gateway, &too_many);
     return r == 0 ? cells_merge(&w->cells, &from->cells) : r;
 }
 
@@ -363,6 +285,7 @@ static void take_all(struct demand *d, struct demand *from)
     struct demand empty = *d;
     *d = *from;
     d->keep_hours = empty.keep_hours;
+    d->now.hour = -1;
     *from = empty;
 }
 
@@ -407,7 +330,7 @@ static int by_digest(const void *a, const void *b)
     const struct naming *x = a, *y = b;
     if (x->id == y->id)
         return 0;
-    return goes_first(x->names, x->id, y->id) ? -1 : 1;
+    return tally_goes_first(x->names, x->id, y->id) ? -1 : 1;
 }
 
 static int by_name(const void *a, const void *b)
@@ -422,9 +345,9 @@ static size_t sites_of(const struct demand *d, const struct demand_volume *v, st
 {
     size_t n = 0, distinct = 0;
     for (size_t i = 0; i < v->n_weeks; i++)
-        for (size_t k = 0; k < v->weeks[i]->n_sites; k++) {
-            uint32_t id = v->weeks[i]->sites[k].site;
-            if (is_other(&d->sites, id))
+        for (size_t k = 0; k < v->weeks[i]->sites.n; k++) {
+            uint32_t id = v->weeks[i]->sites.row[k].name;
+            if (tally_is_other(&d->sites, id))
                 *rest = true;
             else if (!n || all[n - 1].id != id)
                 all[n++] = (struct naming){&d->sites, id};
@@ -484,9 +407,9 @@ static bool is_named(const struct demand_volume *v, uint32_t id)
 static void add_week(const struct demand_site *s, const struct demand_week *w, bool other,
                      int64_t start, size_t n, double *y)
 {
-    for (size_t i = 0; i < w->n_sites; i++) {
-        const struct demand_hours *h = &w->sites[i];
-        if (h->site != s->id && !(other && !is_named(s->of, h->site)))
+    for (size_t i = 0; i < w->sites.n; i++) {
+        const struct tally_row *h = &w->sites.row[i];
+        if (h->name != s->id && !(other && !is_named(s->of, h->name)))
             continue;
         for (int64_t k = 0; k < HOURS_A_WEEK; k++) {
             int64_t at = w->week * HOURS_A_WEEK + k - start;
@@ -538,11 +461,11 @@ double demand_share(const struct demand *d, const struct demand_volume *v, const
 {
     double own = 0, all = 0;
     for (size_t i = 0; i < v->n_weeks; i++)
-        for (size_t k = 0; k < v->weeks[i]->n_served; k++) {
-            const struct demand_served *s = &v->weeks[i]->served[k];
-            double requests = demand_weight(d, v->weeks[i]->week) * (double)s->requests;
+        for (size_t k = 0; k < v->weeks[i]->served.n; k++) {
+            const struct tally_row *s = &v->weeks[i]->served.row[k];
+            double requests = demand_weight(d, v->weeks[i]->week) * (double)*s->count;
             all += requests;
-            if (strcmp(d->gateways.names[s->gateway], gateway) == 0)
+            if (strcmp(d->gateways.names[s->name], gateway) == 0)
                 own += requests;
         }
     return all > 0 ? own / all : 0;

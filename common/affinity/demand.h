@@ -18,38 +18,22 @@
 #include <stdint.h>
 
 #include "common/affinity/cells.h"
+#include "common/affinity/tally.h"
 #include "common/base/intern.h"
 #include "common/forecast/series.h"
 
 enum {
-    /*
-     * Sites, and gateways, of a volume and week that are told apart.  Where there are more, those
-     * with the smallest digests of their names are, and "other" counts the rest: so which they are
-     * does not depend on who came first.
-     */
-    DEMAND_NAMES = 32,
+    DEMAND_NAMES = TALLY_NAMES,      /* sites, and gateways, of a volume and week told apart */
     DEMAND_SITES = DEMAND_NAMES + 1, /* … and "other" */
     DEMAND_HEAT_WEEKS = 4,           /* older ones would add a sixteenth */
 };
 
-#define DEMAND_OTHER "other"
-
-struct demand_hours {
-    uint32_t site;   /* of demand.sites */
-    uint64_t *count; /* owned: [HOURS_A_WEEK], each saturates */
-};
-
-struct demand_served {
-    uint32_t gateway; /* of demand.gateways */
-    uint64_t requests;
-};
+#define DEMAND_OTHER TALLY_OTHER
 
 struct demand_week {
-    int64_t week;               /* hours since the epoch / HOURS_A_WEEK */
-    struct demand_hours *sites; /* owned */
-    size_t n_sites, cap_sites;
-    struct demand_served *served; /* owned */
-    size_t n_served, cap_served;
+    int64_t week;        /* hours since the epoch / HOURS_A_WEEK */
+    struct tally sites;  /* by demand.sites: [HOURS_A_WEEK] requests */
+    struct tally served; /* by demand.gateways: one number, of requests */
     struct cells cells;
 };
 
@@ -72,6 +56,14 @@ struct demand_volume {
     size_t n_sites;
 };
 
+/* What demand_add() knows of the hour it last added to; −1: none. */
+struct demand_now {
+    int64_t hour, newest_hour;
+    int64_t week;
+    unsigned of_week;   /* hours */
+    bool counts, heats; /* is remembered, is it for the heat map too */
+};
+
 struct demand {
     struct intern volumes, sites, gateways;
     struct demand_volume *volume; /* [id in volumes] */
@@ -79,6 +71,7 @@ struct demand {
     int64_t newest_hour; /* of any access; INT64_MIN before the first */
     double newest;       /* its time in Unix seconds; −1 before the first; kept by the caller */
     uint32_t keep_hours;
+    struct demand_now now;
     bool overflowed; /* some volume has had more than DEMAND_NAMES sites in a week */
 };
 
@@ -108,6 +101,13 @@ long demand_gateway_id(struct demand *d, const char *name, size_t len);
 
 /* Adds R.  0, -ENOMEM, or -ERANGE: R's offset and length are out of range (nothing is added). */
 int demand_add(struct demand *d, const struct demand_record *r);
+
+/*
+ * Adds the N (at most DEMAND_BATCH) R, whose ranges were checked: the same, but it first asks for
+ * all memory that they will touch, which a large log has nowhere near.  0 or -ENOMEM.
+ */
+enum { DEMAND_BATCH = 64 };
+int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n);
 
 /* Adds all of FROM, which may be emptied by that.  0 or -ENOMEM. */
 int demand_merge(struct demand *d, struct demand *from);

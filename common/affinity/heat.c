@@ -18,15 +18,15 @@ static size_t place_segments(const struct demand_volume *v, unsigned shift,
                              unsigned place[CELLS_SEGMENTS])
 {
     bool touched[CELLS_SEGMENTS] = {false};
-    const struct cell *cell[CELLS_ROW];
+    struct cell cell[CELLS_ROW];
     size_t n = 0;
     for (size_t i = 0; i < v->n_weeks; i++)
         for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
             const struct cells *c = &v->weeks[i]->cells;
             size_t cells = cells_hour(c, h, cell);
             for (size_t k = 0; k < cells; k++)
-                if (cell[k]->segment1 - 1 != CELLS_FLUSH)
-                    touched[(cell[k]->segment1 - 1) >> (shift - c->shift)] = true;
+                if (cell[k].segment1 - 1 != CELLS_FLUSH)
+                    touched[(cell[k].segment1 - 1) >> (shift - c->shift)] = true;
         }
     for (size_t s = 0; s < CELLS_SEGMENTS; s++)
         if (touched[s])
@@ -63,7 +63,7 @@ static void add_cell(struct heat *h, unsigned hour, const struct cell *c, unsign
 int heat_make(const struct demand *d, const struct demand_volume *v, struct heat *out)
 {
     unsigned place[CELLS_SEGMENTS] = {0};
-    const struct cell *cell[CELLS_ROW];
+    struct cell cell[CELLS_ROW];
     *out = (struct heat){.shift = largest_shift(v)};
     out->n = place_segments(v, out->shift, place);
     out->segment = calloc(out->n + 1, sizeof(*out->segment));
@@ -75,7 +75,7 @@ int heat_make(const struct demand *d, const struct demand_volume *v, struct heat
             /* In order, so that the same cells give the same sums, to the last bit. */
             size_t n = cells_hour(c, h, cell);
             for (size_t k = 0; k < n; k++)
-                add_cell(out, h, cell[k], out->shift - c->shift, place,
+                add_cell(out, h, &cell[k], out->shift - c->shift, place,
                          demand_weight(d, v->weeks[i]->week));
         }
     return 0;

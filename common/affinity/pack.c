@@ -10,7 +10,7 @@
 
 enum { MAGIC_LEN = 8 };
 
-static void put(struct packer *p, const void *data, size_t n)
+void pack_bytes(struct packer *p, const void *data, size_t n)
 {
     if (!p->failed && buf_add(p->out, data, n) < 0)
         p->failed = true;
@@ -18,12 +18,8 @@ static void put(struct packer *p, const void *data, size_t n)
 
 void pack_uint(struct packer *p, uint64_t v)
 {
-    unsigned char b[10];
-    size_t n = 0;
-    for (; v >= 0x80; v >>= 7)
-        b[n++] = (unsigned char)(v | 0x80);
-    b[n++] = (unsigned char)v;
-    put(p, b, n);
+    unsigned char b[PACK_UINT_MAX];
+    pack_bytes(p, b, (size_t)(pack_uint_to(b, v) - b));
 }
 
 void pack_int(struct packer *p, int64_t v)
@@ -36,7 +32,7 @@ void pack_fixed(struct packer *p, uint64_t v)
     unsigned char b[8];
     for (size_t i = 0; i < sizeof(b); i++)
         b[i] = (unsigned char)(v >> 8 * i);
-    put(p, b, sizeof(b));
+    pack_bytes(p, b, sizeof(b));
 }
 
 void pack_real(struct packer *p, double v)
@@ -49,7 +45,7 @@ void pack_real(struct packer *p, double v)
 void pack_text(struct packer *p, const char *s)
 {
     pack_uint(p, strlen(s));
-    put(p, s, strlen(s));
+    pack_bytes(p, s, strlen(s));
 }
 
 static size_t left(const struct unpacker *u)

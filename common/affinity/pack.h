@@ -15,6 +15,18 @@ struct packer {
     bool failed;
 };
 
+enum { PACK_UINT_MAX = 10 }; /* the most bytes of pack_uint() */
+
+/* V to the PACK_UINT_MAX bytes at TO; behind its last. */
+static inline unsigned char *pack_uint_to(unsigned char *to, uint64_t v)
+{
+    for (; v >= 0x80; v >>= 7)
+        *to++ = (unsigned char)(v | 0x80);
+    *to++ = (unsigned char)v;
+    return to;
+}
+
+void pack_bytes(struct packer *p, const void *data, size_t n);
 void pack_uint(struct packer *p, uint64_t v);  /* LEB128 */
 void pack_int(struct packer *p, int64_t v);    /* zigzag, LEB128 */
 void pack_real(struct packer *p, double v);    /* IEEE 754, little-endian */

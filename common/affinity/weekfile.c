@@ -24,7 +24,7 @@ static int by_name(const void *a, const void *b)
 
 /* ---- out ---- */
 
-static void pack_hours(struct packer *p, const struct demand_hours *h)
+static void pack_hours(struct packer *p, const struct tally_row *h)
 {
     unsigned from = 0, to = HOURS_A_WEEK;
     while (from < to && h->count[from] == 0)
@@ -37,43 +37,37 @@ static void pack_hours(struct packer *p, const struct demand_hours *h)
         pack_uint(p, h->count[i]);
 }
 
+static void rows_by_name(const struct tally *t, const struct intern *names,
+                         struct named out[DEMAND_SITES])
+{
+    for (size_t i = 0; i < t->n; i++)
+        out[i] = (struct named){names->names[t->row[i].name], &t->row[i]};
+    qsort(out, t->n, sizeof(*out), by_name);
+}
+
 static void pack_demand(struct packer *p, const struct demand *d, const struct demand_week *w)
 {
     struct named site[DEMAND_SITES] = {0}, served[DEMAND_SITES] = {0};
-    for (size_t i = 0; i < w->n_sites; i++)
-        site[i] = (struct named){d->sites.names[w->sites[i].site], &w->sites[i]};
-    for (size_t i = 0; i < w->n_served; i++)
-        served[i] = (struct named){d->gateways.names[w->served[i].gateway], &w->served[i]};
-    qsort(site, w->n_sites, sizeof(*site), by_name);
-    qsort(served, w->n_served, sizeof(*served), by_name);
-    pack_uint(p, w->n_sites);
-    for (size_t i = 0; i < w->n_sites; i++) {
+    rows_by_name(&w->sites, &d->sites, site);
+    rows_by_name(&w->served, &d->gateways, served);
+    pack_uint(p, w->sites.n);
+    for (size_t i = 0; i < w->sites.n; i++) {
         pack_text(p, site[i].name);
         pack_hours(p, site[i].thing);
     }
-    pack_uint(p, w->n_served);
-    for (size_t i = 0; i < w->n_served; i++) {
-        const struct demand_served *s = served[i].thing;
+    pack_uint(p, w->served.n);
+    for (size_t i = 0; i < w->served.n; i++) {
+        const struct tally_row *s = served[i].thing;
         pack_text(p, served[i].name);
-        pack_uint(p, s->requests);
+        pack_uint(p, *s->count);
     }
 }
 
 static void pack_heat(struct packer *p, const struct cells *c)
 {
-    const struct cell *cell[CELLS_ROW];
     pack_uint(p, c->shift);
-    for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
-        size_t n = cells_hour(c, h, cell);
-        uint32_t next = 0;
-        pack_uint(p, n);
-        for (size_t i = 0; i < n; i++) {
-            pack_uint(p, cell[i]->segment1 - 1 - next);
-            next = cell[i]->segment1;
-            for (size_t k = 0; k < CELLS_KINDS; k++)
-                pack_uint(p, cell[i]->of[k]);
-        }
-    }
+    for (unsigned h = 0; h < HOURS_A_WEEK; h++)
+        row_put(&c->row[h], p);
 }
 
 static const struct demand_week *week_of(const struct demand_volume *v, int64_t week)
@@ -86,7 +80,7 @@ static const struct demand_week *week_of(const struct demand_volume *v, int64_t 
 
 static bool has_any(const struct demand_week *w, enum weekfile_kind kind)
 {
-    return w && (kind == WEEKFILE_DEMAND ? w->n_sites : w->cells.n) > 0;
+    return w && (kind == WEEKFILE_DEMAND ? w->sites.n : w->cells.n) > 0;
 }
 
 int weekfile_pack(const struct demand *d, enum weekfile_kind kind, int64_t week, struct buf *out)
@@ -130,7 +124,8 @@ static int unpack_site(struct unpacker *u, struct demand *d, struct demand_week 
     if (u->failed)
         return 0;
     long id = demand_site_id(d, name, strlen(name));
-    int r = id < 0 ? (int)id : 0;
+    /* Even one that has only sent records that count nothing. */
+    int r = id < 0 ? (int)id : demand_week_hour(d, w, (uint32_t)id, from, 0);
     for (unsigned i = 0; r == 0 && i < n; i++) {
         uint64_t count = unpack_uint(u, UINT64_MAX);
         r = demand_week_hour(d, w, (uint32_t)id, from + i, count);

@@ -12,10 +12,7 @@
 
 static bool same(const char *name, const char *bytes, size_t len)
 {
-    for (size_t i = 0; i < len; i++)
-        if (name[i] != bytes[i]) /* also at the end of a shorter one */
-            return false;
-    return !name[len];
+    return strncmp(name, bytes, len) == 0 && !name[len];
 }
 
 /* The slot where NAME is or belongs.  There is always a free one: the table is kept half empty. */

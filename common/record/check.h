@@ -28,10 +28,10 @@ enum { CHECK_WORDS = 8 };
 
 struct check_field {
     const struct rec_column *column;
-    unsigned char field;  /* of the line */
-    unsigned char digits; /* CHECK_DECIMAL: at most so many before the point */
-    bool may_be_empty;
-    uint64_t words[CHECK_WORDS]; /* CHECK_WORD: their letters and NULs; 0: none */
+    unsigned char field;         /* of the line */
+    unsigned char least, span;   /* bytes, and how many more; CHECK_DECIMAL: before the point */
+    unsigned char n_words;       /* CHECK_WORD: so many */
+    uint64_t words[CHECK_WORDS]; /* their letters and NULs */
 };
 
 struct check {

@@ -43,6 +43,23 @@ int lines_seek(struct lines *l, uint64_t pos);
 bool lines_is_cut(const struct lines *l);
 
 /*
+ * The bytes that lines_next() can hand lines from without reading: *TEXT, valid until then; their
+ * number.  SPLIT_SLACK bytes behind may be read.
+ */
+static inline size_t lines_at_hand(const struct lines *l, char **text)
+{
+    *text = l->start;
+    return l->skipping ? 0 : (size_t)(l->end - l->start);
+}
+
+/* Takes all lines up to BEHIND, which stands behind a newline at hand. */
+static inline void lines_take(struct lines *l, char *behind)
+{
+    l->start = l->seen = behind;
+    l->cut = false;
+}
+
+/*
  * The next line, without its newline or CRLF: 1, 0 at the end, -EMSGSIZE for a line longer than
  * REC_LINE_MAX (the next call goes on behind it), or what input_read() failed with.  The last
  * line needs no newline, but what stands before a failure is not taken for a line.  *LINE is

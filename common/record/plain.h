@@ -18,10 +18,11 @@
 #include "common/base/parse.h"
 #include "common/record/record.h"
 
-/* Which of some bytes are commas, and whether any needs the long way, as bit masks. */
+/* Which of 16 bytes are what, as bit masks. */
 struct plain_marks {
-    uint64_t commas;
-    uint64_t others; /* a quote, or below a blank: NUL, CR, and what is harmless but rare */
+    unsigned commas, newlines;
+    unsigned others;    /* a quote, or below a blank: NUL, CR, newline, what is harmless but rare */
+    unsigned not_first; /* a point or minus, with which no name begins */
 };
 
 /* Of the 16 bytes at P. */
@@ -32,28 +33,23 @@ static inline struct plain_marks plain_marks_16(const char *p)
     __m128i quotes = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
     __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(v, _mm_set1_epi8(' ' - 1)), v);
     __m128i commas = _mm_cmpeq_epi8(v, _mm_set1_epi8(','));
+    __m128i points = _mm_cmpeq_epi8(v, _mm_set1_epi8('.'));
+    __m128i minus = _mm_cmpeq_epi8(v, _mm_set1_epi8('-'));
+    __m128i newlines = _mm_cmpeq_epi8(v, _mm_set1_epi8('\n'));
     return (struct plain_marks){(unsigned)_mm_movemask_epi8(commas),
-                                (unsigned)_mm_movemask_epi8(_mm_or_si128(quotes, control))};
+                                (unsigned)_mm_movemask_epi8(newlines),
+                                (unsigned)_mm_movemask_epi8(_mm_or_si128(quotes, control)),
+                                (unsigned)_mm_movemask_epi8(_mm_or_si128(points, minus))};
 #else
-    struct plain_marks m = {0, 0};
+    struct plain_marks m = {0};
     for (unsigned i = 0; i < 16; i++) {
-        m.commas |= (uint64_t)(p[i] == ',') << i;
-        m.others |= (uint64_t)(p[i] == '"' || (unsigned char)p[i] < ' ') << i;
+        m.commas |= (unsigned)(p[i] == ',') << i;
+        m.newlines |= (unsigned)(p[i] == '\n') << i;
+        m.not_first |= (unsigned)(p[i] == '.' || p[i] == '-') << i;
+        m.others |= (unsigned)(p[i] == '"' || (unsigned char)p[i] < ' ') << i;
     }
     return m;
 #endif
-}
-
-/* Of the 64 bytes at P, of which the first N (at least 1) count. */
-__attribute__((always_inline)) static inline struct plain_marks plain_marks_64(const char *p,
-                                                                               size_t n)
-{
-    struct plain_marks a = plain_marks_16(p), b = plain_marks_16(p + 16);
-    struct plain_marks c = plain_marks_16(p + 32), d = plain_marks_16(p + 48);
-    uint64_t inside = n < 64 ? (UINT64_C(1) << n) - 1 : UINT64_MAX;
-    a.commas |= b.commas << 16 | c.commas << 32 | d.commas << 48;
-    a.others |= b.others << 16 | c.others << 32 | d.others << 48;
-    return (struct plain_marks){a.commas & inside, a.others & inside};
 }
 
 /* Which of the 16 bytes at P are not digits, as a bit mask. */
@@ -97,38 +93,7 @@ static inline unsigned plain_in_name(const char *p)
 #endif
 }
 
-/* ---- checks: TEXT of LEN bytes ---- */
-
-static inline bool plain_is_name(const char *text, size_t len)
-{
-    unsigned inside = len < 32 ? (1u << len) - 1 : 0;
-    unsigned in = plain_in_name(text);
-    if (len > 16)
-        in |= plain_in_name(text + 16) << 16;
-    return (len - 1 < 31) & ((in & inside) == inside) & (*text != '.') & (*text != '-');
-}
-
-static inline bool plain_is_uint(const char *text, size_t len)
-{
-    return len - 1 < 16 && !(plain_non_digits(text) & ((1u << len) - 1));
-}
-
-/* DIGITS or DIGITS.DIGITS, of 1 to MAX digits before the point, of at most 16 + 16 bytes. */
-static inline bool plain_is_decimal(const char *text, size_t len, size_t max)
-{
-    if (len > 32)
-        return false;
-    unsigned others = plain_non_digits(text);
-    if (len > 16)
-        others |= plain_non_digits(text + 16) << 16;
-    others &= len < 32 ? (1u << len) - 1 : ~0u;
-    if (!others)
-        return len && len <= max;
-    size_t point = (size_t)__builtin_ctz(others);
-    return !(others & (others - 1)) && text[point] == '.' && point > 0 && point <= max;
-}
-
-/* ---- numbers ---- */
+/* ---- numbers, in what check_plain() took ---- */
 
 /*
  * The N (1 … 8) digits at P as a number: all at once, each step joining neighbours of one, two and
@@ -158,32 +123,20 @@ static inline uint64_t plain_digits(const char *p, unsigned n)
                   : plain_eight(p, n - 8) * 100000000 + plain_eight(p + n - 8, 8);
 }
 
-/* A number of at most 16 digits: those before its point, and the others. */
-struct plain_decimal {
-    unsigned whole; /* digits before the point */
-    unsigned fraction;
-};
-
-static inline bool plain_decimal(const char *text, size_t len, struct plain_decimal *out)
-{
-    if (len > 17 || !plain_is_decimal(text, len, 15))
-        return false;
-    unsigned others = plain_non_digits(text) & (len < 16 ? (1u << len) - 1 : 0xffff);
-    out->whole = others ? (unsigned)__builtin_ctz(others) : (unsigned)len;
-    out->fraction = others ? (unsigned)len - out->whole - 1 : 0;
-    return true;
-}
-
-/*
- * What plain_is_decimal() took, without its fraction; false where that is so long that rounding
- * could reach the next whole number.
- */
-static inline bool plain_whole(const char *text, size_t len, uint64_t *out)
+/* How many of the LEN bytes at TEXT stand before the point; 16 if too many. */
+static inline unsigned plain_before_point(const char *text, size_t len)
 {
     unsigned n = (unsigned)__builtin_ctz(plain_non_digits(text) | 1u << 16);
+    return n < len ? n : (unsigned)len;
+}
+
+/* A decimal without its fraction; false where rounding could reach the next whole number. */
+static inline bool plain_whole(const char *text, size_t len, uint64_t *out)
+{
+    unsigned n = plain_before_point(text, len);
     if (len > 17 || n > 15)
         return false;
-    *out = plain_digits(text, n < len ? n : (unsigned)len);
+    *out = plain_digits(text, n);
     return true;
 }
 
@@ -209,15 +162,16 @@ static inline bool plain_real(const char *text, size_t len, double *out)
                                      10000000000000,
                                      100000000000000,
                                      1000000000000000};
-    struct plain_decimal d;
-    if (!plain_decimal(text, len, &d))
+    unsigned whole = plain_before_point(text, len);
+    if (len > 17 || whole > 15)
         return false;
-    uint64_t digits = plain_digits(text, d.whole);
-    if (d.fraction)
-        digits = digits * power[d.fraction] + plain_digits(text + d.whole + 1, d.fraction);
+    unsigned fraction = len > whole + 1 ? (unsigned)len - whole - 1 : 0;
+    uint64_t digits = plain_digits(text, whole);
+    if (fraction)
+        digits = digits * power[fraction] + plain_digits(text + whole + 1, fraction);
     if (digits > UINT64_C(1) << 53)
         return false;
-    *out = d.fraction ? (double)digits / (double)power[d.fraction] : (double)digits;
+    *out = fraction ? (double)digits / (double)power[fraction] : (double)digits;
     return true;
 }
 

@@ -9,6 +9,7 @@
 #include "common/base/error.h"
 #include "common/record/check.h"
 #include "common/record/lines.h"
+#include "common/record/marks.h"
 #include "common/record/plain.h"
 #include "common/record/record.h"
 #include "common/record/split.h"
@@ -42,11 +43,15 @@ struct rec_reader {
 
     /* the current record */
     struct split split;
+    struct rec_quick now;
     bool quick; /* check_plain() took it */
 
     char where[512];
     char error[1024];
     int status;
+
+    char *marked; /* the text of marks */
+    struct marks marks;
 };
 
 static char *stdin_only[] = {(char[]){"-"}};
@@ -235,11 +240,12 @@ static int check_duplicates(struct rec_reader *r)
 {
     char text[80];
     for (size_t i = 0; i < r->split.n; i++) {
-        if (!r->split.fields[i][0])
+        if (!split_field(&r->split, i)[0])
             return refuse(r, "column %zu has no name", i + 1);
         for (size_t j = 0; j < i; j++)
-            if (strcmp(r->split.fields[i], r->split.fields[j]) == 0)
-                return refuse(r, "column '%s' stands twice", shown(r->split.fields[i], text));
+            if (strcmp(split_field(&r->split, i), split_field(&r->split, j)) == 0)
+                return refuse(r, "column '%s' stands twice",
+                              shown(split_field(&r->split, i), text));
     }
     return 0;
 }
@@ -260,12 +266,12 @@ static int keep_extras(struct rec_reader *r)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < r->n_extras; i++)
-        bytes += strlen(r->split.fields[r->extras[i]]) + 1;
+        bytes += strlen(split_field(&r->split, r->extras[i])) + 1;
     buf_clear(&r->header);
     if (buf_reserve(&r->header, bytes) < 0)
         return fail(r, -ENOMEM, "cannot read");
     for (size_t i = 0; i < r->n_extras; i++) {
-        const char *name = r->split.fields[r->extras[i]];
+        const char *name = split_field(&r->split, r->extras[i]);
         r->extra_names[i] = r->header.data + r->header.len;
         buf_add(&r->header, name, strlen(name) + 1);
     }
@@ -282,7 +288,7 @@ static void place_columns(struct rec_reader *r)
     for (size_t col = 0; col < r->schema->n; col++)
         r->field_of[col] = -1;
     for (size_t i = 0; i < r->n_fields; i++) {
-        int col = column_index(r->schema, r->split.fields[i]);
+        int col = column_index(r->schema, split_field(&r->split, i));
         r->column_of[i] = (short)col;
         r->in_order = r->in_order && col == (int)i;
         if (col < 0) {
@@ -345,6 +351,7 @@ static int next_file(struct rec_reader *r)
     if (got < 0)
         return fail_open(r, got);
     lines_begin(&r->lines, r->input);
+    r->marks.n = r->marks.next = 0;
     uint64_t to = r->to;
     r->to = UINT64_MAX;
     got = read_header(r);
@@ -381,11 +388,33 @@ static int check_fields(struct rec_reader *r)
     for (size_t i = 0; i < s->n; i++) {
         if (r->column_of[i] < 0)
             continue;
-        int got = check_field(r, &r->schema->columns[r->column_of[i]], s->fields[i]);
+        int got = check_field(r, &r->schema->columns[r->column_of[i]], split_field(s, i));
         if (got < 0)
             return got;
     }
     return 1;
+}
+
+/* The next of the lines at hand, if it is plain: true, and it is split.  False takes nothing. */
+static bool next_marked(struct rec_reader *r)
+{
+    struct split *s = &r->split;
+    struct marks_line line;
+    if (r->in_range && lines_offset(&r->lines) >= r->to)
+        return false;
+    if (r->marks.next == r->marks.n) {
+        size_t len = lines_at_hand(&r->lines, &r->marked);
+        if (len)
+            marks_find(&r->marks, r->marked, len < MARKS_TEXT ? len : MARKS_TEXT);
+    }
+    if (!marks_next(&r->marks, &line) || line.n - 1 >= REC_COLUMNS_MAX)
+        return false;
+    if (line.at[line.n] - line.at[0] == 1)
+        return false; /* empty */
+    split_marked(s, r->marked, &r->marks, &line);
+    lines_take(&r->lines, r->marked + line.at[line.n]);
+    r->line++;
+    return true;
 }
 
 int rec_reader_next(struct rec_reader *r)
@@ -396,8 +425,8 @@ int rec_reader_next(struct rec_reader *r)
             if (got <= 0)
                 return got;
         }
-        int got = next_split(r);
-        r->quick = got > 0 && r->split.plain && r->split.n == r->n_fields &&
+        int got = next_marked(r) ? 1 : next_split(r);
+        r->quick = got > 0 && r->split.marks && r->split.n == r->n_fields &&
                    check_plain(&r->check, &r->split);
         if (r->quick)
             return 1;
@@ -409,6 +438,14 @@ int rec_reader_next(struct rec_reader *r)
     }
 }
 
+const struct rec_quick *rec_quick(struct rec_reader *r)
+{
+    if (!r->quick || !r->in_order)
+        return NULL;
+    r->now = (struct rec_quick){r->split.base, r->split.at, r->split.n};
+    return &r->now;
+}
+
 const char *rec_text(const struct rec_reader *r, size_t col)
 {
     return r->field_of[col] < 0 ? "" : split_text(&r->split, (size_t)r->field_of[col]);
@@ -417,20 +454,11 @@ const char *rec_text(const struct rec_reader *r, size_t col)
 const char *rec_bytes(const struct rec_reader *r, size_t col, size_t *len)
 {
     short field = r->field_of[col];
-    const char *const *fields = (const char *const *)r->split.fields;
     *len = 0;
     if (field < 0)
         return "";
-    *len = r->split.plain ? (size_t)(fields[field + 1] - fields[field]) - 1 : strlen(fields[field]);
-    return fields[field];
-}
-
-const char *rec_line(const struct rec_reader *r, size_t *len)
-{
-    if (!r->quick || !r->in_order)
-        return NULL;
-    *len = (size_t)(r->split.fields[r->split.n] - r->split.fields[0]) - 1;
-    return memchr(r->split.fields[0], 0, *len) ? NULL : r->split.fields[0];
+    *len = split_len(&r->split, (size_t)field);
+    return split_field(&r->split, (size_t)field);
 }
 
 bool rec_present(const struct rec_reader *r, size_t col)
@@ -467,12 +495,10 @@ uint64_t rec_uint(const struct rec_reader *r, size_t col)
     uint64_t v;
     size_t len;
     const char *text = rec_bytes(r, col, &len);
-    if (r->quick && len) {
-        if (c->type == REC_UINT)
-            return plain_digits(text, (unsigned)len);
-        if (c->type == REC_TIME && plain_whole(text, len, &v))
-            return v;
-    }
+    if (r->quick && len && c->type == REC_UINT)
+        return plain_digits(text, (unsigned)len);
+    if (r->quick && len && c->type == REC_TIME && plain_whole(text, len, &v))
+        return v;
     return value_uint(c, value_of(r, col));
 }
 

@@ -7,15 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/record/plain.h"
+#include "common/base/buf.h"
 
 struct split_csv {
     struct csv_parser parser;
-    size_t starts[REC_COLUMNS_MAX]; /* offsets in split.text, which may move while it grows */
+    struct buf text; /* the fields of a line, each with its NUL */
+    uint32_t at[REC_COLUMNS_MAX + 1];
     size_t n;
     bool too_many;
     bool no_memory;
-    struct buf *text;
 };
 
 static const char too_many_fields[] = "more than 64 fields";
@@ -23,10 +23,12 @@ static const char no_memory[] = "out of memory";
 
 void split_release(struct split *s)
 {
-    if (s->csv)
+    if (s->csv) {
         csv_free(&s->csv->parser);
+        buf_release(&s->csv->text);
+    }
     free(s->csv);
-    buf_release(&s->text);
+    free(s->alone);
     *s = (struct split){0};
 }
 
@@ -51,9 +53,9 @@ static void on_field(void *data, size_t len, void *ctx)
         c->too_many = true;
         return;
     }
-    c->starts[c->n++] = c->text->len;
-    if (buf_add(c->text, data, len) < 0 || buf_add(c->text, "", 1) < 0)
+    if (buf_add(&c->text, data, len) < 0 || buf_add(&c->text, "", 1) < 0)
         c->no_memory = true;
+    c->at[++c->n] = (uint32_t)c->text.len;
 }
 
 static int need_parser(struct split *s)
@@ -65,7 +67,6 @@ static int need_parser(struct split *s)
         free(c);
         return -ENOMEM;
     }
-    c->text = &s->text;
     s->csv = c;
     return 0;
 }
@@ -109,7 +110,7 @@ static const char *split_quoted(struct split *s, const char *line, size_t len)
         return no_memory;
     }
     struct split_csv *c = s->csv;
-    buf_clear(&s->text);
+    buf_clear(&c->text);
     c->n = 0;
     c->too_many = c->no_memory = false;
     const char *reason = parse(c, line, len);
@@ -120,42 +121,17 @@ static const char *split_quoted(struct split *s, const char *line, size_t len)
         return reason;
     if (c->too_many)
         return too_many_fields;
-    s->plain = false;
-    for (s->n = 0; s->n < c->n; s->n++)
-        s->fields[s->n] = s->text.data + c->starts[s->n];
+    s->marks = NULL;
+    s->base = c->text.data;
+    s->at = c->at;
+    s->n = c->n;
     return NULL;
-}
-
-/*
- * Splits at commas as long as there is nothing else: true, or false at a quote or at what is
- * refused.  The line stays as it is: a look at memory that was written a moment ago would have to
- * wait for it.
- */
-static bool split_plain(struct split *s, char *line, size_t len)
-{
-    size_t n = 1;
-    s->fields[0] = line;
-    for (size_t at = 0; at < len; at += 64) {
-        struct plain_marks m = plain_marks_64(line + at, len - at);
-        if (m.others)
-            return false;
-        for (char *behind = line + at + 1; m.commas; m.commas &= m.commas - 1)
-            s->fields[n++] = behind + __builtin_ctzll(m.commas);
-        if (n > REC_COLUMNS_MAX)
-            return false;
-    }
-    s->fields[n] = line + len + 1;
-    s->n = n;
-    s->plain = true;
-    s->ended = false;
-    return len > 0;
 }
 
 void split_end(struct split *s)
 {
-    for (size_t i = 0; s->plain && !s->ended && i < s->n; i++)
+    for (size_t i = 0; s->marks && i < s->n; i++)
         (void)split_text(s, i);
-    s->ended = true;
 }
 
 const char *split_line_csv(struct split *s, char *line, size_t len)
@@ -164,7 +140,29 @@ const char *split_line_csv(struct split *s, char *line, size_t len)
     return reason ? reason : split_quoted(s, line, len);
 }
 
+/*
+ * Splits at commas if there is nothing else: true, or false at a quote or at what is refused.  The
+ * line stays as it is: a look at memory that was written a moment ago would have to wait for it.
+ */
+static bool split_plain(struct split *s, char *line, size_t len)
+{
+    struct marks_line l = {0};
+    if (len == 0 || len >= MARKS_TEXT)
+        return false;
+    line[len] = '\n';
+    marks_find(s->alone, line, len + 1);
+    bool plain = marks_next(s->alone, &l) && l.n - 1 < REC_COLUMNS_MAX;
+    if (plain)
+        split_marked(s, line, s->alone, &l);
+    line[len] = 0;
+    return plain;
+}
+
 const char *split_line(struct split *s, char *line, size_t len)
 {
+    if (!s->alone && !(s->alone = calloc(1, sizeof(*s->alone)))) {
+        errno = ENOMEM;
+        return no_memory;
+    }
     return split_plain(s, line, len) ? NULL : split_line_csv(s, line, len);
 }

@@ -8,8 +8,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
-#include "common/base/buf.h"
+#include "common/record/marks.h"
 #include "common/record/record.h"
 
 /* Bytes behind a line that are read, though not looked at. */
@@ -17,15 +18,17 @@
 
 struct split_csv;
 
-/* Zero-initialise; split_release() frees. */
+/*
+ * Zero-initialise, and leave where it is; split_release() frees.  Field i is the bytes at[i] … at[i
+ * + 1] − 2 behind BASE; the one byte behind it is a separator or a NUL.
+ */
 struct split {
-    /* Unquoted.  Room for the commas of a block of 64 bytes more than is allowed. */
-    char *fields[REC_COLUMNS_MAX + 65];
+    char *base;
+    const uint32_t *at; /* [n + 1], borrowed */
     size_t n;
-    bool plain; /* nothing was quoted: each field ends one byte before fields[i + 1], … */
-    bool ended; /* … where a NUL stands only now; quoted fields always have theirs */
-    struct split_csv *csv; /* made by the first quoted line */
-    struct buf text;       /* the fields of a quoted line */
+    const struct marks *marks; /* borrowed, of BASE; NULL: some field was quoted */
+    struct marks *alone;       /* owned; of a line that came alone */
+    struct split_csv *csv;     /* owned; made by the first quoted line */
 };
 
 void split_release(struct split *s);
@@ -37,14 +40,32 @@ void split_release(struct split *s);
  */
 const char *split_line(struct split *s, char *line, size_t len);
 
+/* As the line L, which was found at TEXT among MARKS (both stored), says; L->n is 1 or more. */
+static inline void split_marked(struct split *s, char *text, const struct marks *marks,
+                                const struct marks_line *l)
+{
+    s->base = text;
+    s->at = l->at;
+    s->n = l->n;
+    s->marks = marks;
+}
+
 /* Ends every field with a NUL. */
 void split_end(struct split *s);
+/* Field I as it lies there, and its length. */
+static inline char *split_field(const struct split *s, size_t i)
+{
+    return s->base + s->at[i];
+}
+static inline size_t split_len(const struct split *s, size_t i)
+{
+    return s->at[i + 1] - s->at[i] - 1;
+}
 /* Field I with its NUL. */
 static inline const char *split_text(const struct split *s, size_t i)
 {
-    if (s->plain)
-        s->fields[i + 1][-1] = 0; /* cppcheck-suppress negativeIndex ; the comma before it */
-    return s->fields[i];
+    s->base[s->at[i + 1] - 1] = 0;
+    return split_field(s, i);
 }
 
 /* The same without the short way, for tests. */

@@ -27,7 +27,7 @@ static bool same(const struct buf *a, const struct buf *b)
 
 static void check_bounds(const struct demand_week *w)
 {
-    require(w->n_sites <= DEMAND_SITES && w->n_served <= DEMAND_SITES);
+    require(w->sites.n <= DEMAND_SITES && w->served.n <= DEMAND_SITES);
     require(w->cells.n <= CELLS_MAX && w->cells.shift <= CELLS_SHIFT_MAX);
 }
 

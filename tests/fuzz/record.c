@@ -10,6 +10,7 @@
 
 #include "common/base/fsfile.h"
 #include "common/record/check.h"
+#include "common/record/marks.h"
 #include "common/record/plain.h"
 #include "common/record/record.h"
 #include "common/record/split.h"
@@ -42,29 +43,29 @@ static void require(bool ok)
 /* ---- lines ---- */
 
 /* What the quick looks take, the parser takes, and with the same number. */
-static void check_field(const struct rec_column *c, char *text)
+static void check_field(const struct rec_column *c, size_t i, const struct split *s)
 {
     union value v;
     double real;
     uint64_t whole;
     struct check look = {0};
-    struct split one = {.fields = {text, text + strlen(text) + 1}, .n = 1, .plain = true};
-    check_add(&look, 0, c);
-    if (!*text || !check_plain(&look, &one))
+    size_t len = split_len(s, i);
+    check_add(&look, i, c);
+    if (!len || !check_plain(&look, s))
         return;
+    const char *text = split_text(s, i);
     require(value_parse(c, text, &v) == 0);
     if (c->type == REC_UINT)
-        require(plain_digits(text, (unsigned)strlen(text)) == v.uint);
-    if (c->type == REC_TIME && plain_real(text, strlen(text), &real))
-        require(real == v.real && plain_whole(text, strlen(text), &whole) &&
-                whole == (uint64_t)real);
+        require(plain_digits(text, (unsigned)len) == v.uint);
+    if (c->type == REC_TIME && plain_real(text, len, &real))
+        require(real == v.real && plain_whole(text, len, &whole) && whole == (uint64_t)real);
 }
 
 static void check_fields(const struct split *s)
 {
-    for (size_t i = 0; s->plain && i < s->n; i++)
+    for (size_t i = 0; s->marks && i < s->n; i++)
         for (size_t col = 0; col < schema.n; col++)
-            check_field(&columns[col], s->fields[i]);
+            check_field(&columns[col], i, s);
 }
 
 static void compare_line(const char *line, size_t len)
@@ -102,6 +103,28 @@ static void compare_lines(const char *text, size_t len)
         text += n;
         len -= n;
     }
+}
+
+/* All lines at once, by what this processor can and by what every one can. */
+static void compare_marks(const char *text, size_t len)
+{
+    static struct marks fast, portable;
+    len = len < MARKS_TEXT ? len : MARKS_TEXT;
+    char *padded = calloc(len + SPLIT_SLACK, 1);
+    require(padded);
+    memcpy(padded, text, len);
+    marks_find(&fast, padded, len);
+    marks_find_portable(&portable, padded, len);
+    require(fast.n == portable.n);
+    for (struct marks_line a, b; marks_next(&fast, &a);) {
+        require(marks_next(&portable, &b) && a.n == b.n);
+        for (size_t i = 0; i <= a.n; i++)
+            require(a.at[i] == b.at[i]);
+    }
+    for (size_t i = 0; i < len / 64; i++)
+        require(fast.not_name[i] == portable.not_name[i] &&
+                fast.not_digit[i] == portable.not_digit[i]);
+    free(padded);
 }
 
 /* ---- records ---- */
@@ -166,6 +189,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct buf first = {0};
     struct buf second = {0};
     compare_lines((const char *)data, size);
+    if (size)
+        compare_marks((const char *)data, size);
     int fd = file_of(data, size);
     copy_records(fd, &first);
     close(fd);

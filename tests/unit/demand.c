@@ -206,13 +206,13 @@ static void test_damage(void)
 /* All that C has counted of KIND. */
 static uint64_t sum_of(const struct cells *c, enum cells_kind kind)
 {
-    const struct cell *cell[CELLS_ROW];
+    struct cell cell[CELLS_ROW];
     uint64_t sum = 0;
     for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
         size_t n = cells_hour(c, h, cell);
         for (size_t i = 0; i < n; i++) {
-            CHECK(i == 0 || cell[i]->segment1 > cell[i - 1]->segment1);
-            sum += cell[i]->of[kind];
+            CHECK(i == 0 || cell[i].segment1 > cell[i - 1].segment1);
+            sum += cell[i].of[kind];
         }
     }
     return sum;
@@ -258,8 +258,8 @@ static void test_bounds(void)
     CHECK(d.overflowed && demand_gather(&d) == 0);
     const struct demand_volume *v = &d.volume[0];
     CHECK_EQ_U64(v->n_sites, DEMAND_SITES);
-    CHECK_EQ_U64(v->weeks[0]->n_sites, DEMAND_SITES);
-    CHECK_EQ_U64(v->weeks[0]->n_served, DEMAND_SITES);
+    CHECK_EQ_U64(v->weeks[0]->sites.n, DEMAND_SITES);
+    CHECK_EQ_U64(v->weeks[0]->served.n, DEMAND_SITES);
     double sum = 0;
     for (size_t i = 0; i < v->n_sites; i++) {
         double *y;

@@ -452,9 +452,11 @@ static bool accepted(const struct rec_column *c, const char *text)
     snprintf(padded, sizeof(padded) - SPLIT_SLACK, "%s", text);
     bool good = value_parse(c, text, &v) == 0;
     struct check look = {0};
-    struct split one = {.fields = {padded, padded + strlen(padded) + 1}, .n = 1, .plain = true};
+    struct split one = {0};
     check_add(&look, 0, c);
-    bool taken = *text && check_plain(&look, &one);
+    bool taken = *text && !split_line(&one, padded, strlen(padded)) && one.marks && one.n == 1 &&
+                 check_plain(&look, &one);
+    split_release(&one);
     CHECK(good || !taken);
     if (taken && c->type == REC_UINT)
         CHECK(plain_digits(padded, (unsigned)strlen(padded)) == v.uint);

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Texts and the numbers that were found for them, as far as they were met lately: a table in which
+ * a text has one place, and puts out who was there before.
+ */
+#ifndef GS_BASE_MEMO_H
+#define GS_BASE_MEMO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MEMO_TEXT = 56 }; /* longer texts are not remembered */
+
+/* A cache line.  A text's two ends tell it apart up to 16 bytes; of a longer one, the rest too. */
+struct memo_slot {
+    uint64_t first, last;
+    uint32_t len; /* 0: free */
+    uint32_t number;
+    char middle[MEMO_TEXT - 16];
+};
+
+/* memo_init(); memo_release() frees. */
+struct memo {
+    struct memo_slot *slots; /* owned */
+    unsigned shift;          /* 64 − the slots' binary logarithm */
+};
+
+/* 2^BITS (1 … 24) slots.  0 or −1: out of memory (release is fine). */
+static inline int memo_init(struct memo *m, unsigned bits)
+{
+    *m = (struct memo){calloc((size_t)1 << bits, sizeof(*m->slots)), 64 - bits};
+    return m->slots ? 0 : -1;
+}
+
+static inline void memo_release(struct memo *m)
+{
+    free(m->slots);
+    *m = (struct memo){0};
+}
+
+/* N (at most 8) bytes as a number. */
+static inline uint64_t memo_bytes(const char *text, size_t n)
+{
+    uint64_t v = 0;
+    memcpy(&v, text, n);
+    return v;
+}
+
+/* The ends of TEXT, of LEN (not 0) bytes: together with LEN all of it, up to 16 bytes. */
+static inline struct memo_slot memo_ends(const char *text, size_t len)
+{
+    struct memo_slot s = {.len = (uint32_t)len};
+    if (len >= 8) {
+        s.first = memo_bytes(text, 8);
+        s.last = memo_bytes(text + len - 8, 8);
+    } else if (len >= 4) {
+        s.first = memo_bytes(text, 4);
+        s.last = memo_bytes(text + len - 4, 4);
+    } else {
+        s.first = memo_bytes(text, 1) << 8 | memo_bytes(text + len / 2, 1);
+        s.last = memo_bytes(text + len - 1, 1);
+    }
+    return s;
+}
+
+static inline struct memo_slot *memo_place(const struct memo *m, const struct memo_slot *ends)
+{
+    uint64_t h = (ends->first ^ ends->len) * UINT64_C(0x9e3779b97f4a7c15) + ends->last;
+    h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    return &m->slots[h >> m->shift];
+}
+
+/* The number that was put for TEXT of LEN bytes, or −1: forgotten, or never put. */
+static inline long memo_get(const struct memo *m, const char *text, size_t len)
+{
+    if (len - 1 >= MEMO_TEXT)
+        return -1;
+    const struct memo_slot ends = memo_ends(text, len), *s = memo_place(m, &ends);
+    bool same = (s->first == ends.first) & (s->last == ends.last) & (s->len == ends.len);
+    if (!same || (len > 16 && memcmp(s->middle, text + 8, len - 16) != 0))
+        return -1;
+    return (long)s->number;
+}
+
+static inline void memo_put(struct memo *m, const char *text, size_t len, uint32_t number)
+{
+    if (len - 1 >= MEMO_TEXT)
+        return;
+    struct memo_slot s = memo_ends(text, len);
+    s.number = number;
+    if (len > 16)
+        memcpy(s.middle, text + 8, len - 16);
+    *memo_place(m, &s) = s;
+}
+
+#endif
