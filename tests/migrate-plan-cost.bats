@@ -239,3 +239,33 @@ an iops_limit" verdicts.csv
   plan --forecast forecast.csv --max-per-source 9 --max-per-target 9 --growth 0.12
   expect_moves "v1 gw-a gw-b optional" "v2 gw-a gw-b optional"
 }
+
+@test "migrate-plan: a recording of all there is decides alike, however it was asked for" {
+  gateways gw-a,active gw-b,active,,50 gw-c,active gw-d,active
+  sizes v1,gw-a,1048576 v2,gw-a,2097152 v3,gw-c,4194304 v4,gw-c,65536 v5,gw-d,1048576
+  groups v1,g v2,g
+  health gw-a,0.97,0 gw-b,0.97,0 gw-c,0.7,0 gw-d,0.6,0.6
+  affinity v1,gw-a,0.5,3600 v1,gw-b,0.6,3600 v1,gw-c,0.4,3600 v1,gw-d,0.4,3600 v3,gw-a,0.9,10 \
+    v3,gw-b,0.8,10 v3,gw-c,0.1,10 v3,gw-d,0.1,10 v4,gw-a,0.9,10 v4,gw-b,0.9,10 v4,gw-c,0.1,10 \
+    v4,gw-d,0.1,10 v5,gw-a,0.5,10 v5,gw-b,0.5,10 v5,gw-c,0.5,10 v5,gw-d,0.5,10
+  forecast v1 10 20 30
+  forecast v3 10 5 30
+  calendar window,14:00,23:00 blackout,1970-01-13,1970-01-14
+  history "90 gw-b gw-c optional: x; affinity 0.20 to 0.90"
+  changed v4,gw-a,4096 v3,gw-b,65536
+  local from=(--forecast forecast.csv --history history.csv --changed changed.csv --drain gw-a
+    --max-per-source 9 --max-per-target 9 --max-moves 9 --max-evacuate 1 --improve 1000
+    --order benefit --busier 3 --growth 0.5 --start-window 3h --copy-rate 1M --force)
+  plan "${from[@]}" --explain=verdicts.csv
+  local plan=$output
+  [[ ${#lines[@]} -eq 6 ]]
+  plan "${from[@]}" --record tape --explain=recorded.csv
+  [[ $output == "$plan" ]]
+  cmp verdicts.csv recorded.csv
+  mv verdicts.csv verdicts
+  rm ./*.csv "$GATESHIFT_CONFIG"/*.csv
+  echo "not for replays" >"$GATESHIFT_STATE/frozen"
+  run --separate-stderr -0 migrate-plan --replay tape --explain=replayed.csv --notify false
+  [[ $output == "$plan" ]]
+  cmp replayed.csv verdicts
+}

@@ -468,6 +468,31 @@ END
 
 # ---- inputs ----
 
+@test "migrate-plan: a migration that the history has open holds its volume, takes room and counts" {
+  gateways gw-a,active gw-b,active,2097152 gw-c,active
+  routes v,gw-a w,gw-a x,gw-c y,gw-c
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.7,0
+  cat >history.csv <<'CSV'
+time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
+999990,v-2,v,gw-a,gw-b,redirect,begin,,,,,
+CSV
+  plan --history history.csv --explain=verdicts.csv
+  expect_moves
+  grep -q "migration v-2 is open, says the history: resume or abort it" verdicts.csv
+  expect_verdict w gw-b 7-limits refused
+  plan --history history.csv --max-per-source 9 --max-per-target 9 --explain=verdicts.csv
+  expect_moves "w gw-a gw-b mandatory"
+  expect_verdict x gw-b 1-placement refused
+  # What has ended, whatever comes after, or is older than the route, is not open.
+  echo 999991,v-2,v,gw-a,gw-b,redirect,aborted,,,,, >>history.csv
+  echo 999992,v-2,v,gw-a,gw-b,redirect,pass,,,,, >>history.csv
+  plan --history history.csv
+  expect_moves "v gw-a gw-b mandatory"
+  sed -i -e '/aborted/d' -e 's/^9999/9/' history.csv
+  plan --history history.csv
+  expect_moves "v gw-a gw-b mandatory"
+}
+
 @test "migrate-plan: routes come from the store, history from the state folder" {
   route-set w gw-a --size 1M
   health gw-a,0.7,0 gw-b,0.97,0

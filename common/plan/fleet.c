@@ -84,6 +84,8 @@ int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const c
     new.forecast = false;
     new.peak_milli = 0;
     new.past = (struct plan_past){0};
+    new.open = NULL;
+    new.open_to = PLAN_NONE;
     if (allowed[strspn(allowed, " ")] && parse_allowed(f, allowed, &new.allowed) < 0)
         return -ENOMEM;
     if (intern_add(&f->volume_names, v->name) < 0) {
@@ -340,12 +342,27 @@ static int sorted(const struct intern *names, size_t **out)
     return 0;
 }
 
+/* The route does not know of it, or not any more: then its time is the later one. */
+static void note_open(struct plan_fleet *f, struct plan_volume *v, size_t i)
+{
+    const struct plan_migration *m = &f->history.migrations[i];
+    const char *id = f->history.ids.names[i];
+    if (m->ended || v->state != ROUTE_STATE_STEADY || m->last < v->routed ||
+        (v->open && strcmp(v->open, id) > 0))
+        return;
+    v->open = id;
+    v->open_to = plan_fleet_find(f, m->target);
+}
+
 static int collect_past(struct plan_fleet *f)
 {
     for (size_t i = 0; i < f->history.ids.n; i++) {
         long v = intern_find(&f->volume_names, f->history.migrations[i].volume);
-        if (v >= 0 && plan_history_trips(&f->history, i, &f->volumes[v].past) < 0)
+        if (v < 0)
+            continue;
+        if (plan_history_trips(&f->history, i, &f->volumes[v].past) < 0)
             return -ENOMEM;
+        note_open(f, &f->volumes[v], i);
     }
     for (size_t v = 0; v < f->volume_names.n; v++)
         plan_past_sort(&f->volumes[v].past);

@@ -66,7 +66,9 @@ struct plan_volume {
     struct plan_demand demand;
     bool forecast;         /* hours were given */
     uint64_t peak_milli;   /* of its busiest hour; filled by plan_fleet_settle() */
-    struct plan_past past; /* filled by plan_fleet_settle() */
+    struct plan_past past; /* filled by plan_fleet_settle(), as are these: */
+    const char *open;      /* a migration that began after the route was set and has not ended */
+    size_t open_to;        /* its target; PLAN_NONE: not listed */
 };
 
 /* A gateway's copy of a volume that is not all different. */
@@ -112,7 +114,7 @@ int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g);
 
 /*
  * V with names for OWNER_NAME (any) and OTHER_NAME ("" for none); V's fields owner, other, allowed,
- * apart, group, copies, demand and past are not read.  ALLOWED: blank-separated gateways, "" for
+ * apart, group, copies, demand, past and open are not read.  ALLOWED: blank-separated gateways, "" for
  * all; names that are not listed are left out.
  */
 int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const char *other_name,

@@ -90,6 +90,8 @@ enum plan_refusal plan_judge_volume(const struct plan_case *c)
         return PLAN_REFUSED_ALONE;
     if (v->state != ROUTE_STATE_STEADY)
         return open_move(v->state);
+    if (v->open)
+        return PLAN_REFUSED_OPEN;
     if (v->policy == POLICY_PINNED && !(c->limits->force && mandatory(c)))
         return PLAN_REFUSED_PINNED;
     return PLAN_PASS;

@@ -25,6 +25,7 @@ static int new_migration(struct plan_history *h, const char *volume, const char 
         .switched = NAN,
         .reverted = NAN,
         .began = NAN,
+        .last = -INFINITY,
         .das_gain = NAN,
     };
     return m->volume && m->source && m->target ? 0 : -ENOMEM;
@@ -58,17 +59,18 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
                        const char *volume, const char *source, const char *target,
                        enum rec_event event, const char *detail)
 {
-    if (event != EVENT_BEGIN && event != EVENT_SWITCHED && event != EVENT_REVERTED)
-        return 0;
     struct plan_migration *m = find_or_add(h, migration, volume, source, target);
     if (!m)
         return -ENOMEM;
+    m->last = fmax(m->last, time);
+    m->ended = m->ended || event == EVENT_SWITCHED || event == EVENT_REVERTED ||
+               event == EVENT_FAILED || event == EVENT_ABORTED || event == EVENT_COMMITTED;
     if (event == EVENT_BEGIN) {
         plan_words_recall(detail, &m->mandatory, &m->das_gain);
         m->began = later(m->began, time);
     } else if (event == EVENT_SWITCHED)
         m->switched = later(m->switched, time);
-    else
+    else if (event == EVENT_REVERTED)
         m->reverted = later(m->reverted, time);
     return 0;
 }

@@ -2,7 +2,8 @@
 /*
  * Past moves, from event records: what a volume's cooldown and the rule against returns rest on.
  * Only events that changed the owner count (switched, reverted); the `begin` event of the same
- * migration tells in its detail why it was made.
+ * migration tells in its detail why it was made.  One without an event that ends it is under way,
+ * or was left in the middle.
  */
 #ifndef GS_PLAN_HISTORY_H
 #define GS_PLAN_HISTORY_H
@@ -37,6 +38,8 @@ struct plan_migration {
     double switched; /* NaN: not seen */
     double reverted;
     double began;        /* NaN: not seen */
+    double last;         /* of its events */
+    bool ended;          /* by one of them */
     uint64_t sent_bytes; /* as its switch says; 0: not known */
     bool mandatory;
     double das_gain;

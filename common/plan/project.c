@@ -60,6 +60,8 @@ static void add_volume(struct plan_projection *p, const struct plan_fleet *f,
     settle(p, f, lim, v, v->owner);
     if (v->state == ROUTE_STATE_MOVING || v->state == ROUTE_STATE_DEFERRED)
         settle(p, f, lim, v, v->other);
+    else if (v->open)
+        settle(p, f, lim, v, v->open_to);
     else if (v->state != ROUTE_STATE_STEADY && v->other != PLAN_NONE)
         hold(p, v->other, v->size_bytes, 0);
 }
@@ -71,13 +73,13 @@ struct way {
     bool seen;
 };
 
-static bool counted(struct way *ways, const struct plan_volume *v)
+static bool counted(struct way *ways, const struct plan_volume *v, size_t to)
 {
     if (v->group == PLAN_NONE)
         return false;
     struct way *w = &ways[v->group];
-    const bool same = w->seen && w->source == v->owner && w->target == v->other;
-    *w = (struct way){v->owner, v->other, true};
+    const bool same = w->seen && w->source == v->owner && w->target == to;
+    *w = (struct way){v->owner, to, true};
     return same;
 }
 
@@ -89,8 +91,9 @@ static int add_moves(struct plan_projection *p, const struct plan_fleet *f,
         return -ENOMEM;
     for (size_t i = 0; i < f->volume_names.n; i++) {
         const struct plan_volume *v = &f->volumes[f->volume_order[i]];
-        if (v->state == ROUTE_STATE_MOVING && !counted(ways, v))
-            plan_projection_start(p, f, lim, v->owner, v->other);
+        const size_t to = v->open ? v->open_to : v->other;
+        if ((v->state == ROUTE_STATE_MOVING || v->open) && !counted(ways, v, to))
+            plan_projection_start(p, f, lim, v->owner, to);
     }
     free(ways);
     return 0;

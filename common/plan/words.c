@@ -171,6 +171,8 @@ static int volume_words(struct buf *b, const struct plan_case *c, enum plan_refu
         return uncommitted_words(b, c, other);
     case PLAN_REFUSED_MANUAL_RECOVERY:
         return buf_printf(b, "in manual-recovery");
+    case PLAN_REFUSED_OPEN:
+        return buf_printf(b, "migration %s is open, says the history: resume or abort it", v->open);
     case PLAN_REFUSED_ALONE:
         return buf_printf(b, "there is no other gateway");
     default:
