@@ -13,6 +13,9 @@
 #           demo        a predicted, invisible migration on this machine
 #           install     into DESTDIR and PREFIX; uninstall takes it back
 #           dist        build/gateshift-VERSION.tar.gz of what git tracks
+#           deb         build-deb/gateshift_VERSION_ARCH.deb, a Debian package
+#           check-package  two such packages are equal; one, in a Debian of its own, installs, runs the
+#                       tour of gateshift(7) and is removed without a trace (root, debootstrap, network)
 #           clean       everything built
 #
 # knobs:    CC, CPPFLAGS, CFLAGS, LDFLAGS, LIBS; WERROR=1 makes warnings errors; V=1 shows commands
@@ -42,7 +45,8 @@ T       ?= $(wildcard tests/*.bats)
 cppflags := -D_GNU_SOURCE -I. $(CPPFLAGS)
 warnings := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
             -Wmissing-prototypes -Wpointer-arith -Wvla -Wformat=2 -Wundef $(if $(WERROR),-Werror)
-cflags   := -std=gnu11 -pthread $(warnings) $(CFLAGS)
+# With SOURCE_DATE_EPOCH, for builds that are to be equal, no path of this tree stays in the objects.
+cflags   := -std=gnu11 -pthread $(warnings) $(CFLAGS) $(if $(SOURCE_DATE_EPOCH),-ffile-prefix-map=$(CURDIR)=.)
 libs     := -lcsv -llz4 -lnbd -lxxhash -lm $(LIBS)
 sharedir := $(PREFIX)/share/gateshift
 
@@ -174,7 +178,7 @@ demo: all
 
 completion_dir := $(PREFIX)/share/bash-completion/completions
 man_pages      := $(wildcard man/*.[1578])
-share_files    := $(shell find share -type f ! -name install-deps)
+share_files    := $(shell find share -type f ! -name install-deps ! -path 'share/packaging/*')
 # Every installed path, below DESTDIR.
 installed := $(commands:%=$(PREFIX)/bin/%) $(share_files:share/%=$(sharedir)/%) \
              $(foreach p,$(man_pages),$(PREFIX)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))) \
@@ -204,9 +208,15 @@ dist:
 	@mkdir -p $(BUILD)
 	git archive --prefix=gateshift-$(VERSION)/ -o $(tarball) HEAD || { rm -f $(tarball); exit 1; }
 
-clean:
-	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-fuzz $(BUILD)-lint-*
+deb:
+	share/packaging/build-deb $(BUILD)-deb $(VERSION)
 
-.PHONY: all programs fuzzers unit check check-san check-tsan check-threads check-report fuzz run-fuzz soak lint bench demo install uninstall dist clean FORCE
+check-package:
+	tests/package/run $(BUILD)-package $(VERSION)
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-san $(BUILD)-tsan $(BUILD)-fuzz $(BUILD)-lint-* $(BUILD)-deb $(BUILD)-package
+
+.PHONY: all programs fuzzers unit check check-san check-tsan check-threads check-report check-package fuzz run-fuzz soak lint bench demo install uninstall dist deb clean FORCE
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

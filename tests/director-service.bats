@@ -459,3 +459,14 @@ not_running()
   wait_for 10 served_by gw-c
   route-set v | grep -q '^v,gw-c,2,steady,'
 }
+
+@test "route-director: what its unit calls for a reload has it open its log again" {
+  local command
+  command=$(sed -n 's/^ExecReload=//p' "$SRC/share/units/gateshift-director.service")
+  serve --access-log "$GS/access.csv"
+  wait_for 10 test -s access.csv
+  mv access.csv rotated.csv
+  # systemd makes one $ of two.
+  MAINPID=${PIDS[director]} bash -c "${command//'$$'/'$'}"
+  wait_for 10 test -s access.csv
+}

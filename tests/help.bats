@@ -81,6 +81,13 @@ complete_words()
   tests/lint/options "$BUILD/bin"
 }
 
+@test "help: the README's table and the overview have every command, and no other" {
+  diff <(printf '%s\n' "${COMMANDS[@]}" | sort) \
+    <(sed -n '/^## The commands/,/^## /s/^| `\([a-z-]*\)` |.*/\1/p' README.md | sort)
+  diff <(printf '%s\n' "${COMMANDS[@]}" | sort) \
+    <(sed -n '/^\.Sh COMMANDS/,/^\.El/s/^\.It Xr \([a-z-]*\) .*/\1/p' man/gateshift.7 | sort)
+}
+
 @test "help: every page is free of mandoc's warnings" {
   command -v mandoc || skip "no mandoc"
   mandoc -T lint -W warning man/*.[1578]
