@@ -33,14 +33,13 @@ struct opts {
 
 static const struct argp_option options[] = {
     {"affinity", OPT_AFFINITY, "FILE", 0,
-     "Affinity records to plan by (default: affinity.csv in the state folder, else "
-     "affinity-profile "
-     "is asked)",
+     "Affinity records to plan by (default: STATE/loop/affinity.csv, else affinity-profile is "
+     "asked)",
      0},
     {"command", 'c', "COMMANDS", 0, "Carry out COMMANDS, parted by ';', and end", 0},
     {"health", OPT_HEALTH, "FILE", 0,
-     "Health records to show and plan by (default: health.csv in the state folder, else "
-     "health-score is asked)",
+     "Health records to show and plan by (default: STATE/loop/health.csv, else health-score is "
+     "asked)",
      0},
     {"quiet", 'q', NULL, 0, "Do not show the command lines that are run", 0},
     {"yes", OPT_YES, NULL, 0, "Answer every question with yes", 0},
