@@ -177,12 +177,15 @@ demo: all
 # ---- installing ----
 
 completion_dir := $(PREFIX)/share/bash-completion/completions
+fish_dir       := $(PREFIX)/share/fish/vendor_completions.d
+zsh_dir        := $(PREFIX)/share/zsh/site-functions
 man_pages      := $(wildcard man/*.[1578])
 share_files    := $(shell find share -type f ! -name install-deps ! -path 'share/packaging/*')
 # Every installed path, below DESTDIR.
 installed := $(commands:%=$(PREFIX)/bin/%) $(share_files:share/%=$(sharedir)/%) \
              $(foreach p,$(man_pages),$(PREFIX)/share/man/man$(subst .,,$(suffix $(p)))/$(notdir $(p))) \
-             $(completion_dir)/gateshift.bash $(commands:%=$(completion_dir)/%)
+             $(completion_dir)/gateshift.bash $(commands:%=$(completion_dir)/%) \
+             $(fish_dir)/gateshift.fish $(commands:%=$(fish_dir)/%.fish) $(zsh_dir)/_gateshift
 
 # Pages, units and crontab name the installed paths: those of PREFIX.
 placed = sed -e 's|/usr/local/bin|$(PREFIX)/bin|g' -e 's|/usr/local/share/gateshift|$(sharedir)|g'
@@ -196,8 +199,11 @@ install: all
 	for f in $(share_files:share/%=%); do m=644; test ! -x share/$$f || m=755; \
 	    $(placed) share/$$f | install -m $$m /dev/stdin $(DESTDIR)$(sharedir)/$$f || exit 1; done
 	install -m 644 completions/gateshift.bash $(DESTDIR)$(completion_dir)/
+	install -m 644 completions/gateshift.fish $(DESTDIR)$(fish_dir)/
+	install -m 644 completions/_gateshift $(DESTDIR)$(zsh_dir)/
 	for c in $(commands); do \
-	    ln -sf gateshift.bash $(DESTDIR)$(completion_dir)/$$c || exit 1; done
+	    ln -sf gateshift.bash $(DESTDIR)$(completion_dir)/$$c && \
+	    ln -sf gateshift.fish $(DESTDIR)$(fish_dir)/$$c.fish || exit 1; done
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR),$(installed))

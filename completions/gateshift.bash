@@ -1,27 +1,29 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # shellcheck shell=bash
 # bash completion for gateshift's commands.  Options come from "CMD --long-options", names of
-# volumes and gateways from the configuration folder, everything else is a file name.
+# gateways from the configuration folder, of volumes from there and the route store, of migrations
+# from the state folder; everything else is a file name.  gateshift.fish and _gateshift (zsh) do the
+# same.
 
-# The folder of configuration that the command line being typed would use.
-_gateshift_config()
+# _gateshift_folder --config|--state DEFAULT: the folder that the command line being typed would use.
+_gateshift_folder()
 {
   local i
   for ((i = 1; i < COMP_CWORD; i++)); do
-    [[ ${COMP_WORDS[i]} == --config ]] || continue
+    [[ ${COMP_WORDS[i]} == "$1" ]] || continue
     # "--config=DIR" is three words to readline.
     [[ ${COMP_WORDS[i + 1]} == '=' ]] && i=$((i + 1))
     echo "${COMP_WORDS[i + 1]}"
     return
   done
-  echo "${GATESHIFT_CONFIG:-/etc/gateshift}"
+  echo "$2"
 }
 
 # _gateshift_names KIND: the names in column KIND of KINDs.csv (names need no quotes in CSV).
 _gateshift_names()
 {
   local file column=0 header fields
-  file=$(_gateshift_config)/$1s.csv
+  file=$(_gateshift_folder --config "${GATESHIFT_CONFIG:-/etc/gateshift}")/$1s.csv
   [[ -r $file ]] || return
   {
     IFS=, read -ra header
@@ -32,6 +34,40 @@ _gateshift_names()
       echo "${fields[column]%$'\r'}"
     done
   } <"$file"
+}
+
+# Volumes that are listed, and those that have a route.
+_gateshift_volumes()
+{
+  {
+    _gateshift_names volume
+    route-set --state "$(_gateshift_state)" 2>/dev/null | sed '1d; s/,.*//'
+  } | sort -u
+}
+
+_gateshift_state()
+{
+  _gateshift_folder --state "${GATESHIFT_STATE:-/var/lib/gateshift}"
+}
+
+# Migrations that have a journal.
+_gateshift_migrations()
+{
+  local file
+  for file in "$(_gateshift_state)"/migrations/*.csv; do
+    [[ ! -e $file ]] || basename "$file" .csv
+  done
+}
+
+# What the words before say of the argument being typed, of a command that is given an ID or a VOLUME
+# by what it is to do.
+_gateshift_has()
+{
+  local option
+  for option; do
+    [[ " ${COMP_WORDS[*]:0:COMP_CWORD} " != *" $option "* ]] || return 0
+  done
+  return 1
 }
 
 # How many arguments that are no options stand before the word being typed.
@@ -80,17 +116,32 @@ _gateshift()
     [[ ${COMPREPLY[0]-} != *= ]] || compopt -o nospace
     return
   fi
-  # An option's argument is no volume and no gateway.
-  if [[ " $options " != *" $before= "* ]]; then
-    case ${command##*/}:$(_gateshift_position "$options") in
-    route-set:0) _gateshift_reply "$word" -W "$(_gateshift_names volume)" ;;
-    route-set:1 | gateway-probe:*) _gateshift_reply "$word" -W "$(_gateshift_names gateway)" ;;
+  if [[ " $options " == *" $before= "* ]]; then
+    case ${command##*/}:$before in
+    affinity-profile:--explain | affinity-profile:--volume)
+      _gateshift_reply "$word" -W "$(_gateshift_volumes)"
+      ;;
+    gateway-probe:--volume) _gateshift_reply "$word" -W "$(_gateshift_volumes)" ;;
+    migrate-plan:--drain) _gateshift_reply "$word" -W "$(_gateshift_names gateway)" ;;
     esac
-    [[ ${#COMPREPLY[@]} -eq 0 ]] || return
+  else
+    case ${command##*/}:$(_gateshift_position "$options") in
+    route-set:0) _gateshift_reply "$word" -W "$(_gateshift_volumes)" ;;
+    route-set:1 | gateway-probe:*) _gateshift_reply "$word" -W "$(_gateshift_names gateway)" ;;
+    route-director:0) _gateshift_reply "$word" -W "$(_gateshift_volumes)" ;;
+    migrate-exec:*)
+      if _gateshift_has --check; then
+        _gateshift_reply "$word" -W "$(_gateshift_volumes)"
+      elif _gateshift_has --abort --commit --cutover --missing --modify --resume --revert --status; then
+        _gateshift_reply "$word" -W "$(_gateshift_migrations)"
+      fi
+      ;;
+    esac
   fi
+  [[ ${#COMPREPLY[@]} -eq 0 ]] || return
   compopt -o filenames
   _gateshift_reply "$word" -f
 }
 
-complete -F _gateshift affinity-profile gateway-probe health-score migrate-console migrate-exec migrate-plan \
-  route-director route-set
+complete -F _gateshift affinity-profile gateway-probe health-score migrate-console migrate-exec \
+  migrate-plan route-director route-set

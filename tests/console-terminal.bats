@@ -9,7 +9,7 @@ setup()
 {
   common_setup
   export HOME=$GS/home TMPDIR=$GS/tmp
-  mkdir "$HOME" "$TMPDIR"
+  mkdir -p "$HOME" "$TMPDIR" "$GATESHIFT_STATE/loop"
 }
 
 teardown()
@@ -106,7 +106,7 @@ fleet()
   route-set vm-1 gw-a >/dev/null
   printf '%s\n' time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason \
     "$(date +%s),gw-a,0.3000,0.9,0.6,86400,0.9,nbd_read_us,$1" \
-    "$(date +%s),gw-b,0.9500,0.9,0.01,86400,0.9,," >"$GATESHIFT_STATE/health.csv"
+    "$(date +%s),gw-b,0.9500,0.9,0.01,86400,0.9,," >"$GATESHIFT_STATE/loop/health.csv"
 }
 
 @test "console: the prompt tells of director, moves and alarms; names are completed from what there is" {
@@ -205,7 +205,7 @@ fleet()
   start_director
   printf '%s\n' time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason \
     "$(date +%s),gw-a,0.9,0.9,0.01,86400,0.9,," "$(date +%s),gw-b,0.9,0.9,0.01,86400,0.9,," \
-    >"$GATESHIFT_STATE/health.csv"
+    >"$GATESHIFT_STATE/loop/health.csv"
   console 80 24
   says 'plan --drain gw-a'
   shows '1  v '
@@ -328,7 +328,8 @@ fleet()
   says 'forecast db-1'
   shows '▓'
   says 'heat vm-1'
-  shows '▓█'
+  shows 'gw-c |'
+  on_screen '█'
   [[ $(screen -e) != *$'\e[48;5;'* ]]
   console 80 30 NO_COLOR=1 LC_ALL=C
   says 'forecast db-1'

@@ -17,6 +17,7 @@ tree_make()
     name=$(basename "$path")
     [[ $("$top/usr/local/bin/$name" --version) == "$name (gateshift) "* ]]
     [[ -e $top/usr/local/share/bash-completion/completions/$name ]]
+    [[ -e $top/usr/local/share/fish/vendor_completions.d/$name.fish ]]
   done
   for path in "$SRC"/man/*; do
     cmp "$path" "$top/usr/local/share/man/man${path##*.}/${path##*/}"

@@ -10,7 +10,7 @@ setup()
 {
   common_setup
   export HOME=$GS/home TMPDIR=$GS/tmp
-  mkdir "$HOME" "$TMPDIR"
+  mkdir -p "$HOME" "$TMPDIR" "$GATESHIFT_STATE/loop"
 }
 
 # Nothing may be left in the folder for temporary files, and nothing is remembered of what was typed.
@@ -48,7 +48,7 @@ two_gateways()
     print "time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason"
     print now ",gw-a,0.9,0.9,0.01,86400,0.9,,"
     print now ",gw-b,0.9,0.9,0.01,86400,0.9,,"
-  }' >"$GATESHIFT_STATE/health.csv"
+  }' >"$GATESHIFT_STATE/loop/health.csv"
 }
 
 # ends_with STATUS NAME: what was started as NAME ends so.

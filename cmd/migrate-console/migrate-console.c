@@ -5,7 +5,6 @@
  * Verbs become command lines of the other programs, which are shown, run without a shell, and whose
  * records are shown as tables where somebody reads them.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <locale.h>
 #include <poll.h>
@@ -33,14 +32,13 @@ struct opts {
 
 static const struct argp_option options[] = {
     {"affinity", OPT_AFFINITY, "FILE", 0,
-     "Affinity records to plan by (default: affinity.csv in the state folder, else "
-     "affinity-profile "
-     "is asked)",
+     "Affinity records to plan by (default: STATE/loop/affinity.csv, else affinity-profile is "
+     "asked)",
      0},
     {"command", 'c', "COMMANDS", 0, "Carry out COMMANDS, parted by ';', and end", 0},
     {"health", OPT_HEALTH, "FILE", 0,
-     "Health records to show and plan by (default: health.csv in the state folder, else "
-     "health-score is asked)",
+     "Health records to show and plan by (default: STATE/loop/health.csv, else health-score is "
+     "asked)",
      0},
     {"quiet", 'q', NULL, 0, "Do not show the command lines that are run", 0},
     {"yes", OPT_YES, NULL, 0, "Answer every question with yes", 0},
@@ -74,66 +72,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     }
 }
 
-/* ---- the session's folder ---- */
-
-char *console_path(const char *folder, const char *name)
-{
-    char *path;
-    words_need(asprintf(&path, "%s/%s", folder, name) < 0 ? -ENOMEM : 0);
-    return path;
-}
-
-const char *console_session(struct console *c)
-{
-    const char *tmp = getenv("TMPDIR");
-    if (c->session)
-        return c->session;
-    c->session = console_path(tmp && *tmp ? tmp : "/tmp", "migrate-console.XXXXXX");
-    if (!mkdtemp(c->session)) {
-        char *wanted = c->session;
-        c->session = NULL;
-        err_die(EX_CANTCREAT, "cannot create '%s': %s", wanted, err_text(errno));
-    }
-    return c->session;
-}
-
-char *console_file(struct console *c, const char *name)
-{
-    return console_path(console_session(c), name);
-}
-
-void console_end(struct console *c)
-{
-    DIR *d = c->session ? opendir(c->session) : NULL;
-    for (struct dirent *e; d && (e = readdir(d));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            unlinkat(dirfd(d), e->d_name, 0);
-    if (d)
-        closedir(d);
-    if (c->session && rmdir(c->session) < 0)
-        err_warn("cannot remove '%s': %s", c->session, err_text(errno));
-    free(c->session);
-    c->session = NULL;
-}
-
 /* ---- commands ---- */
-
-int console_line(struct console *c, const char *line)
-{
-    struct words w = {0};
-    int status = 0, r = 0;
-    while (!c->leave && status == 0 && (r = words_next(&line, &w)) > 0) {
-        status = verb_run(c, &w);
-        if (status == 0 && signals_ending())
-            status = 128 + signals_ending();
-    }
-    if (r < 0) {
-        err_warn("a quote is not closed, or nothing stands behind the last \\");
-        status = EX_USAGE;
-    }
-    words_release(&w);
-    return status;
-}
 
 /* Reads more of the script: 1, 0 at its end, or -errno; -EINTR: a signal ends the console. */
 static int read_script(struct buf *text)

@@ -151,9 +151,16 @@ static char *first_readable(const char *option, char *standing, char *session)
     return found;
 }
 
+char *names_kept(const struct console *c, const char *name)
+{
+    struct buf path = {0};
+    words_need(buf_printf(&path, "%s/loop/%s", c->dirs.state, name));
+    return path.data;
+}
+
 static char *at_hand(struct console *c, const char *option, const char *name)
 {
-    return first_readable(option, console_path(c->dirs.state, name),
+    return first_readable(option, names_kept(c, name),
                           c->session ? console_path(c->session, name) : NULL);
 }
 

@@ -41,9 +41,12 @@ struct mood names_mood(struct console *c);
  */
 void names_alarms(struct console *c, struct words *out);
 
+/* Where share/loop keeps its results: STATE/loop/NAME.  Owned, free(). */
+char *names_kept(const struct console *c, const char *name);
+
 /*
- * The health records that are at hand without running anything: the file of --health, health.csv in
- * the state folder, or what this session has last computed.  NULL: none.  Owned, free().
+ * The health records that are at hand without running anything: the file of --health, what
+ * share/loop keeps, or what this session has last computed.  NULL: none.  Owned, free().
  */
 char *names_health_file(struct console *c);
 /* The same of affinity records. */

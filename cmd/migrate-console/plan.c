@@ -33,7 +33,7 @@ static bool has_option(const struct words *w, const char *name)
 static char *health_file(struct console *c, int *status)
 {
     struct pipeline p = {0};
-    char *standing = console_path(c->dirs.state, "health.csv");
+    char *standing = names_kept(c, "health.csv");
     bool is_there = c->health || access(standing, R_OK) == 0;
     free(standing);
     if (is_there)
@@ -55,7 +55,7 @@ static char *health_file(struct console *c, int *status)
 static char *affinity_file(struct console *c, int *status)
 {
     struct pipeline p = {0};
-    char *standing = console_path(c->dirs.state, "affinity.csv");
+    char *standing = names_kept(c, "affinity.csv");
     char *learnt = console_path(c->dirs.state, "affinity/index"), *path = NULL;
     if (c->affinity || access(standing, R_OK) == 0) {
         path = names_affinity_file(c);
@@ -145,6 +145,17 @@ static int keep(struct console *c, const struct buf *csv)
     return r < 0 ? EX_CANTCREAT : 0;
 }
 
+/* The forecast that share/loop made together with its affinity, if that is what is used. */
+static void add_forecast(const struct console *c, const struct words *w, struct pipeline *p)
+{
+    char *affinity = names_kept(c, "affinity.csv"), *forecast = names_kept(c, "forecast.csv");
+    if (!c->affinity && access(affinity, R_OK) == 0 && access(forecast, R_OK) == 0 &&
+        !has_option(w, "--forecast"))
+        run_words(p, "--forecast", forecast, (char *)NULL);
+    free(affinity);
+    free(forecast);
+}
+
 static int make(struct console *c, struct words *w, const char *health, const char *affinity)
 {
     struct pipeline p = {0};
@@ -155,6 +166,8 @@ static int make(struct console *c, struct words *w, const char *health, const ch
         run_words(&p, "--health", health, (char *)NULL);
     if (affinity)
         run_words(&p, "--affinity", affinity, (char *)NULL);
+    if (affinity)
+        add_forecast(c, w, &p);
     words_need(buf_printf(&explain, "--explain=%s", verdicts));
     run_word(&p, explain.data);
     for (size_t i = 1; i < w->n; i++)

@@ -8,6 +8,7 @@
 #include "cmd/migrate-console/looks.h"
 #include "cmd/migrate-console/moves.h"
 #include "cmd/migrate-console/plan.h"
+#include "cmd/migrate-console/signals.h"
 #include "cmd/migrate-console/states.h"
 #include "cmd/migrate-console/watch.h"
 #include "common/base/error.h"
@@ -153,5 +154,22 @@ int verb_run(struct console *c, struct words *w)
         status = v->fn(c, w);
     buf_release(&shown);
     fflush(stdout);
+    return status;
+}
+
+int console_line(struct console *c, const char *line)
+{
+    struct words w = {0};
+    int status = 0, r = 0;
+    while (!c->leave && status == 0 && (r = words_next(&line, &w)) > 0) {
+        status = verb_run(c, &w);
+        if (status == 0 && signals_ending())
+            status = 128 + signals_ending();
+    }
+    if (r < 0) {
+        err_warn("a quote is not closed, or nothing stands behind the last \\");
+        status = EX_USAGE;
+    }
+    words_release(&w);
     return status;
 }
