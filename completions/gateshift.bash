@@ -93,4 +93,4 @@ _gateshift()
 }
 
 complete -F _gateshift affinity-profile gateway-probe health-score migrate-console migrate-exec migrate-plan \
-  route-director route-set
+  migrate-replay route-director route-set
