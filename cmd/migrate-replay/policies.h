@@ -9,9 +9,9 @@
 extern const struct policy policy_none;
 
 /*
- * What a script on top of monitoring does: a gateway whose p99 of 5 minutes is over twice its median
- * of the last 7 days, 15 minutes long, is left, busiest volumes first, each for the least used
- * gateway of which that can't be said.  Volumes on a gateway that has failed wait for its repair.
+ * What a script on top of monitoring does: a gateway whose p99 of 5 minutes is over twice its
+ * median of the last 7 days, 15 minutes long, is left, busiest volumes first, each for the least
+ * used gateway of which that can't be said.  Volumes on one that has failed wait for its repair.
  */
 extern const struct policy policy_reactive;
 

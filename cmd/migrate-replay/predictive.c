@@ -154,7 +154,7 @@ static void put_trip(struct predictive *p, const struct run *r, size_t v, const 
     struct plan_past *past = &p->fleet.volumes[v].past;
     const struct fleet_gateway *names = r->stage->fleet->gateways;
     const struct plan_trip trip = {
-        t->time, names[t->source].name, names[t->target].name, t->mandatory, t->das_gain,
+        t->time, names[t->source].name, names[t->target].name, t->mandatory, t->das_told,
     };
     need(vec_room(&past->trips, past->n, &past->cap, sizeof(*past->trips)) == 0);
     past->trips[past->n++] = trip;
@@ -216,20 +216,21 @@ static int take_move(void *arg, const struct plan_move *m)
     const struct plan_score *s = &m->c->score;
     const double das = s->target_das - s->source_das;
     bool mandatory = false;
-    double das_gain = NAN;
+    double das_told = NAN;
     if (m->kind == PLAN_KIND_SHADOW || m->not_before > p->run->now)
         return 0;
     buf_clear(&p->words);
     int err = plan_words_move(&p->words, m->c);
     if (err < 0)
         return err;
-    plan_words_recall(p->words.data, &mandatory, &das_gain);
+    plan_words_recall(p->words.data, &mandatory, &das_told);
     run_begin(p->run, &(struct run_wish){
                           .volume = m->c->volume,
                           .target = m->c->target,
                           .mandatory = mandatory,
                           .health = mandatory || 2 * (s->target_ghs - s->source_ghs) > das,
-                          .das_gain = das_gain,
+                          .das_gain = das,
+                          .das_told = das_told,
                           .why = p->words.data,
                       });
     return 0;

@@ -115,6 +115,7 @@ bool run_begin(struct run *r, const struct run_wish *w)
         .begun = r->now,
         .bytes = v->bytes,
         .das_gain = w->das_gain,
+        .das_told = w->das_told,
         .mandatory = w->mandatory,
         .health = w->health,
     };
@@ -164,7 +165,7 @@ static bool is_pingpong(const struct run *r, const struct run_volume *v, const s
 static void count_switch(struct run *r, struct run_volume *v, const struct run_move *m)
 {
     const struct run_trip trip = {
-        r->now, m->source, m->target, m->das_gain, m->mandatory, m->health,
+        r->now, m->source, m->target, m->das_gain, m->das_told, m->mandatory, m->health,
     };
     r->tally.health_moves += m->health;
     r->tally.affinity_moves += !m->health;

@@ -45,7 +45,8 @@ struct run_trip {
     double time;
     size_t source;
     size_t target;
-    double das_gain; /* as planned; NaN: not known */
+    double das_gain; /* of affinity, as planned; NaN: not known */
+    double das_told; /* the same, as the history of moves tells it */
     bool mandatory;  /* to the planner */
     bool health;     /* made for health, not for affinity */
 };
@@ -78,7 +79,7 @@ struct run_move {
     uint64_t number;
     double begun, ends;
     uint64_t bytes;
-    double das_gain;
+    double das_gain, das_told;
     bool mandatory;
     bool health;
     bool mistaken; /* the source was well, and stays so for the horizon */
@@ -130,6 +131,7 @@ struct run_wish {
     bool mandatory;
     bool health;
     double das_gain; /* NaN: not known */
+    double das_told;
     const char *why; /* as the event's detail */
 };
 
