@@ -144,4 +144,4 @@ _gateshift()
 }
 
 complete -F _gateshift affinity-profile gateway-probe health-score migrate-console migrate-exec \
-  migrate-plan route-director route-set
+  migrate-plan migrate-replay route-director route-set

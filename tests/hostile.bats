@@ -46,6 +46,9 @@ reader()
     ARGS=(--health)
     HEADER=time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason
     ;;
+  migrate-replay)
+    HEADER=time,volume,gateway,client,op,offset,length,latency_us,error
+    ;;
   route-set)
     ARGS=(--import)
     HEADER=volume,gateway

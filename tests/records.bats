@@ -13,7 +13,7 @@ schema_columns()
   awk '
     /^static const struct rec_column/ { n = 0 }
     { line = $0
-      while (match(line, /\{"[a-z_]+", REC_/)) {
+      while (match(line, /\{"[a-z0-9_]+", REC_/)) {
         name[++n] = substr(line, RSTART + 2, RLENGTH - 9)
         line = substr(line, RSTART + RLENGTH)
       } }

@@ -1,16 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Pictures as text: a line a part of the volume, a site or a gateway, a character some hours. */
-#include <langinfo.h>
-#include <locale.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #include "cmd/affinity-profile/picture.h"
-#include "common/base/parse.h"
+#include "common/base/term.h"
 
 enum { LEVELS = 9, LABEL = 14, WIDTH = 120, WIDTH_MIN = 40 };
 
@@ -33,24 +29,9 @@ static palette colour_cells = {
 
 static const char *const *cells_for_output(void)
 {
-    const char *no_colour = getenv("NO_COLOR");
-    if (isatty(STDOUT_FILENO) && !(no_colour && *no_colour))
+    if (term_colour())
         return colour_cells;
-    setlocale(LC_CTYPE, "");
-    return strcmp(nl_langinfo(CODESET), "UTF-8") == 0 ? shade_cells : ascii_cells;
-}
-
-/* Characters a line: the terminal's, else COLUMNS, else a page's. */
-static size_t width(void)
-{
-    struct winsize size;
-    const char *columns = getenv("COLUMNS");
-    uint64_t n = WIDTH;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col)
-        n = size.ws_col;
-    else if (columns && (parse_u64(columns, &n) < 0 || n > 10000))
-        n = WIDTH;
-    return n < WIDTH_MIN ? WIDTH_MIN : (size_t)n;
+    return term_utf8() ? shade_cells : ascii_cells;
 }
 
 static void draw_row(const struct picture *pic, const struct picture_row *r, double most,
@@ -105,7 +86,7 @@ void chart_heat(const struct profile *p, const struct demand_volume *const *v, s
                 double ahead_s)
 {
     const char *const *cell = cells_for_output();
-    size_t room = width() - LABEL - 5;
+    size_t room = term_width(WIDTH, WIDTH_MIN) - LABEL - 5;
     for (size_t i = 0; i < n; i++) {
         struct picture pic;
         picture_make(p, v[i], ahead_s, room, &pic);

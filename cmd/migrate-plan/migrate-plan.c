@@ -22,7 +22,7 @@
 #include "cmd/migrate-plan/drain.h"
 #include "cmd/migrate-plan/grade.h"
 #include "cmd/migrate-plan/inputs.h"
-#include "cmd/migrate-plan/knobs.h"
+#include "common/plan/knobs.h"
 #include "cmd/migrate-plan/notify.h"
 #include "cmd/migrate-plan/report.h"
 #include "cmd/migrate-plan/tape.h"

@@ -9,7 +9,7 @@
 #include "common/plan/cost.h"
 #include "common/plan/words.h"
 #include "common/record/record.h"
-#include "cmd/migrate-plan/outfile.h"
+#include "common/base/outfile.h"
 #include "cmd/migrate-plan/table.h"
 
 struct report {

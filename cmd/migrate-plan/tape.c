@@ -12,7 +12,7 @@
 #include "common/base/parse.h"
 #include "common/record/record.h"
 #include "common/route/store.h"
-#include "cmd/migrate-plan/outfile.h"
+#include "common/base/outfile.h"
 
 enum { OPTIONS_MAX = 65536 };
 

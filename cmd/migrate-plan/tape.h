@@ -9,7 +9,7 @@
 #define GS_MIGRATE_PLAN_TAPE_H
 
 #include "cmd/migrate-plan/inputs.h"
-#include "cmd/migrate-plan/knobs.h"
+#include "common/plan/knobs.h"
 
 struct tape {
     struct inputs inputs; /* its text is owned by the tape */

@@ -199,7 +199,11 @@ static bool better(const struct planner *p, const struct plan_entry *e, const st
     const uint64_t bytes_b = bytes_of(p, e, b->target, &known_b);
     if (known_a && known_b && bytes_a != bytes_b)
         return bytes_a < bytes_b;
-    return share_of(p, e, a->target) > share_of(p, e, b->target);
+    const double sa = share_of(p, e, a->target), sb = share_of(p, e, b->target);
+    if (sa != sb)
+        return sa > sb;
+    /* Or all would go to the first of a site, and be lost with it. */
+    return p->at->gateways[a->target].rate < p->at->gateways[b->target].rate;
 }
 
 /* The target to take, or PLAN_NONE.  In order of names, so that the first of equals is kept. */

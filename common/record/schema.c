@@ -18,6 +18,8 @@ const char *const rec_failure_kind_words[] = {"failure", "outage", "evacuated", 
 const char *const rec_verdict_words[] = {"move", "shadow", "stay", "refused", NULL};
 const char *const rec_outcome_words[] = {"paid-off", "mismigration", "unknown", NULL};
 const char *const rec_calendar_rule_words[] = {"window", "blackout", NULL};
+const char *const rec_scenario_kind_words[] = {"linear", "curved", "errors", "leak",
+                                               "sudden", "cordon", "drain",  NULL};
 const char *const rec_yesno_words[] = {"no", "yes", NULL};
 
 static const struct rec_column access_columns[] = {
@@ -257,6 +259,27 @@ static const struct rec_column changed_columns[] = {
     {"bytes", REC_UINT, 0, NULL},
 };
 const struct rec_schema rec_changed = {"changed", COLUMNS(changed_columns)};
+
+static const struct rec_column scenario_columns[] = {
+    {"gateway", REC_NAME, 0, NULL},
+    {"onset", REC_TIME, REC_EMPTY, NULL},
+    {"failure", REC_TIME, REC_EMPTY, NULL},
+    {"repair", REC_TIME, 0, NULL},
+    {"kind", REC_WORD, 0, rec_scenario_kind_words},
+};
+const struct rec_schema rec_scenario = {"scenario", COLUMNS(scenario_columns)};
+
+static const struct rec_column replay_columns[] = {
+    {"policy", REC_TEXT, 0, NULL},       {"setting", REC_TEXT, REC_EMPTY, NULL},
+    {"seed", REC_UINT, 0, NULL},         {"requests", REC_UINT, 0, NULL},
+    {"failed", REC_UINT, 0, NULL},       {"degraded", REC_UINT, 0, NULL},
+    {"mean_us", REC_LATENCY, 0, NULL},   {"p99_us", REC_LATENCY, 0, NULL},
+    {"health_moves", REC_UINT, 0, NULL}, {"affinity_moves", REC_UINT, 0, NULL},
+    {"failed_moves", REC_UINT, 0, NULL}, {"bytes", REC_UINT, 0, NULL},
+    {"pingpongs", REC_UINT, 0, NULL},    {"mismigrations", REC_UINT, 0, NULL},
+    {"gained_us", REC_REAL, 0, NULL},    {"unwarned", REC_UINT, 0, NULL},
+};
+const struct rec_schema rec_replay = {"replay", COLUMNS(replay_columns)};
 
 static const struct rec_column health_limit_columns[] = {
     {"metric", REC_NAME, 0, NULL},   {"group", REC_NAME, 0, NULL},

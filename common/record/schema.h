@@ -55,6 +55,16 @@ enum rec_outcome { OUTCOME_PAID_OFF, OUTCOME_MISMIGRATION, OUTCOME_UNKNOWN };
 extern const char *const rec_outcome_words[];
 enum rec_calendar_rule { CALENDAR_RULE_WINDOW, CALENDAR_RULE_BLACKOUT };
 extern const char *const rec_calendar_rule_words[];
+enum rec_scenario_kind {
+    SCENARIO_LINEAR,
+    SCENARIO_CURVED,
+    SCENARIO_ERRORS,
+    SCENARIO_LEAK,
+    SCENARIO_SUDDEN,
+    SCENARIO_CORDON,
+    SCENARIO_DRAIN
+};
+extern const char *const rec_scenario_kind_words[];
 enum rec_yesno { YESNO_NO, YESNO_YES };
 extern const char *const rec_yesno_words[];
 
@@ -270,6 +280,29 @@ extern const struct rec_schema rec_extent;
 
 enum { CHANGED_VOLUME, CHANGED_GATEWAY, CHANGED_BYTES };
 extern const struct rec_schema rec_changed;
+
+enum { SCENARIO_GATEWAY, SCENARIO_ONSET, SCENARIO_FAILURE, SCENARIO_REPAIR, SCENARIO_KIND };
+extern const struct rec_schema rec_scenario;
+
+enum {
+    REPLAY_POLICY,
+    REPLAY_SETTING,
+    REPLAY_SEED,
+    REPLAY_REQUESTS,
+    REPLAY_FAILED,
+    REPLAY_DEGRADED,
+    REPLAY_MEAN_US,
+    REPLAY_P99_US,
+    REPLAY_HEALTH_MOVES,
+    REPLAY_AFFINITY_MOVES,
+    REPLAY_FAILED_MOVES,
+    REPLAY_BYTES,
+    REPLAY_PINGPONGS,
+    REPLAY_MISMIGRATIONS,
+    REPLAY_GAINED_US,
+    REPLAY_UNWARNED
+};
+extern const struct rec_schema rec_replay;
 
 enum {
     HEALTH_LIMIT_METRIC,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The planner's constants as options: one table for the command line and for recordings. */
-#ifndef GS_MIGRATE_PLAN_KNOBS_H
-#define GS_MIGRATE_PLAN_KNOBS_H
+#ifndef GS_PLAN_KNOBS_H
+#define GS_PLAN_KNOBS_H
 
 #include <argp.h>
 #include <stdbool.h>

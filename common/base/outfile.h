@@ -4,8 +4,8 @@
  * exists and is no regular file (a pipe, /dev/null) is written to directly.  Ends the program on
  * failure, after removing the temporary file.
  */
-#ifndef GS_MIGRATE_PLAN_OUTFILE_H
-#define GS_MIGRATE_PLAN_OUTFILE_H
+#ifndef GS_BASE_OUTFILE_H
+#define GS_BASE_OUTFILE_H
 
 #include <stdio.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "cmd/migrate-plan/outfile.h"
+#include "common/base/outfile.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "cmd/migrate-plan/knobs.h"
+#include "common/plan/knobs.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One policy's run through the trace: a virtual clock, gateways that are queueing servers, moves
+ * that take time and load.  A policy sees of it what an operator would see, and begins moves.
+ */
+#ifndef GS_MIGRATE_REPLAY_RUN_H
+#define GS_MIGRATE_REPLAY_RUN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cmd/migrate-replay/scenario.h"
+#include "cmd/migrate-replay/tally.h"
+#include "cmd/migrate-replay/trace.h"
+#include "common/base/outfile.h"
+#include "common/fleet/fleet.h"
+#include "common/plan/limits.h"
+#include "common/record/record.h"
+
+#define RUN_NONE SIZE_MAX
+
+struct insights;
+struct samples;
+
+/* What all runs have in common; borrowed. */
+struct stage {
+    const struct fleet *fleet;
+    const struct trace *trace;
+    const struct samples *samples;      /* recorded metrics; NULL: none */
+    const struct health_limits *limits; /* of metrics */
+    struct insights *insights;          /* forecasts, made when first asked for */
+    const double *rtt_us;               /* [site * gateways + gateway] */
+    double step_s;
+    double every_s;        /* from one decision to the next, if no move ends before */
+    double retain_s;       /* the old copy is kept for so long, and the volume stays */
+    double horizon_s;      /* of p_fail; also what makes a move for health a mistake */
+    double service_us;     /* mean answer time of an idle gateway */
+    double capacity;       /* requests a second where gateways.csv has no iops_limit */
+    uint64_t volume_bytes; /* size where volumes.csv has none */
+};
+
+/* A change of owner. */
+struct run_trip {
+    double time;
+    size_t source;
+    size_t target;
+    double das_gain; /* of affinity, as planned; NaN: not known */
+    double das_told; /* the same, as the history of moves tells it */
+    bool mandatory;  /* to the planner */
+    bool health;     /* made for health, not for affinity */
+};
+
+struct run_volume {
+    size_t owner;
+    size_t other; /* the target of a move under way, or where a copy is kept; RUN_NONE */
+    enum rec_route_state state;
+    uint64_t epoch;
+    uint64_t bytes;
+    double moved;           /* time of the last change of owner, or of the first sight */
+    double kept_until;      /* of the copy on OTHER, if UNCOMMITTED */
+    size_t before;          /* the owner before a move for affinity was the last; RUN_NONE */
+    struct run_trip *trips; /* owned, oldest first */
+    size_t n_trips, cap_trips;
+};
+
+struct run_gateway {
+    enum rec_gateway_state state; /* what the operator says */
+    enum scenario_condition condition;
+    bool unwarned; /* it failed without warning */
+    double rate;   /* requests a second of its volumes, and of copies */
+    double use;    /* of its capacity, 0 … 1 */
+    double mean_us;
+    unsigned leaving, arriving; /* moves under way */
+};
+
+struct run_move {
+    size_t volume, source, target;
+    uint64_t number;
+    double begun, ends;
+    uint64_t bytes;
+    double das_gain, das_told;
+    bool mandatory;
+    bool health;
+    bool mistaken; /* the source was well, and stays so for the horizon */
+};
+
+struct run {
+    const struct stage *stage;
+    const struct scenario *scenario;
+    const struct plan_limits *limits;
+    const char *policy;
+    uint64_t seed;
+    const char *setting;       /* of a sweep, "" if none */
+    struct rec_writer *events; /* NULL: nobody wants them */
+    const struct outfile *events_file;
+    double now;
+    struct run_volume *volumes; /* those seen so far: the trace's first N_VOLUMES */
+    size_t n_volumes;
+    double *rates; /* [volume * sites + site], requests a second now */
+    struct run_gateway *gateways;
+    double *loads;          /* [gateway * sites + site], requests a second now */
+    double gaining_us;      /* what moves for affinity save a second */
+    bool dirty;             /* rates or owners have changed since the loads were summed up */
+    bool ended;             /* a move has ended since the last decision */
+    size_t next;            /* span of the trace that comes next */
+    size_t last;            /* … and that ends next */
+    struct run_move *moves; /* under way, oldest first */
+    size_t n_moves, cap_moves;
+    uint64_t numbers;
+    struct tally tally;
+};
+
+/* A way to decide.  OPEN returns what the others are given as SELF; they end the program. */
+struct policy {
+    const char *name;
+    void *(*open)(struct run *r);
+    /* What was measured in the step that has just passed. */
+    void (*observe)(void *self, struct run *r);
+    void (*decide)(void *self, struct run *r);
+    void (*close)(void *self);
+};
+
+/* Runs POLICY to the end of the trace.  R has stage, scenario, limits, policy, seed … EVENTS. */
+void run_all(struct run *r, const struct policy *policy);
+void run_release(struct run *r);
+
+/* A move that a policy wants. */
+struct run_wish {
+    size_t volume, target;
+    bool mandatory;
+    bool health;
+    double das_gain; /* NaN: not known */
+    double das_told;
+    const char *why; /* as the event's detail */
+};
+
+/* Begins a move of a steady volume.  False: its source or target does not answer. */
+bool run_begin(struct run *r, const struct run_wish *w);
+
+/* May another move be made from SOURCE to TARGET, by the limits of moves at once? */
+bool run_may_begin(const struct run *r, size_t source, size_t target);
+
+/* Bytes on GATEWAY with those that arrive and that are kept. */
+uint64_t run_bytes(const struct run *r, size_t gateway);
+
+/* May VOLUME go to GATEWAY: by its list, the gateway's state and its room? */
+bool run_has_room(const struct run *r, size_t volume, size_t gateway);
+
+/* Requests a second of VOLUME now. */
+double run_rate(const struct run *r, size_t volume);
+
+#endif

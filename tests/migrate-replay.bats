@@ -1,0 +1,314 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# migrate-replay: the simulated world adds up, the policies decide as they promise, and nobody sees
+# what is to come.
+
+load helpers
+
+setup()
+{
+  common_setup
+  cat >config/gateways.csv <<'END'
+gateway,uri,site,capacity_bytes,iops_limit,state,hook
+gw-a,nbd://192.0.2.1,eu,,1000,active,
+gw-b,nbd://192.0.2.2,eu,,1000,active,
+gw-c,nbd://192.0.2.3,us,,1000,active,
+gw-d,nbd://192.0.2.4,us,,1000,active,
+END
+  printf '%s\n' client,site,tz 10.1.0.0/16,eu, 10.2.0.0/16,us, >config/sites.csv
+  printf '%s\n' site,gateway,rtt_us eu,gw-a,1000 eu,gw-b,1000 eu,gw-c,90000 eu,gw-d,90000 \
+    us,gw-a,90000 us,gw-b,90000 us,gw-c,1000 us,gw-d,1000 >config/distances.csv
+}
+
+HEADER=time,volume,gateway,client,op,offset,length,latency_us,error,count
+T0=1700006400 # 2023-11-15 00:00:00 UTC
+
+# steady VOLUMES HOURS: volumes vol-0 … on gw-a, gw-b, … in turn, each with 36000 requests an hour.
+steady()
+{
+  awk -v volumes="$1" -v hours="$2" -v t0=$T0 -v header=$HEADER 'BEGIN {
+    print header
+    for (h = 0; h < hours; h++)
+      for (v = 0; v < volumes; v++)
+        printf "%d,vol-%d,gw-%c,10.1.0.1,read,0,4096,0,,36000\n", t0 + 3600 * h, v, 97 + v % 4
+  }'
+}
+
+# scenario RECORD…: times in minutes after the start, "-" for none.
+scenario()
+{
+  local record
+  echo gateway,onset,failure,repair,kind
+  for record in "$@"; do
+    awk -v t0=$T0 '{
+      for (i = 2; i <= 4; i++) $i = $i == "-" ? "" : t0 + 60 * $i
+      OFS = ","
+      $1 = $1
+      print
+    }' <<<"$record"
+  done
+}
+
+# replay ARGUMENT…: with records of an hour and no volume's size unknown.
+replay()
+{
+  migrate-replay --spread 1h --volume-size 6000M "$@"
+}
+
+# field NAME [POLICY]: of the replay record of that policy in $output.
+field()
+{
+  awk -F, -v name="$1" -v policy="${2:-none}" '
+    NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i }
+    $1 == policy { print $at }' <<<"$output"
+}
+
+@test "migrate-replay: counts the requests that met a failed and a degraded gateway" {
+  steady 4 4 >access.csv
+  scenario "gw-a - 60 90 sudden" "gw-b 120 150 180 linear" >scenario.csv
+  run --separate-stderr -0 replay --policy none --scenario scenario.csv access.csv
+  [[ $(field requests) -eq 576000 ]]
+  [[ $(field failed) -eq 36000 ]]   # half an hour of each of two volumes
+  [[ $(field unwarned) -eq 18000 ]] # one of them
+  [[ $(field degraded) -eq 18000 ]]
+  [[ $(field health_moves),$(field affinity_moves),$(field bytes) == 0,0,0 ]]
+}
+
+@test "migrate-replay: latency is the way, and that of a queue with the gateway's use" {
+  awk -v t0=$T0 -v header=$HEADER 'BEGIN {
+    print header
+    for (h = 0; h < 2; h++) printf "%d,v,gw-c,10.1.0.1,read,0,1,0,,1800000\n", t0 + 3600 * h
+  }' >access.csv
+  # 500 of 1000 requests a second: 1 ms / (1 - 0.5) behind 90 ms.
+  run --separate-stderr -0 replay --policy none --service 1ms access.csv
+  [[ $(field mean_us) == 92000 ]]
+  # 99 of 100 exponentially distributed answers take less than ln(100) of the mean; bins of 2.3 %.
+  awk -v p99="$(field p99_us)" 'BEGIN { is = 90000 + 2000 * log(100)
+    exit !(p99 > is * 0.97 && p99 < is * 1.03) }'
+}
+
+@test "migrate-replay: reactive leaves what got slow, and waits where a gateway has failed" {
+  steady 4 40 >access.csv
+  scenario "gw-a 1800 2160 2220 linear" "gw-b - 1800 1860 sudden" >scenario.csv
+  run --separate-stderr -0 replay --policy none,reactive --scenario scenario.csv --events moves.csv access.csv
+  [[ $(field health_moves reactive),$(field mismigrations reactive) == 1,0 ]]
+  [[ $(field unwarned reactive) -eq $(field unwarned none) ]]
+  [[ $(field degraded reactive) -lt $(($(field degraded none) / 4)) ]]
+  # At least 15 minutes after the onset, and never because gw-b was down.
+  awk -F, -v onset=$((T0 + 1800 * 60)) '
+    $7 == "begin" { n++; if ($1 < onset + 900 || $4 != "gw-a") bad = 1 }
+    END { exit bad || n != 1 }' moves.csv
+}
+
+@test "migrate-replay: predictive leaves for the trend, for a reason that it tells; a copy takes its time" {
+  steady 4 60 >access.csv
+  scenario "gw-a 2400 2880 3000 linear" >scenario.csv
+  run --separate-stderr -0 replay --policy none,predictive,oracle --scenario scenario.csv \
+    --affinity-every 0 --copy-rate 10M --events moves.csv access.csv
+  [[ $(field failed predictive) -eq 0 && $(field failed none) -gt 0 ]]
+  [[ $(field degraded predictive) -lt $((8 * $(field degraded none) / 10)) ]]
+  [[ $(field failed oracle),$(field degraded oracle),$(field mismigrations oracle) == 0,0,0 ]]
+  grep '^[^,]*,predictive-1-1,vol-0,gw-a,gw-b,redirect,begin,.*,"[a-z]*: gw-a .*, gw-b healthy' moves.csv
+  # 6000 MiB at 10 MiB/s.
+  awk -F, '
+    $7 == "begin" { begun[$2] = $1 }
+    $7 == "switched" { n++; if ($1 != begun[$2] + 600) bad = 1 }
+    END { exit bad || n < 2 }' moves.csv
+}
+
+@test "migrate-replay: predictive follows the sun, once it knows the rhythm; what that gains is told" {
+  awk -v t0=$T0 -v header=$HEADER 'BEGIN {
+    print header
+    for (h = 0; h < 480; h++)
+      printf "%d,v,gw-a,10.%d.0.1,read,0,1,0,,3600\n", t0 + 3600 * h, h % 24 < 12 ? 1 : 2
+  }' >access.csv
+  run --separate-stderr -0 replay --policy none,predictive --retain 0 --events moves.csv access.csv
+  [[ $(field affinity_moves predictive) -ge 5 ]]
+  [[ $(field health_moves predictive),$(field pingpongs predictive) == 0,0 ]]
+  awk -v none="$(field mean_us none)" -v us="$(field mean_us predictive)" \
+    -v gained="$(field gained_us predictive)" 'BEGIN {
+    exit !(us < 0.95 * none && gained > 0) }'
+  # While the old copy is kept, the volume stays.
+  run --separate-stderr -0 replay --policy predictive --retain 9d --events moves.csv access.csv
+  [[ $(field affinity_moves predictive) -eq 1 ]]
+}
+
+@test "migrate-replay: recorded metrics take the simulated ones' place" {
+  steady 4 6 >access.csv
+  awk -v t0=$T0 'BEGIN {
+    print "time,gateway,metric,value"
+    for (t = t0; t < t0 + 21600; t += 30) {
+      printf "%d,gw-b,nbd_connect_us,300\n", t
+      printf "%d,gw-b,nbd_read_us,%d\n", t, t < t0 + 7200 ? 500 + t % 7 : 90000
+    }
+  }' >metrics.csv
+  run --separate-stderr -0 replay --policy predictive --affinity-every 0 --metrics metrics.csv \
+    --events moves.csv access.csv
+  [[ $(field health_moves predictive),$(field mismigrations predictive) == 1,1 ]]
+  grep ',vol-1,gw-b,.*,begin,.*mandatory: gw-b' moves.csv
+}
+
+@test "migrate-replay: a sweep has a record for each value; threads and repetition change nothing" {
+  steady 4 30 >access.csv
+  run --separate-stderr -0 replay --policy predictive,none --failures 3 --warm-up 12h --seeds 3:4 \
+    --sweep margin=0.2:0.6:0.2 --threads 1 access.csv
+  [[ $(cut -d, -f1-3 <<<"$output" | tail -n +2 | paste -sd ' ') == \
+    "none,margin=0.2,3 predictive,margin=0.2,3 none,margin=0.2,4 predictive,margin=0.2,4 \
+none,margin=0.4,3 predictive,margin=0.4,3 none,margin=0.4,4 predictive,margin=0.4,4 \
+none,margin=0.6,3 predictive,margin=0.6,3 none,margin=0.6,4 predictive,margin=0.6,4" ]]
+  local first=$output
+  run --separate-stderr -0 replay --policy predictive,none --failures 3 --warm-up 12h --seeds 3:4 \
+    --sweep margin=0.2:0.6:0.2 --threads 3 access.csv
+  [[ $output == "$first" ]]
+}
+
+@test "migrate-replay: the drawn scenario keeps its promises, and is read back as printed" {
+  local seed
+  steady 1 2000 >access.csv
+  for seed in 1 2 3 4 5; do
+    run --separate-stderr -0 replay --print-scenario --failures 12 --seeds $seed access.csv
+    awk -F, -v seed=$seed '
+      NR == 1 { next }
+      $5 == "sudden" { sudden++; next }
+      $3 == "" { recover++; next }
+      { warned++; if ($3 - $2 < 3600 || $3 - $2 > 12 * 3600) bad = 1 }
+      END { if (bad || sudden != 4 || warned != 8 || recover != 4) { print "seed", seed; exit 1 } }' <<<"$output"
+  done
+  printf '%s\n' "$output" >scenario.csv
+  run --separate-stderr -0 replay --policy none --failures 12 --seeds 5 access.csv
+  local drawn=$output
+  run --separate-stderr -0 replay --policy none --scenario scenario.csv --seeds 5 access.csv
+  [[ $(field failed) -eq $(awk -F, '$1 == "none" { print $5 }' <<<"$drawn") ]]
+}
+
+@test "migrate-replay: draws the comparison on a terminal and as SVG" {
+  steady 4 4 >access.csv
+  scenario "gw-a - 60 90 sudden" >scenario.csv
+  run --separate-stderr -0 replay --policy none,oracle --scenario scenario.csv --chart --svg out.svg access.csv
+  [[ ${lines[0]} == "requests on failed (#) and degraded (+) gateways"* ]]
+  [[ ${lines[1]} == "none "*"###"*" 3.125% failed, 0.000% degraded" ]]
+  grep -q '<svg .*>' out.svg
+  [[ $(grep -c '>none<' out.svg),$(grep -c '>oracle<' out.svg),$(grep -c ' % failed' out.svg) == 1,1,2 ]]
+  [[ $(tail -n 1 out.svg) == "</svg>" ]]
+}
+
+@test "migrate-replay: a scenario that makes no sense is refused with its line" {
+  steady 1 1 >access.csv
+  local bad
+  for bad in "gw-a 10 20 30 sudden" "gw-a - - 30 sudden" "gw-a - 20 30 linear" "gw-a 20 10 30 linear" \
+    "gw-a 10 20 20 linear" "gw-a 10 20 30 cordon" "gw-x 10 20 30 linear" "gw-a 10 20 30 slow"; do
+    scenario "$bad" >scenario.csv
+    run --separate-stderr -65 replay --scenario scenario.csv access.csv
+    echo "$bad: $stderr"
+    [[ $stderr == "migrate-replay: scenario.csv:2: "* && $stderr != *$'\n'* ]]
+  done
+}
+
+@test "migrate-replay: a sweep over what is no limit, or beyond its range, is wrong usage" {
+  steady 1 1 >access.csv
+  local bad
+  for bad in margin margin=1 margin=1:2 margin=2:1:1 margin=0:1:0 nothing=0:1:1 margin=3:5:1 \
+    margin=0:1:0.0001; do
+    run --separate-stderr -64 replay --policy none --sweep "$bad" access.csv
+    [[ $stderr == "migrate-replay: "* ]]
+  done
+}
+
+# ---- properties ----
+
+# world SEED: random accesses, gateways in trouble and an operator who cordons and drains.
+world()
+{
+  awk -v seed="$1" -v t0=$T0 -v header=$HEADER 'BEGIN {
+    srand(seed)
+    volumes = 6 + int(rand() * 8)
+    print header >"access.csv"
+    for (h = 0; h < 84; h++)
+      for (v = 0; v < volumes; v++)
+        for (s = 1; s <= 2; s++)
+          printf "%d,vol-%d,gw-%c,10.%d.0.1,read,0,1,0,,%d\n", t0 + 3600 * h, v, 97 + v % 4, s,
+            3600 * (h % 24 < 12 == (s == 1) ? 20 : 1) * rand() >"access.csv"
+    print "gateway,onset,failure,repair,kind" >"scenario.csv"
+    split("linear curved errors leak", kinds)
+    for (g = 0; g < 4; g++) {
+      at = t0 + (40 + 10 * g + rand() * 8) * 3600
+      warning = (1 + 5 * rand()) * 3600
+      x = rand()
+      if (x < 0.3)
+        printf "gw-%c,,%d,%d,sudden\n", 97 + g, at, at + 3600 >"scenario.csv"
+      else
+        printf "gw-%c,%d,%s,%d,%s\n", 97 + g, at, x < 0.7 ? int(at + warning) : "",
+          at + warning + 3600, kinds[1 + int(rand() * 4)] >"scenario.csv"
+      at = t0 + rand() * 80 * 3600
+      printf "gw-%c,%d,,%d,%s\n", 97 + g, at, at + 20 * 3600, rand() < 0.7 ? "cordon" : "drain" >"scenario.csv"
+    }
+  }'
+}
+
+# Of the event records in FILE: one owner, one move of a volume at a time, the limits, no move to a
+# gateway that the operator has closed, and a rest before moves that can wait.
+guards_hold()
+{
+  awk -F, -v most="$2" -v rest="$3" '
+    FNR == NR {
+      if ($5 == "cordon" || $5 == "drain") { n++; closed[n] = $1; from[n] = $2; to[n] = $4 }
+      next
+    }
+    FNR == 1 { next }
+    { split($2, id, "-"); run = id[1] "-" id[2]; v = run " " $3 }
+    function complain(what) { print what ": " $0; bad = 1 }
+    $7 == "begin" {
+      begins++
+      if (v in owner && owner[v] != $4) complain("two owners")
+      if (open[v]) complain("moves already")
+      if ($4 == $5) complain("goes nowhere")
+      if (++from_[run, $4] > 1) complain("too many from there")
+      if (++to_[run, $5] > 1) complain("too many to there")
+      if (++all[run] > most) complain("too many moves")
+      for (i = 1; i <= n; i++)
+        if (closed[i] == $5 && $1 >= from[i] && $1 < to[i]) complain("target is closed")
+      if ($0 ~ /optional: / && v in last && $1 - last[v] < rest) complain("no rest")
+      open[v] = 1
+      owner[v] = $4
+    }
+    $7 == "switched" || $7 == "failed" {
+      if (!open[v]) complain("ends what never began")
+      open[v] = 0
+      from_[run, $4]--
+      to_[run, $5]--
+      all[run]--
+      if ($7 == "switched") { owner[v] = $5; last[v] = $1 }
+    }
+    END { print begins + 0 " moves begun"; exit bad }' scenario.csv "$1"
+}
+
+@test "migrate-replay: in random worlds the guards hold: one owner, limits, cooldown, cordons" {
+  local seed moves=0
+  for seed in 11 12 13 14; do
+    world $seed
+    run --separate-stderr -0 replay --seeds $seed --scenario scenario.csv --max-moves 2 --retain 1h \
+      --events events.csv access.csv
+    run -0 guards_hold events.csv 2 21600
+    echo "seed $seed: $output"
+    moves=$((moves + ${output% moves begun}))
+  done
+  [[ $moves -gt 20 ]]
+}
+
+@test "migrate-replay: nobody looks ahead: without the rest of the input, the moves before are the same" {
+  local seed hours cut
+  for seed in 21 22; do
+    world $seed
+    run --separate-stderr -0 replay --policy reactive,predictive --seeds $seed --scenario scenario.csv \
+      --retain 1h --events all.csv access.csv
+    for hours in 44 61 77; do
+      cut=$((T0 + hours * 3600))
+      awk -F, -v cut=$cut 'NR == 1 || $1 < cut' access.csv >before.csv
+      run --separate-stderr -0 replay --policy reactive,predictive --seeds $seed \
+        --scenario scenario.csv --retain 1h --events events.csv before.csv
+      diff <(awk -F, -v cut=$cut 'NR > 1 && $1 < cut' all.csv) \
+        <(awk -F, -v cut=$cut 'NR > 1 && $1 < cut' events.csv)
+    done
+    [[ $(wc -l <events.csv) -gt 2 ]]
+  done
+}
