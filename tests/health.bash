@@ -1,6 +1,7 @@
 # shellcheck shell=bash
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Helpers of the tests of health-score ("load health", after "load helpers").
+# shellcheck disable=SC2154 # output is set by run
 
 # metrics GATEWAY METRIC FIRST_TIME STEP VALUE...: metric records, without header.
 metrics()

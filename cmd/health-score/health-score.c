@@ -22,6 +22,7 @@
 #include "common/base/error.h"
 #include "common/base/opts.h"
 #include "common/base/parse.h"
+#include "common/health/anomaly.h"
 #include "common/health/board.h"
 #include "common/record/schema.h"
 
@@ -232,6 +233,7 @@ static void put_score(struct run *run, size_t gateway, const struct health_score
     rec_put_text(w, HEALTH_WORST_METRIC, s->worst_metric);
     rec_put_text(w, HEALTH_REASON, s->reason);
     rec_put_real(w, HEALTH_ANOMALY, s->anomaly);
+    rec_put_real(w, HEALTH_SHIFT, s->shift);
     if (isfinite(s->lead_high_s)) {
         rec_put_uint(w, HEALTH_LEAD_LOW_S, (uint64_t)s->lead_low_s);
         rec_put_uint(w, HEALTH_LEAD_HIGH_S, (uint64_t)s->lead_high_s);
@@ -290,15 +292,24 @@ static void print_end(struct run *run)
     }
 }
 
-/* Silence as a mark: no score is below 0. */
-#define MARK_SILENT (-1.0)
+/* Silence as a mark: no score is below 0; and what a shift that is told adds to the score. */
+#define MARK_SILENT  (-1.0)
+#define MARK_SHIFTED 2.0
+/* A shift that was told is over when it is less than this, so that one at the limit does not flap. */
+#define SHIFT_OVER 0.5
 
-/* Prints the score of GATEWAY if it is new or differs enough from the one told before. */
+/*
+ * Prints the score of GATEWAY if it is new or differs enough from the one told before, or a shift
+ * has begun or ended.
+ */
 static void tell_change(struct run *run, size_t gateway)
 {
     struct health_score s = score_of(run, gateway);
     double *told = health_board_mark(run->board, gateway);
     double is = s.known ? s.ghs : MARK_SILENT;
+    bool was_shifted = *told >= MARK_SHIFTED;
+    if (s.known && s.shift > (was_shifted ? SHIFT_OVER : ANOMALY_THRESHOLD))
+        is += MARK_SHIFTED;
     if (fabs(is - *told) <= run->o->delta)
         return;
     *told = is;
@@ -404,7 +415,7 @@ static int score_gateways(const struct opts *o, const struct health_limits *limi
     if (o->failures || o->grade)
         run.labels = labels_new(o->failures, o->grade, o->rules.horizon_s);
     if (schema == &rec_health)
-        for (size_t c = HEALTH_ANOMALY; c <= HEALTH_LEAD_HIGH_S; c++)
+        for (size_t c = HEALTH_ANOMALY; c <= HEALTH_SHIFT; c++)
             rec_writer_with(run.out, c);
     int lock = state_lock(o->dirs.state);
     state_load(o->dirs.state, run.board);

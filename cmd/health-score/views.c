@@ -143,6 +143,11 @@ static double prom_anomaly(const struct health_score *s)
     return s->anomaly;
 }
 
+static double prom_shift(const struct health_score *s)
+{
+    return s->shift;
+}
+
 static double prom_lead(const struct health_score *s)
 {
     return s->lead_low_s;
@@ -165,6 +170,8 @@ static const struct prom_metric prom_metrics[] = {
     {"gateshift_gateway_lead_seconds", "Earliest time to critical; +Inf: none", prom_lead, false},
     {"gateshift_gateway_confidence", "How far the scores can be relied on", prom_confidence, true},
     {"gateshift_gateway_anomaly", "How unlike itself; over 0.56 is unusual", prom_anomaly, true},
+    {"gateshift_gateway_shift", "How much slower than before; over 0.56 is told", prom_shift,
+     false},
     {"gateshift_gateway_known", "0: silent, without a score", prom_known, true},
     {"gateshift_gateway_time_seconds", "Of the newest sample, or of now if silent", prom_time,
      true},

@@ -21,7 +21,8 @@ enum { WARM_UP = 30 };
 #define REST_MAX_S (2 * 86400.0)
 #define REST_SCORE 0.5
 
-#define Z_MAX 8.0
+#define Z_MAX   8.0
+#define TOLD_SD 4.0
 
 /* Spreads are means of squared steps, over some 20 and 1,000 samples. */
 #define STEP_SHORT 0.05
@@ -182,4 +183,10 @@ double anomaly_add(struct anomaly *a, double time, double value)
     a->last = time;
     a->n++;
     return score;
+}
+
+double anomaly_of_sds(double sds)
+{
+    double half = TOLD_SD * (1 - ANOMALY_THRESHOLD) / ANOMALY_THRESHOLD;
+    return sds / (sds + half);
 }

@@ -53,4 +53,7 @@ struct anomaly {
  */
 double anomaly_add(struct anomaly *a, double time, double value);
 
+/* SDS >= 0 standard deviations on the same scale: four are ANOMALY_THRESHOLD. */
+double anomaly_of_sds(double sds);
+
 #endif

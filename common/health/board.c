@@ -282,6 +282,7 @@ static struct health_input judge(const struct health_board *b, struct board_seri
     return (struct health_input){
         s->limit,
         health_risk(&s->signal, &s->trends, s->limit, s->bursts, now, b->rules->horizon_s),
+        health_shift_find(&s->signal, s->limit),
         s->signal.n,
         now,
     };

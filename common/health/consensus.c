@@ -14,7 +14,6 @@
 #define CLIP_SD 3.0
 /* A spread of fewer rounds says nothing. */
 enum { ROUNDS_MIN = 50, AGREE = 3 };
-#define TOLD_SD 4.0
 /* More says nothing more, and could not be stored if it were infinite. */
 #define SD_MAX 1e6
 
@@ -54,16 +53,9 @@ void consensus_add(struct consensus *c, double time, double mean_z)
     learn(c, off, elapsed_s);
 }
 
-/* So that TOLD_SD comes to ANOMALY_THRESHOLD. */
-static double on_scale(double sds)
-{
-    double half = TOLD_SD * (1 - ANOMALY_THRESHOLD) / ANOMALY_THRESHOLD;
-    return sds / (sds + half);
-}
-
 double consensus_score(const struct consensus *c)
 {
-    return on_scale(c->recent[CONSENSUS_RECENT - 1]);
+    return anomaly_of_sds(c->recent[CONSENSUS_RECENT - 1]);
 }
 
 double consensus_steady(const struct consensus *c)
@@ -75,5 +67,5 @@ double consensus_steady(const struct consensus *c)
             sorted[j] = sorted[j - 1];
         sorted[j] = c->recent[i];
     }
-    return on_scale(sorted[AGREE - 1]);
+    return anomaly_of_sds(sorted[AGREE - 1]);
 }

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/buf.h"
 
@@ -87,4 +88,11 @@ double health_progress(const struct health_limit *l, double from, double value)
 double health_subscore(const struct health_limit *l, double value)
 {
     return 1 - (1 - SUBSCORE_FLOOR) * health_progress(l, l->warn, value);
+}
+
+bool health_name_ends(const char *metric, const char *tail)
+{
+    size_t n = strlen(metric);
+    size_t m = strlen(tail);
+    return n >= m && strcmp(metric + n - m, tail) == 0;
 }

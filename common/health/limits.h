@@ -45,4 +45,7 @@ double health_subscore(const struct health_limit *l, double value);
 /* How far VALUE is on the way from FROM (the usual value) to critical: 0 … 1. */
 double health_progress(const struct health_limit *l, double from, double value);
 
+/* Whether METRIC's name ends with TAIL: names tell units, as _us. */
+bool health_name_ends(const char *metric, const char *tail);
+
 #endif

@@ -10,13 +10,15 @@
 #include "common/health/failure.h"
 #include "common/health/limits.h"
 #include "common/health/model.h"
+#include "common/health/shift.h"
 
-enum { HEALTH_REASON_MAX = 192 };
+enum { HEALTH_REASON_MAX = 256 };
 
 /* One metric that has limits and is alive. */
 struct health_input {
     const struct health_limit *limit;
     struct health_risk risk;
+    struct health_shift shift;
     uint64_t samples;
     double now; /* when it was judged */
 };
@@ -29,10 +31,11 @@ struct health_score {
     double p_fail;  /* within the horizon */
     double features[HEALTH_FEATURES]; /* of a gateway that is KNOWN */
     double anomaly;                   /* how unlike itself the gateway is (consensus_score) */
-    double lead_low_s;                /* until the likeliest trend is at critical: from here … */
-    double lead_high_s;               /* … to here; both INFINITY: no trend goes there */
-    double confidence;                /* less with groups missing and with few samples */
-    const char *worst_metric;         /* borrowed from the limits; "" if not KNOWN */
+    double shift;      /* how far its weightiest metric has lastingly become worse, on that scale */
+    double lead_low_s; /* until the likeliest trend is at critical: from here … */
+    double lead_high_s;       /* … to here; both INFINITY: no trend goes there */
+    double confidence;        /* less with groups missing and with few samples */
+    const char *worst_metric; /* borrowed from the limits; "" if not KNOWN */
     char reason[HEALTH_REASON_MAX];
 };
 

@@ -142,7 +142,8 @@ enum {
     HEALTH_REASON,
     HEALTH_ANOMALY,
     HEALTH_LEAD_LOW_S,
-    HEALTH_LEAD_HIGH_S
+    HEALTH_LEAD_HIGH_S,
+    HEALTH_SHIFT
 };
 extern const struct rec_schema rec_health;
 

@@ -4,16 +4,17 @@
 # A real one: nbdkit behind its rate filter, which is turned down step by step; a client that reads
 # all the time (fio); gateway-probe, with the host's node_exporter; stress-ng, which comes and goes,
 # as load.  First all is left alone, then the gateway gets slower, to two and a half times.  What
-# is recorded is judged afterwards (degrade.awk), record by record, at the defaults.
+# is recorded, with what the client saw as client_latency_us, is judged afterwards (degrade.awk),
+# record by record, at the defaults.
 #
-# BENCH_QUIET, BENCH_DEGRADE   seconds (default 600, 600)
-# BENCH_INTERVAL               from probe to probe (default 2s)
-# BENCH_RECORD                 a folder for what is recorded: metric.csv and client.csv
+# BENCH_QUIET, BENCH_DEGRADE   seconds (default 1500, 1500)
+# BENCH_INTERVAL               from probe to probe, and of the client's means, in seconds (5)
+# BENCH_RECORD                 a file for the metric records
 set -u
 
 build=${BUILD:-$PWD/build}
 here=$(cd "$(dirname "$0")" && pwd)
-quiet=${BENCH_QUIET:-600} degrade=${BENCH_DEGRADE:-600} interval=${BENCH_INTERVAL:-2s}
+quiet=${BENCH_QUIET:-1500} degrade=${BENCH_DEGRADE:-1500} interval=${BENCH_INTERVAL:-5}
 export PATH=$build/bin:$PATH LC_ALL=C
 
 for tool in nbdkit fio prometheus-node-exporter; do
@@ -21,7 +22,7 @@ for tool in nbdkit fio prometheus-node-exporter; do
 done
 
 dir=$(mktemp -d) || exit
-record=${BENCH_RECORD:-$dir}
+record=${BENCH_RECORD:-$dir/record.csv}
 export GATESHIFT_CONFIG=$dir/config GATESHIFT_STATE=$dir/state GATESHIFT_RUN=$dir/run
 pids=()
 finish()
@@ -31,7 +32,7 @@ finish()
   rm -rf "$dir"
 }
 trap finish EXIT
-mkdir -p "$GATESHIFT_CONFIG" "$record"
+mkdir -p "$GATESHIFT_CONFIG"
 
 # wait_for COMMAND...: polls until it succeeds, for ten seconds.
 wait_for()
@@ -61,10 +62,10 @@ printf 'gateway,uri,site,capacity_bytes,iops_limit,state,hook,metrics\n%s\n' \
 began=$(date +%s.%N)
 fio --name=client --ioengine=nbd --uri="nbd+unix:///?socket=$dir/gw.sock" --rw=randread --bs=4k \
   --iodepth=1 --size=64M --time_based --runtime=$((quiet + degrade)) --norandommap \
-  --write_lat_log="$dir/client" --log_avg_msec=5000 >"$dir/fio.log" 2>&1 &
+  --write_lat_log="$dir/client" --log_avg_msec=$((interval * 1000)) >"$dir/fio.log" 2>&1 &
 client=$!
 pids+=("$client")
-gateway-probe --interval "$interval" >"$record/metric.csv" 2>"$dir/probe.log" &
+gateway-probe --interval "${interval}s" >"$dir/metric.csv" 2>"$dir/probe.log" &
 pids+=($!)
 if command -v stress-ng >/dev/null; then
   while sleep 180; do
@@ -74,6 +75,7 @@ if command -v stress-ng >/dev/null; then
 fi
 
 sleep "$quiet"
+from=$(date +%s.%N)
 # A hundred steps of 0.9 %: 2.5 times in the end.
 for ((step = 1; step <= 100; step++)); do
   awk -v r=$rate_at_first -v s=$step 'BEGIN {printf "%.0f\n", r * exp(-s * log(2.5) / 100)}' \
@@ -81,6 +83,12 @@ for ((step = 1; step <= 100; step++)); do
   sleep "$(awk -v d="$degrade" 'BEGIN {print d / 100}')"
 done
 wait "$client" || { cat "$dir/fio.log" >&2; exit 1; }
-awk -F'[, ]+' -v began="$began" '
-  BEGIN {print "time,latency_us"}
-  {printf "%.3f,%.0f\n", began + $1 / 1000, $2 / 1000}' "$dir"/client_clat.*.log >"$record/client.csv"
+{
+  head -n 1 "$dir/metric.csv"
+  awk -F'[, ]+' -v began="$began" \
+    '{printf "%.3f,gw-a,client_latency_us,%.0f\n", began + $1 / 1000, $2 / 1000}' \
+    "$dir"/client_clat.*.log | cat - <(sed '1d; $d' "$dir/metric.csv") | sort -t, -k1,1n
+} >"$record"
+echo '== degrade: a gateway that gets slower, told from what was recorded; seconds from then on'
+health-score --stream "$record" >"$dir/health.csv" &&
+  awk -v from="$from" -f "$here/degrade.awk" "$dir/health.csv" "$record"

@@ -7,6 +7,7 @@
 #include "common/health/anomaly.h"
 #include "common/health/board.h"
 #include "common/health/doubt.h"
+#include "common/health/shift.h"
 #include "tests/bench/health_sim.h"
 #include "tests/unit/tap.h"
 
@@ -196,6 +197,67 @@ static void test_doubt(void)
     CHECK(health_doubtful(&s, &time_us) && !health_doubtful(&s, &share));
 }
 
+/* N samples, ten seconds apart, of LEVEL times GROWTH a sample, with noise of NOISE. */
+static void wander(struct signal *s, struct rng *rng, int n, double level, double growth,
+                   double noise)
+{
+    for (int i = 0; i < n; i++, level *= growth) {
+        double time = s->n ? s->last + 10 : 20000 * SIM_DAY_S;
+        signal_add(s, &rules.damping, time, level * exp(noise * rng_normal(rng)), NULL);
+    }
+}
+
+static void test_shift(void)
+{
+    static const struct health_limit read_us = {"nbd_read_us", 0, 1, 10000, 50000, false};
+    static const struct health_limit used = {"mem_used", 0, 1, 10000, 50000, false};
+    struct signal s = {0};
+    struct rng rng;
+    rng_init(&rng, 5);
+    for (int i = 0; i < 500; i++) {
+        wander(&s, &rng, 1, 4000, 1, 0.1);
+        CHECK(anomaly_of_sds(health_shift_find(&s, &read_us).sds) < ANOMALY_THRESHOLD);
+    }
+    struct signal quiet = s;
+    /* It doubles in 25 minutes: that is told before. */
+    double told = 1;
+    for (int i = 0; i < 150 && told <= 1; i++) {
+        wander(&s, &rng, 1, 4000 * exp(log(2) * i / 150), 1, 0.1);
+        if (health_shift_find(&s, &read_us).sds > 4)
+            told = exp(log(2) * i / 150);
+    }
+    struct health_shift found = health_shift_find(&s, &read_us);
+    CHECK(told > 1.1 && told < 1.9 && found.from < found.to && found.since < s.last);
+    CHECK(near(health_shift_find(&s, &used).sds, 0));
+    /* It is no shift that one is for three minutes, nor to be faster. */
+    s = quiet;
+    wander(&s, &rng, 18, 8000, 1, 0.1);
+    CHECK(health_shift_find(&s, &read_us).sds < 4);
+    s = quiet;
+    wander(&s, &rng, 60, 1000, 1, 0.1);
+    CHECK(health_shift_find(&s, &read_us).sds < 4);
+    s = quiet;
+    wander(&s, &rng, 60, 8000, 1, 0.1);
+    CHECK(health_shift_find(&s, &read_us).sds > 4);
+}
+
+/* What was so on the days before is no shift, in whatever hour. */
+static void test_shift_knows_days(void)
+{
+    static const struct health_limit read_us = {"nbd_read_us", 0, 1, 10000, 50000, false};
+    struct signal s = {0};
+    struct rng rng;
+    rng_init(&rng, 6);
+    for (int day = 0; day < 4; day++) {
+        wander(&s, &rng, 4000, 1000, 1, 0.1);
+        wander(&s, &rng, 180, 4000, 1, 0.1);
+        CHECK((health_shift_find(&s, &read_us).sds > 4) == (day == 0));
+        wander(&s, &rng, 8640 - 4180, 1000, 1, 0.1);
+    }
+    wander(&s, &rng, 180, 8000, 1, 0.1);
+    CHECK(health_shift_find(&s, &read_us).sds > 4);
+}
+
 static void test_anomaly(void)
 {
     struct anomaly s = {0};
@@ -287,7 +349,7 @@ static void test_low_is_bad(void)
         add(b, 60 * i, "free", 0.9 - 0.02 * i);
     struct health_score s = score_at(b, 60 * 23);
     CHECK(near(s.current, 1) && s.p_fail > 0.5);
-    CHECK_STR(s.reason, "free 0.9 -> 0.5 since 00:00Z, critical 0.05 expected in 20 min");
+    CHECK_STR(s.reason, "free 0.9 -> 0.5 since 00:00Z, reaches 0.05 in about 20 min");
     health_board_free(b);
     health_limits_release(&limits);
 }
@@ -508,6 +570,8 @@ int main(void)
     test_signal_is_bounded();
     test_one_bad_day_is_not_usual();
     test_doubt();
+    test_shift();
+    test_shift_knows_days();
     test_anomaly();
     test_groups_and_cap();
     test_confidence_grows();
