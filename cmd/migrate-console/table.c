@@ -25,7 +25,7 @@ static int add_line(struct records *r, struct split *s, struct buf *line)
     if (!header && s->n != r->header.n)
         return -EBADMSG;
     for (size_t i = 0; i < s->n; i++)
-        words_add(header ? &r->header : &r->cells, s->fields[i]);
+        words_add(header ? &r->header : &r->cells, split_field(s, i));
     return 0;
 }
 
