@@ -11,7 +11,7 @@
 #include "common/base/error.h"
 #include "common/plan/figure.h"
 #include "common/record/record.h"
-#include "cmd/migrate-plan/outfile.h"
+#include "common/base/outfile.h"
 #include "cmd/migrate-plan/table.h"
 
 static void check(int err)

@@ -49,8 +49,8 @@ void health_score_join(const struct health_limits *limits, const struct health_i
                        double steady_anomaly, struct health_score *out);
 
 /*
- * Says in S, which is joined or silent, that the metric of LIMIT and SIGNAL was left out as doubtful
- * (doubt.h): confidence is halved, and the reason is this unless there is a worse one.
+ * Says in S, which is joined or silent, that the metric of LIMIT and SIGNAL was left out as
+ * doubtful (doubt.h): confidence is halved, and the reason is this unless there is a worse one.
  */
 void health_score_doubt(const struct health_limit *limit, const struct signal *signal,
                         struct health_score *s);

@@ -68,9 +68,9 @@ struct signal {
 };
 
 /*
- * Takes a sample, damped by D.  False if it is not later than the last one (a duplicate, or late): nothing is
- * changed then, as a median of the past can't be told anew.  *CHANGED, unless NULL, gets a bit for
- * each level with a new point.
+ * Takes a sample, damped by D.  False if it is not later than the last one (a duplicate, or late):
+ * nothing is changed then, as a median of the past can't be told anew.  *CHANGED, unless NULL, gets
+ * a bit for each level with a new point.
  */
 bool signal_add(struct signal *s, const struct signal_damping *d, double time, double value,
                 unsigned *changed);

@@ -114,8 +114,8 @@ int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g);
 
 /*
  * V with names for OWNER_NAME (any) and OTHER_NAME ("" for none); V's fields owner, other, allowed,
- * apart, group, copies, demand, past and open are not read.  ALLOWED: blank-separated gateways, "" for
- * all; names that are not listed are left out.
+ * apart, group, copies, demand, past and open are not read.  ALLOWED: blank-separated gateways, ""
+ * for all; names that are not listed are left out.
  */
 int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const char *other_name,
                       const char *allowed);
