@@ -79,6 +79,7 @@ static size_t in_order(const struct row *r, const struct cell *out[CELLS_ROW])
     }
     for (size_t w = 0; w < WORDS; w++)
         for (uint64_t left = used[w]; left; left &= left - 1)
+            /* cppcheck-suppress uninitvar ; a bit says that it is set */
             out[n++] = &r->slots[slot[w * 64 + (size_t)__builtin_ctzll(left)]];
     return n;
 }
@@ -89,6 +90,7 @@ static unsigned char *put_cells(unsigned char *to, const struct cell *const *cel
 {
     uint32_t next = 0;
     for (size_t i = 0; i < n; i++) {
+        /* cppcheck-suppress uninitvar ; N are there */
         to = pack_uint_to(to, cell[i]->segment1 - 1 - next);
         next = cell[i]->segment1;
         for (size_t k = 0; k < CELLS_KINDS; k++)
@@ -131,6 +133,7 @@ void row_put(const struct row *r, struct packer *p)
     if (is_packed(r))
         pack_bytes(p, r->packed, r->size);
     else if (r->n)
+        /* cppcheck-suppress uninitvar ; in_order() fills it */
         pack_bytes(p, bytes, (size_t)(put_cells(bytes, cell, in_order(r, cell)) - bytes));
 }
 

@@ -37,8 +37,10 @@ static struct tally_row *add_row(struct tally *t, size_t width, uint32_t name)
         free(count);
         return NULL;
     }
-    t->row[t->n] = (struct tally_row){name, count};
-    return &t->row[t->n++];
+    struct tally_row *row = &t->row[t->n++];
+    row->name = name;
+    row->count = count;
+    return row;
 }
 
 static void add_counts(struct tally_row *to, const struct tally_row *from, size_t width)
