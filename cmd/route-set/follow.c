@@ -107,7 +107,7 @@ static void print_last(const struct follow *f)
     size_t n = f->names.n;
     struct route *all = reallocarray(NULL, n + 1, sizeof(*all));
     if (!all)
-        print_check(-ENOMEM);
+        err_die(EX_OSERR, "cannot print: %s", err_text(ENOMEM));
     if (n)
         memcpy(all, f->last, n * sizeof(*all));
     qsort(all, n, sizeof(*all), by_volume);

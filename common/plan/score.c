@@ -73,8 +73,8 @@ enum plan_cause plan_cause(const struct plan_gateway *g, const struct plan_limit
 {
     if (g->state == GATEWAY_STATE_DRAIN)
         return PLAN_CAUSE_DRAIN;
-    if (g->state == GATEWAY_STATE_DOWN)
-        return *g->storage ? PLAN_CAUSE_DOWN : PLAN_CAUSE_NONE;
+    if (g->state == GATEWAY_STATE_DOWN && *g->storage)
+        return PLAN_CAUSE_DOWN;
     if (!g->scored || isnan(g->health.ghs))
         return PLAN_CAUSE_NONE;
     /* A high p_fail mostly brings GHS below critical as well; it is the better explanation. */

@@ -67,7 +67,7 @@ static double run_time(struct rng *r, size_t run)
 {
     if (!run)
         return now - (double)rng_below(r, 200);
-    return now + (chance(r, .5) ? -1 : 1) * (61 + (double)rng_below(r, 90000));
+    return now + (chance(r, .5) ? -1 : 1) * (200 + 4 * (double)rng_below(r, 20000) + (double)run);
 }
 
 static void make_gateway(struct rng *r, struct world *w, size_t g)
