@@ -47,7 +47,11 @@ static void *open_predictive(struct run *r)
     struct predictive *p = calloc(1, sizeof(*p));
     need(p != NULL);
     p->rules = (struct health_rules){
-        .horizon_s = r->stage->horizon_s, .silent_after_s = 60, .max_series = MAX_SERIES};
+        .horizon_s = r->stage->horizon_s,
+        .silent_after_s = 60,
+        .damping = SIGNAL_DAMPING_DEFAULT,
+        .max_series = MAX_SERIES,
+    };
     p->board = health_board_new(r->stage->limits, &p->rules);
     p->trips = calloc(r->stage->trace->volumes.n + 1, sizeof(*p->trips));
     p->reasons = calloc(r->stage->fleet->gateway_names.n + 1, sizeof(*p->reasons));
@@ -74,6 +78,7 @@ static void add_gateways(struct predictive *p, const struct run *r)
             .state = f->gateways[g].state,
             .capacity_bytes = f->gateways[g].capacity_bytes,
             .iops_limit = f->gateways[g].iops_limit,
+            .storage = f->gateways[g].storage,
         };
         check(plan_fleet_gateway(&p->fleet, &w));
     }
