@@ -78,6 +78,7 @@ static void add_gateways(struct predictive *p, const struct run *r)
             .state = f->gateways[g].state,
             .capacity_bytes = f->gateways[g].capacity_bytes,
             .iops_limit = f->gateways[g].iops_limit,
+            .storage = f->gateways[g].storage,
         };
         check(plan_fleet_gateway(&p->fleet, &w));
     }

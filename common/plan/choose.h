@@ -37,7 +37,8 @@ struct plan_sink {
  * and those of manual volumes, which are only shadows, last; within a kind, the higher benefit
  * for each byte sent (by limits->order: as such) first, then fewer bytes, then the name.  A volume
  * takes the target with the highest benefit that every guard lets it, among equals the one that is
- * sent fewer bytes, then the one that served the larger share, then the first by name.
+ * sent fewer bytes, then the one that served the larger share, then the one with the lower peak of
+ * predicted requests, then the first by name.
  *
  * Volumes of a group on one gateway move together or not at all, judged one by one but with the
  * score of all, and count as one move at once.  One that may not move at all holds the others, but

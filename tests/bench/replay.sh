@@ -152,7 +152,10 @@ fleet()
         printf "%d,v%d,gw-%d,10.1.0.1,read,0,4096,0,,%d\n", 1700006400 + 3600 * h, v, v % n, 30 + v % 60
   }' >"$work/access.csv"
   seconds=$({ time migrate-replay --spread 1h --policy predictive --affinity-every 0 --every 1h \
-    --failures $(($2 / 100 + 1)) --warm-up 6h "$work/access.csv" >"$work/out.csv"; } 2>&1) || return
+    --failures $(($2 / 100 + 1)) --warm-up 6h "$work/access.csv" >"$work/out.csv"; } 2>&1) || {
+    echo "$seconds" >&2
+    return 1
+  }
   awk -v v="$1" -v g="$2" -v s="$seconds" 'BEGIN {
     split(s, part, " ")
     printf "fleet: %d volumes, %d gateways, a day: %.1f CPU s, %.3f ms a volume\n", v, g,

@@ -488,6 +488,27 @@ static void test_share_breaks_ties(void)
     check_moves(&f, &lim, "v>c");
 }
 
+/* Or every volume of a site would be on the gateway that comes first by name. */
+static void test_load_breaks_ties(void)
+{
+    const struct plan_demand d = {.time = now, .confidence = 1, .requests = 1, .horizon_s = hour};
+    static const char *const names[] = {"a", "b", "c"};
+    static const char *const volumes[] = {"v", "there"};
+    struct plan_fleet f = {0};
+    struct plan_limits lim;
+    test_begin("the load breaks ties");
+    plan_limits_init(&lim);
+    add_gateway(&f, "a", &failing);
+    add_gateway(&f, "b", &well);
+    add_gateway(&f, "c", &well);
+    add_volume(&f, "v", "a", ROUTE_STATE_STEADY, "");
+    add_volume(&f, "there", "b", ROUTE_STATE_STEADY, "");
+    f.with_affinity = true;
+    for (int i = 0; i < 6; i++)
+        CHECK(plan_fleet_affinity(&f, volumes[i / 3], names[i % 3], .5, 0, &d) == 0);
+    check_moves(&f, &lim, "v>c");
+}
+
 static void test_without_history(void)
 {
     const struct plan_volume v = {
@@ -575,6 +596,7 @@ int main(void)
     test_room();
     test_order();
     test_share_breaks_ties();
+    test_load_breaks_ties();
     test_without_history();
     test_contradictions();
     test_recall();
