@@ -71,8 +71,10 @@ static void check_quoted(const char *word)
         _exit(127);
     }
     close(ends[1]);
-    ssize_t n = read(ends[0], got, sizeof(got) - 1);
-    got[n > 0 ? n : 0] = 0;
+    size_t len = 0;
+    for (ssize_t n; (n = read(ends[0], got + len, sizeof(got) - 1 - len)) > 0;)
+        len += (size_t)n;
+    got[len] = 0;
     close(ends[0]);
     waitpid(pid, NULL, 0);
     CHECK_STR(got, word);
