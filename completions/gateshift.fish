@@ -104,7 +104,7 @@ function __gateshift_options
 end
 
 for command in affinity-profile gateway-probe health-score migrate-console migrate-exec \
-        migrate-plan route-director route-set
+        migrate-plan migrate-replay route-director route-set
     command -q $command; and __gateshift_options $command
 end
 complete -c route-set -f -n '__gateshift_is_at 0' -a '(__gateshift_volumes)'

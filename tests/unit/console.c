@@ -1,6 +1,6 @@
 /* links: cmd/migrate-console */
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* migrate-console's pure parts: words, text for terminals, records and tables, one field's change. */
+/* migrate-console's pure parts: words, text for terminals, records and tables, a field's change. */
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
@@ -220,7 +220,7 @@ static void test_records(void)
     records_release(&r);
 }
 
-/* No line is wider than the terminal, whatever the cells, down to what the columns need at least. */
+/* No line is wider than the terminal, whatever the cells, down to what columns need at least. */
 static void test_table_width(void)
 {
     static const char *const titles[] = {"a", ">b", "c", NULL};
