@@ -34,7 +34,8 @@ static double field(const struct records *r, size_t row, const char *name)
 static struct hour *hours_of(const struct records *r, size_t *n)
 {
     struct hour *h = calloc(records_n(r) + 1, sizeof(*h));
-    words_need(h ? 0 : -ENOMEM);
+    if (!h)
+        words_no_memory();
     for (size_t i = 0; i < records_n(r); i++)
         h[i] = (struct hour){field(r, i, "start"), field(r, i, "requests"), field(r, i, "lower"),
                              field(r, i, "upper")};
@@ -118,7 +119,7 @@ void chart_forecast(struct console *c, const struct records *r)
     }
     printf("%s: %.0f requests predicted in %zu hours; surely, probably, perhaps: %s %s %s\n",
            records_get(r, 0, "volume"), sum, n, ink()->lower, ink()->bar, ink()->interval);
-    n = n > room ? room : n;
+    n = room && n > room ? room : n;
     size_t times = room / n > 4 ? 4 : room / n;
     for (int row = HEIGHT - 1; row >= 0; row--) {
         if (row % 3 == HEIGHT % 3)

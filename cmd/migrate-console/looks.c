@@ -53,7 +53,7 @@ int look_records(struct console *c, struct pipeline *p,
 {
     struct buf csv = {0};
     if (c->table)
-        p->capture = &csv;
+        p->capture = &csv; /* cppcheck-suppress autoVariables ; run() forgets it */
     int status = run(c, p);
     int shown = c->table ? look_show(c, &csv, fn) : 0;
     buf_release(&csv);
@@ -232,13 +232,13 @@ static size_t *latest_rows(const struct records *r, size_t *n)
 {
     struct intern gateways = {0};
     size_t *row = calloc(records_n(r) + 1, sizeof(*row));
-    words_need(row ? 0 : -ENOMEM);
+    if (!row)
+        words_no_memory();
     for (size_t i = 0; i < records_n(r); i++) {
+        size_t before = gateways.n;
         long id = intern_add(&gateways, records_get(r, i, "gateway"));
         words_need(id < 0 ? -ENOMEM : 0);
-        if ((size_t)id + 1 == gateways.n && !row[id])
-            row[id] = i;
-        else if (time_of(r, i) >= time_of(r, row[id]))
+        if (gateways.n > before || time_of(r, i) >= time_of(r, row[id]))
             row[id] = i;
     }
     *n = gateways.n;

@@ -246,15 +246,14 @@ static void alarm_health(struct console *c, struct words *out)
         size_t before = gateways.n;
         long id = intern_add(&gateways, rec_text(r, HEALTH_GATEWAY));
         words_need(id < 0 ? -ENOMEM : 0);
-        if (gateways.n > before) {
+        if (gateways.n > before)
             words_need(vec_room(&seen, before, &cap, sizeof(*seen)));
-            seen[id] = (struct seen){.time = -1};
-        }
-        if (rec_real(r, HEALTH_TIME) >= seen[id].time)
-            seen[id] = (struct seen){rec_real(r, HEALTH_TIME), !rec_present(r, HEALTH_GHS),
-                                     rec_real(r, HEALTH_GHS), rec_real(r, HEALTH_P_FAIL)};
+        if (!seen || (gateways.n == before && rec_real(r, HEALTH_TIME) < seen[id].time))
+            continue;
+        seen[id] = (struct seen){rec_real(r, HEALTH_TIME), !rec_present(r, HEALTH_GHS),
+                                 rec_real(r, HEALTH_GHS), rec_real(r, HEALTH_P_FAIL)};
     }
-    for (size_t i = 0; i < gateways.n; i++)
+    for (size_t i = 0; seen && i < gateways.n; i++)
         alarm_gateway(out, gateways.names[i], &seen[i]);
     intern_release(&gateways);
     rec_reader_free(r);

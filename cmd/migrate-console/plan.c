@@ -79,9 +79,7 @@ static void when_cell(struct table *t, const char *not_before)
 {
     struct buf b = {0};
     double time;
-    if (parse_f64(not_before, &time) < 0)
-        words_need(buf_adds(&b, "now"));
-    else if (time <= clock_now())
+    if (parse_f64(not_before, &time) < 0 || time <= clock_now())
         words_need(buf_adds(&b, "now"));
     else
         text_time(&b, time);

@@ -103,7 +103,7 @@ void run_show(const struct console *c, const struct pipeline *p)
         words_need(buf_adds(&line, " >"));
         words_quote(&line, p->to);
     }
-    run_show_text(c, line.data);
+    run_show_text(c, line.len ? line.data : "");
     buf_release(&line);
 }
 

@@ -72,8 +72,10 @@ static size_t line_length(const char *p, const char *end)
 int states_replace(const struct buf *text, const char *key, const char *name, const char *column,
                    const char *value, struct buf *out, size_t *line)
 {
+    if (!text->len)
+        return -ENOENT;
     const char *p = text->data, *end = text->data + text->len;
-    size_t len = p ? line_length(p, end) : 0;
+    size_t len = line_length(p, end);
     long key_at = column_of(p, len, key), column_at = column_of(p, len, column);
     struct field f;
     if (key_at < 0 || column_at < 0)
@@ -129,7 +131,8 @@ static int replace(const struct console *c, const char *path, const struct buf *
 {
     struct buf now = {0};
     int r = fsfile_read(path, CONFIG_MAX, &now);
-    bool same = r == 0 && now.len == old->len && memcmp(now.data, old->data, now.len) == 0;
+    bool same =
+        r == 0 && now.len && now.len == old->len && memcmp(now.data, old->data, now.len) == 0;
     buf_release(&now);
     if (r < 0)
         return cannot("read", path, r);

@@ -8,10 +8,9 @@
 
 #include "common/base/error.h"
 
-void words_need(int r)
+void words_no_memory(void)
 {
-    if (r < 0)
-        err_die(EX_OSERR, "%s", err_text(ENOMEM));
+    err_die(EX_OSERR, "%s", err_text(ENOMEM));
 }
 
 void words_add_n(struct words *w, const char *word, size_t len)

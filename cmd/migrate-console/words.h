@@ -13,8 +13,13 @@ struct words {
     size_t n, cap;
 };
 
-/* Ends the program (71) if R is negative: no memory. */
-void words_need(int r);
+/* Ends the program (71) for want of memory; words_need() if R is negative. */
+_Noreturn void words_no_memory(void);
+static inline void words_need(int r)
+{
+    if (r < 0)
+        words_no_memory();
+}
 
 /* Appends a copy of WORD, LEN bytes of it; ends the program without memory. */
 void words_add(struct words *w, const char *word);

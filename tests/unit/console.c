@@ -1,6 +1,6 @@
 /* links: cmd/migrate-console */
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* migrate-console's pure parts: words, text for terminals, records and tables, one field's change. */
+/* migrate-console's pure parts: words, text for terminals, records and tables, a field's change. */
 #include <errno.h>
 #include <locale.h>
 #include <math.h>
@@ -71,8 +71,10 @@ static void check_quoted(const char *word)
         _exit(127);
     }
     close(ends[1]);
-    ssize_t n = read(ends[0], got, sizeof(got) - 1);
-    got[n > 0 ? n : 0] = 0;
+    size_t len = 0;
+    for (ssize_t n; (n = read(ends[0], got + len, sizeof(got) - 1 - len)) > 0;)
+        len += (size_t)n;
+    got[len] = 0;
     close(ends[0]);
     waitpid(pid, NULL, 0);
     CHECK_STR(got, word);
@@ -218,7 +220,7 @@ static void test_records(void)
     records_release(&r);
 }
 
-/* No line is wider than the terminal, whatever the cells, down to what the columns need at least. */
+/* No line is wider than the terminal, whatever the cells, down to what columns need at least. */
 static void test_table_width(void)
 {
     static const char *const titles[] = {"a", ">b", "c", NULL};
