@@ -10,13 +10,13 @@ dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 
 object=$build/tests/bench/health_lead.o
-make -s BUILD="$build" "$object" "$build/libcommon.a" &&
+make -s BUILD="$build" "${object#"$PWD"/}" "${build#"$PWD"/}/libcommon.a" &&
   "${CC:-cc}" -o "$dir/health_lead" "$object" "$build/libcommon.a" -lxxhash -lm || exit
 echo "== health: lead time and false alarms (simulated, seeded)"
 "$dir/health_lead" "$months" "$ramps" || exit
 
 object=$build/tests/bench/health_speed.o
-make -s BUILD="$build" "$object" &&
+make -s BUILD="$build" "${object#"$PWD"/}" &&
   "${CC:-cc}" -o "$dir/health_speed" "$object" "$build/libcommon.a" -lxxhash -lm || exit
 echo
 echo "== health: what a sample and a run cost (CPU time, one thread)"
