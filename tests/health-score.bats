@@ -234,7 +234,7 @@ degrading()
   degrading >in.csv
   run --separate-stderr -0 health-score --chart in.csv
   [[ ${#lines[@]} == 1 ]]
-  [[ $output =~ ^gw-a\ +nbd_read_us\ +▁+.*█\ +[0-9.e+]+\ …\ [0-9.e+]+,\ now\ [0-9.e+]+,\ [0-9]+\ min$ ]]
+  [[ $output =~ ^gw-a\ +nbd_read_us\ +▁+.*█\ +[0-9.]+\ us\ …\ [0-9.]+\ ms,\ now\ [0-9.]+\ ms,\ [0-9]+\ min$ ]]
 }
 
 @test "health-score: --format prom prints gauges, and no health of a silent gateway" {

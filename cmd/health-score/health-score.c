@@ -295,7 +295,7 @@ static void print_end(struct run *run)
 /* Silence as a mark: no score is below 0; and what a shift that is told adds to the score. */
 #define MARK_SILENT  (-1.0)
 #define MARK_SHIFTED 2.0
-/* A shift that was told is over when it is less than this, so that one at the limit does not flap. */
+/* A shift that was told is over when it is less than this, so one at the limit does not flap. */
 #define SHIFT_OVER 0.5
 
 /*

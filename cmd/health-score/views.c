@@ -98,7 +98,9 @@ static void chart_metric(void *arg, const struct health_view *v)
     }
     fprintf(s->out, "%-16s %-20s ", s->gateway, v->metric);
     put_bars(s->out, l, low, high);
-    fprintf(s->out, " %.3g … %.3g, now %.3g, %.0f min%s\n", low, high, v->risk.value,
+    char least[32], most[32], now[32];
+    fprintf(s->out, " %s … %s, now %s, %.0f min%s\n", health_show(v->metric, low, least),
+            health_show(v->metric, high, most), health_show(v->metric, v->risk.value, now),
             (l->points[l->n - 1].time - l->points[0].time) / 60, v->silent ? ", silent" : "");
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/health/board.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -49,7 +50,10 @@ void health_board_free(struct health_board *b)
 
 int board_gateway(struct health_board *b, const char *name, size_t *gateway)
 {
-    long id = intern_find(&b->gateway_names, name);
+    /* Records of a gateway mostly follow one another. */
+    bool again =
+        b->latest < b->gateway_names.n && strcmp(b->gateway_names.names[b->latest], name) == 0;
+    long id = again ? (long)b->latest : intern_find(&b->gateway_names, name);
     if (id < 0) {
         /* It would have a metric, too. */
         if (b->series_names.n >= b->rules->max_series)
@@ -61,6 +65,7 @@ int board_gateway(struct health_board *b, const char *name, size_t *gateway)
             return -ENOMEM;
         b->gateways[id] = (struct board_gateway){.mark = NAN};
     }
+    b->latest = (size_t)id;
     *gateway = (size_t)id;
     return 0;
 }
@@ -94,9 +99,15 @@ static int new_series(struct health_board *b, const char *key, size_t gateway, c
 int board_series(struct health_board *b, size_t gateway, const char *metric,
                  struct board_series **out)
 {
-    /* A comma can't be part of a name. */
+    /* A comma can't be part of a name.  This is done for each sample: no snprintf(). */
     char key[2 * NAME_LEN_MAX + 2];
-    snprintf(key, sizeof(key), "%s,%s", b->gateway_names.names[gateway], metric);
+    const char *name = b->gateway_names.names[gateway];
+    size_t name_len = strlen(name);
+    size_t metric_len = strlen(metric);
+    assert(name_len <= NAME_LEN_MAX && metric_len <= NAME_LEN_MAX);
+    memcpy(key, name, name_len);
+    key[name_len] = ',';
+    memcpy(key + name_len + 1, metric, metric_len + 1);
     long id = intern_find(&b->series_names, key);
     if (id < 0 && b->series_names.n >= b->rules->max_series)
         return -ENOSPC;

@@ -32,7 +32,8 @@ void health_board_free(struct health_board *b);
 
 /*
  * Takes a sample; late and duplicate ones change nothing, and of those that leap a day or more
- * ahead only the third in a row is believed, and impossible ones (doubt.h) are left out.  *GATEWAY, unless NULL, is the gateway's
+ * ahead only the third in a row is believed, and impossible ones (doubt.h) are left out.
+ * *GATEWAY, unless NULL, is the gateway's
  * index; *ANOMALY, unless NULL, the sample's anomaly score.  Names are valid (parse_name).  0,
  * -ENOMEM, or -ENOSPC: it would be one more than rules.max_series; nothing is added.
  *
@@ -50,7 +51,7 @@ const char *health_board_gateway(const struct health_board *b, size_t gateway);
 /* The time of the newest sample of all; 0 before the first. */
 double health_board_newest(const struct health_board *b);
 
-/* Samples so far, since the board was made, that were a day or more older than their metric's last. */
+/* Samples, since the board was made, that were a day or more older than their metric's last. */
 uint64_t health_board_behind(const struct health_board *b);
 
 /* The model that p_fail comes from, once it is fitted; until then it comes from the rules. */

@@ -3,6 +3,7 @@
  * A board as bytes: "GSHEALTH", a version, the payload's length and its XXH3-128 digest, then the
  * payload: numbers as 8 bytes, little-endian, doubles by their bits, names as length and bytes.
  */
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -27,15 +28,28 @@ enum { VERSION = 3 };
 
 /* ---- writing: the first failure sticks ---- */
 
+/* What is put is small: it goes to the buffer in pieces. */
 struct out {
     struct buf *buf;
     int error;
+    size_t n;
+    unsigned char piece[4096];
 };
+
+static void flush(struct out *o)
+{
+    if (o->error == 0)
+        o->error = buf_add(o->buf, o->piece, o->n);
+    o->n = 0;
+}
 
 static void put(struct out *o, const void *data, size_t len)
 {
-    if (o->error == 0)
-        o->error = buf_add(o->buf, data, len);
+    assert(len <= sizeof(o->piece));
+    if (len > sizeof(o->piece) - o->n)
+        flush(o);
+    memcpy(o->piece + o->n, data, len);
+    o->n += len;
 }
 
 static void put_u64(struct out *o, uint64_t v)
@@ -189,15 +203,17 @@ static void put_payload(struct out *o, const struct health_board *b)
 int health_board_save(const struct health_board *b, struct buf *out)
 {
     /* The payload is not built elsewhere and copied: it may be a gigabyte. */
-    struct out o = {out, 0};
+    struct out o = {.buf = out};
     size_t start = out->len;
     struct hash128 digest = {0};
     put(&o, magic, sizeof(magic));
     put_u64(&o, VERSION);
     put_u64(&o, 0);
     put(&o, digest.bytes, sizeof(digest.bytes));
+    flush(&o);
     size_t body = out->len;
     put_payload(&o, b);
+    flush(&o);
     if (o.error)
         return o.error;
     size_t len = out->len - body;

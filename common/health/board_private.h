@@ -43,6 +43,7 @@ struct health_board {
     struct intern gateway_names; /* id = index in gateways */
     struct board_gateway *gateways;
     size_t gateways_cap;
+    size_t latest;              /* the gateway found last */
     struct intern series_names; /* "gateway,metric"; id = index in series */
     struct board_series **series;
     size_t series_cap;

@@ -93,8 +93,7 @@ static const struct health_input *worst_of(const struct health_input *in, size_t
     return worst;
 }
 
-/* A value in the unit that the metric's name tells: microseconds are shown as a person would. */
-static const char *show(const char *metric, double v, char out[32])
+const char *health_show(const char *metric, double v, char out[32])
 {
     if (!health_name_ends(metric, "_us"))
         snprintf(out, 32, "%.3g", v);
@@ -134,23 +133,24 @@ static void say_why(const struct health_limit *limit, const struct health_risk *
 {
     char value[32], other[32], when[32], began[32], clock[16];
     const char *name = limit->metric;
-    show(name, risk->value, value);
+    health_show(name, risk->value, value);
     if (health_progress(limit, limit->warn, risk->value) >= 1)
         snprintf(out, HEALTH_REASON_MAX, "%.128s %s, critical is %s", name, value,
-                 show(name, limit->critical, other));
+                 health_show(name, limit->critical, other));
     else if (risk->trend > fmax(risk->drift, RISK_TOLD))
         snprintf(out, HEALTH_REASON_MAX, "%.48s %s -> %s since %s, reaches %s in about %s", name,
-                 show(name, risk->since_value, began), value, show_clock(risk->since, now, clock),
-                 show(name, limit->critical, other), show_time(risk->reach_s, when));
+                 health_show(name, risk->since_value, began), value,
+                 show_clock(risk->since, now, clock), health_show(name, limit->critical, other),
+                 show_time(risk->reach_s, when));
     else if (risk->burst > fmax(risk->drift, RISK_TOLD))
         snprintf(out, HEALTH_REASON_MAX, "%.80s %s, but far beyond %s again and again", name, value,
-                 show(name, limit->warn, other));
+                 health_show(name, limit->warn, other));
     else if (risk->drift > RISK_TOLD)
         snprintf(out, HEALTH_REASON_MAX, "%.128s %s, usually %s", name, value,
-                 show(name, risk->usual, other));
+                 health_show(name, risk->usual, other));
     else if (health_progress(limit, limit->warn, risk->value) > 0)
         snprintf(out, HEALTH_REASON_MAX, "%.128s %s, warning level is %s", name, value,
-                 show(name, limit->warn, other));
+                 health_show(name, limit->warn, other));
     else
         snprintf(out, HEALTH_REASON_MAX, "all within limits, nearest %.128s %s", name, value);
 }
@@ -177,7 +177,7 @@ static void say_shift(const struct health_input *in, const struct health_input *
         len += (size_t)snprintf(out->reason + len, sizeof(out->reason) - len, "; ");
     }
     snprintf(out->reason + len, sizeof(out->reason) - len, "%.48s %s -> %s since %s, unlike before",
-             name, show(name, in->shift.from, from), show(name, in->shift.to, to),
+             name, health_show(name, in->shift.from, from), health_show(name, in->shift.to, to),
              show_clock(in->shift.since, in->now, clock));
 }
 
@@ -274,6 +274,6 @@ void health_score_doubt(const struct health_limit *limit, const struct signal *s
         return;
     s->worst_metric = limit->metric;
     snprintf(s->reason, sizeof(s->reason), "%.96s %s, usually %s: is it told in another unit?",
-             limit->metric, show(limit->metric, signal_now(signal), value),
-             show(limit->metric, signal->mean, usual));
+             limit->metric, health_show(limit->metric, signal_now(signal), value),
+             health_show(limit->metric, signal->mean, usual));
 }

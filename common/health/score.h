@@ -55,4 +55,7 @@ void health_score_join(const struct health_limits *limits, const struct health_i
 void health_score_doubt(const struct health_limit *limit, const struct signal *signal,
                         struct health_score *s);
 
+/* V in OUT, in the unit that METRIC's name tells: a time (_us) in us, ms or s.  Returns OUT. */
+const char *health_show(const char *metric, double v, char out[32]);
+
 #endif

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { RECENT_MIN = 6, RECENT_MAX = 12, PAST_MIN = 16, PAST_MAX = 2 * TREND_POINTS_MAX };
+enum { RECENT_MIN = 6, RECENT_MAX = 18, PAST_MIN = 16, PAST_MAX = 2 * TREND_POINTS_MAX };
 
-/* The newest points must be beyond all those before but a quarter, which may be of the shift, too. */
+/* The newest points must be beyond all before but a quarter, which may be of the shift, too. */
 enum { BEYOND_SHARE = 4 };
 
 /* Shorter is a hiccup: a neighbour's, or a job's. */

@@ -23,7 +23,7 @@ struct health_shift {
 
 /*
  * The largest shift of S for the worse.  The newest points of a scale are six, or as many up to
- * twelve as span five minutes; all of them but one must be beyond three quarters of the points
+ * eighteen as span five minutes; all of them but one must be beyond three quarters of the points
  * before, of which there must be sixteen at least, and, if days were seen, beyond what is usual
  * (signal_usual, or warn if that is less).  Distances are those of logarithms, of the time and a
  * thousandth of critical; their standard deviation is 1.4826 times the median distance from the

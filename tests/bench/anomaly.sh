@@ -55,7 +55,7 @@ nab()
 asd()
 {
   local object=$build/tests/bench/anomaly_asd.o
-  make -s BUILD="$build" "$object" "$build/libcommon.a" &&
+  make -s BUILD="$build" "${object#"$PWD"/}" "${build#"$PWD"/}/libcommon.a" &&
     "${CC:-cc}" -o "$dir/asd" "$object" "$build/libcommon.a" -lxxhash -lm &&
     "$dir/asd" "$data"/asd/*_train.csv
 }

@@ -154,7 +154,7 @@ bench_bitbrains()
 bench_speed()
 {
   local object=$build/tests/bench/lstm_speed.o
-  make -s BUILD="$build" "$object" "$build/libcommon.a" &&
+  make -s BUILD="$build" "${object#"$PWD"/}" "${build#"$PWD"/}/libcommon.a" &&
     "${CC:-cc}" -o "$work/lstm_speed" "$object" "$build/libcommon.a" -lxxhash -lopenblas -lm &&
     "$work/lstm_speed"
 }

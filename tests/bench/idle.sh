@@ -13,7 +13,7 @@ trap 'kill $(jobs -p) 2>/dev/null; wait 2>/dev/null; rm -rf "$dir"' EXIT
 command -v nbdkit >/dev/null || { echo "idle: skipped, no nbdkit"; exit 0; }
 ulimit -n "$(ulimit -H -n)"
 object=$build/tests/bench/idle_clients.o
-make -s BUILD="$build" "$object" "$build/libcommon.a" &&
+make -s BUILD="$build" "${object#"$PWD"/}" "${build#"$PWD"/}/libcommon.a" &&
   "${CC:-cc}" -o "$dir/idle_clients" "$object" "$build/libcommon.a" -lcsv -llz4 -lxxhash -lm || exit
 
 mkdir -p "$GATESHIFT_CONFIG" "$GATESHIFT_RUN"

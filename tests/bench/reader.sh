@@ -15,7 +15,7 @@ trap 'rm -rf "$dir"' EXIT
 program()
 {
   local object=$build/tests/bench/$1.o
-  make -s BUILD="$build" "$object" "$build/libcommon.a" &&
+  make -s BUILD="$build" "${object#"$PWD"/}" "${build#"$PWD"/}/libcommon.a" &&
     "${CC:-cc}" -o "$dir/$1" "$object" "$build/libcommon.a" -lcsv -llz4 -lxxhash -lm || exit
 }
 
