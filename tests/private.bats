@@ -238,7 +238,7 @@ prove_privately()
   drive claim v prove 4096
   drive hold v 20000
   refuses EBUSY switch v 1
-  [[ $REPLY_LINE == *"4096 not proved, target not flushed" ]]
+  [[ $REPLY_LINE == *"4096 not proved"* ]]
   # A claim to copy is what a write needs; a trim makes the block dirty.
   drive unhold v
   qemu-io -f raw -c 'discard 64k 64k' "$(director_uri v)" >/dev/null
