@@ -292,6 +292,32 @@ mirrored_write()
   cmp gw-a/v gw-b/v
 }
 
+@test "S5: a flush that was to follow another, and that a stall kept from being sent, does not count" {
+  export GS
+  local before
+  flush_setup 'exit 0' "$slow_flush" --promote-after never
+  mirrored_write
+  touch stuck
+  drive hold v 20000
+  wait_for 5 test -s flushes
+  printf x | dd of=gw-b/v bs=1 seek=100 conv=notrunc status=none
+  drive claim v prove 1048576
+  refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  copy_all
+  say flush v
+  status_is phase hold # the verb has been read by now
+  stop_gateway gw-a
+  ! hear
+  [[ $REPLY_LINE == "err EAGAIN "* ]]
+  flush_gateway gw-a 'exit 0'
+  wait_for 10 status_is phase mirror
+  rm stuck
+  wait_for 10 status_is inflight 0
+  before=$(wc -l <flushes)
+  drive flush v
+  [[ $(wc -l <flushes) -gt $before ]]
+}
+
 @test "S5: a flush may take longer than --leg-timeout" {
   flush_setup 'exit 0' 'sleep 1' --leg-timeout 200ms
   converge

@@ -183,6 +183,7 @@ int move_flush_leg(struct move *m)
 static void flush_for_driver(struct move *m)
 {
     m->flush_again = false;
+    m->flushed = true; /* until a write to the target says otherwise */
     int r = move_flush_leg(m);
     if (r > 0) {
         control_ok(move_take_waiter(m), "%s", "");
@@ -196,8 +197,8 @@ void move_flush(struct move *m, struct control *c)
 {
     if (move_busy(m, c) || !move_is_copying(m, c))
         return;
-    bool covered = m->flushed;             /* by a flush that was answered, or is under way */
-    m->flushed = m->copies_flushed = true; /* until a write to the target says otherwise */
+    bool covered = m->flushed; /* by a flush that was answered, or is under way */
+    m->copies_flushed = true;  /* until a write to the target says otherwise */
     if (covered && !m->flushes) {
         control_ok(c, "%s", "");
         return;
