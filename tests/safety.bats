@@ -318,6 +318,31 @@ mirrored_write()
   [[ $(wc -l <flushes) -gt $before ]]
 }
 
+@test "S3: what is found equal after a flush is flushed: a write that outlived its copier made it so" {
+  export GS
+  local claim before
+  flush_setup 'exit 0' "$slow_flush"
+  mirrored_write
+  drive flush v
+  printf x | dd of=gw-b/v bs=1 seek=100 conv=notrunc status=none
+  put 8 0 4k
+  drive claim v prove 1048576
+  refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  drive flush v
+  copy_extent 0 65536 # lands late
+  drive claim v copy 65536
+  claim=$(cut -d' ' -f2 <<<"$REPLY_LINE")
+  before=$(wc -l <flushes)
+  drive synced v "$claim" equal
+  prove_all
+  drive hold v 20000
+  drive flush v
+  [[ $(wc -l <flushes) -gt $before ]]
+  drive switch v 1
+  drive retire v
+  cmp gw-a/v gw-b/v
+}
+
 @test "S5: a flush may take longer than --leg-timeout" {
   flush_setup 'exit 0' 'sleep 1' --leg-timeout 200ms
   converge

@@ -150,6 +150,7 @@ void move_adopt(struct move *m, struct control *c, const uint64_t *claims, size_
 {
     if (!may_end_claims(m, c))
         return;
+    m->flushed = false; /* it may be equal by a write that ended after the last flush (S2, S3) */
     for (size_t i = 0; i < n; i++) {
         if (found)
             blocks_claim_equal(m->blocks, claims[i], c);
