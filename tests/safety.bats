@@ -292,7 +292,7 @@ mirrored_write()
   cmp gw-a/v gw-b/v
 }
 
-@test "S5: a flush that was to follow another, and that a stall kept from being sent, does not count" {
+@test "S5: a flush that was to follow another does not count if a stall comes first" {
   export GS
   local before
   flush_setup 'exit 0' "$slow_flush" --promote-after never
@@ -318,7 +318,7 @@ mirrored_write()
   [[ $(wc -l <flushes) -gt $before ]]
 }
 
-@test "S3: what is found equal after a flush is flushed: a write that outlived its copier made it so" {
+@test "S3: what is found equal is flushed: a write that outlived its copier may have made it so" {
   export GS
   local claim before
   flush_setup 'exit 0' "$slow_flush"
