@@ -323,19 +323,19 @@ mirrored_write()
   local claim before
   flush_setup 'exit 0' "$slow_flush"
   mirrored_write
-  drive flush v
   printf x | dd of=gw-b/v bs=1 seek=100 conv=notrunc status=none
-  put 8 0 4k
   drive claim v prove 1048576
   refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  drive hold v 20000
   drive flush v
+  before=$(wc -l <flushes)
   copy_extent 0 65536 # lands late
   drive claim v copy 65536
   claim=$(cut -d' ' -f2 <<<"$REPLY_LINE")
-  before=$(wc -l <flushes)
   drive synced v "$claim" equal
   prove_all
-  drive hold v 20000
+  refuses EBUSY switch v 1
+  [[ $REPLY_LINE == *"target not flushed"* ]]
   drive flush v
   [[ $(wc -l <flushes) -gt $before ]]
   drive switch v 1
