@@ -231,11 +231,14 @@ flush_setup()
 # A flush of gw-b takes as long as the file "stuck" is there, fails if "bad" is, and is counted.
 slow_flush='echo >>"$GS/flushes"; while test -e "$GS/stuck"; do sleep 0.05; done; ! test -e "$GS/bad"'
 
-# mirrored_write: everything is copied and flushed, and then a write is mirrored.
+# mirrored_write: everything is copied and flushed, and then a write is mirrored.  EACH: the lines in
+# "flushes" of one flush on all connections.
 mirrored_write()
 {
   converge
+  : >flushes
   drive flush v
+  EACH=$(wc -l <flushes)
   put 7 0 4k
   : >flushes
 }
@@ -272,7 +275,6 @@ mirrored_write()
 
 @test "S5: a flush under way does not count for what is written after it began" {
   export GS
-  local before
   flush_setup 'exit 0' "$slow_flush"
   mirrored_write
   touch stuck
@@ -282,11 +284,10 @@ mirrored_write()
   drive claim v prove 1048576
   refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
   copy_all
-  before=$(wc -l <flushes)
   say flush v
   rm stuck
   hear
-  [[ $(wc -l <flushes) -gt $before ]]
+  [[ $(wc -l <flushes) -eq $((2 * EACH)) ]]
   prove_all
   drive switch v 1
   cmp gw-a/v gw-b/v
@@ -341,6 +342,27 @@ mirrored_write()
   drive switch v 1
   drive retire v
   cmp gw-a/v gw-b/v
+}
+
+@test "S5, S17: a flush that was to follow another comes before a promotion, too" {
+  export GS
+  flush_setup 'exit 0' "$slow_flush" --promote-after 0
+  mirrored_write
+  touch stuck
+  drive hold v 20000
+  wait_for 5 test -s flushes
+  printf x | dd of=gw-b/v bs=1 seek=100 conv=notrunc status=none
+  drive claim v prove 1048576
+  refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  copy_all
+  say flush v
+  status_is phase hold # the verb has been read by now
+  stop_gateway gw-a
+  ! hear
+  wait_for 10 grep -q 'takes its place' director.log
+  rm stuck
+  wait_for 10 owner_is gw-b 2 uncommitted
+  [[ $(wc -l <flushes) -eq $((2 * EACH)) ]]
 }
 
 @test "S5: a flush may take longer than --leg-timeout" {
