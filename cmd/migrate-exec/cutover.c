@@ -23,6 +23,8 @@ enum {
     NAP_MS = 20,
 };
 
+static const char does_not_fit[] = "what is left does not fit into the window";
+
 static uint64_t window_us(const struct move *m)
 {
     return (uint64_t)m->exec->window_ms * 1000;
@@ -222,6 +224,10 @@ static enum outcome attempt(struct move *m, unsigned number, const char **why)
     enum outcome o = converge_once(m); /* what was written while the journal was */
     if (o != GO)
         return o;
+    if (!fits(m)) {
+        *why = does_not_fit;
+        return GO;
+    }
     uint64_t deadline = clock_mono_us() + window_us(m);
     r = director_hold(m->director, m->exec->window_ms, &m->dirty);
     if (r == -ETIMEDOUT) {
@@ -256,7 +262,7 @@ enum outcome hand_over(struct move *m)
     m->phase = PHASE_HANDOVER;
     m->unproved = m->size_bytes;
     for (unsigned number = 1;; number++) {
-        const char *why = "what is left does not fit into the window";
+        const char *why = does_not_fit;
         bool fit = false;
         enum outcome o = converge(m, &fit);
         if (o == GO && fit)
