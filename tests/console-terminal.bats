@@ -167,7 +167,7 @@ fleet()
   not_on_screen '…'
 }
 
-@test "console: only a yes is a yes: not Enter, Ctrl-C, Ctrl-D or n" {
+@test "console: only a yes is a yes: not Enter, Ctrl-C, Ctrl-D or n, nor a y without its Enter" {
   local key
   fleet 'slow reads'
   cp "$GATESHIFT_CONFIG/gateways.csv" before.csv
@@ -179,6 +179,17 @@ fleet()
     on_screen 'gw-a is to be left: its volumes (2, of 1.0G bytes)'
     keys "$key"
     [[ $key != n ]] || keys Enter
+    shows 'migrate-console: not done'
+    cmp before.csv "$GATESHIFT_CONFIG/gateways.csv"
+  done
+  # Ctrl-D behind a letter hands it on, and the line is not over.
+  for key in C-d C-c; do
+    clear_screen
+    says 'drain gw-a'
+    shows 'Go on? [y/N]'
+    keys y C-d
+    shows 'Go on? [y/N] y'
+    keys "$key"
     shows 'migrate-console: not done'
     cmp before.csv "$GATESHIFT_CONFIG/gateways.csv"
   done

@@ -181,6 +181,11 @@ ends_with()
   done
   con "commit v-2 --remove"
   [[ $status -eq 64 && $stderr == *"the old copy of v on gw-a, 1.0M bytes, is made cold and deleted"* ]]
+  # migrate-exec takes the beginning of an option for it, and so does the question.
+  con "commit v-2 --rem"
+  [[ $status -eq 64 && $stderr == *"is made cold and deleted"* ]]
+  con "commit v-2 --ar"
+  [[ $status -eq 64 && $stderr == *"is made cold and archived"* ]]
   owner_is gw-b 2 uncommitted
   [[ -e gw-a/v ]]
   con 'commit v-2 --remove --yes'

@@ -65,9 +65,12 @@ int ask(struct console *c, bool yes, const struct buf *what)
     fputs("Go on? [y/N] ", stderr);
     fflush(stderr);
     signals_take(SIGINT);
-    if (!read_answer(answer))
+    bool answered = read_answer(answer);
+    if (!answered)
         fputs("\n", stderr);
-    if (strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0)
+    /* A y without its Enter is none yet. */
+    if (answered && (strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 ||
+                     strcmp(answer, "yes") == 0))
         return 0;
     err_warn("not done");
     return EX_NO;

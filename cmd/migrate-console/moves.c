@@ -162,10 +162,11 @@ static struct told told_of(const struct records *r)
     return t;
 }
 
-static bool has_word(const struct words *w, const char *word)
+/* Is OPTION given, or a beginning of it, which argp takes for it? */
+static bool has_option(const struct words *w, const char *option)
 {
-    for (size_t i = 0; i < w->n; i++)
-        if (strcmp(w->v[i], word) == 0)
+    for (size_t i = 1; i < w->n; i++)
+        if (strlen(w->v[i]) > 2 && strncmp(w->v[i], option, strlen(w->v[i])) == 0)
             return true;
     return false;
 }
@@ -182,8 +183,8 @@ static void tell_cutover(const struct told *t, const struct words *w, struct buf
 
 static void tell_commit(const struct told *t, const struct words *w, struct buf *out)
 {
-    const char *fate = has_word(w, "--remove")    ? "made cold and deleted"
-                       : has_word(w, "--archive") ? "made cold and archived"
+    const char *fate = has_option(w, "--remove")    ? "made cold and deleted"
+                       : has_option(w, "--archive") ? "made cold and archived"
                                                   : "made cold";
     words_need(buf_printf(out,
                           "%s: the old copy of %s on %s, %s, is %s. There is no revert to it any "
