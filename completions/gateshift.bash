@@ -19,7 +19,8 @@ _gateshift_folder()
   echo "$2"
 }
 
-# _gateshift_names KIND: the names in column KIND of KINDs.csv (names need no quotes in CSV).
+# _gateshift_names KIND: the names in column KIND of KINDs.csv (names need no quotes in CSV).  What
+# is no name is left out: compgen would carry out a $(…) in it.
 _gateshift_names()
 {
   local file column=0 header fields
@@ -31,6 +32,7 @@ _gateshift_names()
       column=$((column + 1))
     done
     while IFS=, read -ra fields || [[ ${#fields[@]} -gt 0 ]]; do
+      [[ ${fields[column]-} =~ ^[A-Za-z0-9._:@+-]+$'\r'?$ ]] || continue
       echo "${fields[column]%$'\r'}"
     done
   } <"$file"

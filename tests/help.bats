@@ -121,6 +121,14 @@ complete_words()
   [[ $output == elsewhere ]]
 }
 
+@test "completion: what stands for a name in the configuration is not carried out" {
+  # shellcheck disable=SC2016
+  printf '%s\n' volume,size_bytes '$(touch owned),1' '`touch owned`,1' '"v,1",1' vm-1,1 '' >"$GATESHIFT_CONFIG/volumes.csv"
+  cd "$GS"
+  run -0 complete_words route-set ''
+  [[ $output == vm-1 && ! -e owned ]]
+}
+
 @test "completion: other arguments are files" {
   cd "$GS"
   touch plan.csv
