@@ -146,6 +146,41 @@ cycle()
   [[ $(route) == gw-b,2,uncommitted ]]
 }
 
+@test "loop: all that a step has started is told to end, and the step ends when its move has ended" {
+  settings mode=live 'exec_options="--bwlimit 32K"'
+  fleet
+  sed -i '/^gw-a/s/,active,/,drain,/' config/gateways.csv
+  for _ in 1 2 3; do
+    cron probe
+  done
+  PATH=$SHARE/../../bin:$PATH start leave setsid "$SHARE/loop" leave
+  wait_for 20 grep -q ',begin,' state/history.csv
+  kill -TERM -- "-${PIDS[leave]}"
+  local pid=${PIDS[leave]}
+  unset 'PIDS[leave]'
+  local status=0
+  wait "$pid" || status=$?
+  [[ $status == 75 ]]
+  # Nothing of it is left, so nobody was told twice.
+  run -1 kill -0 -- "-$pid"
+  [[ $(route) == gw-a,1,steady ]]
+  grep -q ',aborted,.*interrupted by SIGTERM' state/history.csv
+}
+
+@test "loop: a process that a notify hook leaves behind holds neither the step nor its lock" {
+  settings
+  fleet
+  stop_gateway gw-a
+  for _ in 1 2 3; do
+    cron probe
+  done
+  printf '%s\n' '#!/bin/sh' 'sleep 120 & echo $! >"$0.pid"' >notify
+  chmod +x notify
+  GATESHIFT_NOTIFY=$GS/notify run -0 timeout 60 bash -c "$(declare -f cron); cron leave"
+  run -0 cron leave
+  kill "$(<notify.pid)"
+}
+
 @test "loop: runs of a step never overlap, and the steps do not wait for each other" {
   settings probe_count=1000000
   fleet
