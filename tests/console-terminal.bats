@@ -285,6 +285,31 @@ fleet()
   shows 'ended 0'
 }
 
+@test "console: Ctrl-Z stops it with its command, and is nothing where nobody could go on with it" {
+  fleet 'slow reads'
+  console 80 24
+  keys -l 'hel'
+  shows '> hel'
+  keys C-z
+  keys -l 'p quit'
+  keys Enter
+  shows 'leave; moves'
+  tm kill-server
+  # A shell with job control; its job is gone on with in the foreground.
+  printf '%s\n' 'set -m' migrate-console 'echo "stopped $?"; read -r; fg >/dev/null; echo "ended $?"' 'exec sleep 600' >in-terminal
+  tm new-session -d -x 80 -y 24 "bash $GS/in-terminal"
+  shows 'alarm>'
+  says '! echo begun; exec sleep 600'
+  shows begun
+  keys C-z
+  shows 'stopped 148'
+  keys Enter
+  keys C-c
+  shows 'alarm>'
+  says quit
+  shows 'ended 0'
+}
+
 @test "console: what others wrote does not reach the terminal as a command" {
   local locale esc=$'\e'
   fleet "${esc}[2J${esc}]0;owned"$'\a \xe2\x80\xae bidi'

@@ -39,6 +39,7 @@ static bool read_answer(char out[16])
         if (ppoll(&p, 1, NULL, signals_mask()) < 0) {
             if (signals_ending() || signals_take(SIGINT))
                 return false;
+            signals_stop();
             continue;
         }
         /* A byte at a time: what stands behind the line is not the question's. */
@@ -69,8 +70,8 @@ int ask(struct console *c, bool yes, const struct buf *what)
     if (!answered)
         fputs("\n", stderr);
     /* A y without its Enter is none yet. */
-    if (answered && (strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 ||
-                     strcmp(answer, "yes") == 0))
+    if (answered &&
+        (strcmp(answer, "y") == 0 || strcmp(answer, "Y") == 0 || strcmp(answer, "yes") == 0))
         return 0;
     err_warn("not done");
     return EX_NO;

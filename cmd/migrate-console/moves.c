@@ -185,7 +185,7 @@ static void tell_commit(const struct told *t, const struct words *w, struct buf 
 {
     const char *fate = has_option(w, "--remove")    ? "made cold and deleted"
                        : has_option(w, "--archive") ? "made cold and archived"
-                                                  : "made cold";
+                                                    : "made cold";
     words_need(buf_printf(out,
                           "%s: the old copy of %s on %s, %s, is %s. There is no revert to it any "
                           "more; %s goes on serving.\n",

@@ -184,7 +184,7 @@ static void on_interrupt(void)
 static void on_stop(void)
 {
     rl_deprep_terminal();
-    raise(SIGSTOP);
+    signals_stop();
     rl_prep_terminal(0);
     rl_forced_update_display();
 }
@@ -193,7 +193,7 @@ static void take_signals(void)
 {
     if (signals_take(SIGWINCH))
         rl_resize_terminal();
-    if (signals_take(SIGTSTP))
+    if (signals_seen(SIGTSTP))
         on_stop();
     if (signals_take(SIGINT))
         on_interrupt();

@@ -170,6 +170,15 @@ static void kill_all(const struct running *r, int sig)
         kill(r->pid[i], sig);
 }
 
+/* After a signal: one that ends the console ends the commands, and Ctrl-Z, which has stopped them,
+ * stops it. */
+static void pass_on(const struct running *r)
+{
+    if (signals_ending())
+        kill_all(r, SIGTERM);
+    signals_stop();
+}
+
 /* ---- what it prints ---- */
 
 void run_say(const char *text, size_t len)
@@ -219,8 +228,7 @@ static void pump(struct running *r, struct buf *capture)
     while (r->out >= 0 || r->err >= 0) {
         struct pollfd p[] = {{r->out, POLLIN, 0}, {r->err, POLLIN, 0}};
         if (ppoll(p, 2, NULL, signals_mask()) < 0) {
-            if (signals_ending())
-                kill_all(r, SIGTERM);
+            pass_on(r);
             continue;
         }
         if (p[0].revents && !take(r->out, capture))
@@ -252,8 +260,8 @@ static int wait_for(const struct running *r, pid_t pid)
     int wstatus = 0;
     while (waitpid(pid, &wstatus, WNOHANG) == 0) {
         /* SIGCHLD ends it, too. */
-        if (ppoll(NULL, 0, NULL, signals_mask()) < 0 && signals_ending())
-            kill_all(r, SIGTERM);
+        if (ppoll(NULL, 0, NULL, signals_mask()) < 0)
+            pass_on(r);
     }
     return status_of(wstatus);
 }

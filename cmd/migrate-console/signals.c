@@ -69,6 +69,23 @@ int signals_ending(void)
     return signals_seen(SIGTERM) ? SIGTERM : came[SIGHUP] ? SIGHUP : came[SIGQUIT] ? SIGQUIT : 0;
 }
 
+bool signals_stop(void)
+{
+    struct sigaction as_usual = {.sa_handler = SIG_DFL}, ours;
+    sigset_t only;
+    if (!signals_take(SIGTSTP))
+        return false;
+    sigemptyset(&as_usual.sa_mask);
+    sigemptyset(&only);
+    sigaddset(&only, SIGTSTP);
+    sigaction(SIGTSTP, &as_usual, &ours);
+    raise(SIGTSTP);
+    sigprocmask(SIG_UNBLOCK, &only, NULL);
+    sigprocmask(SIG_BLOCK, &only, NULL);
+    sigaction(SIGTSTP, &ours, NULL);
+    return true;
+}
+
 void signals_restore(void)
 {
     for (size_t i = 0; i < n_caught; i++) {

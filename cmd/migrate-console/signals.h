@@ -22,6 +22,12 @@ bool signals_seen(int sig);
 /* The signal that asks the console to end, SIGTERM, SIGHUP or SIGQUIT, if one came; else 0. */
 int signals_ending(void);
 
+/*
+ * Stops the program as SIGTSTP does by default, if it has come: until it is continued, or not at
+ * all where nobody could continue it.  True: it has come.
+ */
+bool signals_stop(void);
+
 /* In a child, before exec: as the console was started. */
 void signals_restore(void);
 /* Ends the program by SIG, as if it had never been caught. */

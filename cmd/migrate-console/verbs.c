@@ -165,6 +165,9 @@ int console_line(struct console *c, const char *line)
         status = verb_run(c, &w);
         if (status == 0 && signals_ending())
             status = 128 + signals_ending();
+        /* Also where the command itself has made a good end of its interrupt. */
+        if (status == 0 && signals_seen(SIGINT))
+            status = 128 + SIGINT;
     }
     if (r < 0) {
         err_warn("a quote is not closed, or nothing stands behind the last \\");

@@ -130,7 +130,7 @@ static void take_keys(struct view *v)
 static void suspend(struct view *v)
 {
     screen_leave();
-    raise(SIGSTOP);
+    signals_stop();
     if (screen_enter() < 0)
         v->leave = true;
 }
@@ -139,7 +139,7 @@ static void take_signals(struct view *v)
 {
     if (signals_take(SIGINT) || signals_ending())
         v->leave = true;
-    if (signals_take(SIGTSTP))
+    if (signals_seen(SIGTSTP))
         suspend(v);
     signals_take(SIGWINCH); /* what is drawn next has the new size */
 }
@@ -205,8 +205,8 @@ static void wait_only(struct console *c, size_t job)
     signals_take(SIGINT);
     while (!c->jobs[job].ended && !signals_take(SIGINT) && !signals_ending()) {
         run_reap(c);
-        if (!c->jobs[job].ended)
-            ppoll(NULL, 0, NULL, signals_mask());
+        if (!c->jobs[job].ended && ppoll(NULL, 0, NULL, signals_mask()) < 0)
+            signals_stop();
     }
 }
 
