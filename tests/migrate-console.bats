@@ -102,6 +102,12 @@ ends_with()
   [[ $output == after ]]
 }
 
+@test "console: lines of --command are commands of their own, and a comment ends with its line" {
+  cp "$SRC"/share/config/*.csv "$GATESHIFT_CONFIG"
+  run --separate-stderr -3 migrate-console -q -c $'# first\n! echo one; echo "two"\ngateways # all\n\n! exit 3\n! echo four' </dev/null
+  [[ $output == $'one\ntwo\n'"$(<"$GATESHIFT_CONFIG/gateways.csv")" && -z $stderr ]]
+}
+
 @test "console: every verb is in help, says its usage, and takes no option that is not its own" {
   local verb args n=0
   con help
@@ -261,6 +267,18 @@ ends_with()
   [[ $stderr == "migrate-console: cannot read 'stdin': is a directory" ]]
   con "routes 'vm"
   [[ $status -eq 64 && $stderr == "migrate-console: a quote is not closed, or nothing stands behind the last \\" ]]
+}
+
+@test "console: an interrupt ends a line and a script, whatever its command made of it" {
+  cp "$SRC"/share/config/*.csv "$GATESHIFT_CONFIG"
+  # shellcheck disable=SC2016
+  local interrupted='! kill -INT $PPID'
+  start line bash -c "exec env --default-signal=INT migrate-console -q -c \$'$interrupted\n! touch line.second'"
+  ends_with 130 line
+  printf '%s\n' "$interrupted" '! touch script.second' >script
+  start script bash -c 'exec env --default-signal=INT migrate-console -q <script'
+  ends_with 130 script
+  [[ ! -e line.second && ! -e script.second ]]
 }
 
 @test "console: a signal ends a script with what it has begun, and leaves nothing behind" {

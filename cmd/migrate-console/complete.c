@@ -62,9 +62,10 @@ static void last_command(const char *line, size_t len, struct words *out)
     struct words w = {0};
     words_need(copy ? 0 : -ENOMEM);
     while (words_next(&rest, &w) > 0) {
-        /* A semicolon at the end means that a new command begins. */
+        /* A semicolon, or a pasted newline, at the end means that a new command begins. */
         words_clear(out);
-        for (size_t i = 0; (*rest || rest == copy || rest[-1] != ';') && i < w.n; i++)
+        bool ended = !*rest && rest != copy && (rest[-1] == ';' || rest[-1] == '\n');
+        for (size_t i = 0; !ended && i < w.n; i++)
             words_add(out, w.v[i]);
     }
     words_release(&w);

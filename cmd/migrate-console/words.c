@@ -45,15 +45,20 @@ void words_release(struct words *w)
 
 static bool is_blank(char c)
 {
-    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+    return c == ' ' || c == '\t' || c == '\r';
 }
 
-/* The characters of a word from AT on, until a blank, a semicolon or the end. */
+static bool is_end(char c)
+{
+    return c == ';' || c == '\n';
+}
+
+/* The characters of a word from AT on, until a blank or the end of the command. */
 static int take_word(const char **at, struct buf *word)
 {
     char quote = 0;
     const char *p = *at;
-    for (; *p && (quote || (!is_blank(*p) && *p != ';')); p++) {
+    for (; *p && (quote || (!is_blank(*p) && !is_end(*p))); p++) {
         if (quote ? *p == quote : *p == '\'' || *p == '"') {
             quote = quote ? 0 : *p;
             continue;
@@ -78,13 +83,13 @@ static const char *skip_blanks(const char *p)
 static void take_shell(const char **line, struct words *out)
 {
     const char *rest = skip_blanks(*line + 1);
-    size_t len = strlen(rest);
+    size_t len = strcspn(rest, "\n");
+    *line = rest + len;
     while (len && is_blank(rest[len - 1]))
         len--;
     words_add(out, "!");
     if (len)
         words_add_n(out, rest, len);
-    *line = rest + strlen(rest);
 }
 
 int words_next(const char **line, struct words *out)
@@ -94,12 +99,12 @@ int words_next(const char **line, struct words *out)
     words_clear(out);
     for (const char *p = *line; r == 0;) {
         p = skip_blanks(p);
+        if (*p == '#')
+            p += strcspn(p, "\n");
         *line = p;
-        if (!*p || *p == '#') {
-            *line = p + strlen(p);
+        if (!*p)
             break;
-        }
-        if (*p == ';') {
+        if (is_end(*p)) {
             *line = ++p;
             if (out->n)
                 break;
