@@ -29,6 +29,18 @@ xpath()
   [[ $output == *"As of 2023-11-14 22:13:20 UTC"* ]]
 }
 
+@test "report: a forecast of hours in another age is left out, and names of files mean themselves" {
+  local file='a\tb\0101.csv'
+  printf '%s\n' volume,site,start,duration_s,requests,lower,upper,model v,eu,1699999200,3600,7,0,9,m \
+    v,eu,1e15,3600,1,0,2,m v,eu,0,3600,1,0,2,m v,eu,-1e15,3600,1,0,2,m >"$file"
+  run --separate-stderr -0 timeout 60 "$REPORT" --now 1700000000 --forecast "$file" --title '\tx'
+  [[ -z $stderr && $output == *'<h1>\tx</h1>'* && $output == *'2023-11-14 22:00'* && $output != *1970* ]]
+  run --separate-stderr -66 "$REPORT" --forecast 'no\nfile'
+  [[ $stderr == "report: cannot open 'no\\nfile': No such file or directory" ]]
+  run --separate-stderr -64 "$REPORT" --now 09
+  run --separate-stderr -64 "$REPORT" --since 09h
+}
+
 @test "report: the page can be read by programs: well-formed, headings in order, charts with words" {
   report_fleet "$END"
   report_page "$END" >page.html

@@ -75,13 +75,13 @@ prelude='
 
 complain()
 {
-  echo "$me: $1" >&2
+  printf '%s: %s\n' "$me" "$1" >&2
 }
 
 usage()
 {
   complain "$1"
-  echo "Try '$me --help'." >&2
+  printf "Try '%s --help'.\n" "$me" >&2
   exit 64
 }
 

@@ -6,6 +6,7 @@
 BEGIN {
   SECTION = "demand"
   FROM = ENVIRON["REPORT_FROM"] + 0
+  YEAR = 366 * 86400
   TOP_N = ENVIRON["REPORT_TOP"] + 0
   KNOWN = ENVIRON["REPORT_ACCESS"] != ""
   GIVEN = ENVIRON["REPORT_FORECAST"] != ""
@@ -22,6 +23,8 @@ FNR == 1 {file++; header(); next}
 }
 
 file == 1 || file == 3 {
+  # What is years away is no forecast of this fleet, and a chart has no room for it.
+  if (!(h >= NOW - YEAR && h <= NOW + YEAR)) next
   # Later forecasts of an hour that was predicted before are the same question asked again.
   if (file == 3 && h < NOW - NOW % 3600) next
   said[v, h] += x; lower[v, h] += get("lower"); upper[v, h] += get("upper")
