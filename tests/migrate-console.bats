@@ -239,6 +239,14 @@ ends_with()
   done
   con 'uncordon gw-a'
   [[ $status -eq 0 && $stderr == "migrate-console: gw-a is active already" ]]
+  # A cordon does not end a drain, nor does it make a source of what is down.
+  for state in drain down; do
+    sed "s/,drain,/,$state,/" before.csv >"$GATESHIFT_CONFIG/gateways.csv"
+    con 'cordon gw-b'
+    [[ $status -eq 0 && $stderr == "migrate-console: gw-b is $state, so that no volume is planned onto it already" ]]
+    sed "s/,drain,/,$state,/" before.csv | cmp - "$GATESHIFT_CONFIG/gateways.csv"
+  done
+  cp before.csv "$GATESHIFT_CONFIG/gateways.csv"
   con 'cordon gw-c'
   [[ $status -eq 64 && $stderr == "migrate-console: no such gateway 'gw-c' in gateways.csv" ]]
   con 'drain gw-b'

@@ -404,6 +404,9 @@ struct job *run_job(struct console *c, struct pipeline *p, const char *label)
         c->n_jobs++;
     } else {
         cannot_start(p->stage[0].v[0], j->pid);
+        /* The next job takes the names. */
+        unlink(j->out);
+        unlink(j->err);
         free(j->label);
         free(j->out);
         free(j->err);

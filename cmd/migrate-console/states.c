@@ -146,17 +146,20 @@ static int replace(const struct console *c, const char *path, const struct buf *
 }
 
 /* What is known of the gateway before: it is listed, and everything else is in order. */
-static int check(const struct console *c, const char *gateway)
+static int check(const struct console *c, const char *gateway, enum rec_gateway_state *now)
 {
     struct fleet f = {0};
     int status = 0;
+    const struct fleet_gateway *g = NULL;
     if (fleet_load(&f, c->dirs.config, FLEET_GATEWAYS) < 0) {
         err_warn("%s", f.error);
         status = f.status;
-    } else if (!fleet_gateway(&f, gateway)) {
+    } else if (!(g = fleet_gateway(&f, gateway))) {
         err_warn("no such gateway '%s' in gateways.csv", gateway);
         status = EX_USAGE;
     }
+    if (g)
+        *now = g->state;
     fleet_release(&f);
     return status;
 }
@@ -165,10 +168,18 @@ static int set_state(struct console *c, const char *gateway, const char *state,
                      const struct buf *question, bool yes)
 {
     struct buf old = {0}, new = {0};
+    enum rec_gateway_state now = GATEWAY_STATE_ACTIVE;
     size_t line = 0;
-    int status = check(c, gateway);
+    int status = check(c, gateway, &now);
     if (status)
         return status;
+    /* To be cordoned is less: it would end a drain, or make a source of what is down. */
+    if (strcmp(state, "cordoned") == 0 &&
+        (now == GATEWAY_STATE_DRAIN || now == GATEWAY_STATE_DOWN)) {
+        err_warn("%s is %s, so that no volume is planned onto it already", gateway,
+                 rec_gateway_state_words[now]);
+        return 0;
+    }
     char *name = console_path(c->dirs.config, "gateways.csv"), *path = realpath(name, NULL);
     int r = path ? fsfile_read(path, CONFIG_MAX, &old) : -errno;
     if (r < 0)
