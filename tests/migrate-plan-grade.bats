@@ -193,6 +193,20 @@ shadow,mismigrated bytes,1048580" ]]
   expect_outcomes "v mismigration gw-a did well"
 }
 
+@test "migrate-plan --grade: of a source whose records end nobody knows that it did well" {
+  planned "$NOW,v,gw-a,gw-b" "$NOW,w,gw-b,gw-a" "$NOW,x,gw-c,gw-b"
+  health $((NOW + 60)),gw-a,0.9 $((NOW + HORIZON - 300)),gw-b,0.9 $((NOW + HORIZON)),gw-d,0.9
+  run --separate-stderr -0 migrate-plan --grade plan.csv --health health.csv \
+    --now $((NOW + 2 * HORIZON)) --explain=outcomes.csv
+  expect_outcomes "v unknown gw-a was silent, out or evacuated 60 s later" \
+    "w mismigration gw-b did well" "x unknown gw-c was silent, out or evacuated 0 s later"
+  # Labels of failures are complete.
+  failures
+  grade --health health.csv
+  expect_outcomes "v mismigration gw-a did well" "w mismigration gw-b did well" \
+    "x mismigration gw-c did well"
+}
+
 @test "migrate-plan --grade: the same move, planned again within the horizon, is one" {
   planned "$((NOW + 300)),v,gw-a,gw-b,optional" "$NOW,v,gw-a,gw-b" \
     "$((NOW + HORIZON)),v,gw-a,gw-b" "$((NOW + 60)),v,gw-b,gw-a"

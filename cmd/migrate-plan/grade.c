@@ -35,6 +35,9 @@ struct grading {
     struct plan_grades grades;
     struct sites sites;
     double newest_health; /* -INFINITY: none */
+    double *seen;         /* the same of each gateway, by its number in the grades */
+    size_t n_seen;
+    size_t seen_cap;
     double newest_access;
 };
 
@@ -106,6 +109,23 @@ static void take_failure(struct grading *g, struct rec_reader *r)
                                   failed ? PLAN_TROUBLE_FAILED : PLAN_TROUBLE_UNCLEAR));
 }
 
+/* Up to GATEWAY, if it has not been heard of. */
+static void make_seen(struct grading *g, size_t gateway)
+{
+    while (g->n_seen <= gateway) {
+        check(vec_room(&g->seen, g->n_seen, &g->seen_cap, sizeof(*g->seen)));
+        g->seen[g->n_seen++] = -INFINITY;
+    }
+}
+
+static void see(struct grading *g, const char *gateway, double time)
+{
+    const long id = intern_add(&g->grades.gateways, gateway);
+    check(id < 0 ? -ENOMEM : 0);
+    make_seen(g, (size_t)id);
+    g->seen[id] = fmax(g->seen[id], time);
+}
+
 /* What was measured counts, not what was predicted. */
 static void take_health(struct grading *g, struct rec_reader *r)
 {
@@ -114,6 +134,7 @@ static void take_health(struct grading *g, struct rec_reader *r)
     if (time > g->job->now)
         return;
     g->newest_health = fmax(g->newest_health, time);
+    see(g, gateway, time);
     if (!rec_present(r, HEALTH_CURRENT)) {
         if (!rec_present(r, HEALTH_GHS) && !g->job->failures)
             check(plan_grades_trouble(&g->grades, gateway, time, PLAN_TROUBLE_UNCLEAR));
@@ -207,16 +228,20 @@ void grade(const struct grade_job *job, const struct plan_limits *lim)
         .newest_access = -INFINITY,
     };
     load(&g);
+    make_seen(&g, g.grades.gateways.n);
     const struct plan_grade_terms terms = {
         .known_until = job->health ? fmin(job->now, g.newest_health) : job->now,
         .demand_until = g.newest_access,
         .margin = lim->margin,
+        .seen_until = job->failures ? NULL : g.seen,
+        .silence_s = lim->health_max_age_s,
     };
     plan_grades_judge(&g.grades, &terms);
     outcomes_print(&g.grades, job->access, job->explain, job->verdicts);
     plan_grades_release(&g.grades);
     intern_release(&g.sites.names);
     free(g.sites.closeness);
+    free(g.seen);
     fleet_release(&g.sites.fleet);
 }
 

@@ -219,12 +219,24 @@ static void settle(struct plan_graded *row, enum plan_why why, const struct plan
     row->after_s = t ? t->time - row->time : (double)NAN;
 }
 
+/* That nobody has heard of the source any more before UNTIL, in *OUT. */
+static bool fell_silent(const struct plan_grade_terms *t, const struct plan_graded *row,
+                        double until, struct plan_troubled *out)
+{
+    if (!t->seen_until || t->seen_until[row->from] + t->silence_s >= until)
+        return false;
+    *out = (struct plan_troubled){row->from, fmax(t->seen_until[row->from], row->time),
+                                  PLAN_TROUBLE_UNCLEAR};
+    return true;
+}
+
 static void judge(const struct plan_grades *g, const struct plan_grade_terms *t,
                   struct plan_graded *row)
 {
     const double until = row->time + g->horizon_s;
     const struct plan_troubled *source = first_trouble(g, row->from, row->time, until, false);
     const struct plan_troubled *target = first_trouble(g, row->to, row->time, until, false);
+    struct plan_troubled silence;
     const bool demand_known = t->demand_until >= row->time + g->demand_s;
     if (row->drained)
         settle(row, PLAN_WHY_DRAINED, NULL);
@@ -242,6 +254,8 @@ static void judge(const struct plan_grades *g, const struct plan_grade_terms *t,
         settle(row, PLAN_WHY_DEMAND, NULL);
     else if ((source = first_trouble(g, row->from, row->time, until, true)))
         settle(row, PLAN_WHY_UNCLEAR, source);
+    else if (fell_silent(t, row, until, &silence))
+        settle(row, PLAN_WHY_UNCLEAR, &silence);
     else if (!demand_known && for_demand(row))
         settle(row, PLAN_WHY_NO_ACCESS, NULL);
     else

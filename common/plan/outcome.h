@@ -83,6 +83,10 @@ struct plan_grade_terms {
     double known_until;  /* failures and health are known up to then; Unix seconds */
     double demand_until; /* and accesses; -INFINITY: none */
     double margin;       /* as guard 4's */
+    /* By a gateway's number, its last record of health: if that lies more than SILENCE_S before the
+     * end of the horizon it was silent from then on.  NULL: silence tells nothing. */
+    const double *seen_until;
+    double silence_s;
 };
 
 /* Takes a planned move, whose names it copies.  0 or -ENOMEM. */
