@@ -591,6 +591,12 @@ v       gw-a    gw-b    0.80 0.97  0.50 0.50  0.67 0.33  move     -            o
 v       gw-a    gw-c    0.80 0.97  0.50 0.50  0.67 0.33  refused  1-placement  gw-c is cordoned" ]]
 }
 
+@test "migrate-plan: --explain prints nothing that steers a terminal, whoever wrote a reason" {
+  health "gw-a,0.15,0.1,$(printf '\033[2J\302\2332J \303\251t\303\251')" gw-b,0.97,0
+  plan --explain
+  [[ $stderr == *'(?[2J??2J été)'* && $stderr != *$'\e'* && $stderr != *$'\302\233'* ]]
+}
+
 @test "migrate-plan: --explain=FILE writes verdict records, and all or none of them" {
   health gw-a,0.97,0 gw-b,0.97,0
   plan --explain=verdicts.csv

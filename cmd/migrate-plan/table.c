@@ -9,6 +9,18 @@
 
 enum { GAP = 2 };
 
+/* What would steer a terminal, whoever wrote it, becomes a question mark: control characters, those
+ * of UTF-8 (U+0080 to U+009F) included. */
+static void make_safe(char *cell)
+{
+    for (unsigned char *p = (unsigned char *)cell; *p; p++) {
+        if (*p < ' ' || *p == 0x7f)
+            *p = '?';
+        else if (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0)
+            p[0] = p[1] = '?';
+    }
+}
+
 static void add(struct table *t, const char *cell)
 {
     size_t *width = &t->width[t->n++ % t->columns];
@@ -37,6 +49,7 @@ void table_cell(struct table *t, const char *fmt, ...)
     va_end(ap);
     if (n < 0)
         err_die(EX_OSERR, "out of memory");
+    make_safe(cell);
     add(t, cell);
     free(cell);
 }

@@ -21,7 +21,7 @@ struct table {
 /* HEADS: the columns' heads, NULL-terminated; they are the first row.  table_release() frees. */
 void table_init(struct table *t, const char *const *heads);
 
-/* The next cell; the last column's ends the row. */
+/* The next cell; the last column's ends the row.  What would steer a terminal is shown as "?". */
 void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 void table_print(const struct table *t, FILE *out);
