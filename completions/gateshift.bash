@@ -52,12 +52,13 @@ _gateshift_state()
   _gateshift_folder --state "${GATESHIFT_STATE:-/var/lib/gateshift}"
 }
 
-# Migrations that have a journal.
+# Migrations that have a journal; what is no name is left out here, too.
 _gateshift_migrations()
 {
   local file
   for file in "$(_gateshift_state)"/migrations/*.csv; do
-    [[ ! -e $file ]] || basename "$file" .csv
+    file=${file##*/}
+    [[ ! ${file%.csv} =~ ^[A-Za-z0-9._:@+-]+$ ]] || echo "${file%.csv}"
   done
 }
 

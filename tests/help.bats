@@ -127,6 +127,11 @@ complete_words()
   cd "$GS"
   run -0 complete_words route-set ''
   [[ $output == vm-1 && ! -e owned ]]
+  mkdir -p "$GATESHIFT_STATE/migrations"
+  # shellcheck disable=SC2016
+  touch "$GATESHIFT_STATE/migrations/v-2.csv" "$GATESHIFT_STATE/migrations/"'$(touch owned).csv'
+  run -0 complete_words migrate-exec --status ''
+  [[ $output == v-2 && ! -e owned ]]
 }
 
 @test "completion: other arguments are files" {
