@@ -49,6 +49,7 @@ static void test_words(void)
     CHECK_STR(split("a; ! b ; c 'd "), "[a]/[!][b ; c 'd]/");
     CHECK_STR(split("!"), "[!]/");
     CHECK_STR(split("a !b"), "[a][!b]/");
+    CHECK_STR(split("a # b\n# c\n\nd; ! e \nf"), "[a]/[d]/[!][e]/[f]/");
     CHECK_STR(split("a; 'b"), "[a]/!");
     CHECK_STR(split("a\\"), "!");
 }
