@@ -308,7 +308,7 @@ mirrored_write()
   say flush v
   status_is phase hold # the verb has been read by now
   stop_gateway gw-a
-  ! hear
+  hear && return 1
   [[ $REPLY_LINE == "err EAGAIN "* ]]
   flush_gateway gw-a 'exit 0'
   wait_for 10 status_is phase mirror
@@ -358,7 +358,7 @@ mirrored_write()
   say flush v
   status_is phase hold # the verb has been read by now
   stop_gateway gw-a
-  ! hear
+  hear && return 1
   wait_for 10 grep -q 'takes its place' director.log
   rm stuck
   wait_for 10 owner_is gw-b 2 uncommitted
