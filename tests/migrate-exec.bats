@@ -250,10 +250,11 @@ digest()
   [[ $(digest "$output") == "$under_writes" ]]
 }
 
-# waits_known: the director can say how long clients wait for reads, after some hundred of them.
+# waits_known: the director can say how long clients wait for reads, after some hundred of them, and
+# it is less than a millisecond, whatever else this machine does.
 waits_known()
 {
-  grep -q ' requests=[0-9]\{3\}.* read_us_now=[1-9]' <<<"$(control status v)"
+  grep -q ' requests=[0-9]\{3\}.* read_us_now=[1-9][0-9]\{0,2\} ' <<<"$(control status v)"
 }
 
 @test "migrate-exec: --max-slowdown backs off while clients wait longer" {
@@ -266,8 +267,8 @@ waits_known()
   route-set v gw-a >/dev/null
   start_director
   start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randread --bs=4k \
-    --iodepth=1 --size=24M --rate_iops=200 --time_based --runtime=60
-  wait_for 10 waits_known
+    --iodepth=1 --size=24M --rate_iops=200 --time_based --runtime=150
+  wait_for 60 waits_known
   run -0 migrate-exec --max-slowdown=1 <(plan gw-a gw-b 1)
   [[ $output =~ "pass 1: "[0-9]+" bytes handled, "[0-9]+" sent; for clients slowed to "[0-9]+ ]]
   kill_hard fio

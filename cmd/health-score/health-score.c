@@ -116,7 +116,7 @@ static struct signal_damping parse_damping(const struct argp_state *st, const ch
     uint64_t m = 0;
     uint64_t n = 0;
     size_t len = strcspn(arg, "/");
-    if (arg[len] && len < sizeof(m_text)) {
+    if (len < sizeof(m_text) && arg[len]) {
         snprintf(m_text, sizeof(m_text), "%.*s", (int)len, arg);
         if (parse_u64(m_text, &m) < 0 || parse_u64(arg + len + 1, &n) < 0)
             n = 0;

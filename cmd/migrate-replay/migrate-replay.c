@@ -142,7 +142,8 @@ static void parse_policies(struct opts *o, const struct argp_state *st, const ch
         if (i == POLICIES)
             argp_error(st, "policy: '%.*s' is none of none, reactive, predictive and oracle",
                        (int)len, p);
-        o->wanted[i] = true;
+        else
+            o->wanted[i] = true;
     }
 }
 
