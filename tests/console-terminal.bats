@@ -19,10 +19,11 @@ teardown()
   common_teardown
 }
 
-# tm ARGUMENT...: a tmux of this test alone.
+# tm ARGUMENT...: a tmux of this console alone: one that was told to end may still answer.
+TM=1
 tm()
 {
-  env -u TMUX LC_ALL=C.UTF-8 tmux -u -S "$GS/tmux" -f /dev/null "$@" 3>&-
+  env -u TMUX LC_ALL=C.UTF-8 tmux -u -S "$GS/tmux.$TM" -f /dev/null "$@" 3>&-
 }
 
 # console COLUMNS LINES [ASSIGNMENT...] [-- ARGUMENT...]: starts one in a new terminal of that size;
@@ -37,6 +38,7 @@ console()
     shift
   done
   tm kill-server 2>/dev/null || true
+  TM=$((TM + 1))
   printf '%s\n' 'stty -a >stty.before; echo $$ >shell.pid' \
     "env ${env[*]@Q} migrate-console ${*:2}" 'echo "ended $?"; stty -a >stty.after' 'exec sleep 600' >in-terminal
   tm new-session -d -x "$columns" -y "$lines" "bash $GS/in-terminal"
