@@ -23,6 +23,7 @@
 #           PREFIX, DESTDIR     where install goes (/usr/local, empty)
 #           T="tests/x.bats …"  which bats files (all)
 #           JOBS                how many of them at once (2)
+#           RETRY               unless empty, what failed beside others is run once more alone (1)
 #           FUZZ_SECONDS        a fuzz target's time (60)
 #           SOAK_SECONDS, SOAK  how long (600), and further options, as "--seed 7" (see --help)
 #
@@ -38,6 +39,7 @@ PREFIX  ?= /usr/local
 FUZZ_SECONDS ?= 60
 SOAK_SECONDS ?= 600
 JOBS    ?= 2
+RETRY   ?= 1
 CFLAGS  ?= -O2 -g
 WERROR  ?=
 T       ?= $(wildcard tests/*.bats)
@@ -131,7 +133,7 @@ unit: $(unit_tests)
 	$(tree_env) tests/run --unit
 
 check: all $(unit_tests) $(soak)
-	$(tree_env) JOBS=$(JOBS) tests/run $(T)
+	$(tree_env) JOBS=$(JOBS) RETRY=$(RETRY) tests/run $(T)
 
 # A finding ends a program with 99, which no test expects.
 san_env := ASAN_OPTIONS=detect_leaks=1:exitcode=99 \
@@ -139,7 +141,7 @@ san_env := ASAN_OPTIONS=detect_leaks=1:exitcode=99 \
 san     := CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
            -fno-sanitize-recover=undefined"
 check-san:
-	$(san_env) $(MAKE) BUILD=$(BUILD)-san $(san) check
+	$(san_env) $(MAKE) BUILD=$(BUILD)-san $(san) RETRY= check
 
 tsan := CC=clang CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=thread"
 check-tsan:
