@@ -540,7 +540,7 @@ enum outcome move_flush(struct move *m, int timeout_ms)
         return move_director_failed(m, r);
     /* One that had nothing to do says little of the next. */
     uint64_t us = clock_mono_us() - begin_us;
-    uint64_t before = m->flush_us - m->flush_us / 8;
+    uint64_t before = m->flush_us / 2;
     m->flush_us = us > before ? us : before;
     return GO;
 }
