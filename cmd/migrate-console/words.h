@@ -31,7 +31,8 @@ void words_release(struct words *w);
  * Splits the next command off *LINE, which goes on behind it, and replaces the words of OUT.  A
  * command ends at a semicolon, a newline or the end of it all.  Blanks part words; within '…'
  * everything stands for itself, within "…" all but \ before " and \, outside of both \ takes
- * the meaning of the next character away.  # where a word could begin begins a comment, up to a newline.
+ * the meaning of the next character away.  # where a word could begin begins a comment, up to a
+ * newline.
  * A command that begins with ! is two words, "!" and the rest of its line as it is.
  *
  * 1: a command; 0: there is none any more; -EINVAL: a quote is not closed, or nothing stands behind
