@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/migrate-plan/file.h"
 #include "common/affinity/score.h"
 #include "common/base/buf.h"
 #include "common/base/error.h"
@@ -41,46 +42,25 @@ struct grading {
     double newest_access;
 };
 
-typedef void take_record(struct grading *g, struct rec_reader *r);
-
 static void check(int err)
 {
     if (err < 0)
         err_die(EX_OSERR, "cannot grade: %s", err_text(err));
 }
 
-static void read_file(struct grading *g, const struct rec_schema *schema, const char *path,
-                      take_record *take)
-{
-    char *paths[] = {(char *)path};
-    struct rec_reader *r = rec_reader_new(schema);
-    if (!r)
-        check(-ENOMEM);
-    rec_reader_files(r, paths, 1);
-    int got;
-    while ((got = rec_reader_next(r)) > 0)
-        take(g, r);
-    if (got < 0)
-        err_die(rec_reader_status(r), "%s", rec_reader_error(r));
-    rec_reader_free(r);
-}
-
 /* ---- what was planned ---- */
-
-static double real_or_nan(const struct rec_reader *r, size_t col)
-{
-    return rec_present(r, col) ? rec_real(r, col) : (double)NAN;
-}
 
 /* A plan has it in its reverse benefit: GHS(s) - GHS(t) + DAS(v,s). */
 static double source_das(const struct rec_reader *r, const struct plan_graded *row)
 {
-    const double das = real_or_nan(r, PLAN_REVERSE_BENEFIT) - row->source_ghs + row->target_ghs;
+    const double das =
+        file_real_or_nan(r, PLAN_REVERSE_BENEFIT) - row->source_ghs + row->target_ghs;
     return fabs(das - row->target_das) < rounded ? row->target_das : das;
 }
 
-static void take_plan(struct grading *g, struct rec_reader *r)
+static void take_plan(void *arg, struct rec_reader *r)
 {
+    struct grading *g = arg;
     struct plan_graded row = {
         .volume = rec_text(r, PLAN_VOLUME),
         .source = rec_text(r, PLAN_SOURCE),
@@ -88,9 +68,9 @@ static void take_plan(struct grading *g, struct rec_reader *r)
         .epoch = rec_uint(r, PLAN_EPOCH),
         .kind = rec_word(r, PLAN_KIND),
         .time = fmax(rec_real(r, PLAN_TIME), rec_real(r, PLAN_NOT_BEFORE)),
-        .source_ghs = real_or_nan(r, PLAN_SOURCE_GHS),
-        .target_ghs = real_or_nan(r, PLAN_TARGET_GHS),
-        .target_das = real_or_nan(r, PLAN_DAS),
+        .source_ghs = file_real_or_nan(r, PLAN_SOURCE_GHS),
+        .target_ghs = file_real_or_nan(r, PLAN_TARGET_GHS),
+        .target_das = file_real_or_nan(r, PLAN_DAS),
         .bytes = rec_uint(r, PLAN_BYTES),
         .drained = plan_words_drained(rec_text(r, PLAN_REASON)),
     };
@@ -100,8 +80,9 @@ static void take_plan(struct grading *g, struct rec_reader *r)
 
 /* ---- what came ---- */
 
-static void take_failure(struct grading *g, struct rec_reader *r)
+static void take_failure(void *arg, struct rec_reader *r)
 {
+    struct grading *g = arg;
     const bool failed = rec_word(r, FAILURE_KIND) == FAILURE_KIND_FAILURE;
     const double time = rec_real(r, FAILURE_TIME);
     if (time <= g->job->now)
@@ -127,8 +108,9 @@ static void see(struct grading *g, const char *gateway, double time)
 }
 
 /* What was measured counts, not what was predicted. */
-static void take_health(struct grading *g, struct rec_reader *r)
+static void take_health(void *arg, struct rec_reader *r)
 {
+    struct grading *g = arg;
     const char *gateway = rec_text(r, HEALTH_GATEWAY);
     const double time = rec_real(r, HEALTH_TIME);
     if (time > g->job->now)
@@ -172,8 +154,9 @@ static const double *closeness_of(struct sites *s, const char *client)
     return s->closeness + (size_t)id * n;
 }
 
-static void take_access(struct grading *g, struct rec_reader *r)
+static void take_access(void *arg, struct rec_reader *r)
 {
+    struct grading *g = arg;
     const double time = rec_real(r, ACCESS_TIME);
     const uint64_t count = rec_present(r, ACCESS_COUNT) ? rec_uint(r, ACCESS_COUNT) : 1;
     if (time > g->job->now)
@@ -200,14 +183,14 @@ static void load(struct grading *g)
     if (job->access)
         load_sites(g);
     for (size_t i = 0; i < job->n_plans; i++)
-        read_file(g, &rec_plan, job->plans[i], take_plan);
+        file_read(&rec_plan, job->plans[i], take_plan, g);
     if (job->failures)
-        read_file(g, &rec_failure, job->failures, take_failure);
+        file_read(&rec_failure, job->failures, take_failure, g);
     if (job->health)
-        read_file(g, &rec_health, job->health, take_health);
+        file_read(&rec_health, job->health, take_health, g);
     check(plan_grades_open(&g->grades));
     if (job->access)
-        read_file(g, &rec_access, job->access, take_access);
+        file_read(&rec_access, job->access, take_access, g);
 }
 
 /* ---- all of it ---- */

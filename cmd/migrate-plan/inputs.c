@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/migrate-plan/file.h"
 #include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/fleet/fleet.h"
@@ -18,33 +19,10 @@ struct load {
     struct intern unknown; /* gateways that were noted */
 };
 
-typedef void take_record(struct load *l, struct rec_reader *r);
-
 static void check(int err)
 {
     if (err < 0)
         err_die(EX_OSERR, "cannot plan: %s", err_text(err));
-}
-
-static void read_file(struct load *l, const struct rec_schema *schema, const char *path,
-                      take_record *take)
-{
-    char *paths[] = {(char *)path};
-    struct rec_reader *r = rec_reader_new(schema);
-    if (!r)
-        check(-ENOMEM);
-    rec_reader_files(r, paths, 1);
-    int got;
-    while ((got = rec_reader_next(r)) > 0)
-        take(l, r);
-    if (got < 0)
-        err_die(rec_reader_status(r), "%s", rec_reader_error(r));
-    rec_reader_free(r);
-}
-
-static double real_or_nan(const struct rec_reader *r, size_t col)
-{
-    return rec_present(r, col) ? rec_real(r, col) : (double)NAN;
 }
 
 /* ---- configuration ---- */
@@ -64,8 +42,9 @@ static void add_gateways(struct load *l)
     }
 }
 
-static void take_calendar(struct load *l, struct rec_reader *r)
+static void take_calendar(void *arg, struct rec_reader *r)
 {
+    struct load *l = arg;
     const char *from = rec_text(r, CALENDAR_FROM), *until = rec_text(r, CALENDAR_UNTIL);
     const bool window = rec_word(r, CALENDAR_RULE) == CALENDAR_RULE_WINDOW;
     const int err = window ? plan_calendar_window(&l->f->calendar, from, until)
@@ -82,7 +61,7 @@ static void read_calendar(struct load *l, const char *config)
     struct buf path = {0};
     check(buf_printf(&path, "%s/calendar.csv", config));
     if (access(path.data, F_OK) == 0 || errno != ENOENT)
-        read_file(l, &rec_calendar, path.data, take_calendar);
+        file_read(&rec_calendar, path.data, take_calendar, l);
     buf_release(&path);
 }
 
@@ -108,8 +87,9 @@ static void add_route(struct load *l, struct plan_volume *v, const char *other, 
                  v->owner_name, v->name);
 }
 
-static void take_route(struct load *l, struct rec_reader *r)
+static void take_route(void *arg, struct rec_reader *r)
 {
+    struct load *l = arg;
     struct plan_volume v = {
         .name = rec_text(r, ROUTE_VOLUME),
         .owner_name = rec_text(r, ROUTE_GATEWAY),
@@ -172,13 +152,14 @@ static void took(struct load *l, int err, const char *gateway, struct rec_reader
         check(err);
 }
 
-static void take_health(struct load *l, struct rec_reader *r)
+static void take_health(void *arg, struct rec_reader *r)
 {
+    struct load *l = arg;
     const char *gateway = rec_text(r, HEALTH_GATEWAY);
     const struct plan_health h = {
         .time = rec_real(r, HEALTH_TIME),
-        .ghs = real_or_nan(r, HEALTH_GHS),
-        .p_fail = real_or_nan(r, HEALTH_P_FAIL),
+        .ghs = file_real_or_nan(r, HEALTH_GHS),
+        .p_fail = file_real_or_nan(r, HEALTH_P_FAIL),
         .confidence = rec_real(r, HEALTH_CONFIDENCE),
         .horizon_s = rec_real(r, HEALTH_HORIZON_S),
         .reason = rec_text(r, HEALTH_REASON),
@@ -186,8 +167,9 @@ static void take_health(struct load *l, struct rec_reader *r)
     took(l, plan_fleet_health(l->f, gateway, &h), gateway, r);
 }
 
-static void take_affinity(struct load *l, struct rec_reader *r)
+static void take_affinity(void *arg, struct rec_reader *r)
 {
+    struct load *l = arg;
     const char *gateway = rec_text(r, AFFINITY_GATEWAY);
     const struct plan_demand d = {
         .time = rec_real(r, AFFINITY_TIME),
@@ -200,8 +182,9 @@ static void take_affinity(struct load *l, struct rec_reader *r)
     took(l, err, gateway, r);
 }
 
-static void take_event(struct load *l, struct rec_reader *r)
+static void take_event(void *arg, struct rec_reader *r)
 {
+    struct load *l = arg;
     check(plan_history_event(&l->f->history, rec_real(r, EVENT_TIME), rec_text(r, EVENT_MIGRATION),
                              rec_text(r, EVENT_VOLUME), rec_text(r, EVENT_SOURCE),
                              rec_text(r, EVENT_TARGET), rec_word(r, EVENT_EVENT),
@@ -211,16 +194,18 @@ static void take_event(struct load *l, struct rec_reader *r)
                           rec_uint(r, EVENT_BYTES_DONE));
 }
 
-static void take_forecast(struct load *l, struct rec_reader *r)
+static void take_forecast(void *arg, struct rec_reader *r)
 {
+    struct load *l = arg;
     const int err =
         plan_fleet_forecast(l->f, rec_text(r, FORECAST_VOLUME), rec_real(r, FORECAST_START),
                             rec_real(r, FORECAST_DURATION_S), rec_real(r, FORECAST_REQUESTS));
     check(err == -ENOENT ? 0 : err);
 }
 
-static void take_changed(struct load *l, struct rec_reader *r)
+static void take_changed(void *arg, struct rec_reader *r)
 {
+    struct load *l = arg;
     const char *gateway = rec_text(r, CHANGED_GATEWAY);
     const int err =
         plan_fleet_changed(l->f, rec_text(r, CHANGED_VOLUME), gateway, rec_uint(r, CHANGED_BYTES));
@@ -233,7 +218,7 @@ static void take_changed(struct load *l, struct rec_reader *r)
 static void read_forecast(struct load *l, const char *path, double now)
 {
     check(plan_fleet_hours(l->f, now));
-    read_file(l, &rec_forecast, path, take_forecast);
+    file_read(&rec_forecast, path, take_forecast, l);
 }
 
 /* ---- all of it ---- */
@@ -243,20 +228,20 @@ static void load_records(struct load *l, const struct inputs *in, double now)
     add_gateways(l);
     read_calendar(l, in->config);
     if (in->routes)
-        read_file(l, &rec_route, in->routes, take_route);
+        file_read(&rec_route, in->routes, take_route, l);
     else
         read_store(l, in->state);
-    read_file(l, &rec_health, in->health, take_health);
+    file_read(&rec_health, in->health, take_health, l);
     l->f->with_affinity = in->affinity != NULL;
     if (in->affinity)
-        read_file(l, &rec_affinity, in->affinity, take_affinity);
+        file_read(&rec_affinity, in->affinity, take_affinity, l);
     l->f->with_history = in->history != NULL;
     if (in->history)
-        read_file(l, &rec_event, in->history, take_event);
+        file_read(&rec_event, in->history, take_event, l);
     if (in->forecast)
         read_forecast(l, in->forecast, now);
     if (in->changed)
-        read_file(l, &rec_changed, in->changed, take_changed);
+        file_read(&rec_changed, in->changed, take_changed, l);
 }
 
 void inputs_load(const struct inputs *in, double now, double skew_s, struct drains *drains,
