@@ -45,10 +45,11 @@ hear()
   while IFS= read -r -t 20 REPLY_LINE <&"${DRIVER[0]}"; do
     case $REPLY_LINE in
       ok | 'ok '*) return 0 ;;
-      'err '*) return 1 ;;
+      'err '*) break ;;
     esac
   done
-  REPLY_LINE="no reply"
+  : "${REPLY_LINE:=no reply}"
+  echo "the driver was told: $REPLY_LINE" >&2
   return 1
 }
 

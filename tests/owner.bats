@@ -34,6 +34,37 @@ file_lacks()
   run -1 holds gw-a "$@"
 }
 
+# ---- opening ----
+
+# occupied MS: somebody else has the only connection that gw-a grants.
+occupied()
+{
+  local try
+  for try in {1..20}; do # the one before it may not have ended yet
+    start other qemu-io -r -f raw -c "sleep $1" "$(gateway_uri gw-a v)"
+    sleep 0.2
+    ! kill -0 "${PIDS[other]}" 2>/dev/null || return 0
+  done
+  echo "the gateway took none of $try" >&2
+  return 1
+}
+
+@test "route-director: a gateway that takes no further connection just now is asked again" {
+  setup_with start_gateway gw-a --filter=limit limit=1
+  occupied 1000
+  run -0 nbdinfo --size "$(director_uri v)"
+  [[ $output == 1048576 ]]
+}
+
+@test "route-director: a gateway that goes on taking none is said to, and the next client asks again" {
+  setup_with start_gateway gw-a --filter=limit limit=1
+  occupied 60000
+  run -1 nbdinfo --size "$(director_uri v)"
+  grep -q "volume 'v': gw-a: the gateway closed the connection" director.log
+  kill_hard other
+  run -0 nbdinfo --size "$(director_uri v)"
+}
+
 # ---- I2: nothing that was acknowledged is lost ----
 
 @test "I2: a write that was acknowledged and not flushed outlives a gateway that loses its cache" {

@@ -44,12 +44,12 @@ static void hold_expired(struct loop_timer *t)
 }
 
 /*
- * What was mirrored is flushed while the driver proves the last pages, if there is nothing that it
- * copied itself and has to flush first.
+ * What was mirrored since the last flush is flushed while the driver proves the last pages, if there
+ * is nothing that it copied itself and has to flush first.
  */
 static void flush_early(struct move *m)
 {
-    if (!m->copies_flushed || m->flushes)
+    if (m->flushed || !m->copies_flushed || m->flushes)
         return;
     m->flushed = true; /* until a write to the target says otherwise */
     if (move_flush_leg(m) < 0)

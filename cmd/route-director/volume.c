@@ -18,6 +18,9 @@
 #include "reverse.h"
 #include "track.h"
 
+/* A gateway that accepts a connection and closes it: asked again so often, for so long. */
+enum { ACCEPT_PAUSE_US = 100000, ACCEPT_PATIENCE_US = 2000000 };
+
 /* ---- life ---- */
 
 static void unlink_volume(struct volume *v)
@@ -254,11 +257,37 @@ static void owner_ready(struct leg *l)
     }
 }
 
+static void connect_owner(struct volume *v);
+
+static void connect_anew(struct loop_timer *t)
+{
+    struct owner *o = (struct owner *)((char *)t - offsetof(struct owner, again));
+    connect_owner((struct volume *)((char *)o - offsetof(struct volume, owner)));
+}
+
+/*
+ * A gateway that takes few connections may not have noticed yet that the last one ended, and one
+ * that starts may close those that came too soon: it is asked again for a while.
+ */
+static bool may_accept_soon(struct volume *v)
+{
+    const struct leg *l = v->owner.leg;
+    uint64_t now = loop_now_us(v->d->loop);
+    if (v->state != VOLUME_CONNECT || l->n_ready || l->err != -ECONNRESET ||
+        now - v->asked_us > ACCEPT_PATIENCE_US)
+        return false;
+    leg_free(v->owner.leg);
+    v->owner.leg = NULL;
+    loop_timer_set(v->d->loop, &v->owner.again, now + ACCEPT_PAUSE_US, connect_anew);
+    return true;
+}
+
 static void owner_lost(struct leg *l)
 {
     struct volume *v = l->owner;
     if (v->state != VOLUME_SERVING) {
-        fail(v, l->error);
+        if (!may_accept_soon(v))
+            fail(v, l->error);
         return;
     }
     if (v->move && move_owner_lost(v->move, l->error))
@@ -335,6 +364,7 @@ static void looked_up(struct storejob *j)
         return;
     }
     v->route = j->route;
+    v->asked_us = loop_now_us(v->d->loop);
     connect_owner(v);
 }
 

@@ -94,6 +94,7 @@ struct volume {
     int lock_fd;
     bool unclean; /* the last director did not let go in order */
     struct owner owner;
+    uint64_t asked_us;         /* since when its owner is asked for a connection, in CONNECT */
     struct nbd_export offered; /* what clients are told */
     struct client *clients;    /* a list */
     unsigned n_clients, next_index;
