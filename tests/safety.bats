@@ -251,12 +251,12 @@ mirrored_write()
   drive hold v 20000
   wait_for 5 test -s flushes
   prove_all
-  refuses EBUSY switch v 1
-  [[ $REPLY_LINE == *"requests in flight"* ]]
-  say flush v
+  say switch v 1
+  status_is phase hold
+  route-set v | grep '^v,gw-a,1,moving,gw-b,'
   rm stuck
   hear
-  drive switch v 1
+  route-set v | grep '^v,gw-b,2,uncommitted,gw-a,'
   drive retire v
   cmp gw-a/v gw-b/v
 }

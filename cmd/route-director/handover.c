@@ -44,12 +44,12 @@ static void hold_expired(struct loop_timer *t)
 }
 
 /*
- * What was mirrored since the last flush is flushed while the driver proves the last pages, if there
- * is nothing that it copied itself and has to flush first.
+ * What was mirrored is flushed while the driver proves the last pages, if there is nothing that it
+ * copied itself and has to flush first.
  */
 static void flush_early(struct move *m)
 {
-    if (m->flushed || !m->copies_flushed || m->flushes)
+    if (!m->copies_flushed || m->flushes)
         return;
     m->flushed = true; /* until a write to the target says otherwise */
     if (move_flush_leg(m) < 0)
@@ -145,6 +145,8 @@ static void flush_answered(struct request *r)
         flush_for_driver(m);
     else if (m->waits == WAIT_FLUSH)
         control_ok(move_take_waiter(m), "%s", "");
+    else if (m->waits == WAIT_SWITCH && m->phase == MOVE_HELD)
+        move_switch(m, move_take_waiter(m), m->v->route.epoch);
     else if (m->phase == MOVE_PROMOTING)
         move_promote_step(m);
 }
@@ -402,6 +404,13 @@ void move_commit(struct move *m)
     move_record(m, &next, v->route.epoch, m->stored);
 }
 
+/* All that a switch waits for is a flush of the director's own: that which the hold began. */
+static bool is_flushing(const struct move *m)
+{
+    return !m->leg->lost && m->flushes && m->v->inflight == m->flushes && m->flushed &&
+           blocks_complete(m->blocks);
+}
+
 void move_switch(struct move *m, struct control *c, uint64_t epoch)
 {
     struct volume *v = m->v;
@@ -425,12 +434,16 @@ void move_switch(struct move *m, struct control *c, uint64_t epoch)
         move_switch_shared(m, c);
         return;
     }
+    if (is_flushing(m)) {
+        move_wait_for(m, c, WAIT_SWITCH);
+        return;
+    }
     if (m->leg->lost || v->inflight || !m->flushed || !blocks_complete(m->blocks)) {
         struct blocks_counts n = blocks_counts(m->blocks);
         control_err(c, EBUSY, "not ready: %llu bytes not synced, %llu not proved%s%s",
                     (unsigned long long)(v->route.size_bytes - n.synced),
                     (unsigned long long)n.unproved, m->flushed ? "" : ", target not flushed",
-                    v->inflight ? ", requests in flight" : "");
+                    v->inflight > m->flushes ? ", requests in flight" : "");
         return;
     }
     move_wait_for(m, c, WAIT_SWITCH);

@@ -612,7 +612,8 @@ bool move_owner_lost(struct move *m, const char *why)
     case MOVE_DOUBT:
         return true; /* nothing is in flight on it, and the store decides */
     case MOVE_OPENING:
-        move_give_up(m, -ECONNABORTED, why);
+        if (!m->shared) /* else it may begin without its owner */
+            move_give_up(m, -ECONNABORTED, why);
         return false;
     case MOVE_COPYING:
     case MOVE_HELD:
