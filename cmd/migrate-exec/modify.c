@@ -243,7 +243,7 @@ enum outcome modify(const struct exec *x, const char *id, unsigned which)
     if (r < 0) {
         err_warn("cannot modify '%s': %s", id, err_text(r));
         o = FAILED;
-    } else if (o == GO) {
+    } else if (o == GO && taken.data) {
         o = wait_taken(x, id, path.data, taken.data);
     }
     buf_release(&text);
