@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/health-score/config.h"
@@ -406,6 +407,20 @@ static void take_record(struct run *run)
         stream_step(run, gateway);
 }
 
+/*
+ * Whether the refusal is that nothing came on standard input, where no FILE was asked for: then
+ * there are no new samples.  That a pipe brought nothing is said, for who writes to it has failed.
+ */
+static bool is_no_input(const struct run *run)
+{
+    struct stat st;
+    if (run->o->n_files > 0 || !rec_reader_was_empty(run->in))
+        return false;
+    if (fstat(STDIN_FILENO, &st) < 0 || !S_ISCHR(st.st_mode))
+        err_warn("%s: no new samples", rec_reader_error(run->in));
+    return true;
+}
+
 /* Reads all records; the exit status. */
 static int take_all(struct run *run)
 {
@@ -418,6 +433,8 @@ static int take_all(struct run *run)
             take_record(run);
             continue;
         }
+        if (is_no_input(run))
+            break;
         status = rec_reader_status(run->in);
         if (r != -EBADMSG || !run->o->keep_going)
             err_die(status, "%s", rec_reader_error(run->in));

@@ -106,7 +106,7 @@ static void test_leap(void)
     health_limits_release(&limits);
 }
 
-/* Where all that comes lies ahead, it is the clock that is doubted: they are judged at their time. */
+/* Where all that comes lies ahead, the clock is doubted: they are judged at their own time. */
 static void test_slow_clock(void)
 {
     struct health_limits limits = {0};
