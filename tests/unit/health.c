@@ -474,7 +474,7 @@ static void test_steps(double step_s)
     health_limits_release(&limits);
 }
 
-/* Three samples of a new gateway are no alarm, unless they are at critical; the same for long are. */
+/* Three samples of a new gateway are no alarm unless they are at critical; many of the same are. */
 static void test_little_evidence(void)
 {
     struct health_limits limits = {0};
