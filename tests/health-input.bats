@@ -165,6 +165,27 @@ two_days()
   [[ ${lines[1]} == "913800,gw-a,,,,86400,0.0000,,its samples are 86390 s ahead of now,0.0000,,,0.0000" ]]
 }
 
+@test "health-score: a gateway's clock that is ahead neither silences the others nor, put right, itself" {
+  local now
+  now=$(date +%s)
+  # shellcheck disable=SC2046
+  { header; metrics gw-a nbd_read_us $((now - 1000)) 10 $(repeat 90 400); } | health-score - >/dev/null
+  # shellcheck disable=SC2046
+  { header; metrics gw-b nbd_read_us $((now + 86400)) 10 $(repeat 9 400); } | health-score - >ahead
+  # Nobody says another time: it is taken to be that one.
+  grep -q "^$((now + 86480)),gw-b,1.0000," ahead
+  { header; metrics gw-a nbd_read_us $((now - 100)) 10 400 400 400; } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ -z $stderr && ${lines[1]} == $((now - 80)),gw-a,1.0000,* ]]
+  [[ ${lines[2]} == "$((now - 80)),gw-b,,,,86400,0.0000,,its samples are 86560 s ahead of now,"* ]]
+  { header; metrics gw-b nbd_read_us $((now - 90)) 10 400 400; } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  [[ ${lines[1]} == $((now - 80)),gw-a,1.0000,* && ${lines[2]} == $((now - 80)),gw-b,1.0000,* ]]
+  [[ $stderr == "health-score: in.csv:2: what is known of 'gw-b' lay ahead of this machine's clock: that is taken back, as is more of this; was a clock set back?" ]]
+  run --separate-stderr -0 health-score --explain - <<<"$(header)"
+  [[ ${lines[2]} == $((now - 80)),gw-b,nbd_read_us,400,400,0,11,no,* ]]
+}
+
 @test "health-score: time that runs backwards within a file changes nothing" {
   # shellcheck disable=SC2046
   { header; metrics gw-a nbd_read_us 1000 10 $(repeat 30 400); } >in.csv

@@ -60,6 +60,29 @@ degrading()
   [[ ${lines[2]} == 1105,gw-b,1.0000,* ]]
 }
 
+@test "health-score: nothing on standard input is no new samples, an empty file is an error" {
+  run --separate-stderr -0 health-score </dev/null
+  [[ -z $stderr && $output == time,gateway,ghs,* && ${#lines[@]} == 1 ]]
+  { header; metrics gw-a nbd_connect_us 1000 5 400 400; } | health-score - >latest
+  cp state/health.state before
+  run --separate-stderr -0 health-score </dev/null
+  [[ -z $stderr ]]
+  cmp latest - <<<"$output"
+  cmp before state/health.state
+  # Who should have written has failed.
+  run --separate-stderr -0 health-score < <(:)
+  [[ $stderr == "health-score: stdin:1: no header: no new samples" ]]
+  cmp latest - <<<"$output"
+  for file in empty -; do
+    : >empty
+    run --separate-stderr -65 health-score "$file" </dev/null
+    [[ -z $output && $stderr == "health-score: ${file/-/stdin}:1: no header" ]]
+  done
+  # What is no record is refused, where there is no FILE as well.
+  run --separate-stderr -65 health-score <<<''
+  [[ -z $output && $stderr == "health-score: stdin:1: "* ]]
+}
+
 @test "health-score: --stream tells that a gateway went silent" {
   {
     header

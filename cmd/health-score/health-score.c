@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd/health-score/config.h"
@@ -40,6 +41,8 @@ enum mode {
 #define SAVE_EVERY_US 60000000u
 /* --stream looks for silent gateways so often, in record time. */
 #define SWEEP_EVERY_S 1.0
+/* The clock is read for each record that is further from what it last said. */
+#define CLOCK_NEWS_S 10.0
 
 struct opts {
     struct opts_dirs dirs;
@@ -203,6 +206,8 @@ struct run {
     struct rec_writer *out;
     struct labels *labels; /* NULL: none were asked for */
     bool told_behind;      /* that a clock may have been set back: it is said once */
+    bool told_ahead;       /* that one was ahead, too */
+    double clock;          /* clock_now(), as the board has it */
     double swept;          /* --stream: record time of the last look for silent gateways */
     uint64_t saved_us;     /* --stream: clock_mono_us() of the last save */
 };
@@ -329,7 +334,7 @@ static void stream_step(struct run *run, size_t gateway)
 {
     double newest = health_board_newest(run->board);
     tell_change(run, gateway);
-    if (newest - run->swept >= SWEEP_EVERY_S) {
+    if (fabs(newest - run->swept) >= SWEEP_EVERY_S) {
         for (size_t g = 0; g < health_board_gateways(run->board); g++)
             tell_change(run, g);
         run->swept = newest;
@@ -359,10 +364,29 @@ static void tell_behind(struct run *run)
              rec_reader_where(run->in), rec_text(run->in, METRIC_GATEWAY));
 }
 
+static void tell_ahead(struct run *run)
+{
+    if (run->told_ahead || health_board_rewound(run->board) == 0)
+        return;
+    run->told_ahead = true;
+    err_warn(
+        "%s: what is known of '%s' lay ahead of this machine's clock: that is taken back, as is "
+        "more of this; was a clock set back?",
+        rec_reader_where(run->in), rec_text(run->in, METRIC_GATEWAY));
+}
+
+static void read_clock(struct run *run)
+{
+    run->clock = clock_now();
+    health_board_clock(run->board, run->clock);
+}
+
 static void take_record(struct run *run)
 {
     size_t gateway;
     double anomaly;
+    if (fabs(rec_real(run->in, METRIC_TIME) - run->clock) > CLOCK_NEWS_S)
+        read_clock(run);
     int r = health_board_add(run->board, rec_real(run->in, METRIC_TIME),
                              rec_text(run->in, METRIC_GATEWAY), rec_text(run->in, METRIC_METRIC),
                              rec_real(run->in, METRIC_VALUE), &gateway, &anomaly);
@@ -374,12 +398,27 @@ static void take_record(struct run *run)
     if (r < 0)
         out_of_memory();
     tell_behind(run);
+    tell_ahead(run);
     if (run->labels)
         labels_note(run->labels, run->board, gateway, rec_real(run->in, METRIC_TIME));
     if (run->o->mode == MODE_PER_METRIC)
         put_anomaly(run, anomaly);
     else if (run->o->mode == MODE_STREAM)
         stream_step(run, gateway);
+}
+
+/*
+ * Whether the refusal is that nothing came on standard input, where no FILE was asked for: then
+ * there are no new samples.  That a pipe brought nothing is said, for who writes to it has failed.
+ */
+static bool is_no_input(const struct run *run)
+{
+    struct stat st;
+    if (run->o->n_files > 0 || !rec_reader_was_empty(run->in))
+        return false;
+    if (fstat(STDIN_FILENO, &st) < 0 || !S_ISCHR(st.st_mode))
+        err_warn("%s: no new samples", rec_reader_error(run->in));
+    return true;
 }
 
 /* Reads all records; the exit status. */
@@ -394,6 +433,8 @@ static int take_all(struct run *run)
             take_record(run);
             continue;
         }
+        if (is_no_input(run))
+            break;
         status = rec_reader_status(run->in);
         if (r != -EBADMSG || !run->o->keep_going)
             err_die(status, "%s", rec_reader_error(run->in));
@@ -419,6 +460,7 @@ static int score_gateways(const struct opts *o, const struct health_limits *limi
             rec_writer_with(run.out, c);
     int lock = state_lock(o->dirs.state);
     state_load(o->dirs.state, run.board);
+    read_clock(&run);
     run.swept = health_board_newest(run.board);
     run.saved_us = clock_mono_us();
     rec_reader_files(run.in, o->files, o->n_files);

@@ -11,6 +11,7 @@
 #include "common/base/parse.h"
 #include "common/health/board_private.h"
 #include "common/health/doubt.h"
+#include "common/health/rewind.h"
 
 /* A metric is silent after so many of its usual intervals. */
 #define SILENT_INTERVALS 3.0
@@ -22,6 +23,8 @@ enum { JUMP_FROM = 8, JUMP_BELIEVED = 3 };
 #define VALUE_MAX 1e18
 /* A counter that was not seen for so many intervals says nothing about now. */
 #define COUNTER_GAP 10.0
+/* Clocks may be apart so much; migrate-plan refuses scores that are dated further ahead. */
+#define SKEW_S 60.0
 
 struct health_board *health_board_new(const struct health_limits *limits,
                                       const struct health_rules *rules)
@@ -31,6 +34,7 @@ struct health_board *health_board_new(const struct health_limits *limits,
         return NULL;
     b->limits = limits;
     b->rules = rules;
+    b->clock = INFINITY;
     return b;
 }
 
@@ -132,6 +136,49 @@ static void end_round(struct board_gateway *g, double time)
     g->n_in_round = 0;
 }
 
+/* Whether TIME lies ahead of the clock. */
+static bool is_future(const struct health_board *b, double time)
+{
+    return time - b->clock > SKEW_S;
+}
+
+void health_board_clock(struct health_board *b, double now)
+{
+    b->clock = now;
+    if (!is_future(b, b->newest))
+        return;
+    b->ahead = fmax(b->ahead, b->newest);
+    b->newest = 0;
+}
+
+static void note_time(struct health_board *b, double time)
+{
+    if (is_future(b, time)) {
+        b->ahead = fmax(b->ahead, time);
+        return;
+    }
+    b->newest = fmax(b->newest, time);
+    b->timely = true;
+}
+
+/* Takes back what is known of S from times that have not come yet, if TIME has. */
+static void put_right(struct health_board *b, struct board_series *s, double time)
+{
+    bool signal = s->signal.n && is_future(b, s->signal.last);
+    bool counter = s->counted && is_future(b, s->counter_time);
+    if ((!signal && !counter) || is_future(b, time))
+        return;
+    s->counted = s->counted && !counter;
+    s->ahead = 0;
+    if (signal) {
+        signal_rewind(&s->signal, b->clock, time);
+        anomaly_rewind(&s->anomaly, b->clock);
+        consensus_rewind(&b->gateways[s->gateway].consensus, b->clock);
+        s->changed = (1u << SIGNAL_LEVELS) - 1;
+    }
+    b->n_rewound++;
+}
+
 /*
  * Whether TIME is a day or more ahead of S.  One such sample is a clock that was wrong for a
  * moment, and would make all that follow late; three in a row are time that has passed.
@@ -226,9 +273,11 @@ int health_board_add(struct health_board *b, double time, const char *gateway, c
         r = board_series(b, g, counter ? rate : metric, &s);
     if (r < 0)
         return r;
+    if (possible)
+        put_right(b, s, time);
     double score = 0;
     if (possible && (!counter || to_rate(s, time, &value)) && take(b, s, time, value, &score))
-        b->newest = fmax(b->newest, time);
+        note_time(b, time);
     if (gateway_index)
         *gateway_index = g;
     if (anomaly)
@@ -248,12 +297,17 @@ const char *health_board_gateway(const struct health_board *b, size_t gateway)
 
 double health_board_newest(const struct health_board *b)
 {
-    return b->newest;
+    return b->timely || !(b->ahead > 0) ? b->newest : b->ahead;
 }
 
 uint64_t health_board_behind(const struct health_board *b)
 {
     return b->n_behind;
+}
+
+uint64_t health_board_rewound(const struct health_board *b)
+{
+    return b->n_rewound;
 }
 
 struct health_model *health_board_model(struct health_board *b)

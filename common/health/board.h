@@ -31,6 +31,14 @@ struct health_board *health_board_new(const struct health_limits *limits,
 void health_board_free(struct health_board *b);
 
 /*
+ * Says that it is NOW by the machine's clock, after a load and then as often as NOW may be news: a
+ * sample dated more than a minute later lies ahead.  It is taken, but does not say what the time
+ * is if another does; and if one of its metric comes that does not lie ahead, what did is taken
+ * back (rewind.h).  Without a clock, as at first, nothing lies ahead.
+ */
+void health_board_clock(struct health_board *b, double now);
+
+/*
  * Takes a sample; late and duplicate ones change nothing, and of those that leap a day or more
  * ahead only the third in a row is believed, and impossible ones (doubt.h) are left out.
  * *GATEWAY, unless NULL, is the gateway's
@@ -48,11 +56,17 @@ int health_board_add(struct health_board *b, double time, const char *gateway, c
 size_t health_board_gateways(const struct health_board *b);
 const char *health_board_gateway(const struct health_board *b, size_t gateway);
 
-/* The time of the newest sample of all; 0 before the first. */
+/*
+ * The time of the newest sample of all, but for those that lie ahead of the clock while others come
+ * that do not; 0 before the first.
+ */
 double health_board_newest(const struct health_board *b);
 
 /* Samples, since the board was made, that were a day or more older than their metric's last. */
 uint64_t health_board_behind(const struct health_board *b);
+
+/* Samples, since the board was made, for which something that lay ahead was taken back. */
+uint64_t health_board_rewound(const struct health_board *b);
 
 /* The model that p_fail comes from, once it is fitted; until then it comes from the rules. */
 struct health_model *health_board_model(struct health_board *b);

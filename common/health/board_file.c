@@ -182,7 +182,7 @@ static void put_one_series(struct out *o, const struct board_series *s)
 
 static void put_payload(struct out *o, const struct health_board *b)
 {
-    put_f64(o, b->newest);
+    put_f64(o, health_board_newest(b));
     put_u64(o, b->model.fitted);
     put_f64(o, b->model.bias);
     put_f64s(o, b->model.weights, HEALTH_FEATURES);

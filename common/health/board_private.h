@@ -47,8 +47,12 @@ struct health_board {
     struct intern series_names; /* "gateway,metric"; id = index in series */
     struct board_series **series;
     size_t series_cap;
-    double newest;
-    uint64_t n_behind; /* not saved */
+    double newest; /* time of the newest sample that did not lie ahead of the clock … */
+    double ahead; /* … and of those that did; 0: none.  Saved is what health_board_newest() says */
+    bool timely;  /* a sample since the board was made did not; not saved */
+    double clock;       /* health_board_clock(); INFINITY: unknown */
+    uint64_t n_behind;  /* not saved */
+    uint64_t n_rewound; /* not saved */
     struct health_model model;
     struct health_input *inputs; /* room for the gateway with the most metrics */
     size_t inputs_cap;

@@ -13,6 +13,8 @@
 #define DRIFT_Z_MIN 3.0
 /* Even a metric beyond critical is no certainty. */
 #define LEVEL_MAX 0.95
+/* Evidence is at half after so many samples: of fewer no trend can be told. */
+#define EVIDENCE_SAMPLES 8.0
 
 /* One bad sample in ten is bad luck, one in two is not; that more follows is likely, not sure. */
 #define BURST_FROM     0.1
@@ -114,6 +116,12 @@ static void worst_trend(const struct signal *s, const struct health_trends *t,
     }
 }
 
+/* From nearly nothing known to all: risks shrink to what most gateways have, next to none. */
+static double evidence(const struct signal *s)
+{
+    return (double)s->n / ((double)s->n + EVIDENCE_SAMPLES);
+}
+
 struct health_risk health_risk(const struct signal *s, const struct health_trends *t,
                                const struct health_limit *limit, double bursts, double now,
                                double horizon_s)
@@ -124,9 +132,12 @@ struct health_risk health_risk(const struct signal *s, const struct health_trend
                             .reach_low_s = INFINITY,
                             .reach_high_s = INFINITY};
     r.level = level_risk(limit, r.value);
-    r.drift = drift_risk(s, limit);
+    if (r.level < LEVEL_MAX) /* beyond critical nothing needs to be learnt */
+        r.level *= evidence(s);
+    r.drift = drift_risk(s, limit) * evidence(s);
     worst_trend(s, t, limit, now, horizon_s, &r);
-    r.burst = BURST_MAX * clamp01((bursts - BURST_FROM) / (BURST_FULL - BURST_FROM));
+    r.trend *= evidence(s);
+    r.burst = BURST_MAX * clamp01((bursts - BURST_FROM) / (BURST_FULL - BURST_FROM)) * evidence(s);
     r.p = 1 - (1 - r.level) * (1 - r.drift) * (1 - r.trend) * (1 - r.burst);
     return r;
 }

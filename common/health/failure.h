@@ -37,6 +37,9 @@ void health_trends_update(struct health_trends *t, const struct signal *s, unsig
  * A trend that has been seen for a time S is believed for at most 6 S ahead, with a trust that
  * falls linearly; only what lies above the range of the days before counts; and as long as no whole
  * day was seen, windows of more than 2 h do not count, for the rise may be the morning's.
+ *
+ * All but a level at critical is shrunk by n / (n + 8) for n samples: to no risk, which is what
+ * most gateways have at most times.
  */
 struct health_risk health_risk(const struct signal *s, const struct health_trends *t,
                                const struct health_limit *limit, double bursts, double now,

@@ -29,6 +29,7 @@ struct rec_reader {
     struct input *input;
     const char *name;
     uint64_t line;
+    bool was_empty;      /* an input without a byte was refused */
     uint64_t lines_from; /* not counted in LINE: those from the header to this byte */
     struct lines lines;
     struct buf header;                /* the names of the extra columns point into it */
@@ -161,6 +162,11 @@ const char *rec_reader_where(struct rec_reader *r)
         count_skipped(r);
     snprintf(r->where, sizeof(r->where), "%s:%llu", r->name, (unsigned long long)r->line);
     return r->where;
+}
+
+bool rec_reader_was_empty(const struct rec_reader *r)
+{
+    return r->was_empty;
 }
 
 /* A name or text as it may stand in a message: clipped, on one line, no control characters. */
@@ -307,6 +313,7 @@ static int read_header(struct rec_reader *r)
         return got;
     if (got == 0) {
         r->line = 1;
+        r->was_empty = true;
         return refuse(r, "no header");
     }
     split_end(&r->split);

@@ -103,6 +103,8 @@ int rec_reader_next(struct rec_reader *r);
 const char *rec_reader_error(const struct rec_reader *r);
 /* After a negative result: the exit status that fits: 65, 66, 71 or 74. */
 int rec_reader_status(const struct rec_reader *r);
+/* Whether an input was refused because there was not a byte of it, so no header either. */
+bool rec_reader_was_empty(const struct rec_reader *r);
 /* "name:line" of the current record, for messages of the command's own. Borrowed until next. */
 const char *rec_reader_where(struct rec_reader *r);
 

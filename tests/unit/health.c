@@ -474,6 +474,26 @@ static void test_steps(double step_s)
     health_limits_release(&limits);
 }
 
+/* Three samples of a new gateway are no alarm unless they are at critical; many of the same are. */
+static void test_little_evidence(void)
+{
+    struct health_limits limits = {0};
+    struct health_board *b = new_board(&limits);
+    struct health_score s;
+    for (int t = 0; t < 60; t++) {
+        add(b, t, "nbd_read_us", t % 2 ? 45000 : 46000);
+        s = score_at(b, t);
+        CHECK(s.p_fail > 0 && (t >= 3 || s.p_fail < 0.25));
+    }
+    CHECK(s.p_fail > 0.5);
+    health_board_free(b);
+    b = health_board_new(&limits, &rules);
+    add(b, 0, "nbd_read_us", 50000);
+    CHECK(score_at(b, 0).p_fail > 0.9);
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
 /* ---- the state ---- */
 
 static struct health_board *reload(struct health_board *b, const struct health_limits *limits)
@@ -582,6 +602,7 @@ int main(void)
     test_healthy_week(1);
     test_healthy_week(2);
     test_ramp(3);
+    test_little_evidence();
     test_steps(3);
     test_steps(5);
     test_steps(8);

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * After a clock that was ahead has been put right: what was told of times that have not come yet
+ * is taken back, so that samples count again at once and not only when those times come.  What was
+ * learnt from it (means, spreads, records) stays: a clock that was wrong is no reason to forget
+ * what a metric is like.
+ */
+#ifndef GS_HEALTH_REWIND_H
+#define GS_HEALTH_REWIND_H
+
+#include "common/health/anomaly.h"
+#include "common/health/consensus.h"
+#include "common/health/signal.h"
+
+/*
+ * Drops what is later than NOW, so that a sample of TIME, not later than NOW, can be taken next: it
+ * is late only if what is left is from after it.
+ */
+void signal_rewind(struct signal *s, double now, double time);
+
+/* No time in it is later than NOW. */
+void anomaly_rewind(struct anomaly *a, double now);
+void consensus_rewind(struct consensus *c, double now);
+
+#endif

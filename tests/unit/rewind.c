@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A gateway's clock that was ahead and is put right. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "common/health/board.h"
+#include "common/health/rewind.h"
+#include "tests/bench/health_sim.h"
+#include "tests/unit/tap.h"
+
+static const struct health_rules rules = {.horizon_s = 86400,
+                                          .silent_after_s = 60,
+                                          .max_series = 1000,
+                                          .damping = SIGNAL_DAMPING_DEFAULT};
+
+static struct health_board *new_board(struct health_limits *limits)
+{
+    struct health_board *b = health_board_new(limits, &rules);
+    if (!b)
+        abort();
+    return b;
+}
+
+static void add(struct health_board *b, double time, const char *gateway, const char *metric)
+{
+    CHECK(health_board_add(b, time, gateway, metric, 400, NULL, NULL) == 0);
+}
+
+static struct health_score score_of(struct health_board *b, size_t gateway)
+{
+    struct health_score s;
+    CHECK(health_board_score(b, gateway, health_board_newest(b), &s) == 0);
+    return s;
+}
+
+/* Times grow on each level, none is later than NOW, and no sum is of points that are gone. */
+static bool is_in_order(const struct signal *s, double now)
+{
+    for (unsigned k = 0; k < SIGNAL_LEVELS; k++) {
+        const struct signal_level *l = &s->levels[k];
+        double sum = 0;
+        for (unsigned i = 0; i < l->n; i++)
+            if (l->points[i].time > now || (i && l->points[i].time <= l->points[i - 1].time))
+                return false;
+        for (unsigned i = l->n - l->folded; i < l->n; i++)
+            sum += l->points[i].time;
+        if (l->folded > l->n || fabs(sum - l->time_sum) > 1e-3)
+            return false;
+    }
+    return s->n_days == 0 || s->days[0].number <= floor(now / SIM_DAY_S);
+}
+
+/* Whatever was seen, and however far ahead it was, what comes next is taken and stays in order. */
+static void test_any_signal(struct rng *rng)
+{
+    const struct signal_damping damping = SIGNAL_DAMPING_DEFAULT;
+    struct signal s = {0};
+    double time = SIM_START_S;
+    for (uint64_t i = 0, n = 1 + rng_below(rng, 600); i < n; i++) {
+        time += 1 + 400 * rng_unit(rng);
+        signal_add(&s, &damping, time, (double)i, NULL);
+    }
+    double now = SIM_START_S - 1000 + (time - SIM_START_S + 1000) * rng_unit(rng);
+    signal_rewind(&s, now, now);
+    CHECK(is_in_order(&s, now) && s.last <= now && s.first <= s.last);
+    for (int i = 1; i < 100; i++) {
+        CHECK(signal_add(&s, &damping, now + 10 * i, i, NULL));
+        CHECK(is_in_order(&s, now + 10 * i));
+    }
+}
+
+static struct health_board *reload(struct health_board *b, struct health_limits *limits)
+{
+    struct buf data = {0};
+    const char *why = "";
+    CHECK(health_board_save(b, &data) == 0);
+    health_board_free(b);
+    b = new_board(limits);
+    CHECK(health_board_load(b, data.data, data.len, &why) == 0);
+    buf_release(&data);
+    return b;
+}
+
+/* A gateway whose clock leaps three hours ahead is out, and all others are not; then it is back. */
+static void test_leap(void)
+{
+    struct health_limits limits = {0};
+    if (health_limits_builtin(&limits) < 0)
+        abort();
+    struct health_board *b = new_board(&limits);
+    double now = SIM_START_S;
+    for (int i = 0; i < 500; i++) {
+        now = SIM_START_S + 10 * i;
+        bool ahead = i >= 300 && i < 400;
+        if (i == 450)
+            b = reload(b, &limits);
+        health_board_clock(b, now);
+        add(b, now, "well", "nbd_read_us");
+        add(b, now + (ahead ? 10800 : 0), "leaps", "nbd_read_us");
+        add(b, now + (ahead ? 10800 : 0), "leaps", "x_total");
+        CHECK(fabs(health_board_newest(b) - now) < 1e-6 && score_of(b, 0).known);
+        CHECK(score_of(b, 1).known == !ahead);
+        CHECK(health_board_rewound(b) == (i >= 400 && i < 450 ? 2 : 0));
+    }
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
+/* Where all that comes lies ahead, the clock is doubted: they are judged at their own time. */
+static void test_slow_clock(void)
+{
+    struct health_limits limits = {0};
+    if (health_limits_builtin(&limits) < 0)
+        abort();
+    struct health_board *b = new_board(&limits);
+    for (int i = 0; i < 20; i++) {
+        health_board_clock(b, SIM_START_S - 3600 + 10 * i);
+        add(b, SIM_START_S + 10 * i, "gw", "nbd_read_us");
+        if (i == 10)
+            b = reload(b, &limits);
+        CHECK(score_of(b, 0).known && health_board_rewound(b) == 0);
+    }
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
+int main(void)
+{
+    struct rng rng;
+    test_begin("rewind");
+    rng_init(&rng, 11);
+    for (int i = 0; i < 300; i++)
+        test_any_signal(&rng);
+    test_leap();
+    test_slow_clock();
+    return test_done();
+}
