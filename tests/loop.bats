@@ -22,15 +22,26 @@ cron()
   PATH=/usr/bin:/bin /bin/sh -c "$line" </dev/null
 }
 
-# group STEP, kill_group STEP: the same in the background, with all that it starts in a process group.
+# group STEP: the same in the background.  kill_group STEP: kills it with all that it has started.
 group()
 {
-  start "$1" setsid bash -c "$(declare -f cron); cron $1"
+  start "$1" bash -c "$(declare -f cron); cron $1"
+}
+
+descendants()
+{
+  local pid
+  for pid in $(pgrep -P "$1"); do
+    echo "$pid"
+    descendants "$pid"
+  done
 }
 
 kill_group()
 {
-  kill -KILL -- "-${PIDS[$1]}"
+  local all
+  mapfile -t all < <(descendants "${PIDS[$1]}")
+  kill -KILL "${PIDS[$1]}" "${all[@]}"
   kill_hard "$1"
 }
 
@@ -46,7 +57,7 @@ settings()
     >"$GATESHIFT_CONFIG/loop.conf"
 }
 
-# fleet: volume v on gw-a, an empty gw-b, a director that logs.
+# fleet [ARGUMENT...]: volume v on gw-a, an empty gw-b, a director that logs.
 fleet()
 {
   make_volume gw-a v 256K
@@ -54,7 +65,7 @@ fleet()
   start_gateway gw-b
   write_gateways
   route-set v gw-a >/dev/null
-  start_director --access-log "$GS/access.csv"
+  start_director --access-log "$GS/access.csv" "$@"
   qemu-io -f raw -c 'write -P 7 0 256k' "$(director_uri v)" >/dev/null
   wait_for 10 grep -q ,write, access.csv
 }
@@ -132,7 +143,7 @@ cycle()
 
 @test "loop: live, a move whose migrate-exec was killed is gone on with" {
   settings mode=live 'exec_options="--bwlimit 32K"'
-  fleet
+  fleet --quarantine 1s
   sed -i '/^gw-a/s/,active,/,drain,/' config/gateways.csv
   for _ in 1 2 3; do
     cron probe
@@ -165,6 +176,110 @@ cycle()
   run -1 kill -0 -- "-$pid"
   [[ $(route) == gw-a,1,steady ]]
   grep -q ',aborted,.*interrupted by SIGTERM' state/history.csv
+}
+
+@test "loop: told to end alone, as by systemd, a step ends its move, and what a hook has started stays" {
+  settings mode=live 'exec_options="--bwlimit 32K"'
+  fleet
+  printf '%s\n' '#!/bin/sh' 'sleep 600 & echo $! >>"$(dirname "$0")/left"' \
+    "exec '$GATESHIFT_HOOKS/dir' \"\$@\"" >hook
+  chmod +x hook
+  sed -i "s|,dir |,$GS/hook |; /^gw-a/s/,active,/,drain,/" config/gateways.csv
+  for _ in 1 2 3; do
+    cron probe
+  done
+  PATH=$SHARE/../../bin:$PATH start leave "$SHARE/loop" leave
+  wait_for 20 grep -q ',begin,' state/history.csv
+  local pid=${PIDS[leave]} status=0
+  unset 'PIDS[leave]'
+  kill -TERM "$pid"
+  wait "$pid" || status=$?
+  [[ $status == 75 && $(route) == gw-a,1,steady ]]
+  grep -q ',aborted,.*interrupted by SIGTERM' state/history.csv
+  local left
+  mapfile -t left <left
+  [[ ${#left[@]} -gt 0 ]]
+  kill "${left[@]}"
+}
+
+@test "loop: what must be left is decided with what plan is about to begin" {
+  settings mode=live 'exec_options=--dry-run'
+  fleet
+  make_volume gw-c w 64K
+  start_gateway gw-c
+  write_gateways
+  route-set w gw-c >/dev/null
+  sed -i '/^gw-a/s/,active,/,drain,/' config/gateways.csv
+  for _ in 1 2 3; do
+    cron probe
+  done
+  cron leave
+  [[ $(cut -d, -f2-4 state/loop/leave.csv | tail -n +2) == v,gw-a,gw-b ]]
+  head -n 1 state/loop/leave.csv >state/loop/current.csv
+  sed -n '2s/,v,gw-a,gw-b,1,/,w,gw-c,gw-b,1,/p' state/loop/leave.csv >>state/loop/current.csv
+  # No step plan is under way: what it once began does not count.
+  touch state/loop/plan.lock
+  cron leave
+  [[ $(cut -d, -f2-4 state/loop/leave.csv | tail -n +2) == v,gw-a,gw-b ]]
+  exec 7<state/loop/plan.lock
+  flock 7
+  cron leave 7<&-
+  [[ $(cut -d, -f2-4 state/loop/leave.csv | tail -n +2) == v,gw-a,gw-c ]]
+  exec 7<&-
+}
+
+@test "loop: what could wait is left where something that must be left was begun since" {
+  settings mode=live 'exec_options=--dry-run'
+  fleet
+  make_volume gw-c w 64K
+  start_gateway gw-c
+  start_gateway gw-d
+  write_gateways
+  route-set w gw-c >/dev/null
+  for _ in 1 2 3; do
+    cron probe
+  done
+  {
+    echo time,volume,gateway,das,share,requests,confidence,horizon_s,model
+    printf "$(date +%s),%s,%s,%s,0,3600,1,21600,seasonal\n" v gw-a 0.1 v gw-b 1 v gw-c 0.1 v gw-d 0.1 \
+      w gw-a 0.1 w gw-b 0.1 w gw-c 0.1 w gw-d 1
+  } >state/loop/affinity.csv
+  echo volume,site,start,duration_s,requests,lower,upper,model >state/loop/forecast.csv
+  run -0 cron plan
+  [[ $(cut -d, -f2-4,6 state/loop/plan.csv | sort) == \
+    $'v,gw-a,gw-b,optional\nvolume,source,target,kind\nw,gw-c,gw-d,optional' ]]
+  [[ $(wc -l <state/loop/optional.csv) == 1 && ! -e state/loop/current.csv ]]
+  touch -d '+1 hour' state/loop/leave.begun
+  run -0 cron plan
+  [[ $(wc -l <state/loop/optional.csv) == 3 ]]
+}
+
+@test "loop: folders may be named as seen from where it is called" {
+  settings
+  fleet
+  GATESHIFT_CONFIG=config GATESHIFT_STATE=state GATESHIFT_RUN=run run --separate-stderr -0 cron probe
+  [[ -z $stderr && $(cut -d, -f2 state/loop/health.csv) == $'gateway\ngw-a\ngw-b' ]]
+}
+
+@test "loop: root runs a step as the owner of the state, and others are told whose it is" {
+  [[ $(id -u) == 0 ]] || skip "needs root"
+  settings
+  cp -r "$SHARE/../.." top
+  sed -i "s|^\(access_log=\).*|\1/tmp/access.csv|" config/loop.conf
+  chown nobody state
+  # The folders above are root's own.
+  local work
+  work=$(mktemp -d /tmp/loop.XXXXXX)
+  mv config state top "$work"
+  chmod 755 "$work"
+  run --separate-stderr -0 env GATESHIFT_CONFIG="$work/config" GATESHIFT_STATE="$work/state" \
+    "$work/top/share/gateshift/loop" expire
+  [[ $(stat -c %U "$work/state/loop" "$work/state/loop/expire.lock" | sort -u) == nobody ]]
+  : >"$work/state/loop/health.csv.new"
+  run --separate-stderr -73 env GATESHIFT_CONFIG="$work/config" GATESHIFT_STATE="$work/state" \
+    "$work/top/share/gateshift/loop" expire
+  [[ $stderr == "loop: cannot write '$work/state/loop/health.csv.new', which is root's: chown it" ]]
+  rm -r "$work"
 }
 
 @test "loop: a process that a notify hook leaves behind holds neither the step nor its lock" {
@@ -235,6 +350,12 @@ cycle()
   settings 'if'
   run --separate-stderr -78 cron probe
   [[ ${stderr##*$'\n'} == "loop: '$GATESHIFT_CONFIG/loop.conf' is no shell code" ]]
+  settings jobs=all
+  run --separate-stderr -78 cron probe
+  [[ $stderr == "loop: jobs 'all' in "*" is not a number from 1 on" ]]
+  settings access_log=access.csv
+  run --separate-stderr -78 cron probe
+  [[ $stderr == "loop: access_log 'access.csv' in "*" does not begin with /" ]]
   run --separate-stderr -64 "$SHARE/loop"
   [[ -z $output && $stderr == "usage: "* || $stderr == "loop: usage: "* ]]
   run --separate-stderr -64 "$SHARE/loop" dance

@@ -246,6 +246,14 @@ ends_with()
     [[ $status -eq 0 && $stderr == "migrate-console: gw-b is $state, so that no volume is planned onto it already" ]]
     sed "s/,drain,/,$state,/" before.csv | cmp - "$GATESHIFT_CONFIG/gateways.csv"
   done
+  # What is down was said to be so by somebody: it is not made a target without a word, nor a source.
+  con 'drain gw-b --yes'
+  [[ $status -eq 69 && $stderr == "migrate-console: gw-b is down: nothing can be copied from it, "* ]]
+  con 'uncordon gw-b'
+  [[ $status -eq 64 && $stderr == "gw-b is down, says gateways.csv. "*": say --yes" ]]
+  sed "s/,drain,/,down,/" before.csv | cmp - "$GATESHIFT_CONFIG/gateways.csv"
+  con 'uncordon gw-b --yes'
+  sed "s/,drain,/,active,/" before.csv | cmp - "$GATESHIFT_CONFIG/gateways.csv"
   cp before.csv "$GATESHIFT_CONFIG/gateways.csv"
   con 'cordon gw-c'
   [[ $status -eq 64 && $stderr == "migrate-console: no such gateway 'gw-c' in gateways.csv" ]]
@@ -287,6 +295,21 @@ ends_with()
   start script bash -c 'exec env --default-signal=INT migrate-console -q <script'
   ends_with 130 script
   [[ ! -e line.second && ! -e script.second ]]
+}
+
+@test "console: a script's move hears of an end once, whoever else is told" {
+  two_gateways
+  local how
+  for how in INT TERM; do
+    start script setsid env --default-signal=INT migrate-console -q --yes \
+      -c 'plan --drain gw-a; run all --bwlimit=64K'
+    wait_for 20 grep -q ',begin,' "$GATESHIFT_STATE/history.csv"
+    kill -"$how" -- "-${PIDS[script]}"
+    ends_with $((128 + $(kill -l "$how"))) script
+    grep -q ",aborted,.*interrupted by SIG$how" "$GATESHIFT_STATE/history.csv"
+    owner_is gw-a 1 steady
+    rm "$GATESHIFT_STATE/history.csv"
+  done
 }
 
 @test "console: a signal ends a script with what it has begun, and leaves nothing behind" {

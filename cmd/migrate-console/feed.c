@@ -44,7 +44,7 @@ void feed_start(struct feed *f, const struct console *c, const char *program)
         fcntl(out[1], F_SETFL, 0);
         fcntl(err[1], F_SETFL, 0);
         struct run_ends e = {in, out[1], err[1]};
-        f->pid = run_start(&p.stage[0], &e, false);
+        f->pid = run_start(&p.stage[0], &e, RUN_TOGETHER);
         if (f->pid < 0)
             fail(f, err_text(f->pid));
     }

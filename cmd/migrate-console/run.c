@@ -116,24 +116,29 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-_Noreturn static void become(const struct words *command, const struct run_ends *e, bool detach)
+_Noreturn static void become(const struct words *command, const struct run_ends *e,
+                             enum run_reach reach)
 {
     if ((e->in >= 0 && dup2(e->in, STDIN_FILENO) < 0) ||
         (e->out >= 0 && dup2(e->out, STDOUT_FILENO) < 0) ||
-        (e->err >= 0 && dup2(e->err, STDERR_FILENO) < 0) || (detach && setsid() < 0))
+        (e->err >= 0 && dup2(e->err, STDERR_FILENO) < 0) ||
+        (reach == RUN_APART && setpgid(0, 0) < 0) || (reach == RUN_DETACHED && setsid() < 0))
         _exit(EX_OSERR);
     signals_restore();
+    /* It may print to the terminal, also where that stops others that are not in front. */
+    if (reach == RUN_APART)
+        signal(SIGTTOU, SIG_IGN);
     execvp(command->v[0], command->v);
     err_warn("cannot run '%s': %s", command->v[0], err_text(errno));
     _exit(NOT_RUN);
 }
 
-pid_t run_start(const struct words *command, const struct run_ends *e, bool detach)
+pid_t run_start(const struct words *command, const struct run_ends *e, enum run_reach reach)
 {
     fflush(NULL);
     pid_t pid = fork();
     if (pid == 0)
-        become(command, e, detach);
+        become(command, e, reach);
     return pid < 0 ? -errno : pid;
 }
 
@@ -162,6 +167,8 @@ struct running {
     int out, err;    /* ends that are read; -1: none, or it has ended */
     struct buf line; /* of standard error, not yet ended by a newline */
     bool full;
+    bool apart; /* RUN_APART */
+    bool told;  /* that it is to end: a second time would end a move in its hold */
 };
 
 static void kill_all(const struct running *r, int sig)
@@ -172,10 +179,12 @@ static void kill_all(const struct running *r, int sig)
 
 /* After a signal: one that ends the console ends the commands, and Ctrl-Z, which has stopped them,
  * stops it. */
-static void pass_on(const struct running *r)
+static void pass_on(struct running *r)
 {
-    if (signals_ending())
-        kill_all(r, SIGTERM);
+    int sig = signals_ending() ? SIGTERM : r->apart && signals_seen(SIGINT) ? SIGINT : 0;
+    if (sig && !r->told)
+        kill_all(r, sig);
+    r->told = r->told || sig;
     signals_stop();
 }
 
@@ -255,7 +264,7 @@ static int status_of(int wstatus)
 }
 
 /* Waits for PID; signals are let in meanwhile, and one that ends the console ends it, too. */
-static int wait_for(const struct running *r, pid_t pid)
+static int wait_for(struct running *r, pid_t pid)
 {
     int wstatus = 0;
     while (waitpid(pid, &wstatus, WNOHANG) == 0) {
@@ -267,7 +276,7 @@ static int wait_for(const struct running *r, pid_t pid)
 }
 
 /* The status of the first command that failed of its own. */
-static int wait_all(const struct running *r, const struct pipeline *p)
+static int wait_all(struct running *r, const struct pipeline *p)
 {
     int status = 0;
     for (size_t i = 0; i < r->n; i++) {
@@ -318,7 +327,7 @@ static int start_all(struct running *r, const struct pipeline *p, int in, int la
         if (result < 0)
             break;
         struct run_ends e = {in, i + 1 < p->n ? link[1] : last_out, err};
-        pid_t pid = run_start(&p->stage[i], &e, false);
+        pid_t pid = run_start(&p->stage[i], &e, r->apart ? RUN_APART : RUN_TOGETHER);
         if (pid > 0)
             r->pid[r->n++] = pid;
         else
@@ -333,7 +342,7 @@ static int start_all(struct running *r, const struct pipeline *p, int in, int la
 
 static int run_it(struct console *c, struct pipeline *p)
 {
-    struct running r = {.out = -1, .err = -1};
+    struct running r = {.out = -1, .err = -1, .apart = !c->interactive && !p->plain};
     int out[2], err[2], status = 0;
     int failed = open_pipe(out, p->capture != NULL);
     int failed_too = open_pipe(err, c->own_stderr && !p->plain);
@@ -399,7 +408,7 @@ struct job *run_job(struct console *c, struct pipeline *p, const char *label)
     j->out = job_file(c, "out", &e.out);
     j->err = job_file(c, "err", &e.err);
     e.in = input_of(c, p);
-    j->pid = e.in < 0 || e.out < 0 || e.err < 0 ? -EIO : run_start(&p->stage[0], &e, true);
+    j->pid = e.in < 0 || e.out < 0 || e.err < 0 ? -EIO : run_start(&p->stage[0], &e, RUN_DETACHED);
     if (j->pid > 0) {
         c->n_jobs++;
     } else {

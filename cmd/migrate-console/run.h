@@ -48,8 +48,15 @@ struct run_ends {
     int in, out, err;
 };
 
-/* Starts COMMAND, in a session of its own if DETACH.  Its process, or -errno. */
-pid_t run_start(const struct words *command, const struct run_ends *e, bool detach);
+/* Which signals that are not sent to a command itself reach it. */
+enum run_reach {
+    RUN_TOGETHER, /* those of the terminal, and to the console's process group */
+    RUN_APART,    /* none: what comes to the console is passed on, so that it is told once */
+    RUN_DETACHED, /* none, also where the terminal is lost: a session of its own */
+};
+
+/* Starts COMMAND.  Its process, or -errno. */
+pid_t run_start(const struct words *command, const struct run_ends *e, enum run_reach reach);
 
 /*
  * Shows P, which is one command, starts it out of reach of the terminal's signals, in a session of

@@ -164,22 +164,13 @@ static int check(const struct console *c, const char *gateway, enum rec_gateway_
     return status;
 }
 
-static int set_state(struct console *c, const char *gateway, const char *state,
-                     const struct buf *question, bool yes)
+/* Writes the state, which is not the one that it has; asks first where there is a question. */
+static int write_state(struct console *c, const char *gateway, const char *state,
+                       const struct buf *question, bool yes)
 {
     struct buf old = {0}, new = {0};
-    enum rec_gateway_state now = GATEWAY_STATE_ACTIVE;
     size_t line = 0;
-    int status = check(c, gateway, &now);
-    if (status)
-        return status;
-    /* To be cordoned is less: it would end a drain, or make a source of what is down. */
-    if (strcmp(state, "cordoned") == 0 &&
-        (now == GATEWAY_STATE_DRAIN || now == GATEWAY_STATE_DOWN)) {
-        err_warn("%s is %s, so that no volume is planned onto it already", gateway,
-                 rec_gateway_state_words[now]);
-        return 0;
-    }
+    int status = 0;
     char *name = console_path(c->dirs.config, "gateways.csv"), *path = realpath(name, NULL);
     int r = path ? fsfile_read(path, CONFIG_MAX, &old) : -errno;
     if (r < 0)
@@ -192,7 +183,7 @@ static int set_state(struct console *c, const char *gateway, const char *state,
     } else if (!status && r == 0) {
         err_warn("%s is %s already", gateway, state);
     } else if (!status) {
-        status = question ? ask(c, yes, question) : 0;
+        status = question->len ? ask(c, yes, question) : 0;
         if (!status)
             status = replace(c, path, &old, &new, line);
     }
@@ -205,24 +196,57 @@ static int set_state(struct console *c, const char *gateway, const char *state,
 
 int states_cordon(struct console *c, struct words *w)
 {
+    enum rec_gateway_state now = GATEWAY_STATE_ACTIVE;
+    const struct buf none = {0};
+    const char *gateway = w->v[1];
     ask_take_yes(w);
-    return look_is_name("gateway", w->v[1]) ? set_state(c, w->v[1], "cordoned", NULL, true)
-                                            : EX_USAGE;
+    int status = look_is_name("gateway", gateway) ? check(c, gateway, &now) : EX_USAGE;
+    if (status)
+        return status;
+    /* To be cordoned is less: it would end a drain, or make a source of what is down. */
+    if (now == GATEWAY_STATE_DRAIN || now == GATEWAY_STATE_DOWN) {
+        err_warn("%s is %s, so that no volume is planned onto it already", gateway,
+                 rec_gateway_state_words[now]);
+        return 0;
+    }
+    return write_state(c, gateway, "cordoned", &none, true);
 }
 
 int states_uncordon(struct console *c, struct words *w)
 {
-    ask_take_yes(w);
-    return look_is_name("gateway", w->v[1]) ? set_state(c, w->v[1], "active", NULL, true)
-                                            : EX_USAGE;
+    enum rec_gateway_state now = GATEWAY_STATE_ACTIVE;
+    struct buf question = {0};
+    bool yes = ask_take_yes(w);
+    const char *gateway = w->v[1];
+    int status = look_is_name("gateway", gateway) ? check(c, gateway, &now) : EX_USAGE;
+    if (status)
+        return status;
+    /* Whoever wrote that knew something. */
+    if (now == GATEWAY_STATE_DOWN)
+        words_need(buf_printf(&question,
+                              "%s is down, says gateways.csv. Once it is active volumes are "
+                              "planned onto it again, and copied from it. See first that it "
+                              "answers: probe %s.\n",
+                              gateway, gateway));
+    status = write_state(c, gateway, "active", &question, yes);
+    buf_release(&question);
+    return status;
 }
 
 int states_drain(struct console *c, struct words *w)
 {
+    enum rec_gateway_state now = GATEWAY_STATE_ACTIVE;
     struct buf question = {0};
     bool yes = ask_take_yes(w);
-    if (w->n != 2 || !look_is_name("gateway", w->v[1]))
-        return EX_USAGE;
+    int status = w->n == 2 && look_is_name("gateway", w->v[1]) ? check(c, w->v[1], &now) : EX_USAGE;
+    if (status)
+        return status;
+    if (now == GATEWAY_STATE_DOWN) {
+        err_warn("%s is down: nothing can be copied from it, and what is on storage that others "
+                 "share leaves it anyway",
+                 w->v[1]);
+        return EX_UNAVAILABLE;
+    }
     struct load load = names_load(c, w->v[1]);
     words_need(
         buf_printf(&question, "%s is to be left: its volumes (%zu, of ", w->v[1], load.volumes));
@@ -233,7 +257,7 @@ int states_drain(struct console *c, struct words *w)
     words_need(buf_adds(&question,
                         " bytes) are moved away by the next plans that are carried out, at any "
                         "hour, and none is planned onto it. Until uncordon.\n"));
-    int status = set_state(c, w->v[1], "drain", &question, yes);
+    status = write_state(c, w->v[1], "drain", &question, yes);
     buf_release(&question);
     return status;
 }
