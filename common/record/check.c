@@ -8,31 +8,8 @@
 
 #define INLINE __attribute__((always_inline)) static inline
 
-void check_clear(struct check *c)
-{
-    for (size_t i = 0; i < CHECK_LOOKS; i++)
-        c->n[i] = 0;
-}
-
-static enum check_look look_for(enum rec_type type)
-{
-    switch (type) {
-    case REC_TEXT:
-        return CHECK_TEXT;
-    case REC_NAME:
-        return CHECK_NAME;
-    case REC_UINT:
-        return CHECK_UINT;
-    case REC_TIME:
-    case REC_LATENCY:
-    case REC_REAL:
-        return CHECK_DECIMAL;
-    case REC_WORD:
-        return CHECK_WORD;
-    default:
-        return CHECK_OTHER;
-    }
-}
+/* Fields whose lengths are looked at together. */
+enum { LANES = 8 };
 
 /* A decimal has at most so many bytes, or is for the parser. */
 enum { DECIMAL_MOST = 32 };
@@ -62,28 +39,6 @@ static uint64_t letters(const char *text, size_t len)
     return v;
 }
 
-static void add_words(struct check_field *f, const char *const *words)
-{
-    /* An empty field has no letters. */
-    f->n_words = !f->least;
-    for (size_t i = 0; f->n_words < CHECK_WORDS && words[i]; i++)
-        if (strlen(words[i]) < sizeof(f->words[0]))
-            f->words[f->n_words++] = letters(words[i], strlen(words[i]));
-}
-
-void check_add(struct check *c, size_t field, const struct rec_column *column)
-{
-    enum check_look look = look_for(column->type);
-    struct check_field *f = &c->fields[look][c->n[look]++];
-    const unsigned char least = column->flags & REC_EMPTY ? 0 : 1;
-    *f = (struct check_field){.column = column,
-                              .field = (unsigned char)field,
-                              .least = least,
-                              .span = (unsigned char)(most_of(column->type) - least)};
-    if (look == CHECK_WORD)
-        add_words(f, column->words);
-}
-
 /* A field of a line: its first byte's place, and its length. */
 struct text {
     size_t at, len;
@@ -101,102 +56,237 @@ static bool parses(const struct check_field *f, const struct split *s)
     return value_parse(f->column, split_text(s, f->field), &v) == 0;
 }
 
+/* 32 bytes as numbers, in as many registers as the processor needs for them. */
+typedef uint32_t lanes __attribute__((vector_size(4 * LANES)));
+typedef uint64_t four __attribute__((vector_size(32)));
+
+/* At P, whatever its alignment.  A macro: what functions hand over depends on the processor. */
+#define LOAD(type, p)                                                                              \
+    ({                                                                                             \
+        type v_;                                                                                   \
+        memcpy(&v_, p, sizeof(v_));                                                                \
+        v_;                                                                                        \
+    })
+
 /*
  * The looks answer with bits of what is wrong, so that there is one decision a record: jumps that
  * go now here, now there, cost more than all of the rest.
  */
-INLINE uint64_t is_long(const struct check_field *f, size_t len)
+INLINE uint64_t look_at_lengths(const struct check *c, size_t n, const struct split *s)
 {
-    return len - f->least > f->span;
+    lanes bad = {0};
+    uint64_t any[sizeof(bad) / sizeof(uint64_t)], some = 0;
+    for (size_t i = 0; i < n; i += LANES) {
+        lanes more =
+            LOAD(lanes, s->at + i + 1) - LOAD(lanes, s->at + i) - LOAD(lanes, c->least1 + i);
+        bad |= (lanes)(more > LOAD(lanes, c->span + i));
+    }
+    memcpy(any, &bad, sizeof(bad));
+    for (size_t i = 0; i < sizeof(any) / sizeof(*any); i++)
+        some |= any[i];
+    return some;
 }
 
-/* LEAST … LEAST + SPAN bytes without a bit in MAP. */
-INLINE uint64_t look_at_bytes(const struct check_field *f, size_t n, const struct split *s,
-                              const uint64_t *map)
+/* Nothing in the runs but what belongs there.  Of at most 56 bytes at a time: see marks_bits(). */
+INLINE uint64_t look_at_runs(const struct check *c, size_t n, const struct split *s)
 {
     uint64_t bad = 0;
+#pragma GCC unroll 2
     for (size_t i = 0; i < n; i++) {
-        struct text t = text_of(&f[i], s);
-        bad |= marks_bits(map, t.at, t.len & 63) | is_long(&f[i], t.len);
+        const struct check_run *run = &c->runs[i];
+        const uint64_t *map = run->digits ? s->marks->not_digit : s->marks->not_name;
+        size_t at = s->at[run->first], end = s->at[run->last + 1u] - 1;
+        for (; end - at > MARKS_BITS; at += MARKS_BITS)
+            bad |= marks_bits(map, at, MARKS_BITS);
+        bad |= marks_bits(map, at, end - at);
     }
     return bad;
 }
 
-/* DIGITS or DIGITS.DIGITS, of LEAST to LEAST + SPAN digits before the point. */
+/* DIGITS or DIGITS.DIGITS, with the point, or the end, where it may be. */
 INLINE uint64_t look_at_decimals(const struct check_field *f, size_t n, const struct split *s)
 {
     uint64_t bad = 0;
+#pragma GCC unroll 2
     for (size_t i = 0; i < n; i++) {
         struct text t = text_of(&f[i], s);
         uint64_t others = marks_bits(s->marks->not_digit, t.at, t.len & 63);
-        /* Where the point is, or where the number ends. */
-        size_t point = (size_t)__builtin_ctzll(others | UINT64_C(1) << (t.len & 63));
-        bad |= is_long(&f[i], point) | (t.len > DECIMAL_MOST);
-        bad |= others & ((others - 1) | 1);
-        bad |= (others != 0) & (s->base[t.at + point] != '.');
+        uint64_t stops = others | UINT64_C(1) << (t.len & 63);
+        bad |= (stops & -stops & ~f[i].stops) | (others & ((others - 1) | 1));
+        bad |= (others != 0) & (s->base[t.at + (size_t)__builtin_ctzll(stops)] != '.');
     }
     return bad;
 }
 
-INLINE uint64_t look_at_texts(const struct check_field *f, size_t n, const struct split *s)
-{
-    uint64_t bad = 0;
-    for (size_t i = 0; i < n; i++)
-        bad |= split_len(s, f[i].field) < f[i].least;
-    return bad;
-}
-
-INLINE bool is_word(const struct check_field *f, const struct split *s)
+/* Not one of the words that F knows. */
+INLINE uint64_t is_no_word(const struct check_field *f, const struct split *s)
 {
     struct text t = text_of(f, s);
     uint64_t have;
-    bool found = false;
     memcpy(&have, s->base + t.at, sizeof(have));
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
     have &= (UINT64_C(1) << 8 * (t.len & 7)) - 1;
 #else
     have = letters(s->base + t.at, t.len & 7);
 #endif
-    for (size_t i = 0; i < f->n_words; i++)
-        found |= f->words[i] == have;
-    return found & (t.len < sizeof(have));
+    four same = (four)(LOAD(four, f->words) == have) | (four)(LOAD(four, f->words + 4) == have);
+    return !(same[0] | same[1] | same[2] | same[3]) | (t.len >= sizeof(have));
 }
 
-INLINE bool look(const struct check *c, const struct split *s)
+/* A bit is set if the parser has to look. */
+INLINE uint64_t look_at_words(const struct check_field *f, size_t n, const struct split *s)
 {
-    uint64_t bad = 0;
-#define GROUP(look) c->fields[look], c->n[look], s
-    bad |= look_at_bytes(GROUP(CHECK_NAME), s->marks->not_name);
-    bad |= look_at_bytes(GROUP(CHECK_UINT), s->marks->not_digit);
-    bad |= look_at_decimals(GROUP(CHECK_DECIMAL));
-    bad |= look_at_texts(GROUP(CHECK_TEXT));
-#undef GROUP
-    bool good = !bad;
-    /* Fields that may need the parser come last: it wants a NUL where others look. */
-    for (size_t i = 0; i < c->n[CHECK_WORD]; i++) {
-        const struct check_field *f = &c->fields[CHECK_WORD][i];
-        good = good && (is_word(f, s) || parses(f, s));
-    }
-    for (size_t i = 0; i < c->n[CHECK_OTHER]; i++) {
-        const struct check_field *f = &c->fields[CHECK_OTHER][i];
-        good = good && ((!f->least && !split_len(s, f->field)) || parses(f, s));
-    }
+    uint64_t unsure = 0;
+#pragma GCC unroll 2
+    for (size_t i = 0; i < n; i++)
+        unsure |= is_no_word(&f[i], s);
+    return unsure;
+}
+
+/* The same; of these only emptiness is looked at. */
+INLINE uint64_t look_at_others(const struct check_field *f, size_t n, const struct split *s)
+{
+    uint64_t unsure = 0;
+#pragma GCC unroll 2
+    for (size_t i = 0; i < n; i++)
+        unsure |= split_len(s, f[i].field) | !f[i].may_be_empty;
+    return unsure;
+}
+
+/* The fields that the looks are unsure of.  The parser wants a NUL where others look: it is last. */
+__attribute__((noinline)) static bool rest_parses(const struct check *c, const struct split *s)
+{
+    bool good = true;
+    for (size_t look = CHECK_WORD; look < CHECK_LOOKS; look++)
+        for (size_t i = 0; good && i < c->n[look]; i++) {
+            const struct check_field *f = &c->fields[look][i];
+            good = (f->may_be_empty && !split_len(s, f->field)) || parses(f, s);
+        }
     return good;
 }
 
-#if defined(__x86_64__)
-__attribute__((target("bmi,bmi2,lzcnt"))) static bool look_bmi2(const struct check *c,
-                                                                const struct split *s)
+/* How often each look is taken: where the compiler knows, it needs no loops. */
+struct rounds {
+    size_t lanes, runs, of[CHECK_LOOKS];
+};
+
+INLINE bool look(const struct check *c, const struct split *s, const struct rounds n)
 {
-    return look(c, s);
+    uint64_t bad = look_at_lengths(c, n.lanes, s) | look_at_runs(c, n.runs, s);
+    bad |= look_at_decimals(c->fields[CHECK_DECIMAL], n.of[CHECK_DECIMAL], s);
+    uint64_t unsure = look_at_words(c->fields[CHECK_WORD], n.of[CHECK_WORD], s);
+    unsure |= look_at_others(c->fields[CHECK_OTHER], n.of[CHECK_OTHER], s);
+    return !(bad | unsure) || (!bad && rest_parses(c, s));
+}
+
+/* Those of access records, of which there are most. */
+#define ACCESS_ROUNDS ((struct rounds){LANES, 2, {2, 1, 1}})
+#define ROUNDS(c)     ((struct rounds){(c)->lanes, (c)->n_runs, {(c)->n[0], (c)->n[1], (c)->n[2]}})
+
+static bool look_portable(const struct check *c, const struct split *s)
+{
+    return look(c, s, ROUNDS(c));
+}
+
+#if defined(__x86_64__)
+#define AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt")))
+
+AVX2 static bool look_avx2(const struct check *c, const struct split *s)
+{
+    return look(c, s, ROUNDS(c));
+}
+
+AVX2 static bool look_at_access_avx2(const struct check *c, const struct split *s)
+{
+    return look(c, s, ACCESS_ROUNDS);
 }
 #endif
 
-bool check_plain(const struct check *c, const struct split *s)
+static check_look_fn *best_look(const struct check *c)
 {
 #if defined(__x86_64__)
-    if (__builtin_cpu_supports("bmi2"))
-        return look_bmi2(c, s);
+    const struct rounds n = ROUNDS(c), access = ACCESS_ROUNDS;
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
+        return memcmp(&n, &access, sizeof(n)) == 0 ? look_at_access_avx2 : look_avx2;
 #endif
-    return look(c, s);
+    (void)c;
+    return look_portable;
+}
+
+/* ---- what is checked ---- */
+
+void check_clear(struct check *c)
+{
+    c->lanes = c->n_runs = 0;
+    for (size_t i = 0; i < REC_COLUMNS_MAX; i++) {
+        c->least1[i] = 1;
+        c->span[i] = UINT32_MAX;
+    }
+    for (size_t i = 0; i < CHECK_LOOKS; i++)
+        c->n[i] = 0;
+    c->look = best_look(c);
+}
+
+static void add_words(struct check_field *f, const char *const *words)
+{
+    size_t n = f->may_be_empty; /* an empty field has no letters */
+    for (size_t i = 0; n < CHECK_WORDS && words[i]; i++)
+        if (strlen(words[i]) < sizeof(f->words[0]))
+            f->words[n++] = letters(words[i], strlen(words[i]));
+    for (; n < CHECK_WORDS; n++)
+        f->words[n] = UINT64_MAX;
+}
+
+/* Bytes of names, or digits, in FIELD. */
+static void add_run(struct check *c, size_t field, bool digits)
+{
+    struct check_run *last = c->n_runs ? &c->runs[c->n_runs - 1] : NULL;
+    if (last && last->digits == digits && last->last + 1u == field)
+        last->last++;
+    else
+        c->runs[c->n_runs++] =
+            (struct check_run){(unsigned char)field, (unsigned char)field, digits};
+}
+
+static void add_field(struct check *c, enum check_look look, const struct check_field *f)
+{
+    c->fields[look][c->n[look]++] = *f;
+}
+
+/* FIELD is LEAST to MOST bytes long. */
+static void add_length(struct check *c, size_t field, uint32_t least, uint32_t most)
+{
+    c->least1[field] = least + 1;
+    c->span[field] = most - least;
+    c->lanes = (field / LANES + 1) * LANES;
+}
+
+void check_add(struct check *c, size_t field, const struct rec_column *column)
+{
+    const unsigned least = column->flags & REC_EMPTY ? 0 : 1, most = most_of(column->type);
+    struct check_field f = {column, (unsigned char)field, !least, 0, {0}};
+    switch (column->type) {
+    case REC_NAME:
+    case REC_UINT:
+        add_length(c, field, least, most);
+        add_run(c, field, column->type == REC_UINT);
+        break;
+    case REC_TEXT:
+        add_length(c, field, least, UINT32_MAX);
+        break;
+    case REC_TIME:
+    case REC_LATENCY:
+    case REC_REAL:
+        add_length(c, field, 0, DECIMAL_MOST);
+        f.stops = (UINT64_C(2) << most) - (UINT64_C(1) << least);
+        add_field(c, CHECK_DECIMAL, &f);
+        break;
+    case REC_WORD:
+        add_words(&f, column->words);
+        add_field(c, CHECK_WORD, &f);
+        break;
+    default:
+        add_field(c, CHECK_OTHER, &f);
+    }
+    c->look = best_look(c);
 }

@@ -161,9 +161,9 @@ INLINE void find(struct marks *m, const char *text, size_t len, look_fn *look)
         uint64_t inside = len - at < 64 ? (UINT64_C(1) << (len - at)) - 1 : UINT64_MAX;
         b.newlines &= inside;
         uint64_t ends = (b.commas & inside) | b.newlines;
-        m->not_name[at / 64] = b.not_name | (b.not_first & (ends << 1 | begins));
+        m->not_name[at / 64] = (b.not_name & ~b.commas) | (b.not_first & (ends << 1 | begins));
         begins = ends >> 63;
-        m->not_digit[at / 64] = b.not_digit;
+        m->not_digit[at / 64] = b.not_digit & ~b.commas;
         put_places(m->at + 1 + f.ends, at, ends);
         put_lines(m, &f, &b, ends);
         f.ends += (size_t)__builtin_popcountll(ends);

@@ -31,7 +31,7 @@ struct marks {
     uint32_t at[MARKS_TEXT + 64];
     /* line[i]: where line i begins in AT, doubled; odd: the line holds odd bytes. */
     uint32_t line[MARKS_TEXT + 64];
-    /* A bit a byte: not a name's, at its place in the field; not 0 … 9. */
+    /* A bit a byte: not a name's, at its place in the field; not 0 … 9.  Commas have none. */
     uint64_t not_name[MARKS_BLOCKS + 1], not_digit[MARKS_BLOCKS + 1];
 };
 
@@ -57,7 +57,9 @@ static inline bool marks_next(struct marks *m, struct marks_line *out)
     return true;
 }
 
-/* The bits of MAP (not_name, not_digit) of the bytes FROM … FROM + LEN − 1; LEN is at most 56. */
+enum { MARKS_BITS = 56 };
+
+/* The bits of MAP (not_name, not_digit) of the LEN (at most MARKS_BITS) bytes from FROM on. */
 static inline uint64_t marks_bits(const uint64_t *map, size_t from, size_t len)
 {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__

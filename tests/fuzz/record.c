@@ -13,6 +13,7 @@
 #include "common/record/marks.h"
 #include "common/record/plain.h"
 #include "common/record/record.h"
+#include "common/record/schema.h"
 #include "common/record/split.h"
 #include "common/record/value.h"
 
@@ -48,8 +49,9 @@ static void check_field(const struct rec_column *c, size_t i, const struct split
     union value v;
     double real;
     uint64_t whole;
-    struct check look = {0};
+    struct check look;
     size_t len = split_len(s, i);
+    check_clear(&look);
     check_add(&look, i, c);
     if (!len || !check_plain(&look, s))
         return;
@@ -66,6 +68,25 @@ static void check_fields(const struct split *s)
     for (size_t i = 0; s->marks && i < s->n; i++)
         for (size_t col = 0; col < schema.n; col++)
             check_field(&columns[col], i, s);
+}
+
+/* The same for the look at a whole access record. */
+static void check_access(const struct split *s)
+{
+    union value v;
+    struct check look;
+    if (!s->marks || s->n < ACCESS_COUNT || s->n > rec_access.n)
+        return;
+    check_clear(&look);
+    for (size_t i = 0; i < s->n; i++)
+        check_add(&look, i, &rec_access.columns[i]);
+    if (!check_plain(&look, s))
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct rec_column *c = &rec_access.columns[i];
+        const char *text = split_text(s, i);
+        require(*text ? value_parse(c, text, &v) == 0 : c->flags & REC_EMPTY);
+    }
 }
 
 static void compare_line(const char *line, size_t len)
@@ -85,8 +106,10 @@ static void compare_line(const char *line, size_t len)
     require(reason || fast.n == csv.n);
     for (size_t i = 0; !reason && i < fast.n; i++)
         require(strcmp(split_text(&fast, i), split_text(&csv, i)) == 0);
-    if (!reason)
+    if (!reason) {
+        check_access(&fast);
         check_fields(&fast);
+    }
     split_release(&fast);
     split_release(&csv);
     free(a);
