@@ -4,6 +4,7 @@
  * payload: numbers as 8 bytes, little-endian, doubles by their bits, names as length and bytes.
  */
 #include <assert.h>
+#include <endian.h>
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -33,7 +34,7 @@ struct out {
     struct buf *buf;
     int error;
     size_t n;
-    unsigned char piece[4096];
+    unsigned char piece[65536];
 };
 
 static void flush(struct out *o)
@@ -43,28 +44,41 @@ static void flush(struct out *o)
     o->n = 0;
 }
 
-static void put(struct out *o, const void *data, size_t len)
+/* Room for LEN bytes, to be filled. */
+static unsigned char *room(struct out *o, size_t len)
 {
     assert(len <= sizeof(o->piece));
     if (len > sizeof(o->piece) - o->n)
         flush(o);
-    memcpy(o->piece + o->n, data, len);
     o->n += len;
+    return o->piece + o->n - len;
+}
+
+static void put(struct out *o, const void *data, size_t len)
+{
+    memcpy(room(o, len), data, len);
 }
 
 static void put_u64(struct out *o, uint64_t v)
 {
-    unsigned char bytes[8];
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (unsigned char)(v >> (8 * i));
-    put(o, bytes, sizeof(bytes));
+    v = htole64(v);
+    memcpy(room(o, sizeof(v)), &v, sizeof(v));
+}
+
+static void put_f64s(struct out *o, const double *v, size_t n)
+{
+    unsigned char *p = room(o, n * sizeof(*v));
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, &v[i], sizeof(bits));
+        bits = htole64(bits);
+        memcpy(p + i * sizeof(bits), &bits, sizeof(bits));
+    }
 }
 
 static void put_f64(struct out *o, double v)
 {
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof(bits));
-    put_u64(o, bits);
+    put_f64s(o, &v, 1);
 }
 
 static void put_name(struct out *o, const char *s)
@@ -76,10 +90,9 @@ static void put_name(struct out *o, const char *s)
 static void put_level(struct out *o, const struct signal_level *l)
 {
     put_u64(o, l->n);
-    for (unsigned i = 0; i < l->n; i++) {
-        put_f64(o, l->points[i].time);
-        put_f64(o, l->points[i].value);
-    }
+    /* A point is its time and its value. */
+    _Static_assert(sizeof(l->points[0]) == 2 * sizeof(double), "nothing between");
+    put_f64s(o, (const double *)l->points, 2 * (size_t)l->n);
     put_u64(o, l->folded);
     put_f64(o, l->time_sum);
     put_f64(o, l->value_sum);
@@ -91,8 +104,7 @@ static void put_signal(struct out *o, const struct signal *s)
     put_f64(o, s->first);
     put_f64(o, s->last);
     put_f64(o, s->interval_s);
-    for (unsigned i = 0; i < SIGNAL_RECENT; i++)
-        put_f64(o, s->recent[i]);
+    put_f64s(o, s->recent, SIGNAL_RECENT);
     put_f64(o, s->held);
     for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
         put_level(o, &s->levels[k]);
@@ -104,12 +116,6 @@ static void put_signal(struct out *o, const struct signal *s)
         put_f64(o, s->days[i].low);
         put_f64(o, s->days[i].high);
     }
-}
-
-static void put_f64s(struct out *o, const double *v, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        put_f64(o, v[i]);
 }
 
 static void put_rhythm(struct out *o, const struct rhythm *r)
@@ -253,9 +259,9 @@ static uint64_t get_u64(struct in *in)
 {
     const unsigned char *p = take(in, 8);
     uint64_t v = 0;
-    for (int i = 0; p && i < 8; i++)
-        v |= (uint64_t)p[i] << (8 * i);
-    return v;
+    if (p)
+        memcpy(&v, p, sizeof(v));
+    return le64toh(v);
 }
 
 static unsigned get_count(struct in *in, unsigned max)
@@ -276,13 +282,35 @@ static double get_any_f64(struct in *in)
     return v;
 }
 
+/* N numbers; not all of them need be finite.  After a fault they are 0. */
+static void get_any_f64s(struct in *in, double *v, size_t n)
+{
+    const unsigned char *p = take(in, n * sizeof(*v));
+    if (!p)
+        memset(v, 0, n * sizeof(*v));
+    for (size_t i = 0; p && i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, p + i * sizeof(bits), sizeof(bits));
+        bits = le64toh(bits);
+        memcpy(&v[i], &bits, sizeof(bits));
+    }
+}
+
+static void get_f64s(struct in *in, double *v, size_t n)
+{
+    bool finite = true;
+    get_any_f64s(in, v, n);
+    for (size_t i = 0; i < n; i++)
+        finite = finite && isfinite(v[i]);
+    if (!finite)
+        fault(in, "a number is not finite");
+}
+
 static double get_f64(struct in *in)
 {
-    double v = get_any_f64(in);
-    if (isfinite(v))
-        return v;
-    fault(in, "a number is not finite");
-    return 0;
+    double v;
+    get_f64s(in, &v, 1);
+    return v;
 }
 
 static void get_name(struct in *in, char out[NAME_LEN_MAX + 1])
@@ -301,12 +329,10 @@ static void get_name(struct in *in, char out[NAME_LEN_MAX + 1])
 static void get_level(struct in *in, struct signal_level *l)
 {
     l->n = get_count(in, TREND_POINTS_MAX);
-    for (unsigned i = 0; i < l->n; i++) {
-        l->points[i].time = get_f64(in);
-        l->points[i].value = get_f64(in);
-        if (i && l->points[i].time <= l->points[i - 1].time)
+    get_f64s(in, (double *)l->points, 2 * (size_t)l->n);
+    for (unsigned i = 1; i < l->n; i++)
+        if (l->points[i].time <= l->points[i - 1].time)
             fault(in, "times do not grow");
-    }
     l->folded = get_count(in, SIGNAL_FOLD - 1);
     l->time_sum = get_f64(in);
     l->value_sum = get_f64(in);
@@ -318,8 +344,7 @@ static void get_signal(struct in *in, struct signal *s)
     s->first = get_f64(in);
     s->last = get_f64(in);
     s->interval_s = get_f64(in);
-    for (unsigned i = 0; i < SIGNAL_RECENT; i++)
-        s->recent[i] = get_f64(in);
+    get_f64s(in, s->recent, SIGNAL_RECENT);
     s->held = get_f64(in);
     for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
         get_level(in, &s->levels[k]);
@@ -334,19 +359,21 @@ static void get_signal(struct in *in, struct signal *s)
 }
 
 /* What the arithmetic keeps within LOW … HIGH is refused beyond them: it could run away. */
-static double get_within(struct in *in, double low, double high)
-{
-    double v = get_f64(in);
-    if (v >= low && v <= high)
-        return v;
-    fault(in, "a number is out of range");
-    return 0;
-}
-
 static void get_all_within(struct in *in, double *v, size_t n, double low, double high)
 {
+    bool within = true;
+    get_f64s(in, v, n);
     for (size_t i = 0; i < n; i++)
-        v[i] = get_within(in, low, high);
+        within = within && v[i] >= low && v[i] <= high;
+    if (!within)
+        fault(in, "a number is out of range");
+}
+
+static double get_within(struct in *in, double low, double high)
+{
+    double v;
+    get_all_within(in, &v, 1, low, high);
+    return v;
 }
 
 static void get_rhythm(struct in *in, struct rhythm *r)
@@ -448,26 +475,22 @@ static int get_series(struct in *in, struct health_board *b)
     uint64_t n = get_u64(in);
     for (uint64_t i = 0; i < n && !in->why; i++) {
         char name[NAME_LEN_MAX + 1];
-        struct board_series read = {0};
+        struct board_series *s;
         uint64_t gateway = get_u64(in);
         get_name(in, name);
-        get_one_series(in, &read);
         if (!in->why && gateway >= b->gateway_names.n)
             fault(in, "a metric belongs to no gateway");
         if (in->why)
             break;
-        struct board_series *s;
         int r = board_series(b, (size_t)gateway, name, &s);
         if (r < 0)
             return r;
-        if (b->series_names.n != i + 1)
+        if (b->series_names.n != i + 1) {
             fault(in, "a metric is there twice");
-        read.next = s->next;
-        read.limit = s->limit;
-        read.gateway = s->gateway;
-        read.id = s->id;
-        *s = read;
-        b->gateways[gateway].n_in_round += read.in_round;
+            break;
+        }
+        get_one_series(in, s);
+        b->gateways[gateway].n_in_round += s->in_round;
         s->changed = (1u << SIGNAL_LEVELS) - 1;
     }
     return 0;
