@@ -1,7 +1,8 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-3.0-or-later
 # What share/import makes of traces is what affinity-profile reads.  Logs of programs that are here
-# are made by them; the other samples are made up after the descriptions of the formats.
+# are made by them; the other samples are made up after what those who publish such traces say of
+# their formats.
 
 load helpers
 
@@ -140,6 +141,58 @@ END
 1700000000.000004,db-1,,blkparse,read,4096,131072,0,
 1700000001.5,db-1,,blkparse,flush,0,0,0,
 1700000001.5001,db-1,,blkparse,trim,0,1048576,0," && -z $stderr ]]
+  readable
+}
+
+# little BYTES NUMBER: in the order in which x86 has them.
+little()
+{
+  local i
+  for ((i = 0; i < $1; i++)); do
+    printf '%b' "\\x$(printf %02x $(($2 >> 8 * i & 255)))"
+  done
+}
+
+# traced SEQUENCE NANOSECONDS SECTOR BYTES KIND ACTION PID: an event of 8,16, as the kernel writes it
+# (struct blk_io_trace); KIND is bits of its enum blktrace_cat.
+traced()
+{
+  little 4 0x65617407
+  little 4 "$1"
+  little 8 "$2"
+  little 8 "$3"
+  little 4 "$4"
+  little 4 $(($5 << 16 | $6))
+  little 4 "$7"
+  little 4 $((8 << 20 | 16))
+  little 8 0 # processor, error, no data behind it
+}
+
+@test "import: what blkparse itself prints of a kernel's trace" {
+  command -v blkparse >/dev/null || skip "no blkparse"
+  [[ $(printf '\1\0' | od -An -t d2) -eq 1 ]] || skip "not little-endian"
+  local read=1 write=2 flush=4 sync=8 queue=16 ahead=0x800 meta=0x1000 discard=0x2000 fua=0x8000
+  local queued=1 merged=3 completed=8
+  {
+    traced 1 0 223490 4096 $((write | sync | queue)) "$queued" 697
+    traced 2 1829 223498 4096 $((write | sync | queue)) "$merged" 697
+    traced 3 4777 8 131072 $((read | queue)) "$queued" 701
+    traced 4 9507758 223490 8192 $((write | sync)) "$completed" 0
+    traced 5 1500000001 0 0 $((write | flush | sync | queue)) "$queued" 697
+    traced 6 1500100000 0 1048576 $((discard | queue)) "$queued" 697
+    traced 7 1500200000 4096 4096 $((write | flush | sync | fua | meta | queue)) "$queued" 697
+    traced 8 1500300000 4104 4096 $((read | ahead | meta | queue)) "$queued" 697
+  } >sdb.blktrace.0
+  blkparse -i sdb >sdb.txt 2>&1
+  [[ $(<sdb.txt) == *' Q FWFSM 4096 + 8 '*$'\nThroughput '* ]]
+  run --separate-stderr -0 importer blkparse sdb.txt
+  [[ $output == "$HEADER
+0,blk-8.16,,blkparse,write,114426880,4096,0,
+0.000004,blk-8.16,,blkparse,read,4096,131072,0,
+1.5,blk-8.16,,blkparse,flush,0,0,0,
+1.5001,blk-8.16,,blkparse,trim,0,1048576,0,
+1.5002,blk-8.16,,blkparse,write,2097152,4096,0,
+1.5003,blk-8.16,,blkparse,read,2101248,4096,0," && -z $stderr ]]
   readable
 }
 
