@@ -188,11 +188,13 @@ void row_pack(struct row *r, struct row_spare *spare)
     if (!r->nslots || r->reopened)
         return;
     size_t size = r->n ? (size_t)(put_cells(bytes, cell, in_order(r, cell)) - bytes) : 0;
-    unsigned char *packed = size ? malloc(size) : NULL;
-    if (size && !packed)
-        return;
-    if (size)
+    unsigned char *packed = NULL;
+    if (size) {
+        packed = malloc(size);
+        if (!packed)
+            return;
         memcpy(packed, bytes, size);
+    }
     give_spare(r, spare);
     r->packed = packed;
     r->size = (uint32_t)size;

@@ -113,7 +113,7 @@ int past_keep(const char *log)
     long count = past_list(log, &n);
     if (count < 0)
         return (int)count;
-    int r = keep_as(log, count ? n[count - 1] : 0);
+    int r = keep_as(log, count && n ? n[count - 1] : 0);
     if (r == 0)
         prune(log, n, count);
     free(n);
