@@ -163,7 +163,7 @@ static inline bool plain_real(const char *text, size_t len, double *out)
                                      100000000000000,
                                      1000000000000000};
     unsigned whole = plain_before_point(text, len);
-    if (len > 17 || whole > 15)
+    if (len > 17 || !whole || whole > 15)
         return false;
     unsigned fraction = len > whole + 1 ? (unsigned)len - whole - 1 : 0;
     uint64_t digits = plain_digits(text, whole);
