@@ -162,13 +162,13 @@ static inline bool plain_real(const char *text, size_t len, double *out)
                                      10000000000000,
                                      100000000000000,
                                      1000000000000000};
-    unsigned whole = plain_before_point(text, len);
-    if (len > 17 || !whole || whole > 15)
+    size_t whole = plain_before_point(text, len);
+    size_t fraction = len > whole + 1 ? len - whole - 1 : 0;
+    if (len > 17 || !whole || whole > 15 || fraction > 15)
         return false;
-    unsigned fraction = len > whole + 1 ? (unsigned)len - whole - 1 : 0;
-    uint64_t digits = plain_digits(text, whole);
+    uint64_t digits = plain_digits(text, (unsigned)whole);
     if (fraction)
-        digits = digits * power[fraction] + plain_digits(text + whole + 1, fraction);
+        digits = digits * power[fraction] + plain_digits(text + whole + 1, (unsigned)fraction);
     if (digits > UINT64_C(1) << 53)
         return false;
     *out = fraction ? (double)digits / (double)power[fraction] : (double)digits;

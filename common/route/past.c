@@ -114,7 +114,7 @@ int past_keep(const char *log)
     if (count < 0)
         return (int)count;
     int r = keep_as(log, count && n ? n[count - 1] : 0);
-    if (r == 0)
+    if (r == 0 && n)
         prune(log, n, count);
     free(n);
     return r;
