@@ -219,8 +219,10 @@ static void fetch_tables(const struct demand_week *w, unsigned of_week)
 static void fetch_numbers(const struct demand_week *w, unsigned of_week, uint64_t offset)
 {
     const struct row *row = &w->cells.row[of_week];
-    if (row->nslots)
-        __builtin_prefetch(&row->slots[offset >> w->cells.shift & (row->nslots - 1u)], 1);
+    if (row->cap) {
+        __builtin_prefetch(row_place(row, (uint32_t)(offset >> w->cells.shift)));
+        __builtin_prefetch(&row->cells[row->n], 1);
+    }
     for (size_t i = 0; i < w->sites.n && i < 4; i++)
         __builtin_prefetch(&w->sites.row[i].count[of_week], 1);
     if (w->served.n)

@@ -8,7 +8,7 @@
  * applied where a question is answered.
  *
  * Memory a volume and week: 1.4 KiB for each of at most DEMAND_NAMES sites, 1.5 KiB for as many
- * gateways, and cells.h's 2.7 MiB at most for each of the last DEMAND_HEAT_WEEKS weeks.
+ * gateways, and cells.h's 2.3 MiB at most for each of the last DEMAND_HEAT_WEEKS weeks.
  */
 #ifndef GS_AFFINITY_DEMAND_H
 #define GS_AFFINITY_DEMAND_H
