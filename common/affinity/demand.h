@@ -103,10 +103,11 @@ long demand_gateway_id(struct demand *d, const char *name, size_t len);
 int demand_add(struct demand *d, const struct demand_record *r);
 
 /*
- * Adds the N (at most DEMAND_BATCH) R, whose ranges were checked: the same, but it first asks for
- * all memory that they will touch, which a large log has nowhere near.  0 or -ENOMEM.
+ * Adds the N (at most DEMAND_BATCH) R, whose ranges were checked: the same, but volume by volume,
+ * and it asks early for the memory that each will touch, which a large log has nowhere near.  0 or
+ * -ENOMEM.
  */
-enum { DEMAND_BATCH = 64 };
+enum { DEMAND_BATCH = 2048 };
 int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n);
 
 /* Adds all of FROM, which may be emptied by that.  0 or -ENOMEM. */
