@@ -20,15 +20,16 @@ struct access {
     struct access_text volume, gateway, client; /* of these only the gateway may be empty */
     enum demand_op op;
     uint64_t offset, length, count;
+    struct access_text line; /* all columns as they lie there; NULL: see access_digest() */
 };
 
 /* The current record of R, which reads rec_access. */
 void access_take(struct rec_reader *r, struct access *out);
 
 /*
- * A digest of everything that tells one record from another: the columns' texts with commas
- * between.  SCRATCH is used.  0 or -ENOMEM.
+ * A digest of everything that tells A, the current record, from another: the columns' texts with
+ * commas between.  SCRATCH is used.  0 or -ENOMEM.
  */
-int access_digest(struct rec_reader *r, struct buf *scratch, uint64_t *out);
+int access_digest(struct rec_reader *r, const struct access *a, struct buf *scratch, uint64_t *out);
 
 #endif

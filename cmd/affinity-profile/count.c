@@ -173,22 +173,18 @@ static int add(struct counter *c, struct count_into *into, int64_t hour, const s
     return into->n < DEMAND_BATCH ? 0 : flush(into);
 }
 
-/* Is the record of TIME to be counted?  1, 0, or -ENOMEM. */
-static int is_new(struct counter *c, double time)
+/* Is A, the current record, to be counted?  1, 0, or -ENOMEM. */
+static int is_new(struct counter *c, const struct access *a)
 {
     uint64_t d;
     if (c->how->source)
         return 1;
-    switch (seen_look(&c->p->index.seen, &c->seen, time)) {
-    case SEEN_SKIP:
-        return 0;
-    case SEEN_COUNT:
-        return 1;
-    default:
-        return access_digest(c->reader, &c->scratch, &d) < 0
-                   ? -ENOMEM
-                   : seen_new(&c->p->index.seen, &c->seen, time, d);
-    }
+    enum seen_verdict verdict = seen_look(&c->p->index.seen, &c->seen, a->time);
+    if (verdict != SEEN_ASK)
+        return verdict == SEEN_COUNT;
+    if (access_digest(c->reader, a, &c->scratch, &d) < 0)
+        return -ENOMEM;
+    return seen_new(&c->p->index.seen, &c->seen, a->time, d);
 }
 
 /* The hour of TIME; most often that of the record before, without a division. */
@@ -213,7 +209,7 @@ static int count_record(struct counter *c, const struct access *a)
         return -ERANGE;
     if (a->time > c->newest)
         c->newest = a->time;
-    int fresh = hour < c->from_hour ? 0 : is_new(c, a->time);
+    int fresh = hour < c->from_hour ? 0 : is_new(c, a);
     if (fresh <= 0)
         return fresh;
     struct count_into *into = into_of(c, hour);

@@ -20,7 +20,7 @@ void cells_release(struct cells *c)
 {
     for (size_t h = 0; h < HOURS_A_WEEK; h++)
         row_release(&c->row[h]);
-    free(c->spare.slots);
+    free(c->spare.cells);
     cells_init(c);
 }
 

@@ -7,8 +7,8 @@
  * and at most CELLS_MAX cells are in use.  Both only depend on which accesses there were, so the
  * order in which they come, or in which parts of them are merged, does not matter.
  *
- * Memory: 4 KiB, and in a log in order of time about 6 bytes for each cell in use and at most 86
- * for each of one hour; in any order, at most 86 for each, so at most 2.7 MiB.  An hour's cells lie
+ * Memory: 4 KiB, and in a log in order of time about 6 bytes for each cell in use and at most 72
+ * for each of one hour; in any order, at most 72 for each, so at most 2.3 MiB.  An hour's cells lie
  * together: a log in order of time touches little of it at once.
  */
 #ifndef GS_AFFINITY_CELLS_H

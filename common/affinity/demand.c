@@ -185,12 +185,10 @@ static void go_to(struct demand *d, int64_t hour)
     now->heats = now->week >= demand_first_heat_week(d);
 }
 
-int demand_add(struct demand *d, const struct demand_record *r)
+/* Adds R, whose range was checked: 0 or -ENOMEM. */
+static int add_checked(struct demand *d, const struct demand_record *r)
 {
-    uint64_t end;
     const struct demand_now *now = &d->now;
-    if (__builtin_add_overflow(r->offset, r->length, &end) || end > INT64_MAX)
-        return -ERANGE;
     if (r->hour != now->hour || d->newest_hour != now->newest_hour)
         go_to(d, r->hour);
     if (!now->counts)
@@ -208,44 +206,101 @@ int demand_add(struct demand *d, const struct demand_record *r)
     return 0;
 }
 
-/* What W will be asked for when R is added, in two steps. */
-static void fetch_tables(const struct demand_week *w, unsigned of_week)
+int demand_add(struct demand *d, const struct demand_record *r)
 {
-    __builtin_prefetch(w->sites.row);
-    __builtin_prefetch(w->served.row);
+    uint64_t end;
+    if (__builtin_add_overflow(r->offset, r->length, &end) || end > INT64_MAX)
+        return -ERANGE;
+    return add_checked(d, r);
+}
+
+/* ---- many at once ---- */
+
+enum { GROUPS = 256 };
+
+/* Records by volume, as far as the lowest bits of its number tell: group k is order[from[k] …]. */
+struct groups {
+    const struct demand_record *record;
+    uint16_t order[DEMAND_BATCH];
+    uint16_t from[GROUPS + 1];
+};
+
+static void sort_groups(struct groups *g, const struct demand_record *r, size_t n)
+{
+    uint16_t next[GROUPS];
+    memset(g->from, 0, sizeof(g->from));
+    g->record = r;
+    for (size_t i = 0; i < n; i++)
+        g->from[r[i].volume % GROUPS + 1]++;
+    for (size_t k = 0; k < GROUPS; k++) {
+        g->from[k + 1] = (uint16_t)(g->from[k + 1] + g->from[k]);
+        next[k] = g->from[k];
+    }
+    for (size_t i = 0; i < n; i++)
+        g->order[next[r[i].volume % GROUPS]++] = (uint16_t)i;
+}
+
+/* How to ask for what W will be asked for when R is added, in the hour OF_WEEK most likely. */
+typedef void fetch_fn(const struct demand_week *w, unsigned of_week, const struct demand_record *r);
+
+static inline void fetch_week(const struct demand_week *w, unsigned of_week,
+                              const struct demand_record *r)
+{
+    (void)r;
+    __builtin_prefetch(w);
+    __builtin_prefetch(&w->cells);
     __builtin_prefetch(&w->cells.row[of_week]);
 }
 
-static void fetch_numbers(const struct demand_week *w, unsigned of_week, uint64_t offset)
+static inline void fetch_tables(const struct demand_week *w, unsigned of_week,
+                                const struct demand_record *r)
+{
+    (void)of_week;
+    (void)r;
+    __builtin_prefetch(w->sites.row);
+    __builtin_prefetch(w->served.row);
+}
+
+static inline void fetch_numbers(const struct demand_week *w, unsigned of_week,
+                                 const struct demand_record *r)
 {
     const struct row *row = &w->cells.row[of_week];
-    if (row->nslots)
-        __builtin_prefetch(&row->slots[offset >> w->cells.shift & (row->nslots - 1u)], 1);
+    if (row->cap) {
+        __builtin_prefetch(row_place(row, (uint32_t)(r->offset >> w->cells.shift)));
+        __builtin_prefetch(&row->cells[row->n], 1);
+    }
     for (size_t i = 0; i < w->sites.n && i < 4; i++)
         __builtin_prefetch(&w->sites.row[i].count[of_week], 1);
     if (w->served.n)
         __builtin_prefetch(w->served.row[0].count, 1);
 }
 
+/* For each volume of group K. */
+__attribute__((always_inline)) static inline void
+fetch(const struct demand *d, const struct groups *g, size_t k, fetch_fn *fetch_for)
+{
+    const struct demand_volume *last = NULL;
+    for (size_t i = k < GROUPS ? g->from[k] : UINT16_MAX; k < GROUPS && i < g->from[k + 1]; i++) {
+        const struct demand_record *r = &g->record[g->order[i]];
+        const struct demand_volume *v = &d->volume[r->volume];
+        if (v != last && v->last)
+            fetch_for(v->last, d->now.of_week, r);
+        last = v;
+    }
+}
+
 int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n)
 {
-    const struct demand_week *w[DEMAND_BATCH];
+    struct groups g;
     int e = 0;
-    for (size_t i = 0; i < n; i++) {
-        w[i] = d->volume[r[i].volume].last;
-        if (w[i]) {
-            __builtin_prefetch(w[i]);
-            __builtin_prefetch(&w[i]->cells);
-        }
+    sort_groups(&g, r, n);
+    for (size_t k = 0; k < GROUPS + 3; k++) {
+        fetch(d, &g, k, fetch_week);
+        fetch(d, &g, k - 1, fetch_tables);
+        fetch(d, &g, k - 2, fetch_numbers);
+        for (size_t i = k < 3 ? n : g.from[k - 3]; e == 0 && i < (k < 3 ? 0 : g.from[k - 2]); i++)
+            e = add_checked(d, &r[g.order[i]]);
     }
-    for (size_t i = 0; i < n; i++)
-        if (w[i])
-            fetch_tables(w[i], (unsigned)(r[i].hour % HOURS_A_WEEK));
-    for (size_t i = 0; i < n; i++)
-        if (w[i])
-            fetch_numbers(w[i], (unsigned)(r[i].hour % HOURS_A_WEEK), r[i].offset);
-    for (size_t i = 0; e == 0 && i < n; i++)
-        e = demand_add(d, &r[i]);
     return e;
 }
 

@@ -8,7 +8,7 @@
  * applied where a question is answered.
  *
  * Memory a volume and week: 1.4 KiB for each of at most DEMAND_NAMES sites, 1.5 KiB for as many
- * gateways, and cells.h's 2.7 MiB at most for each of the last DEMAND_HEAT_WEEKS weeks.
+ * gateways, and cells.h's 2.3 MiB at most for each of the last DEMAND_HEAT_WEEKS weeks.
  */
 #ifndef GS_AFFINITY_DEMAND_H
 #define GS_AFFINITY_DEMAND_H
@@ -103,10 +103,11 @@ long demand_gateway_id(struct demand *d, const char *name, size_t len);
 int demand_add(struct demand *d, const struct demand_record *r);
 
 /*
- * Adds the N (at most DEMAND_BATCH) R, whose ranges were checked: the same, but it first asks for
- * all memory that they will touch, which a large log has nowhere near.  0 or -ENOMEM.
+ * Adds the N (at most DEMAND_BATCH) R, whose ranges were checked: the same, but volume by volume,
+ * and it asks early for the memory that each will touch, which a large log has nowhere near.  0 or
+ * -ENOMEM.
  */
-enum { DEMAND_BATCH = 64 };
+enum { DEMAND_BATCH = 2048 };
 int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n);
 
 /* Adds all of FROM, which may be emptied by that.  0 or -ENOMEM. */

@@ -6,20 +6,20 @@
 #include <string.h>
 
 enum {
-    SLOTS_MIN = 8,
+    CAP_MIN = 4,
     CELL_BYTES = (CELLS_KINDS + 1) * PACK_UINT_MAX, /* the most that a cell takes packed */
     WORDS = CELLS_ROW / 64 + 1,
 };
 
 static bool is_packed(const struct row *r)
 {
-    return r->n && !r->nslots;
+    return r->n && !r->cap;
 }
 
 void row_release(struct row *r)
 {
-    if (r->nslots)
-        free(r->slots);
+    if (r->cap)
+        free(r->cells);
     else
         free(r->packed);
     *r = (struct row){0};
@@ -27,60 +27,72 @@ void row_release(struct row *r)
 
 /* ---- the table ---- */
 
-/* The slot where SEGMENT is or belongs; a quarter of the table is kept free. */
-static struct cell *slot_of(const struct row *r, uint32_t segment)
+/* Of CAP cells, in bytes: the cells, and their places. */
+static size_t cells_size(size_t cap)
 {
-    size_t i = segment & (r->nslots - 1u);
-    while (r->slots[i].segment1 && r->slots[i].segment1 != segment + 1)
-        i = (i + 1) & (r->nslots - 1u);
-    return &r->slots[i];
+    return cap * sizeof(struct cell);
+}
+
+static size_t places_size(size_t cap)
+{
+    return 2 * cap * sizeof(uint16_t);
+}
+
+/* The place where SEGMENT is or belongs; half of them are kept free. */
+static uint16_t *place_of(const struct row *r, uint32_t segment)
+{
+    uint16_t *first = row_place(r, 0), *at = row_place(r, segment), *end = first + 2 * r->cap;
+    while (*at && r->cells[*at - 1].segment1 != segment + 1)
+        if (++at == end)
+            at = first;
+    return at;
 }
 
 static int grow(struct row *r)
 {
-    struct row larger = *r;
-    larger.nslots = (uint16_t)(r->nslots ? r->nslots * 2 : SLOTS_MIN);
-    larger.slots = calloc(larger.nslots, sizeof(*larger.slots));
-    if (!larger.slots)
+    uint16_t cap = (uint16_t)(r->cap ? r->cap * 2 : CAP_MIN);
+    struct cell *cells = realloc(r->cap ? r->cells : NULL, cells_size(cap) + places_size(cap));
+    if (!cells)
         return -ENOMEM;
-    for (size_t i = 0; i < r->nslots; i++)
-        if (r->slots[i].segment1)
-            *slot_of(&larger, r->slots[i].segment1 - 1) = r->slots[i];
-    if (r->nslots)
-        free(r->slots);
-    *r = larger;
+    r->cells = cells;
+    r->cap = cap;
+    memset(row_place(r, 0), 0, places_size(cap));
+    for (unsigned i = 0; i < r->n; i++)
+        *place_of(r, cells[i].segment1 - 1) = (uint16_t)(i + 1);
     return 0;
 }
 
 struct cell *row_cell_new(struct row *r, uint32_t segment)
 {
-    if (4 * (r->n + 1) > 3 * r->nslots && grow(r) < 0)
-        return NULL;
-    struct cell *c = slot_of(r, segment);
-    if (!c->segment1) {
-        c->segment1 = segment + 1;
-        r->n++;
+    uint16_t *place = r->cap ? place_of(r, segment) : NULL;
+    if (place && *place)
+        return &r->cells[*place - 1];
+    if (r->n == r->cap) {
+        if (grow(r) < 0)
+            return NULL;
+        place = place_of(r, segment);
     }
+    struct cell *c = &r->cells[r->n];
+    *c = (struct cell){.segment1 = segment + 1};
+    *place = ++r->n;
     return c;
 }
 
-/* The open R's cells in use, ascending; their number. */
+/* The open R's cells, ascending; their number. */
 static size_t in_order(const struct row *r, const struct cell *out[CELLS_ROW])
 {
     uint64_t used[WORDS] = {0};
-    uint16_t slot[CELLS_ROW];
+    uint16_t at[CELLS_ROW];
     size_t n = 0;
-    for (size_t i = 0; i < r->nslots; i++) {
-        uint32_t segment = r->slots[i].segment1 - 1;
-        if (segment >= CELLS_ROW)
-            continue; /* free */
+    for (unsigned i = 0; i < r->n; i++) {
+        uint32_t segment = r->cells[i].segment1 - 1;
         used[segment / 64] |= UINT64_C(1) << segment % 64;
-        slot[segment] = (uint16_t)i;
+        at[segment] = (uint16_t)i;
     }
     for (size_t w = 0; w < WORDS; w++)
         for (uint64_t left = used[w]; left; left &= left - 1)
             /* cppcheck-suppress uninitvar ; a bit says that it is set */
-            out[n++] = &r->slots[slot[w * 64 + (size_t)__builtin_ctzll(left)]];
+            out[n++] = &r->cells[at[w * 64 + (size_t)__builtin_ctzll(left)]];
     return n;
 }
 
@@ -141,10 +153,11 @@ void row_put(const struct row *r, struct packer *p)
 
 static void take_spare(struct row *r, struct row_spare *spare)
 {
-    if (r->nslots || !spare->nslots)
+    if (r->cap || !spare->cap)
         return;
-    r->slots = memset(spare->slots, 0, spare->nslots * sizeof(*spare->slots));
-    r->nslots = spare->nslots;
+    r->cells = spare->cells;
+    r->cap = spare->cap;
+    memset(row_place(r, 0), 0, places_size(r->cap));
     *spare = (struct row_spare){0};
 }
 
@@ -174,18 +187,18 @@ int row_open(struct row *r, struct row_spare *spare)
 /* A table that would be mostly empty is worth nothing. */
 static void give_spare(struct row *r, struct row_spare *spare)
 {
-    if (spare->slots || r->nslots > 16 * (r->n + 1)) {
-        free(r->slots);
+    if (spare->cells || r->cap > 8 * (r->n + 1)) {
+        free(r->cells);
         return;
     }
-    *spare = (struct row_spare){r->slots, r->nslots};
+    *spare = (struct row_spare){r->cells, r->cap};
 }
 
 void row_pack(struct row *r, struct row_spare *spare)
 {
     const struct cell *cell[CELLS_ROW];
     unsigned char bytes[CELLS_ROW * CELL_BYTES];
-    if (!r->nslots || r->reopened)
+    if (!r->cap || r->reopened)
         return;
     size_t size = r->n ? (size_t)(put_cells(bytes, cell, in_order(r, cell)) - bytes) : 0;
     unsigned char *packed = NULL;
@@ -198,5 +211,5 @@ void row_pack(struct row *r, struct row_spare *spare)
     give_spare(r, spare);
     r->packed = packed;
     r->size = (uint32_t)size;
-    r->nslots = 0;
+    r->cap = 0;
 }

@@ -21,26 +21,30 @@ enum {
 enum cells_kind { CELLS_READS, CELLS_WRITES, CELLS_BYTES, CELLS_KINDS };
 
 struct cell {
-    uint32_t segment1;        /* + 1; 0: a free place */
+    uint32_t segment1;        /* + 1 */
     uint64_t of[CELLS_KINDS]; /* each saturates */
 };
 
 /* Zero-initialise; row_release() frees. */
 struct row {
     union {
-        struct cell *slots;    /* owned: open addressing, */
-        unsigned char *packed; /* or owned: SIZE bytes, if NSLOTS is 0 */
+        /*
+         * Owned: room for CAP cells in the order in which they came, of which N are used, then the
+         * places of theirs, + 1: open addressing, twice as many as cells, 0 where free.
+         */
+        struct cell *cells;
+        unsigned char *packed; /* or owned: SIZE bytes, if CAP is 0 */
     };
     uint32_t size;
-    uint16_t n;      /* cells in use */
-    uint16_t nslots; /* 0 or a power of two */
-    bool reopened;   /* was packed once, and will not be again */
+    uint16_t n;    /* cells in use */
+    uint16_t cap;  /* 0 or a power of two */
+    bool reopened; /* was packed once, and will not be again */
 };
 
-/* A table to be used again.  Zero-initialise; free(slots). */
+/* A table to be used again.  Zero-initialise; free(cells). */
 struct row_spare {
-    struct cell *slots;
-    uint16_t nslots;
+    struct cell *cells;
+    uint16_t cap;
 };
 
 void row_release(struct row *r);
@@ -50,15 +54,22 @@ int row_open(struct row *r, struct row_spare *spare);
 /* Packs R, unless it was once before; its table goes to SPARE.  Without memory R stays open. */
 void row_pack(struct row *r, struct row_spare *spare);
 
+/* Where the place of SEGMENT's cell stands, unless another's came first: R->cap is not 0. */
+static inline uint16_t *row_place(const struct row *r, uint32_t segment)
+{
+    uint16_t *places = (uint16_t *)(void *)(r->cells + r->cap);
+    return &places[segment & (2u * r->cap - 1)];
+}
+
 /* The cell of SEGMENT of the open R, added (R->n grows) if new.  NULL: out of memory.  Borrowed. */
 struct cell *row_cell_new(struct row *r, uint32_t segment);
 static inline struct cell *row_cell(struct row *r, uint32_t segment)
 {
     /* Neighbours on the volume are neighbours here: no two of them meet. */
-    if (r->nslots) {
-        struct cell *c = &r->slots[segment & (r->nslots - 1u)];
-        if (c->segment1 == segment + 1)
-            return c;
+    if (r->cap) {
+        unsigned place = *row_place(r, segment);
+        if (place && r->cells[place - 1].segment1 == segment + 1)
+            return &r->cells[place - 1];
     }
     return row_cell_new(r, segment);
 }

@@ -74,28 +74,14 @@ static void prune(const struct seen *s, struct seen_run *r)
     r->prune_at = 2 * n > PRUNE_MIN ? 2 * n : PRUNE_MIN;
 }
 
-enum seen_verdict seen_look(const struct seen *s, struct seen_run *r, double time)
-{
-    if (s->newest >= 0 && time < s->settled)
-        return SEEN_SKIP;
-    if (time <= s->newest)
-        return SEEN_ASK;
-    if (time > r->newest)
-        r->newest = time;
-    return time < r->newest - s->lateness_s ? SEEN_COUNT : SEEN_ASK;
-}
-
 int seen_new(struct seen *s, struct seen_run *r, double time, uint64_t digest)
 {
     struct seen_record record = {time, digest};
-    enum seen_verdict verdict = seen_look(s, r, time);
-    if (verdict != SEEN_ASK)
-        return verdict == SEEN_COUNT;
     if (time <= s->newest && met_again(s, &record))
         return 0;
     if (r->n >= r->prune_at)
         prune(s, r);
-    if (vec_room(&r->fresh, r->n, &r->cap, sizeof(*r->fresh)) < 0)
+    if (r->n == r->cap && vec_room(&r->fresh, r->n, &r->cap, sizeof(*r->fresh)) < 0)
         return -ENOMEM;
     r->fresh[r->n++] = record;
     return 1;

@@ -53,12 +53,19 @@ void seen_run_release(struct seen_run *r);
 
 enum seen_verdict { SEEN_SKIP, SEEN_COUNT, SEEN_ASK };
 
-/*
- * What to do with a record of TIME in R: skip it, count it, or ask seen_new() with its digest.
- */
-enum seen_verdict seen_look(const struct seen *s, struct seen_run *r, double time);
+/* What to do with a record of TIME in R: skip it, count it, or ask seen_new() with its digest. */
+static inline enum seen_verdict seen_look(const struct seen *s, struct seen_run *r, double time)
+{
+    if (s->newest >= 0 && time < s->settled)
+        return SEEN_SKIP;
+    if (time <= s->newest)
+        return SEEN_ASK;
+    if (time > r->newest)
+        r->newest = time;
+    return time < r->newest - s->lateness_s ? SEEN_COUNT : SEEN_ASK;
+}
 
-/* Must this record be counted?  1 (it is noted), 0 (skip it), or -ENOMEM. */
+/* Must this record, of which seen_look() said to ask, be counted?  1 (noted), 0, or -ENOMEM. */
 int seen_new(struct seen *s, struct seen_run *r, double time, uint64_t digest);
 
 /*

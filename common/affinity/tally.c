@@ -60,12 +60,9 @@ static struct tally_row *last_row(const struct tally *t, const struct intern *na
     return last;
 }
 
-struct tally_row *tally_at(struct tally *t, struct intern *names, size_t width, uint32_t name,
-                           bool *overflowed)
+struct tally_row *tally_at_new(struct tally *t, struct intern *names, size_t width, uint32_t name,
+                               bool *overflowed)
 {
-    struct tally_row *row = tally_find(t, name);
-    if (row)
-        return row;
     long other = intern_add(names, TALLY_OTHER);
     if (other < 0)
         return NULL;

@@ -43,8 +43,14 @@ static inline struct tally_row *tally_find(const struct tally *t, uint32_t name)
  * *OVERFLOWED becomes true where there are too many.  NULL: out of memory.  Borrowed until the next
  * call.
  */
-struct tally_row *tally_at(struct tally *t, struct intern *names, size_t width, uint32_t name,
-                           bool *overflowed);
+struct tally_row *tally_at_new(struct tally *t, struct intern *names, size_t width, uint32_t name,
+                               bool *overflowed);
+static inline struct tally_row *tally_at(struct tally *t, struct intern *names, size_t width,
+                                         uint32_t name, bool *overflowed)
+{
+    struct tally_row *row = tally_find(t, name);
+    return row ? row : tally_at_new(t, names, width, name, overflowed);
+}
 
 /* Adds FROM, whose name i is NUMBER[i] in NAMES.  0 or -ENOMEM. */
 int tally_merge(struct tally *t, struct intern *names, size_t width, const struct tally *from,

@@ -154,7 +154,8 @@ INLINE uint64_t look_at_others(const struct check_field *f, size_t n, const stru
 }
 
 /* The fields that the looks are unsure of.  The parser wants a NUL where others look: it is last. */
-__attribute__((noinline)) static bool rest_parses(const struct check *c, const struct split *s)
+__attribute__((noinline)) static enum check_result parse_rest(const struct check *c,
+                                                              const struct split *s)
 {
     bool good = true;
     for (size_t look = CHECK_WORD; look < CHECK_LOOKS; look++)
@@ -162,7 +163,7 @@ __attribute__((noinline)) static bool rest_parses(const struct check *c, const s
             const struct check_field *f = &c->fields[look][i];
             good = (f->may_be_empty && !split_len(s, f->field)) || parses(f, s);
         }
-    return good;
+    return good ? CHECK_PARSED : CHECK_UNSURE;
 }
 
 /* How often each look is taken: where the compiler knows, it needs no loops. */
@@ -170,20 +171,22 @@ struct rounds {
     size_t lanes, runs, of[CHECK_LOOKS];
 };
 
-INLINE bool look(const struct check *c, const struct split *s, const struct rounds n)
+INLINE enum check_result look(const struct check *c, const struct split *s, const struct rounds n)
 {
     uint64_t bad = look_at_lengths(c, n.lanes, s) | look_at_runs(c, n.runs, s);
     bad |= look_at_decimals(c->fields[CHECK_DECIMAL], n.of[CHECK_DECIMAL], s);
     uint64_t unsure = look_at_words(c->fields[CHECK_WORD], n.of[CHECK_WORD], s);
     unsure |= look_at_others(c->fields[CHECK_OTHER], n.of[CHECK_OTHER], s);
-    return !(bad | unsure) || (!bad && rest_parses(c, s));
+    if (bad)
+        return CHECK_UNSURE;
+    return unsure ? parse_rest(c, s) : CHECK_GOOD;
 }
 
 /* Those of access records, of which there are most. */
 #define ACCESS_ROUNDS ((struct rounds){LANES, 2, {2, 1, 1}})
 #define ROUNDS(c)     ((struct rounds){(c)->lanes, (c)->n_runs, {(c)->n[0], (c)->n[1], (c)->n[2]}})
 
-static bool look_portable(const struct check *c, const struct split *s)
+static enum check_result look_portable(const struct check *c, const struct split *s)
 {
     return look(c, s, ROUNDS(c));
 }
@@ -191,12 +194,12 @@ static bool look_portable(const struct check *c, const struct split *s)
 #if defined(__x86_64__)
 #define AVX2 __attribute__((target("avx2,bmi,bmi2,lzcnt")))
 
-AVX2 static bool look_avx2(const struct check *c, const struct split *s)
+AVX2 static enum check_result look_avx2(const struct check *c, const struct split *s)
 {
     return look(c, s, ROUNDS(c));
 }
 
-AVX2 static bool look_at_access_avx2(const struct check *c, const struct split *s)
+AVX2 static enum check_result look_at_access_avx2(const struct check *c, const struct split *s)
 {
     return look(c, s, ACCESS_ROUNDS);
 }

@@ -32,8 +32,14 @@ struct check_run {
     bool digits; /* of a number; else of a name */
 };
 
+enum check_result {
+    CHECK_UNSURE, /* says nothing */
+    CHECK_GOOD,   /* each field is a value of its column (value_parse(), or empty where it may) */
+    CHECK_PARSED, /* the same, and NULs stand behind some fields */
+};
+
 struct check;
-typedef bool check_look_fn(const struct check *c, const struct split *s);
+typedef enum check_result check_look_fn(const struct check *c, const struct split *s);
 
 struct check {
     check_look_fn *look; /* that of this processor */
@@ -51,11 +57,8 @@ void check_clear(struct check *c);
 /* Field FIELD of a line, behind those added so far, is a value of COLUMN (stored). */
 void check_add(struct check *c, size_t field, const struct rec_column *column);
 
-/*
- * True only if each field of the plain S is a value of its column (value_parse(), or empty where
- * that is allowed); false says nothing.
- */
-static inline bool check_plain(const struct check *c, const struct split *s)
+/* Of the plain S, with as many fields as were added. */
+static inline enum check_result check_plain(const struct check *c, const struct split *s)
 {
     return c->look(c, s);
 }

@@ -45,7 +45,7 @@ struct rec_reader {
     /* the current record */
     struct split split;
     struct rec_quick now;
-    bool quick; /* check_plain() took it */
+    enum check_result quick; /* what check_plain() said */
 
     char where[512];
     char error[1024];
@@ -433,8 +433,9 @@ int rec_reader_next(struct rec_reader *r)
                 return got;
         }
         int got = next_marked(r) ? 1 : next_split(r);
-        r->quick = got > 0 && r->split.marks && r->split.n == r->n_fields &&
-                   check_plain(&r->check, &r->split);
+        r->quick = CHECK_UNSURE;
+        if (got > 0 && r->split.marks && r->split.n == r->n_fields)
+            r->quick = check_plain(&r->check, &r->split);
         if (r->quick)
             return 1;
         if (got > 0)
@@ -447,7 +448,7 @@ int rec_reader_next(struct rec_reader *r)
 
 const struct rec_quick *rec_quick(struct rec_reader *r)
 {
-    if (!r->quick || !r->in_order)
+    if (r->quick != CHECK_GOOD || !r->in_order)
         return NULL;
     r->now = (struct rec_quick){r->split.base, r->split.at, r->split.n};
     return &r->now;

@@ -122,8 +122,9 @@ unsigned rec_word(const struct rec_reader *r, size_t col);
 const char *rec_bytes(const struct rec_reader *r, size_t col, size_t *len);
 /*
  * The current record as it lies there, for who reads millions: NULL, or field i is the bytes at[i]
- * … at[i + 1] − 2 behind BASE, without a NUL, and the fields are the schema's first columns in
- * their order; plain.h takes their numbers.  Borrowed until the next rec_reader_next().
+ * … at[i + 1] − 2 behind BASE, without a NUL, with commas between them as far as no field's text
+ * was asked for, and the fields are the schema's first columns in their order; plain.h takes their
+ * numbers.  Borrowed until the next rec_reader_next().
  */
 struct rec_quick {
     const char *base;

@@ -74,7 +74,9 @@ static unsigned count_run(struct seen *s, const struct line *l, size_t n)
     seen_run_init(&run[0]);
     seen_run_init(&run[1]);
     for (size_t i = 0; i < n; i++) {
-        int r = seen_new(s, &run[i % 2], l[i].time, l[i].id);
+        enum seen_verdict verdict = seen_look(s, &run[i % 2], l[i].time);
+        int r = verdict == SEEN_ASK ? seen_new(s, &run[i % 2], l[i].time, l[i].id)
+                                    : verdict == SEEN_COUNT;
         CHECK(r >= 0);
         counted += (unsigned)r;
     }
