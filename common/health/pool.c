@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/health/pool.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { LINE = 64, FIRST = 16384, HUGE_PAGE = 2 << 20 };
+
+/* In front of a chunk's things. */
+struct pool_chunk {
+    struct pool_chunk *next;
+    size_t bytes;
+};
+
+static unsigned char *thing(const struct pool *p, size_t i)
+{
+    return (unsigned char *)p->chunks + LINE + i * p->size;
+}
+
+/* The next chunk's size: twice that of the newest one, but whole huge pages from one on. */
+static size_t next_bytes(const struct pool *p)
+{
+    size_t bytes = p->chunks ? 2 * p->chunks->bytes : FIRST;
+    while (bytes < LINE + p->size)
+        bytes *= 2;
+    return p->chunks && p->chunks->bytes >= HUGE_PAGE && p->size < HUGE_PAGE / 2 ? HUGE_PAGE
+                                                                                 : bytes;
+}
+
+static int grow(struct pool *p)
+{
+    size_t bytes = next_bytes(p);
+    struct pool_chunk *c = aligned_alloc(bytes >= HUGE_PAGE ? HUGE_PAGE : LINE, bytes);
+    if (!c)
+        return -1;
+    /* A wish: without huge pages it works as well. */
+    if (bytes >= HUGE_PAGE)
+        (void)madvise(c, bytes, MADV_HUGEPAGE);
+    *c = (struct pool_chunk){p->chunks, bytes};
+    p->chunks = c;
+    p->n = 0;
+    p->cap = (bytes - LINE) / p->size;
+    return 0;
+}
+
+void *pool_new(struct pool *p)
+{
+    assert(p->size > 0 && p->size <= SIZE_MAX / 4);
+    if (p->n == p->cap && grow(p) < 0)
+        return NULL;
+    return memset(thing(p, p->n++), 0, p->size);
+}
+
+void pool_undo(struct pool *p)
+{
+    assert(p->n > 0);
+    p->n--;
+}
+
+void pool_release(struct pool *p)
+{
+    struct pool_chunk *next;
+    for (struct pool_chunk *c = p->chunks; c; c = next) {
+        next = c->next;
+        free(c);
+    }
+    *p = (struct pool){.size = p->size};
+}
