@@ -101,25 +101,27 @@ static int new_series(struct health_board *b, const char *key, size_t gateway, c
     return 0;
 }
 
+static void fetch(const void *from, const void *to)
+{
+    enum { LINE = 64 };
+    for (const char *p = from; p < (const char *)to; p += LINE)
+        __builtin_prefetch(p, 1);
+}
+
 /*
  * Rounds mostly come in the same order.  So the series after S is expected next: what a sample
  * touches of it is fetched into the caches while S is dealt with, and it is found without a search.
  */
-static void expect_next(struct board_series *s, double time)
+static void expect_next(const struct board_series *s, double time)
 {
-    enum { LINE = 64 };
     const struct board_series *next = s->after;
     if (!next)
         return;
-    const char *parts[][2] = {
-        {(const char *)next, (const char *)&next->anomaly.rhythm.hours[0]},
-        {(const char *)rhythm_hour_at(&next->anomaly.rhythm, time), NULL},
-        {(const char *)&next->signal, (const char *)&next->signal.levels[1]},
-        {next->metric, NULL},
-    };
-    for (size_t i = 0; i < sizeof(parts) / sizeof(*parts); i++)
-        for (const char *p = parts[i][0]; p == parts[i][0] || p < parts[i][1]; p += LINE)
-            __builtin_prefetch(p, 1);
+    const struct rhythm_hour *hour = rhythm_hour_at(&next->anomaly.rhythm, time);
+    fetch(next, next->anomaly.rhythm.hours);
+    fetch(hour, hour + 1);
+    fetch(&next->signal, &next->signal.levels[1]);
+    fetch(next->metric, next->metric + 1);
 }
 
 /* Searches by name; makes it if need be. */

@@ -26,7 +26,7 @@ struct board_series {
     double ahead_last; /* … and the time of the last of them */
     bool in_round;     /* has a sample in its gateway's round */
     unsigned changed;  /* levels whose trends are old */
-    /* What each sample touches comes first in these, and little of the rest: board_expect(). */
+    /* What each sample touches comes first in these, and little of the rest: expect_next(). */
     struct anomaly anomaly;
     struct signal signal;
     struct health_trends trends; /* of the signal: not saved */
