@@ -1,17 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/health/order.h"
 
-void order_sort(double *v, size_t n)
-{
-    for (size_t i = 1; i < n; i++) {
-        double x = v[i];
-        size_t j = i;
-        for (; j > 0 && v[j - 1] > x; j--)
-            v[j] = v[j - 1];
-        v[j] = x;
-    }
-}
-
 double order_nth(double *v, size_t n, size_t k)
 {
     ptrdiff_t low = 0;

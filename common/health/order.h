@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Order statistics of few numbers: what is asked for, without sorting all and without a callback. */
+/* Order statistics of few numbers: without sorting all, and without a callback. */
 #ifndef GS_HEALTH_ORDER_H
 #define GS_HEALTH_ORDER_H
 
 #include <stddef.h>
-
-/* Sorts the N numbers V, smallest first; meant for some dozens. */
-void order_sort(double *v, size_t n);
 
 /*
  * The number that would be V[K] if the N numbers V were sorted, K < N; it is there now, with none
