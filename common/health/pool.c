@@ -5,9 +5,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-enum { LINE = 64, FIRST = 16384, HUGE_PAGE = 2 << 20 };
+enum { LINE = 64, CHUNK_MIN = 16384, CHUNK_MAX = 2 << 20 };
 
 /* In front of a chunk's things. */
 struct pool_chunk {
@@ -20,25 +19,22 @@ static unsigned char *thing(const struct pool *p, size_t i)
     return (unsigned char *)p->chunks + LINE + i * p->size;
 }
 
-/* The next chunk's size: twice that of the newest one, but whole huge pages from one on. */
+/* The next chunk's size: twice that of the newest one, up to CHUNK_MAX; one thing fits at least. */
 static size_t next_bytes(const struct pool *p)
 {
-    size_t bytes = p->chunks ? 2 * p->chunks->bytes : FIRST;
+    size_t bytes = p->chunks ? 2 * p->chunks->bytes : CHUNK_MIN;
+    bytes = bytes < CHUNK_MAX ? bytes : CHUNK_MAX;
     while (bytes < LINE + p->size)
         bytes *= 2;
-    return p->chunks && p->chunks->bytes >= HUGE_PAGE && p->size < HUGE_PAGE / 2 ? HUGE_PAGE
-                                                                                 : bytes;
+    return bytes;
 }
 
 static int grow(struct pool *p)
 {
     size_t bytes = next_bytes(p);
-    struct pool_chunk *c = aligned_alloc(bytes >= HUGE_PAGE ? HUGE_PAGE : LINE, bytes);
+    struct pool_chunk *c = aligned_alloc(LINE, bytes);
     if (!c)
         return -1;
-    /* A wish: without huge pages it works as well. */
-    if (bytes >= HUGE_PAGE)
-        (void)madvise(c, bytes, MADV_HUGEPAGE);
     *c = (struct pool_chunk){p->chunks, bytes};
     p->chunks = c;
     p->n = 0;

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Many things of one size that stay where they are and go all at once.  They lie side by side in
- * chunks that grow to the size of a huge page, which the system is asked for: with hundreds of
- * thousands of them the first touch of each page, and later the look-up of its address, are a good
- * part of the cost.
+ * Many things of one size that stay where they are and go all at once.  They lie side by side, in
+ * chunks: what is used one after the other is in memory one after the other.
  */
 #ifndef GS_HEALTH_POOL_H
 #define GS_HEALTH_POOL_H
