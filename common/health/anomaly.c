@@ -41,14 +41,6 @@ static double recent_mean(const struct anomaly *a, unsigned skip, unsigned n)
 
 /* ---- shapes ---- */
 
-static float shape_distance(const float *a, const float *b)
-{
-    float sum = 0;
-    for (int i = 0; i < ANOMALY_SHAPE; i++)
-        sum += fabsf(a[i] - b[i]);
-    return sum;
-}
-
 /* The shape that ended SKIP samples ago. */
 static void recent_shape(const struct anomaly *a, unsigned skip, float out[ANOMALY_SHAPE])
 {
@@ -60,20 +52,24 @@ static void recent_shape(const struct anomaly *a, unsigned skip, float out[ANOMA
 static double shape_novelty(const struct anomaly *a)
 {
     float now[ANOMALY_SHAPE];
+    float distance[ANOMALY_SHAPES] = {0};
     float least = INFINITY;
     recent_shape(a, 0, now);
-    for (uint32_t i = 0; i < a->n_shapes; i++) {
-        float d = shape_distance(now, a->shapes[i]);
-        least = d < least ? d : least;
-    }
+    /* All at once, which is a matter of a few vector instructions; those not known are left out. */
+    for (int k = 0; k < ANOMALY_SHAPE; k++)
+        for (int i = 0; i < ANOMALY_SHAPES; i++)
+            distance[i] += fabsf(now[k] - a->shapes[k][i]);
+    for (uint32_t i = 0; i < a->n_shapes; i++)
+        least = distance[i] < least ? distance[i] : least;
     return a->n_shapes ? least : 0;
 }
 
 /* Keeps every second shape, and from now on only half as many. */
 static void thin_out(struct anomaly *a)
 {
-    for (uint32_t i = 0; i < ANOMALY_SHAPES / 2; i++)
-        memcpy(a->shapes[i], a->shapes[2 * i], sizeof(a->shapes[i]));
+    for (int k = 0; k < ANOMALY_SHAPE; k++)
+        for (int i = 0; i < ANOMALY_SHAPES / 2; i++)
+            a->shapes[k][i] = a->shapes[k][2 * i];
     a->n_shapes = ANOMALY_SHAPES / 2;
     a->stride *= 2;
 }
@@ -89,7 +85,10 @@ static void keep_shape(struct anomaly *a)
     if (a->n % a->stride != 0)
         return;
     uint32_t at = a->n_shapes < ANOMALY_SHAPES ? a->n_shapes++ : a->next_shape++ % ANOMALY_SHAPES;
-    recent_shape(a, ANOMALY_SHAPE, a->shapes[at]);
+    float shape[ANOMALY_SHAPE];
+    recent_shape(a, ANOMALY_SHAPE, shape);
+    for (int k = 0; k < ANOMALY_SHAPE; k++)
+        a->shapes[k][at] = shape[k];
 }
 
 /* ---- signals ---- */

@@ -28,11 +28,8 @@ enum {
 
 /* Zero-initialised it has seen nothing. */
 struct anomaly {
-    struct rhythm rhythm;
     uint64_t n; /* samples taken */
     double last;
-    double recent[ANOMALY_RECENT];               /* oldest first, the newest at the end */
-    float shapes[ANOMALY_SHAPES][ANOMALY_SHAPE]; /* newest sample first */
     uint32_t n_shapes;
     uint32_t next_shape; /* to be replaced, once the stride grows no more */
     uint32_t stride;     /* samples from shape to shape */
@@ -43,6 +40,10 @@ struct anomaly {
     double rest_until; /* time, and number of samples, to which scores stay below the threshold */
     double rest_samples;
     double z; /* of the last sample: standard deviations off its hour, at most 8 each way */
+    double recent[ANOMALY_RECENT]; /* oldest first, the newest at the end */
+    /* Of each shape the newest sample, then of each the one before it, and so on. */
+    float shapes[ANOMALY_SHAPE][ANOMALY_SHAPES];
+    struct rhythm rhythm; /* last: the rest is touched by each sample */
 };
 
 /*

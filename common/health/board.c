@@ -35,6 +35,7 @@ struct health_board *health_board_new(const struct health_limits *limits,
     b->limits = limits;
     b->rules = rules;
     b->clock = INFINITY;
+    b->pool.size = sizeof(struct board_series);
     return b;
 }
 
@@ -42,8 +43,7 @@ void health_board_free(struct health_board *b)
 {
     if (!b)
         return;
-    for (size_t i = 0; i < b->series_names.n; i++)
-        free(b->series[i]);
+    pool_release(&b->pool);
     free(b->series);
     free(b->gateways);
     intern_release(&b->series_names);
@@ -54,10 +54,10 @@ void health_board_free(struct health_board *b)
 
 int board_gateway(struct health_board *b, const char *name, size_t *gateway)
 {
-    /* Records of a gateway mostly follow one another. */
-    bool again =
-        b->latest < b->gateway_names.n && strcmp(b->gateway_names.names[b->latest], name) == 0;
-    long id = again ? (long)b->latest : intern_find(&b->gateway_names, name);
+    /* Records of a gateway mostly follow one another, or it is that of the series expected. */
+    const size_t guess = b->found && b->found->after ? b->found->after->gateway : b->latest;
+    bool guessed = guess < b->gateway_names.n && strcmp(b->gateway_names.names[guess], name) == 0;
+    long id = guessed ? (long)guess : intern_find(&b->gateway_names, name);
     if (id < 0) {
         /* It would have a metric, too. */
         if (b->series_names.n >= b->rules->max_series)
@@ -80,15 +80,16 @@ static int new_series(struct health_board *b, const char *key, size_t gateway, c
 {
     if (vec_room(&b->series, b->series_names.n, &b->series_cap, sizeof(*b->series)) < 0)
         return -ENOMEM;
-    struct board_series *s = calloc(1, sizeof(*s));
+    struct board_series *s = pool_new(&b->pool);
     if (!s)
         return -ENOMEM;
     long id = intern_add(&b->series_names, key);
     if (id < 0) {
-        free(s);
+        pool_undo(&b->pool);
         return -ENOMEM;
     }
     b->series[id] = s;
+    s->metric = strchr(b->series_names.names[id], ',') + 1;
     s->limit = health_limits_find(b->limits, metric);
     s->gateway = gateway;
     s->id = (size_t)id;
@@ -100,8 +101,32 @@ static int new_series(struct health_board *b, const char *key, size_t gateway, c
     return 0;
 }
 
-int board_series(struct health_board *b, size_t gateway, const char *metric,
-                 struct board_series **out)
+static void fetch(const void *from, const void *to)
+{
+    enum { LINE = 64 };
+    for (const char *p = from; p < (const char *)to; p += LINE)
+        __builtin_prefetch(p, 1);
+}
+
+/*
+ * Rounds mostly come in the same order.  So the series after S is expected next: what a sample
+ * touches of it is fetched into the caches while S is dealt with, and it is found without a search.
+ */
+static void expect_next(const struct board_series *s, double time)
+{
+    const struct board_series *next = s->after;
+    if (!next)
+        return;
+    const struct rhythm_hour *hour = rhythm_hour_at(&next->anomaly.rhythm, time);
+    fetch(next, next->anomaly.rhythm.hours);
+    fetch(hour, hour + 1);
+    fetch(&next->signal, &next->signal.levels[1]);
+    fetch(next->metric, next->metric + 1);
+}
+
+/* Searches by name; makes it if need be. */
+static int search_series(struct health_board *b, size_t gateway, const char *metric,
+                         struct board_series **out)
 {
     /* A comma can't be part of a name.  This is done for each sample: no snprintf(). */
     char key[2 * NAME_LEN_MAX + 2];
@@ -118,6 +143,22 @@ int board_series(struct health_board *b, size_t gateway, const char *metric,
     if (id < 0)
         return new_series(b, key, gateway, metric, out);
     *out = b->series[id];
+    return 0;
+}
+
+int board_series(struct health_board *b, size_t gateway, const char *metric,
+                 struct board_series **out)
+{
+    struct board_series *s = b->found ? b->found->after : NULL;
+    if (!s || s->gateway != gateway || strcmp(s->metric, metric) != 0) {
+        int r = search_series(b, gateway, metric, &s);
+        if (r < 0)
+            return r;
+        if (b->found)
+            b->found->after = s;
+    }
+    b->found = s;
+    *out = s;
     return 0;
 }
 
@@ -273,8 +314,10 @@ int health_board_add(struct health_board *b, double time, const char *gateway, c
         r = board_series(b, g, counter ? rate : metric, &s);
     if (r < 0)
         return r;
-    if (possible)
+    if (possible) {
+        expect_next(s, time);
         put_right(b, s, time);
+    }
     double score = 0;
     if (possible && (!counter || to_rate(s, time, &value)) && take(b, s, time, value, &score))
         note_time(b, time);
@@ -408,7 +451,7 @@ void health_board_views(struct health_board *b, size_t gateway, double now,
         if (s->signal.n == 0)
             continue;
         struct health_view v = {
-            .metric = strchr(b->series_names.names[s->id], ',') + 1,
+            .metric = s->metric,
             .limit = s->limit,
             .signal = &s->signal,
             .z = s->anomaly.z,

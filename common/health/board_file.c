@@ -123,11 +123,17 @@ static void put_rhythm(struct out *o, const struct rhythm *r)
     put_u64(o, r->n);
     put_f64(o, r->mean);
     put_f64(o, r->dev);
-    put_f64s(o, r->hour_mean, RHYTHM_HOURS);
-    put_f64s(o, r->hour_dev, RHYTHM_HOURS);
-    put_f64s(o, r->hour_n, RHYTHM_HOURS);
-    put_f64s(o, r->day_shift, RHYTHM_DAYS);
-    put_f64s(o, r->day_weeks, RHYTHM_DAYS);
+    double hours[3][RHYTHM_HOURS];
+    for (int h = 0; h < RHYTHM_HOURS; h++) {
+        hours[0][h] = r->hours[h].mean;
+        hours[1][h] = r->hours[h].dev;
+        hours[2][h] = r->hours[h].n;
+    }
+    put_f64s(o, hours[0], sizeof(hours) / sizeof(double));
+    for (int d = 0; d < RHYTHM_DAYS; d++)
+        put_f64(o, r->days[d].shift);
+    for (int d = 0; d < RHYTHM_DAYS; d++)
+        put_f64(o, r->days[d].weeks);
     put_f64(o, r->day);
 }
 
@@ -140,7 +146,8 @@ static void put_shapes(struct out *o, const struct anomaly *a)
     for (uint32_t i = 0; i < a->n_shapes; i++)
         for (unsigned k = 0; k < ANOMALY_SHAPE; k += 2) {
             uint32_t bits[2];
-            memcpy(bits, &a->shapes[i][k], sizeof(bits));
+            memcpy(&bits[0], &a->shapes[k][i], sizeof(bits[0]));
+            memcpy(&bits[1], &a->shapes[k + 1][i], sizeof(bits[1]));
             put_u64(o, bits[0] | (uint64_t)bits[1] << 32);
         }
 }
@@ -381,11 +388,16 @@ static void get_rhythm(struct in *in, struct rhythm *r)
     r->n = get_u64(in);
     r->mean = get_within(in, -MEAN_MAX, MEAN_MAX);
     r->dev = get_within(in, 0, DEV_MAX);
-    get_all_within(in, r->hour_mean, RHYTHM_HOURS, -MEAN_MAX, MEAN_MAX);
-    get_all_within(in, r->hour_dev, RHYTHM_HOURS, 0, DEV_MAX);
-    get_all_within(in, r->hour_n, RHYTHM_HOURS, 0, COUNT_MAX);
-    get_all_within(in, r->day_shift, RHYTHM_DAYS, -SHIFT_MAX, SHIFT_MAX);
-    get_all_within(in, r->day_weeks, RHYTHM_DAYS, 0, COUNT_MAX);
+    double mean[RHYTHM_HOURS], dev[RHYTHM_HOURS], n[RHYTHM_HOURS];
+    get_all_within(in, mean, RHYTHM_HOURS, -MEAN_MAX, MEAN_MAX);
+    get_all_within(in, dev, RHYTHM_HOURS, 0, DEV_MAX);
+    get_all_within(in, n, RHYTHM_HOURS, 0, COUNT_MAX);
+    for (int h = 0; h < RHYTHM_HOURS; h++)
+        r->hours[h] = (struct rhythm_hour){mean[h], dev[h], n[h]};
+    for (int d = 0; d < RHYTHM_DAYS; d++)
+        r->days[d].shift = get_within(in, -SHIFT_MAX, SHIFT_MAX);
+    for (int d = 0; d < RHYTHM_DAYS; d++)
+        r->days[d].weeks = get_within(in, 0, COUNT_MAX);
     r->day = get_f64(in);
 }
 
@@ -398,9 +410,12 @@ static void get_shapes(struct in *in, struct anomaly *a)
         for (unsigned k = 0; k < ANOMALY_SHAPE; k += 2) {
             uint64_t both = get_u64(in);
             uint32_t bits[2] = {(uint32_t)both, (uint32_t)(both >> 32)};
-            memcpy(&a->shapes[i][k], bits, sizeof(bits));
-            if (!(fabsf(a->shapes[i][k]) <= MEAN_MAX && fabsf(a->shapes[i][k + 1]) <= MEAN_MAX))
+            float two[2];
+            memcpy(two, bits, sizeof(two));
+            if (!(fabsf(two[0]) <= MEAN_MAX && fabsf(two[1]) <= MEAN_MAX))
                 fault(in, "a shape is out of range");
+            a->shapes[k][i] = two[0];
+            a->shapes[k + 1][i] = two[1];
         }
 }
 

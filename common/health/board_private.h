@@ -7,26 +7,30 @@
 #include "common/health/anomaly.h"
 #include "common/health/board.h"
 #include "common/health/consensus.h"
+#include "common/health/pool.h"
 
 /* One metric of one gateway. */
 struct board_series {
     struct board_series *next;        /* of the same gateway */
+    struct board_series *after;       /* a guess: who had a sample after this one; NULL: unknown */
+    const char *metric;               /* borrowed from the board's names */
     const struct health_limit *limit; /* NULL: not scored */
     size_t gateway;
-    size_t id; /* index in the board's series */
-    struct signal signal;
-    struct anomaly anomaly;
+    size_t id;      /* index in the board's series */
     double counter; /* X_rate: the last value of X_total, if COUNTED */
     double counter_time;
     double counter_interval_s; /* between the last two; 0: unknown */
     bool counted;
-    double bursts;               /* health_bursts_add() */
-    unsigned ahead;              /* samples in a row that are suspiciously far ahead … */
-    double ahead_last;           /* … and the time of the last of them */
-    bool in_round;               /* has a sample in its gateway's round */
-    struct health_trends trends; /* of the signal, but for levels in CHANGED: not saved */
-    unsigned changed;
-};
+    double bursts;     /* health_bursts_add() */
+    unsigned ahead;    /* samples in a row that are suspiciously far ahead … */
+    double ahead_last; /* … and the time of the last of them */
+    bool in_round;     /* has a sample in its gateway's round */
+    unsigned changed;  /* levels whose trends are old */
+    /* What each sample touches comes first in these, and little of the rest: expect_next(). */
+    struct anomaly anomaly;
+    struct signal signal;
+    struct health_trends trends; /* of the signal: not saved */
+} __attribute__((aligned(64)));
 
 struct board_gateway {
     struct board_series *first;
@@ -43,9 +47,11 @@ struct health_board {
     struct intern gateway_names; /* id = index in gateways */
     struct board_gateway *gateways;
     size_t gateways_cap;
-    size_t latest;              /* the gateway found last */
-    struct intern series_names; /* "gateway,metric"; id = index in series */
-    struct board_series **series;
+    size_t latest;                /* the gateway found last */
+    struct board_series *found;   /* the series found last; NULL: none */
+    struct intern series_names;   /* "gateway,metric"; id = index in series */
+    struct board_series **series; /* in the pool */
+    struct pool pool;
     size_t series_cap;
     double newest; /* time of the newest sample that did not lie ahead of the clock … */
     double ahead; /* … and of those that did; 0: none.  Saved is what health_board_newest() says */

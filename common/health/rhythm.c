@@ -35,24 +35,29 @@ static unsigned day_of(double time)
     return (unsigned)((uint64_t)time / 86400 % RHYTHM_DAYS);
 }
 
+const struct rhythm_hour *rhythm_hour_at(const struct rhythm *r, double time)
+{
+    return &r->hours[hour_of(time)];
+}
+
 /* Without what the day of the week adds. */
 static double hour_expected(const struct rhythm *r, double time)
 {
     unsigned h = hour_of(time);
-    return r->hour_n[h] > 0 ? r->hour_mean[h] : r->mean;
+    return r->hours[h].n > 0 ? r->hours[h].mean : r->mean;
 }
 
 double rhythm_expected(const struct rhythm *r, double time)
 {
     unsigned d = day_of(time);
-    double weeks = fmax(r->day_weeks[d] - 1, 0);
-    return hour_expected(r, time) + r->day_shift[d] * weeks / (weeks + DAY_WEEKS_HALF);
+    double weeks = fmax(r->days[d].weeks - 1, 0);
+    return hour_expected(r, time) + r->days[d].shift * weeks / (weeks + DAY_WEEKS_HALF);
 }
 
 double rhythm_sd(const struct rhythm *r, double time)
 {
     unsigned h = hour_of(time);
-    double own = r->hour_n[h] > 0 ? r->hour_dev[h] : r->dev;
+    double own = r->hours[h].n > 0 ? r->hours[h].dev : r->dev;
     double least = fmax(SPREAD_MIN, SPREAD_MIN_RELATIVE * fabs(r->mean));
     return fmax(least, SD_PER_DEVIATION * (own + WHOLE_SHARE * r->dev));
 }
@@ -66,10 +71,10 @@ static double gain_of(double n, double elapsed_s, double memory_s, double most)
 static void add_to_hour(struct rhythm *r, double time, double value, double off, double elapsed_s)
 {
     unsigned h = hour_of(time);
-    double gain = gain_of(r->hour_n[h], elapsed_s, HOUR_MEMORY_S, HOUR_GAIN_MAX);
-    r->hour_mean[h] += gain * (value - r->hour_mean[h]);
-    r->hour_dev[h] += gain * (fabs(off) - r->hour_dev[h]);
-    r->hour_n[h]++;
+    double gain = gain_of(r->hours[h].n, elapsed_s, HOUR_MEMORY_S, HOUR_GAIN_MAX);
+    r->hours[h].mean += gain * (value - r->hours[h].mean);
+    r->hours[h].dev += gain * (fabs(off) - r->hours[h].dev);
+    r->hours[h].n++;
 }
 
 /* OFF is the distance from the hour. */
@@ -78,10 +83,10 @@ static void add_to_day(struct rhythm *r, double time, double off, double elapsed
     unsigned d = day_of(time);
     double day = floor(time / DAY_S);
     if (r->n == 0 || day > r->day)
-        r->day_weeks[d] = fmin(r->day_weeks[d] + 1, DAY_WEEKS_MAX);
+        r->days[d].weeks = fmin(r->days[d].weeks + 1, DAY_WEEKS_MAX);
     r->day = day;
-    double memory_s = fmin(r->day_weeks[d] * DAY_S, DAY_MEMORY_S);
-    r->day_shift[d] += fmin(elapsed_s / memory_s, DAY_GAIN_MAX) * (off - r->day_shift[d]);
+    double memory_s = fmin(r->days[d].weeks * DAY_S, DAY_MEMORY_S);
+    r->days[d].shift += fmin(elapsed_s / memory_s, DAY_GAIN_MAX) * (off - r->days[d].shift);
 }
 
 static void add_to_whole(struct rhythm *r, double value, double elapsed_s)

@@ -7,18 +7,31 @@
 
 enum { RHYTHM_HOURS = 24, RHYTHM_DAYS = 7 };
 
+/* An hour of the day. */
+struct rhythm_hour {
+    double mean;
+    double dev; /* mean absolute deviation from what was expected */
+    double n;   /* samples, as far as they matter */
+};
+
+/* A day of the week. */
+struct rhythm_day {
+    double shift; /* how far it lies off its hours */
+    double weeks; /* in which it was seen */
+};
+
 /* Zero-initialised it has seen nothing.  Hours and days are those of UTC. */
 struct rhythm {
     uint64_t n;
     double mean; /* over a week: wild samples are clipped before they count */
     double dev;  /* mean absolute deviation from it */
-    double hour_mean[RHYTHM_HOURS];
-    double hour_dev[RHYTHM_HOURS]; /* mean absolute deviation from what was expected */
-    double hour_n[RHYTHM_HOURS];   /* samples, as far as they matter */
-    double day_shift[RHYTHM_DAYS]; /* how far the days of a week lie off their hours */
-    double day_weeks[RHYTHM_DAYS]; /* weeks in which the day was seen */
-    double day;                    /* of the last sample, since 1970 */
+    double day;  /* of the last sample, since 1970 */
+    struct rhythm_day days[RHYTHM_DAYS];
+    struct rhythm_hour hours[RHYTHM_HOURS]; /* last: of a sample only one matters */
 };
+
+/* What R has of the hour of TIME, which is not negative. */
+const struct rhythm_hour *rhythm_hour_at(const struct rhythm *r, double time);
 
 /* The value expected at TIME; the mean while the hour was never seen. */
 double rhythm_expected(const struct rhythm *r, double time);

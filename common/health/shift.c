@@ -2,7 +2,8 @@
 #include "common/health/shift.h"
 
 #include <math.h>
-#include <stdlib.h>
+
+#include "common/health/order.h"
 
 enum { RECENT_MIN = 6, RECENT_MAX = 18, PAST_MIN = 16, PAST_MAX = 2 * TREND_POINTS_MAX };
 
@@ -29,27 +30,17 @@ struct scale {
     double span_s;
 };
 
-static int by_size(const void *a, const void *b)
+/*
+ * Whether all but one of C's newest points are beyond LEAST, and beyond all but a quarter of those
+ * before: the second-smallest of them is, and so many are smaller.
+ */
+static bool are_beyond(struct scale *c, double least)
 {
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts the N values V. */
-static double median(double *v, unsigned n)
-{
-    qsort(v, n, sizeof(*v), by_size);
-    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
-
-/* Whether all but one of C's newest points are beyond LEAST. */
-static bool are_beyond(const struct scale *c, double least)
-{
-    unsigned below = 0;
-    for (unsigned i = 0; i < c->n_recent; i++)
-        below += !(c->recent[i] > least);
-    return below <= 1;
+    double second = order_nth(c->recent, c->n_recent, 1);
+    unsigned smaller = 0;
+    for (unsigned i = 0; i < c->n_past; i++)
+        smaller += c->past[i] < second;
+    return second > least && smaller >= c->n_past - c->n_past / BEYOND_SHARE;
 }
 
 /* How many of the newest points of L are six or more and span long enough; 0: none do. */
@@ -88,15 +79,15 @@ static double log_of(double v, const struct health_limit *l)
     return log(fmax(v, 0) + SMALL * l->critical);
 }
 
-/* How far the newest points of C are from those before; sorts both. */
+/* How far the newest points of C are from those before; moves both. */
 static struct health_shift measure(struct scale *c, const struct health_limit *l)
 {
-    double to = median(c->recent, c->n_recent);
-    double from = median(c->past, c->n_past);
+    double to = order_median(c->recent, c->n_recent);
+    double from = order_median(c->past, c->n_past);
     double middle = log_of(from, l);
     for (unsigned i = 0; i < c->n_past; i++)
         c->past[i] = fabs(log_of(c->past[i], l) - middle);
-    double sd = fmax(SPREAD_MIN, SD_PER_MAD * median(c->past, c->n_past));
+    double sd = fmax(SPREAD_MIN, SD_PER_MAD * order_median(c->past, c->n_past));
     return (struct health_shift){(log_of(to, l) - middle) / sd, from, to, c->since};
 }
 
@@ -114,8 +105,7 @@ struct health_shift health_shift_find(const struct signal *s, const struct healt
         struct scale c;
         if (!gather(s, k, &c) || (!day_seen && c.span_s > FLANK_SPAN_S))
             continue;
-        qsort(c.past, c.n_past, sizeof(*c.past), by_size);
-        if (!are_beyond(&c, fmax(usual, c.past[c.n_past - 1 - c.n_past / BEYOND_SHARE])))
+        if (!are_beyond(&c, usual))
             continue;
         struct health_shift found = measure(&c, l);
         if (found.sds > most.sds)

@@ -57,14 +57,15 @@ struct signal {
     uint64_t n; /* samples taken */
     double first;
     double last;
-    double interval_s;            /* usual time between samples: a running mean, gaps clipped */
-    double recent[SIGNAL_RECENT]; /* oldest first; min(n, SIGNAL_RECENT) of them */
-    double held;                  /* the present value */
-    struct signal_level levels[SIGNAL_LEVELS];
-    double mean; /* of the long term (2 days): wild samples are clipped before they count */
-    double dev;  /* mean absolute deviation from it */
-    struct signal_day days[SIGNAL_DAYS]; /* newest first */
+    double interval_s; /* usual time between samples: a running mean, gaps clipped */
+    double held;       /* the present value */
+    double mean;       /* of the long term (2 days): wild samples are clipped before they count */
+    double dev;        /* mean absolute deviation from it */
     unsigned n_days;
+    double recent[SIGNAL_RECENT]; /* oldest first; min(n, SIGNAL_RECENT) of them */
+    struct signal_level
+        levels[SIGNAL_LEVELS];           /* from here on, all but the first are seldom touched */
+    struct signal_day days[SIGNAL_DAYS]; /* newest first */
 };
 
 /*
