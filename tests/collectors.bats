@@ -49,6 +49,18 @@ END
   run --separate-stderr -64 collector sadf
 }
 
+@test "collectors: no input at all is no history, no answer, no records" {
+  run --separate-stderr -65 collector sadf gw-a </dev/null
+  [[ $stderr == "sadf: line 1 is not of sadf -d -U" ]]
+  run --separate-stderr -65 collector prometheus </dev/null
+  [[ $stderr == *": no answer" ]]
+  run --separate-stderr -65 collector access </dev/null
+  [[ $stderr == "access: line 1 is no access record" ]]
+  # A header alone is well: nothing was asked for.
+  run --separate-stderr -0 collector access <<<time,volume,gateway,client,op,offset,length,latency_us,error
+  [[ -z $stderr && $output == time,gateway,metric,value ]]
+}
+
 @test "collectors: a Prometheus range query becomes metric records, in order of time" {
   cat >answer.json <<'END'
 {"status":"success","data":{"resultType":"matrix","result":[
@@ -83,5 +95,13 @@ END
   health-score --explain - <<<"$output" >explained
   [[ $(wc -l <explained) == 4 ]]
   run --separate-stderr -65 collector access <<<'time,gateway,metric,value'
+  [[ $stderr == "access: line 1 is no access record" ]]
+  # The last line of a log that is being written may be half there; no other may.
+  printf '1071,v,gw-b,c,re' >>access.csv
+  run --separate-stderr -0 collector access <access.csv
+  [[ -z $stderr && ${lines[3]} == 1020,gw-b,client_error_ratio,1 && ${#lines[@]} == 4 ]]
+  printf '\n1072,v,gw-b,c,read,0,4096,300,,\n' >>access.csv
+  run --separate-stderr -65 collector access <access.csv
+  [[ $stderr == "access: line 7 is no access record" ]]
   run --separate-stderr -64 collector access 1m
 }
