@@ -153,6 +153,16 @@ at_least()
   add_gateway gw-a "$GS/nobody.sock" down
   run --separate-stderr -0 gateway-probe --count 1
   [[ $output == time,gateway,metric,value && -z $stderr ]]
+  # Who asks for it is told.
+  run --separate-stderr -0 gateway-probe --count 1 gw-a
+  [[ $output == time,gateway,metric,value ]]
+  [[ $stderr == "gateway-probe: gateway 'gw-a' is down by '$GATESHIFT_CONFIG/gateways.csv': not probed" ]]
+}
+
+@test "gateway-probe: a gateway that is named twice is probed once" {
+  add_gateway gw-a "$GS/nobody.sock"
+  run --separate-stderr -0 gateway-probe --count 1 gw-a gw-a
+  [[ ${#lines[@]} == 2 && ${lines[1]} == *,gw-a,nbd_error_ratio,1 ]]
 }
 
 @test "gateway-probe: says when a gateway comes back" {

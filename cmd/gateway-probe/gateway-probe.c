@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd/gateway-probe/rounds.h"
 #include "common/base/clock.h"
@@ -84,6 +85,15 @@ static void add_gateway(struct rounds *r, const struct opts *o, const struct fle
         err_die(EX_OSERR, "out of memory");
 }
 
+/* Whether the NTH of the gateways that were asked for is there before it, too. */
+static bool is_repeated(const struct opts *o, size_t nth)
+{
+    for (size_t i = 0; i < nth; i++)
+        if (strcmp(o->gateways[i], o->gateways[nth]) == 0)
+            return true;
+    return false;
+}
+
 static void add_gateways(struct rounds *r, const struct opts *o, const struct fleet *f)
 {
     for (size_t i = 0; i < o->n_gateways; i++) {
@@ -91,6 +101,11 @@ static void add_gateways(struct rounds *r, const struct opts *o, const struct fl
         if (!g)
             err_die(EX_USAGE, "no gateway '%s' in '%s/gateways.csv'", o->gateways[i],
                     o->dirs.config);
+        if (is_repeated(o, i))
+            continue;
+        if (g->state == GATEWAY_STATE_DOWN)
+            err_warn("gateway '%s' is down by '%s/gateways.csv': not probed", g->name,
+                     o->dirs.config);
         add_gateway(r, o, g);
     }
     for (size_t i = 0; o->n_gateways == 0 && i < f->gateway_names.n; i++)
