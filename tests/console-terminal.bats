@@ -162,7 +162,7 @@ fleet()
   # Why, is asked for its whole answer.
   says 'plan; explain 1'
   shows 'is on gw-a.'
-  shows THEEND
+  shows "MiB in"
   console 200 60
   says health
   shows THEEND
