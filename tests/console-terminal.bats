@@ -149,19 +149,23 @@ fleet()
 }
 
 @test "console: tables fit the terminal, in 80 columns and in 200" {
-  fleet '"a reason that is rather long, and goes on and on, so that no terminal of eighty columns holds it: the end"'
+  fleet '"a reason that is rather long, and goes on and on, so that no terminal of eighty columns holds it: THEEND"'
   console 80 24
   says health
   shows 'gw-b       0.95'
   on_screen 'gw-a       0.30'
   on_screen '…'
-  not_on_screen 'the end'
+  not_on_screen THEEND
   # No line was broken in two: the command, its line, three of the table, the prompt.
   shows "alarm>"
   [[ $(screen | grep -c .) -eq 6 ]]
+  # Why, is asked for its whole answer.
+  says 'plan; explain 1'
+  shows 'is on gw-a.'
+  shows "MiB in"
   console 200 60
   says health
-  shows 'the end'
+  shows THEEND
   # The C locale has no ellipsis and no other character beyond ASCII.
   console 80 24 LC_ALL=C
   says health

@@ -120,9 +120,34 @@ ends_with()
     if [[ $args == [A-Z]* && $verb != run ]]; then
       con "$verb"
       [[ $status -eq 64 && $stderr == "migrate-console: usage: $verb "* ]]
+    elif [[ -z $args ]]; then
+      con "$verb x"
+      [[ $status -eq 64 && $stderr == "migrate-console: usage: $verb" ]]
     fi
   done <<<"$output"
   [[ $n -ge 23 ]]
+}
+
+@test "console: a name that nothing has is said in one line" {
+  two_gateways
+  cp "$GATESHIFT_STATE/loop/health.csv" health.csv
+  local verb
+  for verb in probe health cordon uncordon drain; do
+    con "$verb gw-x"
+    [[ $status -eq 64 && -z $output && $stderr == "migrate-console: no such gateway 'gw-x' in gateways.csv" ]]
+  done
+  for verb in affinity heat forecast routes; do
+    con "$verb x"
+    [[ $status -eq 1 && $(grep -vc '^+ ' <<<"$stderr") -eq 1 && $stderr == *"'x'"* ]]
+  done
+  for verb in status resume 'commit --yes' 'revert --yes' 'abort --yes' 'cutover --yes'; do
+    con "$verb v-77"
+    [[ $status -eq 1 && $(grep -v '^+ ' <<<"$stderr") == "migrate-exec: no such migration 'v-77'" ]]
+  done
+  con 'help dance'
+  [[ $status -eq 64 && $stderr == "migrate-console: no such verb: dance (help lists them)" ]]
+  con 'plan; run 1 --yes'
+  [[ $status -eq 64 && $stderr == *"migrate-console: the plan has no rows" ]]
 }
 
 @test "console: a lost director, a missing program and a missing configuration are one line each" {

@@ -19,6 +19,8 @@ xpath()
   xmllint --xpath "$2" "$1" 2>/dev/null
 }
 
+REPLAY=policy,setting,requests,failed,degraded,mean_us,p99_us,health_moves,affinity_moves,bytes,mismigrations
+
 @test "report: an empty state gives a page that says so" {
   run --separate-stderr -0 "$REPORT" --now 1700000000
   [[ -z $stderr ]]
@@ -89,8 +91,11 @@ xpath()
     "$evil,$evil,$((END / 3600 * 3600)),3600,5,1,9,$evil" >forecast.csv
   printf '%s\n' time,gateway,kind "$((END - 30)),$evil,failure" >failures.csv
   printf '%s\n' time,volume "$((END - 7200)),$evil" >access.csv
+  printf '%s\n' time,volume,source,target,benefit,reverse_benefit,guard,verdict,reason \
+    "$((END - 90)),$evil,$evil,$evil,$evil,$evil,$evil,$evil,\"${quote//\"/\"\"}\"" >verdicts.csv
+  printf '%s\n' "$REPLAY" "$evil,\"${quote//\"/\"\"}\",1,1,1,1,1,1,1,1,1" >replay.csv
   "$REPORT" --now "$END" --title "$evil$quote" --health health.csv --forecast forecast.csv --failures failures.csv \
-    --access access.csv >page.html
+    --access access.csv --verdicts verdicts.csv --replay replay.csv >page.html
   xmllint --noout page.html
   [[ $(xpath page.html 'count(//script|//img|//@onerror)') == 0 ]]
   run -1 grep -nE '<script|<img' page.html
@@ -113,6 +118,36 @@ xpath()
   mkdir tmp
   TMPDIR=$GS/tmp report_page "$END" >/dev/null
   [[ -z $(ls tmp) ]]
+}
+
+@test "report: what the planner answered last, and what other policies would have come to" {
+  mkdir "$GATESHIFT_STATE/loop"
+  printf '%s\n' time,volume,source,target,benefit,reverse_benefit,source_ghs,target_ghs,source_das,target_das,guard,verdict,reason \
+    "$((END - 7200)),db-1,gw-a,gw-b,1,0,,,,,3-benefit,stay,of an hour ago" \
+    "$((END - 60)),db-1,gw-a,gw-c,,,,,,,1-placement,refused,no health of gw-c is known" \
+    "$((END - 60)),db-1,gw-a,gw-b,1.25,-0.5,,,,,,move,\"gw-a fails, gw-b does not\"" \
+    "$((END - 300)),vm-1,gw-b,,,,,,,,1-placement,refused,uncommitted" >"$GATESHIFT_STATE/loop/plan-verdicts.csv"
+  printf '%s\n' "$REPLAY" never,,1000,100,50,2000,9000,0,0,0,0 \
+    predictive,,1000,10,5,1500,8000,4,2,2048,1 predictive,,1000,20,15,2500,9500,6,0,4096,1 >replay.csv
+  "$REPORT" --now "$END" --since 12h --replay replay.csv >page.html
+  xmllint --noout page.html
+  answers='//table[caption="Answers"]/tbody'
+  [[ $(xpath page.html "count($answers/tr)") == 3 ]]
+  [[ $(xpath page.html "string($answers/tr[1]/td[3])") == gw-b && $(xpath page.html "string($answers/tr[1]/td[6])") == 1.25 ]]
+  [[ $(xpath page.html "string($answers/tr[1]/td[8])") == "gw-a fails, gw-b does not" ]]
+  run -1 grep 'of an hour ago' page.html
+  policies='//table[caption="What policies came to in a simulation"]/tbody'
+  # Of two seeds the means, and the worst p99.
+  [[ $(xpath page.html "count($policies/tr)") == 2 && $(xpath page.html "string($policies/tr[2]/td[1])") == 2 ]]
+  [[ $(xpath page.html "string($policies/tr[2]/td[3])") == "1.5 %" && $(xpath page.html "string($policies/tr[1]/td[3])") == "10 %" ]]
+  [[ $(xpath page.html "string($policies/tr[2]/td[6])") == "9.5 ms" && $(xpath page.html "string($policies/tr[2]/td[10])") == "3 KiB" ]]
+  [[ $(xpath page.html 'string(//svg[title="Requests in trouble, by policy"]/desc)') == *predictive* ]]
+  # Others than the loop's.
+  "$REPORT" --now "$END" --since 1m --verdicts "$GATESHIFT_STATE/loop/plan-verdicts.csv" >page.html
+  [[ $(xpath page.html "count($answers/tr)") == 2 ]]
+  "$REPORT" --now "$((END + 86400))" --since 1h >page.html
+  grep -q 'No verdicts of a plan in this time' page.html
+  run -1 grep -q 'id="replayed"' page.html
 }
 
 @test "report: what came of a forecast is what the access records say" {

@@ -10,6 +10,7 @@
 
 #include "cmd/migrate-console/run.h"
 #include "cmd/migrate-console/signals.h"
+#include "cmd/migrate-console/text.h"
 #include "common/base/error.h"
 
 bool ask_take_yes(struct words *w)
@@ -53,12 +54,28 @@ static bool read_answer(char out[16])
     return true;
 }
 
+/* What is asked about; for a person in lines that end with words. */
+static void say(const struct console *c, const struct buf *what)
+{
+    struct buf lines = {0};
+    const char *end;
+    for (const char *p = what->data; c->own_stderr && *p; p = *end ? end + 1 : end) {
+        struct buf safe = {0};
+        end = strchrnul(p, '\n');
+        text_safe(&safe, p, (size_t)(end - p));
+        text_wrap(&lines, safe.len ? safe.data : "", text_columns(), 0);
+        buf_release(&safe);
+    }
+    run_say(lines.len ? lines.data : what->data, lines.len ? lines.len : what->len);
+    buf_release(&lines);
+}
+
 int ask(struct console *c, bool yes, const struct buf *what)
 {
     char answer[16] = "";
     if (yes || c->yes)
         return 0;
-    run_say(what->data, what->len);
+    say(c, what);
     if (!c->may_ask) {
         err_warn("nobody is there to be asked: say --yes");
         return EX_USAGE;

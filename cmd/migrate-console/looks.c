@@ -127,7 +127,10 @@ int look_routes(struct console *c, struct words *w)
         }
         run_word(&p, w->v[i]);
     }
-    return look_records(c, &p, show_routes);
+    int status = look_records(c, &p, show_routes);
+    if (status == EX_NO && w->n > 1)
+        err_warn("no gateway has '%s', says the route store", w->v[1]);
+    return status;
 }
 
 static void show_gateways(struct console *c, const struct records *r)
@@ -252,6 +255,8 @@ static void show_health(struct console *c, const struct records *r)
                                          ">in",     ">age",    "reason", NULL};
     struct table t = {0};
     (void)c;
+    if (records_n(r) == 0)
+        err_warn("no gateway's health is known yet: probe takes samples");
     table_begin(&t, titles);
     size_t n, *row = latest_rows(r, &n);
     for (size_t k = 0; k < n; k++) {
@@ -281,6 +286,8 @@ static void show_metrics(struct console *c, const struct records *r)
     static const char *const fields[] = {"subscore", "p_fail", "level", "drift", "trend", "burst"};
     struct table t = {0};
     (void)c;
+    if (records_n(r) == 0)
+        err_warn("no sample of it is known: probe takes some");
     table_begin(&t, titles);
     for (size_t i = 0; i < records_n(r); i++) {
         table_cell(&t, records_get(r, i, "metric"));
@@ -302,10 +309,27 @@ static void run_rows_of(struct pipeline *p, int column, const char *name)
     run_stage(p, "awk", "-F,", program, (char *)NULL);
 }
 
+/* Is it the name of a gateway, and one of gateways.csv, if that can be read? */
+static bool is_gateway(const struct console *c, const char *name)
+{
+    struct words all = {0};
+    bool found = false;
+    if (!look_is_name("gateway", name))
+        return false;
+    names_gateways(c, &all);
+    for (size_t i = 0; i < all.n; i++)
+        found = found || strcmp(all.v[i], name) == 0;
+    if (all.n && !found)
+        err_warn("no such gateway '%s' in gateways.csv", name);
+    found = found || !all.n;
+    words_release(&all);
+    return found;
+}
+
 static int look_metrics(struct console *c, const char *gateway)
 {
     struct pipeline p = {0};
-    if (!look_is_name("gateway", gateway))
+    if (!is_gateway(c, gateway))
         return EX_USAGE;
     look_health_source(c, &p, "--explain");
     run_rows_of(&p, 2, gateway);
@@ -335,7 +359,7 @@ int look_probe(struct console *c, struct words *w)
     run_tool(&p, c, "gateway-probe");
     run_words(&p, "--count", "3", "--interval", "1s", (char *)NULL);
     for (size_t i = 1; i < w->n; i++) {
-        if (!look_is_name("gateway", w->v[i])) {
+        if (!is_gateway(c, w->v[i])) {
             run_release(&p);
             return EX_USAGE;
         }

@@ -114,7 +114,7 @@ static void show_plan(struct console *c, const struct records *r)
     table_release(&t);
     buf_release(&b);
     if (records_n(r) == 0)
-        puts("nothing is worth moving");
+        puts("nothing is worth moving, or may be moved: 'explain VOL' says why");
 }
 
 /* Forgets the plan before: its numbers must not be taken for the new one's. */
@@ -213,7 +213,10 @@ static int row_of(const struct console *c, const char *word, size_t *row)
 {
     uint64_t n;
     if (parse_u64(word, &n) < 0 || n < 1 || n > records_n(&c->plan)) {
-        err_warn("the plan has rows 1 to %zu, and none of that number", records_n(&c->plan));
+        if (records_n(&c->plan))
+            err_warn("the plan has rows 1 to %zu, and none of that number", records_n(&c->plan));
+        else
+            err_warn("the plan has no rows");
         return EX_USAGE;
     }
     *row = (size_t)n - 1;
@@ -222,11 +225,23 @@ static int row_of(const struct console *c, const char *word, size_t *row)
 
 /* ---- explain ---- */
 
+/* "TARGET: REASON", which is never cut: it is what was asked for. */
+static void add_reason(struct buf *out, const char *target, const char *reason)
+{
+    struct buf line = {0};
+    text_safe(&line, target, strlen(target));
+    words_need(buf_adds(&line, ": "));
+    text_safe(&line, reason, strlen(reason));
+    text_wrap(out, line.data, text_columns(), 2);
+    buf_release(&line);
+}
+
 static void show_verdicts(struct console *c, const struct records *r)
 {
-    static const char *const titles[] = {"to",        "verdict", ">gain",  ">back",
-                                         ">affinity", "guard",   "reason", NULL};
+    static const char *const titles[] = {"to",        "verdict", ">gain", ">back",
+                                         ">affinity", "guard",   NULL};
     struct table t = {0};
+    struct buf why = {0};
     (void)c;
     table_begin(&t, titles);
     for (size_t i = 0; i < records_n(r); i++) {
@@ -236,14 +251,16 @@ static void show_verdicts(struct console *c, const struct records *r)
         table_cell(&t, records_get(r, i, "reverse_benefit"));
         table_cell(&t, records_get(r, i, "target_das"));
         table_cell(&t, records_get(r, i, "guard"));
-        table_cell(&t, records_get(r, i, "reason"));
+        add_reason(&why, records_get(r, i, "target"), records_get(r, i, "reason"));
     }
     if (records_n(r))
         printf("%s is on %s.\n", records_get(r, 0, "volume"), records_get(r, 0, "source"));
     else
         puts("no verdict: the plan does not know the volume");
     table_print(&t);
+    fwrite(why.len ? why.data : "", 1, why.len, stdout);
     table_release(&t);
+    buf_release(&why);
 }
 
 int plan_explain(struct console *c, struct words *w)

@@ -104,6 +104,36 @@ void text_fit(struct buf *out, const char *s, size_t columns, bool right)
         blanks(out, columns - used - 1);
 }
 
+/* How many bytes of S stand in a line of COLUMNS: up to its last blank, if it does not end there. */
+static size_t line_bytes(const char *s, size_t columns)
+{
+    size_t at = 0, used = 0, blank = 0;
+    while (s[at]) {
+        size_t w, n = step(s + at, &w);
+        if (s[at] == ' ')
+            blank = at;
+        if (used + w > columns)
+            return blank ? blank : at ? at : n;
+        used += w;
+        at += n;
+    }
+    return at;
+}
+
+void text_wrap(struct buf *out, const char *s, size_t columns, size_t indent)
+{
+    for (size_t left = 0;; left = indent) {
+        size_t n = line_bytes(s, columns - left);
+        blanks(out, left);
+        words_need(buf_add(out, s, n));
+        words_need(buf_adds(out, "\n"));
+        s += n;
+        s += strspn(s, " ");
+        if (!*s)
+            return;
+    }
+}
+
 void text_bytes(struct buf *out, uint64_t bytes)
 {
     static const char units[] = "BKMGTPE";

@@ -28,6 +28,13 @@ size_t text_width(const char *s);
  */
 void text_fit(struct buf *out, const char *s, size_t columns, bool right);
 
+/*
+ * Appends S, which came from text_safe(), in lines of at most COLUMNS that are broken at blanks, or
+ * where there is none; all but the first begin with INDENT blanks, fewer than COLUMNS.  Each ends in a
+ * newline.
+ */
+void text_wrap(struct buf *out, const char *s, size_t columns, size_t indent);
+
 /* Appends "1.5G": BYTES in the largest unit of 1024 that leaves a whole part, three digits. */
 void text_bytes(struct buf *out, uint64_t bytes);
 /* Appends SECONDS as "4.2s", "3m12s", "5h03m" or "9d04h"; "-" where negative or not finite. */

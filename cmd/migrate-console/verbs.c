@@ -82,12 +82,20 @@ static void print_verb(const struct verb *v)
     printf("%-26s%s\n", head, v->help);
 }
 
+static void no_such_verb(const char *name)
+{
+    struct buf shown = {0};
+    words_quote(&shown, name);
+    err_warn("no such verb: %.100s (help lists them)", shown.data);
+    buf_release(&shown);
+}
+
 static int help(struct console *c, struct words *w)
 {
     const struct verb *v = w->n > 1 ? verb_find(w->v[1]) : NULL;
     (void)c;
     if (w->n > 1 && !v) {
-        err_warn("no such verb");
+        no_such_verb(w->v[1]);
         return EX_USAGE;
     }
     if (v) {
@@ -145,11 +153,11 @@ int verb_run(struct console *c, struct words *w)
     const char *strange = v ? strange_option(v, w) : NULL;
     words_quote(&shown, strange ? strange : w->v[0]);
     if (!v)
-        err_warn("no such verb: %.100s (help lists them)", shown.data);
+        no_such_verb(w->v[0]);
     else if (strange)
         err_warn("%s takes no option %.100s", v->name, shown.data);
     else if (n < v->min || n > v->max)
-        err_warn("usage: %s %s", v->name, v->args);
+        err_warn("usage: %s%s%s", v->name, *v->args ? " " : "", v->args);
     else
         status = v->fn(c, w);
     buf_release(&shown);

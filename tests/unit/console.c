@@ -153,6 +153,27 @@ static void test_fit(void)
     CHECK_STR(fit("漢字", 2, false), "… "); /* half a character is none */
 }
 
+static const char *wrapped(const char *s, size_t columns, size_t indent)
+{
+    static char text[256];
+    struct buf b = {0};
+    text_wrap(&b, s, columns, indent);
+    snprintf(text, sizeof(text), "%s", b.data);
+    buf_release(&b);
+    return text;
+}
+
+static void test_wrap(void)
+{
+    CHECK_STR(wrapped("", 20, 2), "\n");
+    CHECK_STR(wrapped("one two", 7, 0), "one two\n");
+    CHECK_STR(wrapped("one two three", 7, 0), "one two\nthree\n");
+    CHECK_STR(wrapped("one two three", 6, 2), "one\n  two\n  thre\n  e\n");
+    CHECK_STR(wrapped("abcdefgh ij", 3, 0), "abc\ndef\ngh\nij\n");
+    CHECK_STR(wrapped("漢字 漢字", 5, 0), "漢字\n漢字\n");
+    CHECK_STR(wrapped("漢字", 1, 0), "漢\n字\n"); /* narrower than it: each alone */
+}
+
 static const char *shown(void (*fn)(struct buf *out, double v), double v)
 {
     static char text[64];
@@ -295,6 +316,7 @@ int main(void)
     test_value();
     test_safe();
     test_fit();
+    test_wrap();
     test_numbers();
     test_records();
     test_table_width();
