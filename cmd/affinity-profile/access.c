@@ -51,26 +51,29 @@ static inline uint64_t quick_uint(const struct rec_quick *q, size_t col)
 
 void access_take(struct rec_reader *r, struct access *out)
 {
-    const struct rec_quick *q = rec_quick(r);
+    const struct rec_quick *quick = rec_quick(r);
+    struct rec_quick q = {0};
     struct access_text time = {0};
-    if (q)
-        time = quick_text(q, ACCESS_TIME);
-    if (!q || !plain_real(time.at, time.len, &out->time)) {
+    if (quick) {
+        q = *quick;
+        time = quick_text(&q, ACCESS_TIME);
+    }
+    if (!quick || !plain_real(time.at, time.len, &out->time)) {
         take_any(r, out);
         return;
     }
-    out->volume = quick_text(q, ACCESS_VOLUME);
-    out->gateway = quick_text(q, ACCESS_GATEWAY);
-    out->client = quick_text(q, ACCESS_CLIENT);
-    out->op = op_of(*quick_text(q, ACCESS_OP).at);
-    out->offset = quick_uint(q, ACCESS_OFFSET);
-    out->length = quick_uint(q, ACCESS_LENGTH);
+    out->volume = quick_text(&q, ACCESS_VOLUME);
+    out->gateway = quick_text(&q, ACCESS_GATEWAY);
+    out->client = quick_text(&q, ACCESS_CLIENT);
+    out->op = op_of(*quick_text(&q, ACCESS_OP).at);
+    out->offset = quick_uint(&q, ACCESS_OFFSET);
+    out->length = quick_uint(&q, ACCESS_LENGTH);
     out->count = 1;
     /* Without a count the text is the same whether the file has that column. */
-    out->line = (struct access_text){time.at, q->at[ACCESS_COUNT] - q->at[0] - 1};
-    if (q->n > ACCESS_COUNT && quick_text(q, ACCESS_COUNT).len) {
-        out->count = quick_uint(q, ACCESS_COUNT);
-        out->line.len = q->at[ACCESS_COUNT + 1] - q->at[0] - 1;
+    out->line = (struct access_text){time.at, q.at[ACCESS_COUNT] - q.at[0] - 1};
+    if (q.n > ACCESS_COUNT && quick_text(&q, ACCESS_COUNT).len) {
+        out->count = quick_uint(&q, ACCESS_COUNT);
+        out->line.len = q.at[ACCESS_COUNT + 1] - q.at[0] - 1;
     }
 }
 

@@ -11,12 +11,15 @@
 
 /* Names that are found without the tables behind them, as binary logarithms: 64 bytes each. */
 enum { VOLUMES_BITS = 12, GATEWAYS_BITS = 6, CLIENTS_BITS = 10 };
+/* A pair's gateway has so many bits of its number, and the volume the rest. */
+enum { ROUTE_GATEWAY_BITS = 10 };
 
 static int into_init(struct count_into *into, uint32_t keep_hours)
 {
     *into = (struct count_into){.n = 0};
     demand_init(&into->demand, keep_hours);
     int failed = memo_init(&into->volumes, VOLUMES_BITS);
+    failed |= memo_init(&into->routes, VOLUMES_BITS);
     failed |= memo_init(&into->gateways, GATEWAYS_BITS);
     failed |= memo_init(&into->sites, CLIENTS_BITS);
     return failed ? -ENOMEM : 0;
@@ -26,6 +29,7 @@ static void into_release(struct count_into *into)
 {
     demand_release(&into->demand);
     memo_release(&into->volumes);
+    memo_release(&into->routes);
     memo_release(&into->gateways);
     memo_release(&into->sites);
 }
@@ -152,25 +156,51 @@ static long gateway_of(struct count_into *into, struct access_text gateway)
     return id;
 }
 
+/* "VOLUME,GATEWAY" as it lies there; none where the columns don't lie side by side. */
+static struct access_text route_of(const struct access *a)
+{
+    if (!a->line.at || !a->gateway.len)
+        return (struct access_text){0};
+    return (struct access_text){a->volume.at,
+                                (size_t)(a->gateway.at - a->volume.at) + a->gateway.len};
+}
+
+/* Volume and gateway of A, which most often come as a pair that was met lately: 0 or -ENOMEM. */
+static int find_route(struct count_into *into, const struct access *a, struct demand_record *out)
+{
+    const struct access_text route = route_of(a);
+    long pair = memo_get(&into->routes, route.at, route.len);
+    if (pair >= 0) {
+        out->volume = (uint32_t)pair >> ROUTE_GATEWAY_BITS;
+        out->gateway = (uint32_t)pair & ((1u << ROUTE_GATEWAY_BITS) - 1);
+        return 0;
+    }
+    long volume = volume_of(into, a->volume), gateway = gateway_of(into, a->gateway);
+    if (volume < 0 || gateway < 0)
+        return -ENOMEM;
+    out->volume = (uint32_t)volume;
+    out->gateway = (uint32_t)gateway;
+    /* Both as one number, if they are small enough. */
+    if (!(gateway >> ROUTE_GATEWAY_BITS) && !(volume >> (32 - ROUTE_GATEWAY_BITS)))
+        memo_put(&into->routes, route.at, route.len,
+                 out->volume << ROUTE_GATEWAY_BITS | out->gateway);
+    return 0;
+}
+
 /* Counts A, of HOUR: 0 or -ENOMEM. */
 static int add(struct counter *c, struct count_into *into, int64_t hour, const struct access *a)
 {
-    long volume = volume_of(into, a->volume);
-    long gateway = gateway_of(into, a->gateway);
+    struct demand_record *r = &into->waiting[into->n];
     long site = site_of(c, into, a->client);
-    if (volume < 0 || site < 0 || gateway < 0)
+    if (site < 0 || find_route(into, a, r) < 0)
         return -ENOMEM;
-    into->waiting[into->n++] = (struct demand_record){
-        .hour = hour,
-        .volume = (uint32_t)volume,
-        .site = (uint32_t)site,
-        .gateway = (uint32_t)gateway,
-        .op = a->op,
-        .offset = a->offset,
-        .length = a->length,
-        .count = a->count,
-    };
-    return into->n < DEMAND_BATCH ? 0 : flush(into);
+    r->hour = hour;
+    r->site = (uint32_t)site;
+    r->op = a->op;
+    r->offset = a->offset;
+    r->length = a->length;
+    r->count = a->count;
+    return ++into->n < DEMAND_BATCH ? 0 : flush(into);
 }
 
 /* Is A, the current record, to be counted?  1, 0, or -ENOMEM. */
@@ -237,13 +267,10 @@ static bool forgive(struct counter *c, struct count_part *part, int status, cons
     return true;
 }
 
-static bool take_result(struct counter *c, struct count_part *part, int e)
+/* What a record that was not counted, for the reason E, means: go on? */
+static bool take_failure(struct counter *c, struct count_part *part, int e)
 {
     char text[1200];
-    if (e >= 0) {
-        c->records += (uint64_t)e;
-        return true;
-    }
     if (e != -ERANGE && e != -EDOM) {
         set_failure(part, EX_OSERR, err_text(e));
         return false;
@@ -280,7 +307,10 @@ static void count_part(struct counter *c, struct count_part *part)
                 return;
             continue;
         }
-        if (!take_result(c, part, count_record(c, &a)))
+        int counted = count_record(c, &a);
+        if (counted >= 0)
+            c->records += (uint64_t)counted;
+        else if (!take_failure(c, part, counted))
             return;
         part->end = rec_reader_offset(r);
         part->newest = c->newest;

@@ -24,6 +24,7 @@ struct count_part {
 struct count_into {
     struct demand demand;
     struct memo volumes, gateways, sites; /* numbers in DEMAND, of volumes, gateways and clients */
+    struct memo routes;                   /* volume and gateway together: see find_route() */
     struct demand_record waiting[DEMAND_BATCH]; /* to be added, together */
     size_t n;
 };

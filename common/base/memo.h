@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Texts and the numbers that were found for them, as far as they were met lately: a table in which
- * a text has one place, and puts out who was there before.
+ * a text has two places, side by side, and who comes last puts out who came first.
  */
 #ifndef GS_BASE_MEMO_H
 #define GS_BASE_MEMO_H
@@ -66,11 +66,25 @@ static inline struct memo_slot memo_ends(const char *text, size_t len)
     return s;
 }
 
+/* The first of the two places of a text with these ENDS. */
 static inline struct memo_slot *memo_place(const struct memo *m, const struct memo_slot *ends)
 {
     uint64_t h = (ends->first ^ ends->len) * UINT64_C(0x9e3779b97f4a7c15) + ends->last;
     h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
-    return &m->slots[h >> m->shift];
+    return &m->slots[h >> m->shift & ~UINT64_C(1)];
+}
+
+/* Does S hold TEXT of LEN bytes, whose ends are ENDS? */
+static inline bool memo_holds(const struct memo_slot *s, const struct memo_slot *ends,
+                              const char *text, size_t len)
+{
+    if ((s->first ^ ends->first) | (s->last ^ ends->last) | (s->len ^ ends->len))
+        return false;
+    /* Eight by eight; the last of them may reach into the end. */
+    for (size_t i = 8; i + 8 < len; i += 8)
+        if (memo_bytes(text + i, 8) != memo_bytes(s->middle + i - 8, 8))
+            return false;
+    return true;
 }
 
 /* The number that was put for TEXT of LEN bytes, or −1: forgotten, or never put. */
@@ -78,22 +92,23 @@ static inline long memo_get(const struct memo *m, const char *text, size_t len)
 {
     if (len - 1 >= MEMO_TEXT)
         return -1;
-    const struct memo_slot ends = memo_ends(text, len), *s = memo_place(m, &ends);
-    bool same = (s->first == ends.first) & (s->last == ends.last) & (s->len == ends.len);
-    if (!same || (len > 16 && memcmp(s->middle, text + 8, len - 16) != 0))
-        return -1;
-    return (long)s->number;
+    const struct memo_slot ends = memo_ends(text, len);
+    const struct memo_slot *s = memo_place(m, &ends);
+    if (memo_holds(&s[0], &ends, text, len))
+        return (long)s[0].number;
+    return memo_holds(&s[1], &ends, text, len) ? (long)s[1].number : -1;
 }
 
 static inline void memo_put(struct memo *m, const char *text, size_t len, uint32_t number)
 {
     if (len - 1 >= MEMO_TEXT)
         return;
-    struct memo_slot s = memo_ends(text, len);
+    struct memo_slot s = memo_ends(text, len), *place = memo_place(m, &s);
     s.number = number;
-    if (len > 16)
-        memcpy(s.middle, text + 8, len - 16);
-    *memo_place(m, &s) = s;
+    for (size_t i = 8; i + 8 < len; i += 8)
+        memcpy(s.middle + i - 8, text + i, 8);
+    place[1] = place[0];
+    place[0] = s;
 }
 
 #endif

@@ -44,12 +44,13 @@ static int prepare(struct series s, const struct model *m, struct sample *out)
     out->n = s.n;
     out->unit = mean > 0 ? unit_of_mean * mean : 1;
     out->scaled = loss_scaled(series_naive_error(s, HOURS_A_DAY) / out->unit);
-    out->x = malloc(s.n * sizeof(*out->x));
-    out->y = malloc(s.n * sizeof(*out->y));
+    out->x = calloc(s.n, sizeof(*out->x));
+    out->y = calloc(s.n, sizeof(*out->y));
     out->base = malloc(out->points * SAMPLE_AHEAD * sizeof(*out->base));
     if (!out->x || !out->y || !out->base)
         return -ENOMEM;
-    for (size_t i = 0; i < s.n; i++) {
+    /* No row looks further back from its point. */
+    for (size_t i = out->origin - SAMPLE_FIRST; i < s.n; i++) {
         out->y[i] = (float)(s.y[i] / out->unit);
         out->x[i] = log1pf(out->y[i]);
     }

@@ -35,8 +35,8 @@ struct sample {
     size_t n;      /* hours of the series */
     double unit;   /* requests */
     float scaled;  /* loss_scaled() */
-    float *x;      /* [n] logarithms, owned */
-    float *y;      /* [n] in units, owned */
+    float *x;      /* [n] logarithms, from SAMPLE_FIRST hours before the first point on; owned */
+    float *y;      /* [n] in units, as far; owned */
     size_t origin; /* the first point: hours of the series before it */
     size_t step;   /* hours from one point to the next */
     size_t points;

@@ -146,32 +146,19 @@ static inline bool plain_whole(const char *text, size_t len, uint64_t *out)
  */
 static inline bool plain_real(const char *text, size_t len, double *out)
 {
-    static const uint64_t power[] = {1,
-                                     10,
-                                     100,
-                                     1000,
-                                     10000,
-                                     100000,
-                                     1000000,
-                                     10000000,
-                                     100000000,
-                                     1000000000,
-                                     10000000000,
-                                     100000000000,
-                                     1000000000000,
-                                     10000000000000,
-                                     100000000000000,
-                                     1000000000000000};
+    static const double power[] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                   1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
     size_t whole = plain_before_point(text, len);
     size_t fraction = len > whole + 1 ? len - whole - 1 : 0;
     if (len > 17 || !whole || whole > 15 || fraction > 15)
         return false;
     uint64_t digits = plain_digits(text, (unsigned)whole);
     if (fraction)
-        digits = digits * power[fraction] + plain_digits(text + whole + 1, (unsigned)fraction);
+        digits = digits * (uint64_t)power[fraction] +
+                 plain_digits(text + whole + 1, (unsigned)fraction);
     if (digits > UINT64_C(1) << 53)
         return false;
-    *out = fraction ? (double)digits / (double)power[fraction] : (double)digits;
+    *out = fraction ? (double)digits / power[fraction] : (double)digits;
     return true;
 }
 

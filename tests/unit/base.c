@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "common/base/fsfile.h"
 #include "common/base/hash.h"
 #include "common/base/intern.h"
+#include "common/base/memo.h"
 #include "common/base/opts.h"
 #include "common/base/parse.h"
 #include "common/base/rng.h"
@@ -395,6 +397,46 @@ static void test_dirs(void)
     CHECK_STR(d.run, "/run/gateshift");
 }
 
+/* ---- texts met lately ---- */
+
+enum { MEMO_TEXTS = 400 };
+
+/* What is found is what was put last for just that text; what was put a moment ago is found. */
+static void test_memo(void)
+{
+    char text[MEMO_TEXTS][72];
+    size_t len[MEMO_TEXTS];
+    long number[MEMO_TEXTS];
+    struct memo m;
+    struct rng g;
+    size_t found = 0;
+    rng_init(&g, 17);
+    CHECK(memo_init(&m, 6) == 0);
+    for (size_t i = 0; i < MEMO_TEXTS; i++) {
+        /* Many are alike but for one byte, wherever that is. */
+        len[i] = i % 2 ? len[i - 1] : 1 + rng_below(&g, 64);
+        memset(text[i], 'a', sizeof(text[i]));
+        text[i][rng_below(&g, len[i])] = (char)('a' + rng_below(&g, 3));
+        number[i] = -1;
+    }
+    for (size_t k = 0; k < 40000; k++) {
+        size_t i = rng_below(&g, MEMO_TEXTS);
+        long got = memo_get(&m, text[i], len[i]);
+        found += got >= 0;
+        if (got < 0) {
+            memo_put(&m, text[i], len[i], (uint32_t)k);
+            CHECK(memo_get(&m, text[i], len[i]) == (len[i] > MEMO_TEXT ? -1 : (long)k));
+            for (size_t j = 0; j < MEMO_TEXTS; j++)
+                if (len[j] == len[i] && memcmp(text[j], text[i], len[i]) == 0)
+                    number[j] = (long)k;
+        } else if (got != number[i]) {
+            CHECK_STR("another text's number", "its own (seed 17)");
+        }
+    }
+    CHECK(found > 4000);
+    memo_release(&m);
+}
+
 int main(void)
 {
     test_begin("base");
@@ -414,5 +456,6 @@ int main(void)
     test_fsfile();
     test_opts();
     test_dirs();
+    test_memo();
     return test_done();
 }
