@@ -170,6 +170,34 @@ kill_each()
   [[ $(wc -l <"$GATESHIFT_STATE/routes.log") -eq 2 ]]
 }
 
+@test "fault: what is known of gateways survives no failed call half-way" {
+  local kind n
+  printf 'time,gateway,metric,value\n1000,gw-a,nbd_read_us,400\n1010,gw-a,nbd_read_us,400\n' >in.csv
+  health-score in.csv >/dev/null
+  save_state
+  printf 'time,gateway,metric,value\n1020,gw-a,nbd_read_us,400\n' >in.csv
+  health-score in.csv >good
+  cp "$GATESHIFT_STATE/health.state" new.state
+  for kind in malloc read write sync rename open write:kill sync:kill rename:kill; do
+    for ((n = 1; n < 300; n++)); do
+      restore_state
+      inject "${kind%:*}:$n${kind#"${kind%:*}"}" health-score in.csv || break
+      if [[ $kind == *:kill ]]; then
+        [[ $status -eq 137 ]]
+      elif [[ $status -ne 0 ]]; then
+        [[ $status -eq 66 || $status -eq 71 || $status -eq 73 || $status -eq 74 ]]
+        [[ $(wc -l <err) -eq 1 && $(<err) == "health-score: "* ]]
+        [[ $(find "$GATESHIFT_STATE" -name 'health.state.*' | wc -l) -eq 0 ]]
+      fi
+      # The old or the new one, and from either the run can be done again.
+      cmp -s saved/health.state "$GATESHIFT_STATE/health.state" ||
+        cmp "$GATESHIFT_STATE/health.state" new.state
+      health-score in.csv | cmp good -
+    done
+    [[ $n -gt 1 && $n -lt 300 ]]
+  done
+}
+
 @test "fault: a director that could not sync the store settles it and goes on" {
   local volume n
   for volume in v w; do

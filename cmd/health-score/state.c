@@ -5,12 +5,10 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
-
-/* More than --max-series can make of it. */
-#define STATE_MAX ((size_t)1 << 40)
 
 /* DIR/NAME in PATH (empty so far). */
 static void join(struct buf *path, const char *dir, const char *name)
@@ -36,40 +34,63 @@ int state_lock(const char *dir)
     return fd;
 }
 
+static ssize_t read_file(void *arg, void *data, size_t size)
+{
+    const int *fd = arg;
+    ssize_t n;
+    do
+        n = read(*fd, data, size);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : n;
+}
+
+/* Ends the run with what reading PATH came to, unless it is 0. */
+static void check_read(const char *path, int r, const char *why)
+{
+    if (r == -ENOMEM)
+        err_die(EX_OSERR, "out of memory");
+    if (r == -ENOSPC)
+        err_die(EX_DATAERR, "state '%s' has more metrics than --max-series", path);
+    if (r == -EBADMSG || r == -EPROTONOSUPPORT)
+        err_die(EX_DATAERR, "state '%s' is refused: %s", path, why);
+    if (r < 0)
+        err_die(EX_NOINPUT, "cannot read '%s': %s", path, err_text(r));
+}
+
 void state_load(const char *dir, struct health_board *b)
 {
     struct buf path = {0};
-    struct buf data = {0};
-    const char *why;
+    const char *why = NULL;
     join(&path, dir, "health.state");
-    int r = fsfile_read(path.data, STATE_MAX, &data);
-    if (r == -ENOMEM)
-        err_die(EX_OSERR, "out of memory");
-    if (r < 0 && r != -ENOENT)
-        err_die(EX_NOINPUT, "cannot read '%s': %s", path.data, err_text(r));
-    if (r == 0) {
-        r = health_board_load(b, data.data, data.len, &why);
-        if (r == -ENOMEM)
-            err_die(EX_OSERR, "out of memory");
-        if (r == -ENOSPC)
-            err_die(EX_DATAERR, "state '%s' has more metrics than --max-series", path.data);
-        if (r < 0)
-            err_die(EX_DATAERR, "state '%s' is refused: %s", path.data, why);
-    }
-    buf_release(&data);
+    int fd = open(path.data, O_RDONLY | O_CLOEXEC);
+    const struct health_source from = {read_file, &fd};
+    int r = fd < 0 ? -errno : health_board_read(b, &from, &why);
+    if (fd >= 0 || r != -ENOENT)
+        check_read(path.data, r, why);
+    if (fd >= 0)
+        close(fd);
     buf_release(&path);
+}
+
+static int write_file(void *arg, uint64_t at, const void *data, size_t len)
+{
+    const int *fd = arg;
+    if (lseek(*fd, (off_t)at, SEEK_SET) < 0)
+        return -errno;
+    return fsfile_write_all(*fd, data, len);
 }
 
 void state_save(const char *dir, const struct health_board *b)
 {
     struct buf path = {0};
-    struct buf data = {0};
+    struct buf tmp = {0};
     join(&path, dir, "health.state");
-    if (health_board_save(b, &data) < 0)
+    int fd = fsfile_begin(path.data, &tmp);
+    const struct health_sink to = {write_file, &fd};
+    int r = fd < 0 ? fd : fsfile_end(path.data, &tmp, fd, health_board_write(b, &to));
+    if (r == -ENOMEM)
         err_die(EX_OSERR, "out of memory");
-    int r = fsfile_replace(path.data, data.data, data.len);
     if (r < 0)
         err_die(EX_IOERR, "cannot write '%s': %s", path.data, err_text(r));
-    buf_release(&data);
     buf_release(&path);
 }

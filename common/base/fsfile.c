@@ -103,34 +103,40 @@ static int copy_owner(const char *path, int fd)
     return fchmod(fd, old.st_mode & 07777) < 0 ? -errno : 0;
 }
 
-int fsfile_replace(const char *path, const void *data, size_t len)
+int fsfile_begin(const char *path, struct buf *tmp)
 {
-    struct buf tmp = {0};
-    int fd = -1;
-    int r = buf_printf(&tmp, "%s.XXXXXX", path);
-    if (r < 0)
-        goto out;
-    fd = mkostemp(tmp.data, O_CLOEXEC);
-    if (fd < 0) {
-        r = -errno;
-        goto out;
-    }
-    r = fsfile_write_all(fd, data, len);
+    int r = buf_printf(tmp, "%s.XXXXXX", path);
+    int fd = r < 0 ? -1 : mkostemp(tmp->data, O_CLOEXEC);
+    if (fd >= 0)
+        return fd;
+    r = r < 0 ? r : -errno;
+    buf_release(tmp);
+    return r;
+}
+
+int fsfile_end(const char *path, struct buf *tmp, int fd, int result)
+{
+    int r = result;
     if (r == 0)
         r = copy_owner(path, fd);
     if (r == 0 && fsync(fd) < 0)
         r = -errno;
-    if (r == 0 && rename(tmp.data, path) < 0)
+    if (r == 0 && rename(tmp->data, path) < 0)
         r = -errno;
     if (r < 0)
-        unlink(tmp.data);
+        unlink(tmp->data);
     else
         r = fsfile_sync_parent(path);
-out:
-    if (fd >= 0)
-        close(fd);
-    buf_release(&tmp);
+    close(fd);
+    buf_release(tmp);
     return r;
+}
+
+int fsfile_replace(const char *path, const void *data, size_t len)
+{
+    struct buf tmp = {0};
+    int fd = fsfile_begin(path, &tmp);
+    return fd < 0 ? fd : fsfile_end(path, &tmp, fd, fsfile_write_all(fd, data, len));
 }
 
 /* What root has just made as PATH, open as FD, becomes the owner's of the folder around it. */

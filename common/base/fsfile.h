@@ -26,6 +26,15 @@ int fsfile_read_from(int fd, uint64_t offset, size_t max, struct buf *out);
 int fsfile_replace(const char *path, const void *data, size_t len);
 
 /*
+ * The same in steps, for what is too large to be held at once.  fsfile_begin() opens a temporary
+ * file, empty, whose name it puts into TMP (empty): a descriptor, or -errno, and TMP is empty.
+ * fsfile_end() ends that: with RESULT 0 the file replaces PATH, as above; with an error it goes,
+ * and that is what is returned.  Either way TMP is released and FD closed.
+ */
+int fsfile_begin(const char *path, struct buf *tmp);
+int fsfile_end(const char *path, struct buf *tmp, int fd, int result);
+
+/*
  * Opens PATH with FLAGS, close-on-exec, making it (mode 0644, umask applies) if it is not there.
  * What root makes in a folder of somebody else is that user's, who could not use it otherwise.
  * Returns a descriptor or -errno.

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/base/buf.h"
 #include "common/health/limits.h"
@@ -96,15 +97,33 @@ void health_board_views(struct health_board *b, size_t gateway, double now,
  */
 double *health_board_mark(struct health_board *b, size_t gateway);
 
-/* Appends the board as bytes, with version and checksum.  0 or -ENOMEM. */
+/*
+ * Takes LEN bytes for position AT, which is where those before end, or 0: once, at the end.  0 or
+ * -errno.
+ */
+struct health_sink {
+    int (*write)(void *arg, uint64_t at, const void *data, size_t len);
+    void *arg;
+};
+
+/* Writes the board as bytes, with version and checksum.  0, -ENOMEM, or what the sink says. */
+int health_board_write(const struct health_board *b, const struct health_sink *to);
+/* The same, appended to OUT. */
 int health_board_save(const struct health_board *b, struct buf *out);
 
+/* Puts up to SIZE bytes, the next, into DATA: their number, 0 at the end, or -errno. */
+struct health_source {
+    ssize_t (*read)(void *arg, void *data, size_t size);
+    void *arg;
+};
+
 /*
- * Fills the empty board B from bytes that health_board_save() made.  0; -EPROTONOSUPPORT: another
+ * Fills the empty board B from bytes that health_board_write() made.  0; -EPROTONOSUPPORT: another
  * version; -EBADMSG: damaged, *WHY says where (static); -ENOSPC: more metrics than
- * rules.max_series; -ENOMEM.  After a failure B is only to be
- * freed.
+ * rules.max_series; -ENOMEM; or what the source says.  After a failure B is only to be freed.
  */
+int health_board_read(struct health_board *b, const struct health_source *from, const char **why);
+/* The same, from LEN bytes DATA. */
 int health_board_load(struct health_board *b, const void *data, size_t len, const char **why);
 
 #endif

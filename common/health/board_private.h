@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Inside of a board: for board.c and board_file.c only. */
+/* Inside of a board: for board.c, board_save.c and board_load.c only. */
 #ifndef GS_HEALTH_BOARD_PRIVATE_H
 #define GS_HEALTH_BOARD_PRIVATE_H
 
@@ -8,6 +8,10 @@
 #include "common/health/board.h"
 #include "common/health/consensus.h"
 #include "common/health/pool.h"
+
+/* In front of a saved board's payload: these bytes, a version, a length and a digest. */
+#define BOARD_MAGIC "GSHEALTH"
+enum { BOARD_MAGIC_BYTES = 8, BOARD_VERSION = 3, BOARD_HEAD_BYTES = BOARD_MAGIC_BYTES + 32 };
 
 /* One metric of one gateway. */
 struct board_series {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A board as bytes: "GSHEALTH", a version, the payload's length and its XXH3-128 digest, then the
- * payload: numbers as 8 bytes, little-endian, doubles by their bits, names as length and bytes.
+ * Reads what board_save.c wrote.  Nothing is believed: not that it is whole, nor what is in it.
  */
 #include <assert.h>
 #include <endian.h>
@@ -13,10 +12,6 @@
 #include "common/base/parse.h"
 #include "common/health/board_private.h"
 
-static const char magic[8] = {'G', 'S', 'H', 'E', 'A', 'L', 'T', 'H'};
-
-enum { VERSION = 3 };
-
 /* Samples are at most 1e18; what is made of them by running means stays within these. */
 #define MEAN_MAX      2e18
 #define SHIFT_MAX     4e18
@@ -27,223 +22,18 @@ enum { VERSION = 3 };
 #define CONSENSUS_MAX 100.0
 #define WEIGHT_MAX    1e6
 
-/* ---- writing: the first failure sticks ---- */
-
-/* What is put is small: it goes to the buffer in pieces. */
-struct out {
-    struct buf *buf;
-    int error;
-    size_t n;
-    unsigned char piece[65536];
-};
-
-static void flush(struct out *o)
-{
-    if (o->error == 0)
-        o->error = buf_add(o->buf, o->piece, o->n);
-    o->n = 0;
-}
-
-/* Room for LEN bytes, to be filled. */
-static unsigned char *room(struct out *o, size_t len)
-{
-    assert(len <= sizeof(o->piece));
-    if (len > sizeof(o->piece) - o->n)
-        flush(o);
-    o->n += len;
-    return o->piece + o->n - len;
-}
-
-static void put(struct out *o, const void *data, size_t len)
-{
-    memcpy(room(o, len), data, len);
-}
-
-static void put_u64(struct out *o, uint64_t v)
-{
-    v = htole64(v);
-    memcpy(room(o, sizeof(v)), &v, sizeof(v));
-}
-
-static void put_f64s(struct out *o, const double *v, size_t n)
-{
-    unsigned char *p = room(o, n * sizeof(*v));
-    for (size_t i = 0; i < n; i++) {
-        uint64_t bits;
-        memcpy(&bits, &v[i], sizeof(bits));
-        bits = htole64(bits);
-        memcpy(p + i * sizeof(bits), &bits, sizeof(bits));
-    }
-}
-
-static void put_f64(struct out *o, double v)
-{
-    put_f64s(o, &v, 1);
-}
-
-static void put_name(struct out *o, const char *s)
-{
-    put_u64(o, strlen(s));
-    put(o, s, strlen(s));
-}
-
-static void put_level(struct out *o, const struct signal_level *l)
-{
-    put_u64(o, l->n);
-    /* A point is its time and its value. */
-    _Static_assert(sizeof(l->points[0]) == 2 * sizeof(double), "nothing between");
-    put_f64s(o, (const double *)l->points, 2 * (size_t)l->n);
-    put_u64(o, l->folded);
-    put_f64(o, l->time_sum);
-    put_f64(o, l->value_sum);
-}
-
-static void put_signal(struct out *o, const struct signal *s)
-{
-    put_u64(o, s->n);
-    put_f64(o, s->first);
-    put_f64(o, s->last);
-    put_f64(o, s->interval_s);
-    put_f64s(o, s->recent, SIGNAL_RECENT);
-    put_f64(o, s->held);
-    for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
-        put_level(o, &s->levels[k]);
-    put_f64(o, s->mean);
-    put_f64(o, s->dev);
-    put_u64(o, s->n_days);
-    for (unsigned i = 0; i < s->n_days; i++) {
-        put_f64(o, s->days[i].number);
-        put_f64(o, s->days[i].low);
-        put_f64(o, s->days[i].high);
-    }
-}
-
-static void put_rhythm(struct out *o, const struct rhythm *r)
-{
-    put_u64(o, r->n);
-    put_f64(o, r->mean);
-    put_f64(o, r->dev);
-    double hours[3][RHYTHM_HOURS];
-    for (int h = 0; h < RHYTHM_HOURS; h++) {
-        hours[0][h] = r->hours[h].mean;
-        hours[1][h] = r->hours[h].dev;
-        hours[2][h] = r->hours[h].n;
-    }
-    put_f64s(o, hours[0], sizeof(hours) / sizeof(double));
-    for (int d = 0; d < RHYTHM_DAYS; d++)
-        put_f64(o, r->days[d].shift);
-    for (int d = 0; d < RHYTHM_DAYS; d++)
-        put_f64(o, r->days[d].weeks);
-    put_f64(o, r->day);
-}
-
-/* Shapes are floats: two of them in 8 bytes. */
-static void put_shapes(struct out *o, const struct anomaly *a)
-{
-    put_u64(o, a->n_shapes);
-    put_u64(o, a->next_shape);
-    put_u64(o, a->stride);
-    for (uint32_t i = 0; i < a->n_shapes; i++)
-        for (unsigned k = 0; k < ANOMALY_SHAPE; k += 2) {
-            uint32_t bits[2];
-            memcpy(&bits[0], &a->shapes[k][i], sizeof(bits[0]));
-            memcpy(&bits[1], &a->shapes[k + 1][i], sizeof(bits[1]));
-            put_u64(o, bits[0] | (uint64_t)bits[1] << 32);
-        }
-}
-
-static void put_anomaly(struct out *o, const struct anomaly *a)
-{
-    put_rhythm(o, &a->rhythm);
-    put_u64(o, a->n);
-    put_f64(o, a->last);
-    put_f64s(o, a->recent, ANOMALY_RECENT);
-    put_shapes(o, a);
-    put_f64(o, a->step_short);
-    put_f64(o, a->step_long);
-    put_f64(o, a->still);
-    put_f64s(o, a->records[0], sizeof(a->records) / sizeof(double));
-    put_f64(o, a->rest_until);
-    put_f64(o, a->rest_samples);
-    put_f64(o, a->z);
-}
-
-static void put_consensus(struct out *o, const struct consensus *c)
-{
-    put_u64(o, c->n);
-    put_f64(o, c->first);
-    put_f64(o, c->last);
-    put_f64(o, c->mean);
-    put_f64(o, c->var);
-    put_f64s(o, c->recent, CONSENSUS_RECENT);
-}
-
-/* All but its names. */
-static void put_one_series(struct out *o, const struct board_series *s)
-{
-    put_signal(o, &s->signal);
-    put_anomaly(o, &s->anomaly);
-    put_f64(o, s->counter);
-    put_f64(o, s->counter_time);
-    put_f64(o, s->counter_interval_s);
-    put_u64(o, s->counted);
-    put_f64(o, s->bursts);
-    put_u64(o, s->ahead);
-    put_f64(o, s->ahead_last);
-    put_u64(o, s->in_round);
-}
-
-static void put_payload(struct out *o, const struct health_board *b)
-{
-    put_f64(o, health_board_newest(b));
-    put_u64(o, b->model.fitted);
-    put_f64(o, b->model.bias);
-    put_f64s(o, b->model.weights, HEALTH_FEATURES);
-    put_u64(o, b->gateway_names.n);
-    for (size_t i = 0; i < b->gateway_names.n; i++) {
-        put_name(o, b->gateway_names.names[i]);
-        put_f64(o, b->gateways[i].mark);
-        put_consensus(o, &b->gateways[i].consensus);
-    }
-    put_u64(o, b->series_names.n);
-    for (size_t i = 0; i < b->series_names.n; i++) {
-        put_u64(o, b->series[i]->gateway);
-        put_name(o, strchr(b->series_names.names[i], ',') + 1);
-        put_one_series(o, b->series[i]);
-    }
-}
-
-int health_board_save(const struct health_board *b, struct buf *out)
-{
-    /* The payload is not built elsewhere and copied: it may be a gigabyte. */
-    struct out o = {.buf = out};
-    size_t start = out->len;
-    struct hash128 digest = {0};
-    put(&o, magic, sizeof(magic));
-    put_u64(&o, VERSION);
-    put_u64(&o, 0);
-    put(&o, digest.bytes, sizeof(digest.bytes));
-    flush(&o);
-    size_t body = out->len;
-    put_payload(&o, b);
-    flush(&o);
-    if (o.error)
-        return o.error;
-    size_t len = out->len - body;
-    for (int i = 0; i < 8; i++)
-        out->data[start + sizeof(magic) + 8 + i] = (char)(len >> (8 * i));
-    digest = hash128(out->data + body, len);
-    memcpy(out->data + body - sizeof(digest.bytes), digest.bytes, sizeof(digest.bytes));
-    return 0;
-}
-
 /* ---- reading: the first fault sticks, and what is read after it is 0 ---- */
 
+/* A piece of what comes; the digest is made on the way and compared at the end. */
 struct in {
-    const unsigned char *data;
-    size_t len;
-    size_t at;
-    const char *why; /* NULL: all well */
+    const struct health_source *from;
+    struct hash_stream *hash; /* of the payload */
+    uint64_t left;            /* of the payload, still to come */
+    size_t len;               /* of the piece … */
+    size_t at;                /* … and up to here it was taken */
+    int error;                /* of the source */
+    const char *why;          /* NULL: all well */
+    unsigned char piece[65536];
 };
 
 static void fault(struct in *in, const char *why)
@@ -252,14 +42,37 @@ static void fault(struct in *in, const char *why)
         in->why = why;
 }
 
+/* Adds to the piece, of which nothing but the rest is kept; false at the end or after an error. */
+static bool refill(struct in *in)
+{
+    memmove(in->piece, in->piece + in->at, in->len - in->at);
+    in->len -= in->at;
+    in->at = 0;
+    size_t most = sizeof(in->piece) - in->len;
+    most = most < in->left ? most : (size_t)in->left;
+    if (in->error || most == 0)
+        return false;
+    ssize_t n = in->from->read(in->from->arg, in->piece + in->len, most);
+    if (n <= 0) {
+        in->error = (int)n;
+        return false;
+    }
+    hash_stream_add(in->hash, in->piece + in->len, (size_t)n);
+    in->len += (size_t)n;
+    in->left -= (size_t)n;
+    return true;
+}
+
 static const unsigned char *take(struct in *in, size_t len)
 {
-    if (in->why || len > in->len - in->at) {
-        fault(in, "it ends too early");
+    assert(len <= sizeof(in->piece));
+    while (!in->why && len > in->len - in->at)
+        if (!refill(in))
+            fault(in, "it ends too early");
+    if (in->why)
         return NULL;
-    }
     in->at += len;
-    return in->data + in->at - len;
+    return in->piece + in->at - len;
 }
 
 static uint64_t get_u64(struct in *in)
@@ -511,47 +324,114 @@ static int get_series(struct in *in, struct health_board *b)
     return 0;
 }
 
-/* Checks all that is in front of the payload; 0 with IN at it. */
-static int open_payload(struct in *in)
+/* LEN bytes, or fewer at the end, before the payload or behind it; their number or -errno. */
+static ssize_t read_plain(struct in *in, unsigned char *out, size_t len)
 {
-    const unsigned char *p = take(in, sizeof(magic));
-    if (!p || memcmp(p, magic, sizeof(magic)) != 0) {
+    size_t got = 0;
+    while (got < len) {
+        ssize_t n = in->from->read(in->from->arg, out + got, len - got);
+        if (n < 0)
+            return n;
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    return (ssize_t)got;
+}
+
+/* What is in front of the payload; its digest in *DIGEST. */
+static int read_head(struct in *in, struct hash128 *digest)
+{
+    unsigned char head[BOARD_HEAD_BYTES] = {0};
+    uint64_t numbers[2];
+    ssize_t n = read_plain(in, head, sizeof(head));
+    if (n < 0)
+        return (int)n;
+    if (memcmp(head, BOARD_MAGIC, BOARD_MAGIC_BYTES) != 0) {
         fault(in, "it is not a health state");
         return -EBADMSG;
     }
-    if (get_u64(in) != VERSION && !in->why)
+    memcpy(numbers, head + BOARD_MAGIC_BYTES, sizeof(numbers));
+    if (n >= BOARD_MAGIC_BYTES + 8 && le64toh(numbers[0]) != BOARD_VERSION)
         return -EPROTONOSUPPORT;
-    uint64_t len = get_u64(in);
-    const unsigned char *digest = take(in, sizeof(struct hash128));
-    if (!digest || len != in->len - in->at) {
+    if (n < (ssize_t)sizeof(head)) {
         fault(in, "its length is not what it says");
         return -EBADMSG;
     }
-    struct hash128 is = hash128(in->data + in->at, in->len - in->at);
-    if (memcmp(is.bytes, digest, sizeof(is.bytes)) != 0) {
-        fault(in, "its checksum does not match");
-        return -EBADMSG;
-    }
+    in->left = le64toh(numbers[1]);
+    memcpy(digest->bytes, head + BOARD_MAGIC_BYTES + sizeof(numbers), sizeof(digest->bytes));
     return 0;
+}
+
+static int read_payload(struct in *in, struct health_board *b)
+{
+    b->newest = get_f64(in);
+    b->model.fitted = get_count(in, 1);
+    b->model.bias = get_within(in, -WEIGHT_MAX, WEIGHT_MAX);
+    get_all_within(in, b->model.weights, HEALTH_FEATURES, -WEIGHT_MAX, WEIGHT_MAX);
+    int r = get_gateways(in, b);
+    if (r == 0 && !in->why)
+        r = get_series(in, b);
+    if (r == 0 && !in->why && (in->at != in->len || in->left))
+        fault(in, "something follows its end");
+    return r;
+}
+
+/* Reads what was not taken; what is wrong with all of it is said before what is wrong in it. */
+static int check_whole(struct in *in, const struct hash128 *digest)
+{
+    do
+        in->at = in->len;
+    while (refill(in));
+    unsigned char more;
+    ssize_t n = in->error ? in->error : read_plain(in, &more, 1);
+    if (n < 0)
+        return (int)n;
+    struct hash128 is = hash_stream_end(in->hash);
+    bool whole = in->left == 0 && n == 0;
+    if (whole && memcmp(is.bytes, digest->bytes, sizeof(is.bytes)) == 0)
+        return 0;
+    in->why = whole ? "its checksum does not match" : "its length is not what it says";
+    return -EBADMSG;
+}
+
+int health_board_read(struct health_board *b, const struct health_source *from, const char **why)
+{
+    struct in in = {.from = from, .hash = hash_stream_new()};
+    struct hash128 digest;
+    if (!in.hash)
+        return -ENOMEM;
+    int r = read_head(&in, &digest);
+    if (r == 0) {
+        int content = read_payload(&in, b);
+        r = check_whole(&in, &digest);
+        if (r == 0)
+            r = content ? content : in.why ? -EBADMSG : 0;
+    }
+    hash_stream_free(in.hash);
+    *why = in.why ? in.why : "another version wrote it";
+    return r;
+}
+
+/* Bytes in memory. */
+struct span {
+    const unsigned char *data;
+    size_t len;
+};
+
+static ssize_t read_span(void *arg, void *data, size_t size)
+{
+    struct span *s = arg;
+    size_t n = size < s->len ? size : s->len;
+    memcpy(data, s->data, n);
+    s->data += n;
+    s->len -= n;
+    return (ssize_t)n;
 }
 
 int health_board_load(struct health_board *b, const void *data, size_t len, const char **why)
 {
-    struct in in = {data, len, 0, NULL};
-    int r = open_payload(&in);
-    if (r == 0) {
-        b->newest = get_f64(&in);
-        b->model.fitted = get_count(&in, 1);
-        b->model.bias = get_within(&in, -WEIGHT_MAX, WEIGHT_MAX);
-        get_all_within(&in, b->model.weights, HEALTH_FEATURES, -WEIGHT_MAX, WEIGHT_MAX);
-        r = get_gateways(&in, b);
-    }
-    if (r == 0 && !in.why)
-        r = get_series(&in, b);
-    if (r == 0 && !in.why && in.at != in.len)
-        fault(&in, "something follows its end");
-    if (r == 0 && in.why)
-        r = -EBADMSG;
-    *why = in.why ? in.why : "another version wrote it";
-    return r;
+    struct span s = {data, len};
+    const struct health_source from = {read_span, &s};
+    return health_board_read(b, &from, why);
 }
