@@ -154,8 +154,8 @@ static inline bool plain_real(const char *text, size_t len, double *out)
         return false;
     uint64_t digits = plain_digits(text, (unsigned)whole);
     if (fraction)
-        digits = digits * (uint64_t)power[fraction] +
-                 plain_digits(text + whole + 1, (unsigned)fraction);
+        digits =
+            digits * (uint64_t)power[fraction] + plain_digits(text + whole + 1, (unsigned)fraction);
     if (digits > UINT64_C(1) << 53)
         return false;
     *out = fraction ? (double)digits / power[fraction] : (double)digits;
