@@ -114,14 +114,16 @@ END
     for word in $wanted; do
       wait_for 60 on_screen "$word" || { tm capture-pane -p; return 1; }
     done
-    tm send-keys C-u
-    tm send-keys -l clear
-    tm send-keys Enter
-    wait_for 15 is_clear || { tm capture-pane -p; return 1; }
+    wait_for 60 is_cleared || { tm capture-pane -p; return 1; }
   done < <(cases)
 }
 
-is_clear()
+# What is typed while a completion is at work, or with an interrupt, may be lost: until it is heard.
+is_cleared()
 {
+  tm send-keys C-c
+  sleep 0.1
+  tm send-keys C-l
+  sleep 0.1
   [[ $(tm capture-pane -p | grep .) == 'ready>' ]]
 }
