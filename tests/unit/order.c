@@ -52,7 +52,7 @@ static void test_order(struct rng *rng, size_t n, uint64_t kinds)
 static void test_trend(struct rng *rng, size_t n, uint64_t kinds)
 {
     struct health_point p[TREND_POINTS_MAX];
-    double v[TREND_POINTS_MAX], slopes[MOST];
+    double v[TREND_POINTS_MAX] = {0}, slopes[MOST] = {0};
     struct health_trend t;
     size_t pairs = 0;
     double s = 0, variance = (double)(n * (n - 1) * (2 * n + 5));
