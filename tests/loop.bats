@@ -225,6 +225,12 @@ cycle()
   flock 7
   cron leave 7<&-
   [[ $(cut -d, -f2-4 state/loop/leave.csv | tail -n +2) == v,gw-a,gw-c ]]
+  # What waits for a later hour holds back nothing that must be left.
+  awk -F, -v later="$(date -d '+1 hour' +%s)" -v OFS=, 'NR == 2 { $13 = later } { print }' \
+    state/loop/current.csv >later.csv
+  mv later.csv state/loop/current.csv
+  cron leave 7<&-
+  [[ $(cut -d, -f2-4 state/loop/leave.csv | tail -n +2) == v,gw-a,gw-b ]]
   exec 7<&-
 }
 

@@ -104,7 +104,7 @@ void text_fit(struct buf *out, const char *s, size_t columns, bool right)
         blanks(out, columns - used - 1);
 }
 
-/* How many bytes of S stand in a line of COLUMNS: up to its last blank, if it does not end there. */
+/* Bytes of S in a line of COLUMNS: up to its last blank, unless it ends there. */
 static size_t line_bytes(const char *s, size_t columns)
 {
     size_t at = 0, used = 0, blank = 0;

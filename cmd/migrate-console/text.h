@@ -30,8 +30,8 @@ void text_fit(struct buf *out, const char *s, size_t columns, bool right);
 
 /*
  * Appends S, which came from text_safe(), in lines of at most COLUMNS that are broken at blanks, or
- * where there is none; all but the first begin with INDENT blanks, fewer than COLUMNS.  Each ends in a
- * newline.
+ * where there is none; all but the first begin with INDENT blanks, fewer than COLUMNS.  Each ends
+ * in a newline.
  */
 void text_wrap(struct buf *out, const char *s, size_t columns, size_t indent);
 

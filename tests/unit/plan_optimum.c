@@ -8,10 +8,8 @@
  */
 #include <math.h>
 
-#include "common/base/parse.h"
-#include "common/base/rng.h"
 #include "common/plan/choose.h"
-#include "tests/unit/tap.h"
+#include "tests/unit/fleetrandom.h"
 
 enum { FLEETS = 300, GATEWAYS = 4, VOLUMES = 6, STAYS = GATEWAYS };
 
@@ -40,7 +38,7 @@ static void make(struct rng *r, bool alike, struct world *w)
         w->bytes[v] = alike ? 5 + rng_below(r, 11) : 1 + (UINT64_C(1) << rng_below(r, 7));
         w->all_bytes += w->bytes[v];
         for (size_t g = 0; g < GATEWAYS; g++)
-            w->das[v][g] = (double)rng_below(r, 10001) / 10000;
+            w->das[v][g] = decimals(r);
     }
 }
 
@@ -139,18 +137,11 @@ struct sum {
     double early;
 };
 
-static size_t number_of(const char *text)
-{
-    uint64_t i = 0;
-    CHECK(parse_u64(text + 1, &i) == 0);
-    return i;
-}
-
 static int take_move(void *arg, const struct plan_move *m)
 {
     struct sum *s = arg;
-    const size_t v = number_of(plan_case_volume(m->c)->name);
-    s->target[v] = number_of(plan_case_target(m->c)->name);
+    const size_t v = row_of(plan_case_volume(m->c)->name);
+    s->target[v] = row_of(plan_case_target(m->c)->name);
     CHECK(worth(s->w, v, s->target[v]));
     s->copied += s->w->bytes[v];
     const double b = benefit(s->w, v, s->target[v]);

@@ -6,11 +6,9 @@
  */
 #include <math.h>
 
-#include "common/base/parse.h"
-#include "common/base/rng.h"
 #include "common/plan/choose.h"
 #include "common/plan/words.h"
-#include "tests/unit/tap.h"
+#include "tests/unit/fleetrandom.h"
 
 enum { FLEETS = 400, GATEWAYS_MAX = 9, VOLUMES_MAX = 24 };
 
@@ -51,16 +49,6 @@ struct world {
 };
 
 /* ---- making worlds ---- */
-
-static bool chance(struct rng *r, double p)
-{
-    return rng_unit(r) < p;
-}
-
-static double decimals(struct rng *r)
-{
-    return (double)rng_below(r, 10001) / 10000;
-}
 
 static void make_gateway(struct rng *r, struct gateway_row *g, size_t i)
 {
@@ -113,17 +101,6 @@ static void make_world(struct rng *r, struct world *w)
 }
 
 /* ---- filling the planner's fleet, rows in random order ---- */
-
-static void shuffle(struct rng *r, size_t *order, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        order[i] = i;
-    for (size_t i = n; i > 1; i--) {
-        size_t j = rng_below(r, i), t = order[j];
-        order[j] = order[i - 1];
-        order[i - 1] = t;
-    }
-}
 
 static void fill_gateway(struct plan_fleet *f, const struct gateway_row *row)
 {
@@ -213,13 +190,6 @@ struct answer {
 };
 
 /* The row of "g12" or "v12". */
-static size_t row_of(const char *name)
-{
-    uint64_t i = 0;
-    CHECK(parse_u64(name + 1, &i) == 0);
-    return i;
-}
-
 static int take_move(void *arg, const struct plan_move *m)
 {
     struct answer *a = arg;

@@ -7,11 +7,9 @@
  */
 #include <math.h>
 
-#include "common/base/parse.h"
-#include "common/base/rng.h"
 #include "common/plan/choose.h"
 #include "common/plan/words.h"
-#include "tests/unit/tap.h"
+#include "tests/unit/fleetrandom.h"
 
 enum { FLEETS = 400, GATEWAYS = 5, VOLUMES = 10, RUNS = 4, HOURS = PLAN_HOURS };
 
@@ -51,16 +49,6 @@ struct world {
 };
 
 /* ---- making worlds ---- */
-
-static bool chance(struct rng *r, double p)
-{
-    return rng_unit(r) < p;
-}
-
-static double decimals(struct rng *r)
-{
-    return (double)rng_below(r, 10001) / 10000;
-}
 
 /* The first run is of now, more or less; of the others half are yet to come. */
 static double run_time(struct rng *r, size_t run)
@@ -124,17 +112,6 @@ static void make_world(struct rng *r, struct world *w)
 }
 
 /* ---- filling the planner's fleet, rows in random order ---- */
-
-static void shuffle(struct rng *r, size_t *order, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        order[i] = i;
-    for (size_t i = n; i > 1; i--) {
-        const size_t j = rng_below(r, i), t = order[j];
-        order[j] = order[i - 1];
-        order[i - 1] = t;
-    }
-}
 
 static void fill_volume(struct plan_fleet *f, const struct world *w, size_t i)
 {
@@ -227,13 +204,6 @@ struct answer {
     double not_before[VOLUMES];
     size_t moves;
 };
-
-static size_t row_of(const char *name)
-{
-    uint64_t i = 0;
-    CHECK(parse_u64(name + 1, &i) == 0);
-    return i;
-}
 
 static int take_move(void *arg, const struct plan_move *m)
 {
