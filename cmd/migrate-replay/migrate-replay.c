@@ -25,7 +25,7 @@
 #include "common/plan/knobs.h"
 
 static const struct policy *const policies[] = {&policy_none, &policy_reactive, &policy_predictive,
-                                                &policy_oracle};
+                                                &policy_onset, &policy_oracle};
 enum {
     PREDICTIVE = 2,
     POLICIES = sizeof(policies) / sizeof(*policies),
@@ -46,6 +46,7 @@ enum {
     OPT_METRICS,
     OPT_POLICY,
     OPT_PRINT_SCENARIO,
+    OPT_PROBE_EVERY,
     OPT_RETAIN,
     OPT_ROUTES,
     OPT_SCENARIO,
@@ -70,7 +71,7 @@ struct opts {
     unsigned failures;
     bool every_kind, chart, print_scenario;
     uint64_t first_seed, last_seed;
-    double every_s, retain_s, horizon_s, service_s, capacity, warm_up_s;
+    double every_s, probe_s, retain_s, horizon_s, service_s, capacity, warm_up_s;
     double affinity_every_s, train_every_s;
     uint64_t volume_bytes, threads;
     struct trace_how trace;
@@ -100,9 +101,11 @@ static const struct argp_option options[] = {
     {"metrics", OPT_METRICS, "FILE", 0,
      "Recorded metric records; gateways without any have simulated ones (default: none)", 0},
     {"policy", OPT_POLICY, "LIST", 0,
-     "Of none, reactive, predictive and oracle, with commas (default: all four)", 0},
+     "Of none, reactive, predictive, onset and oracle, with commas (default: all but onset)", 0},
     {"print-scenario", OPT_PRINT_SCENARIO, 0, 0, "Print the scenario of the first seed and exit",
      0},
+    {"probe-every", OPT_PROBE_EVERY, "DURATION", 0,
+     "Time from one round of simulated metrics to the next, at most a step (default 10s)", 0},
     {"retain", OPT_RETAIN, "DURATION", 0,
      "How long an old copy is kept and its volume stays, as in migrate-exec (default 24h)", 0},
     {"routes", OPT_ROUTES, "FILE", 0,
@@ -140,7 +143,7 @@ static void parse_policies(struct opts *o, const struct argp_state *st, const ch
                (strlen(policies[i]->name) != len || strncmp(policies[i]->name, p, len) != 0))
             i++;
         if (i == POLICIES)
-            argp_error(st, "policy: '%.*s' is none of none, reactive, predictive and oracle",
+            argp_error(st, "policy: '%.*s' is none of none, reactive, predictive, onset and oracle",
                        (int)len, p);
         else
             o->wanted[i] = true;
@@ -180,6 +183,9 @@ static error_t parse_times(int key, char *arg, const struct argp_state *st, stru
         return 0;
     case OPT_HORIZON:
         o->horizon_s = opts_duration(st, "horizon", arg, 1, 366 * day_s);
+        return 0;
+    case OPT_PROBE_EVERY:
+        o->probe_s = opts_duration(st, "probe-every", arg, 1, 300);
         return 0;
     case OPT_RETAIN:
         o->retain_s = opts_duration(st, "retain", arg, 0, 366 * day_s);
@@ -523,10 +529,11 @@ static void perform(struct session *s)
 int main(int argc, char **argv)
 {
     struct opts o = {
-        .wanted = {true, true, true, true},
+        .wanted = {true, true, true, false, true},
         .first_seed = 1,
         .last_seed = 1,
         .every_s = 300,
+        .probe_s = 10,
         .retain_s = day_s,
         .horizon_s = day_s,
         .service_s = 0.0008,
@@ -566,6 +573,7 @@ int main(int argc, char **argv)
                 .insights = o.affinity_every_s > 0 ? insights_new(&trace, &fleet, &how) : NULL,
                 .rtt_us = rtt_us,
                 .step_s = o.trace.step_s,
+                .probe_s = fmin(o.probe_s, o.trace.step_s),
                 .every_s = o.every_s,
                 .retain_s = o.retain_s,
                 .horizon_s = o.horizon_s,
