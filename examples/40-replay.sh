@@ -58,7 +58,7 @@ BEGIN {
 # day, so the copy it leaves is not kept for a day.
 replay()
 {
-  migrate-replay --spread 1h --retain 1h --step 2m --volume-size 8G --failures 6 --warm-up 18d "$@" \
+  migrate-replay --spread 1h --retain 1h --step 2m --probe-every 1m --volume-size 8G --failures 6 --warm-up 18d "$@" \
     "$work/access.csv"
 }
 

@@ -247,10 +247,10 @@ degrading()
   degrading >in.csv
   metrics gw-a anything 1580 10 1 2 >>in.csv
   run --separate-stderr -0 health-score --explain in.csv
-  [[ ${lines[0]} == time,gateway,metric,value,usual,z,samples,silent,weight,subscore,p_fail,level,drift,trend,burst ]]
-  [[ ${#lines[@]} == 3 && ${lines[1]} == *,gw-a,nbd_read_us,* && ${lines[2]} == *,gw-a,anything,*,no,,,,,,, ]]
+  [[ ${lines[0]} == time,gateway,metric,value,usual,z,samples,silent,weight,subscore,p_fail,level,drift,trend,burst,slow ]]
+  [[ ${#lines[@]} == 3 && ${lines[1]} == *,gw-a,nbd_read_us,* && ${lines[2]} == *,gw-a,anything,*,no,,,,,,,, ]]
   # What the metric's probability is made of.
-  awk -F, 'NR == 2 {p = 1 - (1 - $12) * (1 - $13) * (1 - $14) * (1 - $15); exit !(p > $11 - 0.001 && p < $11 + 0.001)}' <<<"$output"
+  awk -F, 'NR == 2 {p = 1 - (1 - $12) * (1 - $13) * (1 - $14) * (1 - $15) * (1 - $16); exit !(p > $11 - 0.001 && p < $11 + 0.001)}' <<<"$output"
 }
 
 @test "health-score: --chart draws a line for each metric" {

@@ -161,6 +161,39 @@ CSV
   EXPECT=-64 plan --order bytes
 }
 
+@test "migrate-plan: what is asked for most leaves a failing gateway first, for its bytes" {
+  sizes idle,gw-a,1048576 busy,gw-a,4194304 large,gw-a,1073741824
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  affinity idle,gw-{a,b},0.5,100 {busy,large},gw-{a,b},0.5,4000
+  plan --max-per-source 9 --max-per-target 9
+  expect_moves "busy gw-a gw-b mandatory" "idle gw-a gw-b mandatory" "large gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: a gateway that the last move could not leave comes after others" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a w,gw-b
+  health gw-a,0.1,0.9 gw-b,0.1,0.9 gw-c,0.97,0
+  plan
+  expect_moves "v gw-a gw-c mandatory"
+  # failed MINUTES_AGO: a move of v from gw-a.
+  failed()
+  {
+    echo time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
+    printf "$((NOW - 60 * $1)),m,v,gw-a,gw-c,replicate,%s,,,,,\n" begin failed
+  }
+  failed 9 >history.csv
+  plan --history history.csv
+  expect_moves "w gw-b gw-c mandatory"
+  # It does not wait where nobody else wants to move, nor for ever.
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.97,0
+  plan --history history.csv
+  [[ ${lines[1]} == *,v,gw-a,* && ${#lines[@]} == 2 ]]
+  health gw-a,0.1,0.9 gw-b,0.1,0.9 gw-c,0.97,0
+  failed 70 >history.csv
+  plan --history history.csv
+  expect_moves "v gw-a gw-c mandatory"
+}
+
 @test "migrate-plan: on shared storage nothing is sent, and such a target is preferred" {
   storage gw-a,active,san gw-b,active, gw-c,active,san
   health gw-a,0.8,0 gw-b,0.97,0 gw-c,0.97,0

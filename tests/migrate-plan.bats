@@ -100,6 +100,19 @@ gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67; copies 1.0 MiB in about 
   expect_moves "v gw-a gw-b optional"
 }
 
+@test "migrate-plan: a gain that two decimals would round to the margin is told in four" {
+  health gw-a,0.97,0 gw-b,0.97,0
+  affinity v,gw-a,0.2044 v,gw-b,0.5046
+  plan
+  [[ ${lines[1]} == *"; affinity 0.2044 to 0.5046; "* ]]
+  local reason=${lines[1]##*,\"}
+  affinity v,gw-b,0.2 v,gw-a,0.9
+  routes v,gw-b
+  history "12 gw-a gw-b ${reason%\"}"
+  plan --history history.csv
+  expect_moves "v gw-b gw-a optional"
+}
+
 # ---- limits and projection ----
 
 @test "migrate-plan: moves at once are limited, and the limits are options" {

@@ -116,6 +116,34 @@ field()
     END { exit bad || n < 2 }' moves.csv
 }
 
+@test "migrate-replay: onset leaves at the first moment, busiest first, and no sooner" {
+  awk -v t0=$T0 -v header=$HEADER 'BEGIN {
+    print header
+    for (h = 0; h < 40; h++)
+      for (v = 0; v < 3; v++)
+        printf "%d,vol-%d,gw-a,10.1.0.1,read,0,1,0,,%d\n", t0 + 3600 * h, v, 3600 * (v + 1)
+  }' >access.csv
+  scenario "gw-a 1800 2160 2220 linear" "gw-b - 300 360 sudden" >scenario.csv
+  run --separate-stderr -0 replay --policy reactive,onset,oracle --scenario scenario.csv --events moves.csv access.csv
+  [[ $(field health_moves onset),$(field mismigrations onset),$(field unwarned onset) == 3,0,0 ]]
+  [[ $(field degraded onset) -lt $(field degraded reactive) && $(field degraded onset) -gt 0 ]]
+  [[ $(field degraded oracle) -eq 0 ]]
+  [[ $(awk -F, '$2 ~ /^onset/ && $7 == "begin" { print $3 }' moves.csv | paste -sd ' ') == "vol-2 vol-1 vol-0" ]]
+  awk -F, -v onset=$((T0 + 1800 * 60)) '$2 ~ /^onset/ && $1 < onset { exit 1 }' moves.csv
+}
+
+@test "migrate-replay: the more often gateways are probed, the more is known of a short degradation" {
+  steady 4 60 >access.csv
+  scenario "gw-a 2400 2460 3000 linear" >scenario.csv
+  run --separate-stderr -0 replay --policy predictive --scenario scenario.csv --affinity-every 0 access.csv
+  local degraded
+  degraded=$(field degraded predictive)
+  run --separate-stderr -0 replay --policy predictive --scenario scenario.csv --affinity-every 0 --probe-every 1m \
+    access.csv
+  [[ $degraded -lt $(field degraded predictive) ]]
+  run --separate-stderr -64 replay --probe-every 0 access.csv
+}
+
 @test "migrate-replay: predictive follows the sun, once it knows the rhythm; what that gains is told" {
   awk -v t0=$T0 -v header=$HEADER 'BEGIN {
     print header

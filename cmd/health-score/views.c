@@ -47,6 +47,7 @@ static void explain_metric(void *arg, const struct health_view *v)
         rec_put_real(w, EXPLAIN_DRIFT, v->risk.drift);
         rec_put_real(w, EXPLAIN_TREND, v->risk.trend);
         rec_put_real(w, EXPLAIN_BURST, v->risk.burst);
+        rec_put_real(w, EXPLAIN_SLOW, v->risk.slow);
     }
     int r = rec_write(w);
     s->error = s->error ? s->error : r;

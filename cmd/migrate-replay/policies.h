@@ -24,4 +24,10 @@ extern const struct policy policy_predictive;
  */
 extern const struct policy policy_oracle;
 
+/*
+ * Knows of a degradation from its first moment, and of nothing before: leaves at once, in the best
+ * order.  What is left is the least that anybody who has to measure can leave.
+ */
+extern const struct policy policy_onset;
+
 #endif

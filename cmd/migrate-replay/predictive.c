@@ -150,8 +150,12 @@ static void put_gateways(struct predictive *p, const struct run *r)
 {
     for (size_t g = 0; g < health_board_gateways(p->board); g++)
         put_health(p, g, r->now);
-    for (size_t g = 0; g < r->stage->fleet->gateway_names.n; g++)
-        p->fleet.gateways[g].state = r->gateways[g].state;
+    for (size_t g = 0; g < r->stage->fleet->gateway_names.n; g++) {
+        struct plan_gateway *to = &p->fleet.gateways[g];
+        to->state = r->gateways[g].state;
+        to->failed = r->gateways[g].failed;
+        to->switched = r->gateways[g].switched;
+    }
 }
 
 static void put_trip(struct predictive *p, const struct run *r, size_t v, const struct run_trip *t)

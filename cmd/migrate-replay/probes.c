@@ -81,7 +81,7 @@ struct luck {
     bool lost;
 };
 
-static struct luck draw(struct rng *rng, double step_s)
+static struct luck draw(struct rng *rng, double round_s)
 {
     struct luck l = {
         .read = exp(0.4 * rng_normal(rng)),
@@ -90,7 +90,7 @@ static struct luck draw(struct rng *rng, double step_s)
         .memory = 0.01 * rng_normal(rng),
     };
     l.spike = rng_below(rng, 500) == 0 ? 20 : 1;
-    l.lost = rng_unit(rng) < step_s / week_s;
+    l.lost = rng_unit(rng) < round_s / week_s;
     return l;
 }
 
@@ -99,11 +99,12 @@ static double ratio(double v)
     return fmin(fmax(v, 0), 1);
 }
 
-static void feed_gateway(struct probes *p, const struct run *r, size_t g, struct health_board *b)
+static void feed_gateway(struct probes *p, const struct run *r, size_t g, double time,
+                         struct health_board *b)
 {
     const char *name = r->stage->fleet->gateways[g].name;
     const struct run_gateway *w = &r->gateways[g];
-    const struct luck l = draw(&p->rng, r->stage->step_s);
+    const struct luck l = draw(&p->rng, r->stage->probe_s);
     const bool away = l.lost || w->condition == CONDITION_FAILED;
     enum rec_scenario_kind kind = SCENARIO_SUDDEN;
     const double done = scenario_progress(r->scenario, g, r->now, &kind);
@@ -111,14 +112,14 @@ static void feed_gateway(struct probes *p, const struct run *r, size_t g, struct
     const double leak = kind == SCENARIO_LEAK ? done : 0;
     if (p->recorded[g])
         return;
-    add(b, r->now, name, "nbd_error_ratio", away);
+    add(b, time, name, "nbd_error_ratio", away);
     if (away)
         return;
-    add(b, r->now, name, "nbd_read_us", w->mean_us * l.read * l.spike);
-    add(b, r->now, name, "nbd_connect_us", 500 * l.connect * l.spike);
-    add(b, r->now, name, "cpu_busy", ratio(0.1 + 0.8 * w->use + l.busy));
-    add(b, r->now, name, "disk_error_rate", errors * l.connect);
-    add(b, r->now, name, "mem_used", ratio(0.5 + 0.49 * leak + l.memory));
+    add(b, time, name, "nbd_read_us", w->mean_us * l.read * l.spike);
+    add(b, time, name, "nbd_connect_us", 500 * l.connect * l.spike);
+    add(b, time, name, "cpu_busy", ratio(0.1 + 0.8 * w->use + l.busy));
+    add(b, time, name, "disk_error_rate", errors * l.connect);
+    add(b, time, name, "mem_used", ratio(0.5 + 0.49 * leak + l.memory));
 }
 
 void probes_init(struct probes *p, const struct run *r)
@@ -140,6 +141,7 @@ void probes_release(struct probes *p)
 void probes_feed(struct probes *p, const struct run *r, struct health_board *b)
 {
     feed_recorded(p, r, b);
-    for (size_t g = 0; g < r->stage->fleet->gateway_names.n; g++)
-        feed_gateway(p, r, g, b);
+    for (double t = r->now; t < r->now + r->stage->step_s; t += r->stage->probe_s)
+        for (size_t g = 0; g < r->stage->fleet->gateway_names.n; g++)
+            feed_gateway(p, r, g, t, b);
 }

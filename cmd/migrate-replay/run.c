@@ -126,6 +126,7 @@ bool run_begin(struct run *r, const struct run_wish *w)
     if (!answers(r, m.source) || !answers(r, m.target)) {
         tell(r, &m, EVENT_FAILED, "a gateway does not answer");
         r->tally.failed_moves++;
+        r->gateways[m.source].failed = r->now;
         return false;
     }
     need(vec_room(&r->moves, r->n_moves, &r->cap_moves, sizeof(*r->moves)) == 0);
@@ -187,6 +188,7 @@ static void switch_owner(struct run *r, const struct run_move *m)
     v->other = m->source;
     v->state = ROUTE_STATE_UNCOMMITTED;
     r->tally.bytes += m->bytes;
+    r->gateways[m->source].switched = r->now;
     count_switch(r, v, m);
     tell(r, m, EVENT_SWITCHED, "");
 }
@@ -198,6 +200,7 @@ static void give_up(struct run *r, const struct run_move *m)
     v->state = ROUTE_STATE_STEADY;
     v->other = RUN_NONE;
     r->tally.failed_moves++;
+    r->gateways[m->source].failed = r->now;
     r->tally.bytes += (uint64_t)((double)m->bytes * done);
     tell(r, m, EVENT_FAILED, "a gateway does not answer");
 }
@@ -400,6 +403,8 @@ static void set_out(struct run *r)
     r->gateways = calloc(n + 1, sizeof(*r->gateways));
     r->loads = calloc(n * sites + 1, sizeof(*r->loads));
     need(r->volumes && r->rates && r->gateways && r->loads);
+    for (size_t g = 0; g < n; g++)
+        r->gateways[g].failed = r->gateways[g].switched = -INFINITY;
     r->now = r->stage->trace->start;
     r->dirty = true;
 }

@@ -32,6 +32,7 @@ struct stage {
     struct insights *insights;          /* forecasts, made when first asked for */
     const double *rtt_us;               /* [site * gateways + gateway] */
     double step_s;
+    double probe_s;        /* from one round of simulated metrics to the next, at most a step */
     double every_s;        /* from one decision to the next, if no move ends before */
     double retain_s;       /* the old copy is kept for so long, and the volume stays */
     double horizon_s;      /* of p_fail; also what makes a move for health a mistake */
@@ -72,6 +73,7 @@ struct run_gateway {
     double use;    /* of its capacity, 0 … 1 */
     double mean_us;
     unsigned leaving, arriving; /* moves under way */
+    double failed, switched;    /* times of the last moves from it; -INFINITY: none */
 };
 
 struct run_move {

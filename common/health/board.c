@@ -261,7 +261,7 @@ static bool take(struct health_board *b, struct board_series *s, double time, do
     if (is_ahead(s, time) || !signal_add(&s->signal, &b->rules->damping, time, value, &changed))
         return false;
     if (s->limit)
-        health_bursts_add(&s->bursts, s->limit, value, elapsed_s);
+        health_bursts_add(&s->bursts, &s->signal, s->limit, value, elapsed_s);
     s->changed |= changed;
     struct board_gateway *g = &b->gateways[s->gateway];
     if (s->in_round)

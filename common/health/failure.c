@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "common/health/slow.h"
+
 /* A trend seen for S seconds is not believed further than this many times S. */
 #define TRUST_AHEAD 6.0
 /* Mann-Kendall: one in 700 windows of pure noise passes. */
@@ -22,6 +24,12 @@
 #define BURST_MAX      0.6
 #define BURST_PROGRESS 0.5
 #define BURST_MEMORY_S 3600.0
+/* What is well throughout has ended, what is bad throughout is no burst: forgotten in so long. */
+#define BURST_RESET_S 600.0
+#define BURST_NONE    1e-6
+
+/* That a gateway which is slower than ever gets worse is likely, not sure. */
+#define SLOW_MAX 0.6
 
 static double clamp01(double v)
 {
@@ -62,6 +70,9 @@ static double drift_risk(const struct signal *s, const struct health_limit *l)
     double sd = signal_sd(s, 0.01 * fabs(l->critical - s->mean) / DRIFT_Z_MIN);
     double z = sign * (recent - s->mean) / sd;
     double worst = known_worst(s, l, s->mean);
+    /* A repair ends it before the last bad sample is out of the mean. */
+    if (sign * signal_now(s) <= sign * worst)
+        return 0;
     double from = sign * fmax(sign * worst, sign * s->mean);
     return clamp01(z / DRIFT_Z_MIN - 1) * health_progress(l, from, recent);
 }
@@ -104,10 +115,11 @@ static void worst_trend(const struct signal *s, const struct health_trends *t,
     double low, high;
     bool day_seen = signal_usual(s, &low, &high);
     double worst = known_worst(s, l, -sign * INFINITY);
+    double present = signal_short_mean(s);
     for (unsigned k = 0; k < SIGNAL_LEVELS; k++) {
         const struct health_trend *line = &t->line[k];
         if (!t->known[k] || (!day_seen && line->span_s > FLANK_S) ||
-            sign * line->end_value <= sign * worst)
+            sign * line->end_value <= sign * worst || sign * present <= sign * worst)
             continue;
         struct health_risk found = *out;
         found.trend = trend_risk(line, l, now, horizon_s, &found);
@@ -138,13 +150,35 @@ struct health_risk health_risk(const struct signal *s, const struct health_trend
     worst_trend(s, t, limit, now, horizon_s, &r);
     r.trend *= evidence(s);
     r.burst = BURST_MAX * clamp01((bursts - BURST_FROM) / (BURST_FULL - BURST_FROM)) * evidence(s);
-    r.p = 1 - (1 - r.level) * (1 - r.drift) * (1 - r.trend) * (1 - r.burst);
+    r.slow = SLOW_MAX * health_slow(s, limit) * evidence(s);
+    r.p = 1 - (1 - r.level) * (1 - r.drift) * (1 - r.trend) * (1 - r.burst) * (1 - r.slow);
     return r;
 }
 
-void health_bursts_add(double *bursts, const struct health_limit *limit, double value,
-                       double elapsed_s)
+static bool is_bad(const struct health_limit *l, double value)
 {
-    double bad = health_progress(limit, limit->warn, value) > BURST_PROGRESS;
-    *bursts += -expm1(-elapsed_s / BURST_MEMORY_S) * (bad - *bursts);
+    return health_progress(l, l->warn, value) > BURST_PROGRESS;
+}
+
+/* All that is kept of the newest samples is well, or all is bad. */
+static bool is_steady(const struct signal *s, const struct health_limit *l)
+{
+    for (unsigned i = 1; i < SIGNAL_RECENT; i++)
+        if (is_bad(l, s->recent[i]) != is_bad(l, s->recent[0]))
+            return false;
+    return s->n >= SIGNAL_RECENT;
+}
+
+void health_bursts_add(double *bursts, const struct signal *s, const struct health_limit *limit,
+                       double value, double elapsed_s)
+{
+    const bool bad = is_bad(limit, value);
+    /* Mostly there is nothing to forget. */
+    if (!bad && *bursts < BURST_NONE) {
+        *bursts = 0;
+        return;
+    }
+    const bool steady = is_steady(s, limit);
+    const double to = bad && !steady;
+    *bursts += -expm1(-elapsed_s / (steady ? BURST_RESET_S : BURST_MEMORY_S)) * (to - *bursts);
 }

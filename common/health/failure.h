@@ -8,13 +8,14 @@
 
 /* What speaks for a failure; the probabilities are 0 … 1. */
 struct health_risk {
-    double p;           /* the four below joined, as if independent */
+    double p;           /* the five below joined, as if independent */
     double level;       /* the value lies between warn and critical, or beyond */
     double drift;       /* the short mean has left the long one */
     double trend;       /* a line reaches critical within the horizon */
     double value;       /* present value */
     double usual;       /* long-term mean */
     double burst;       /* it went beyond warn again and again of late */
+    double slow;        /* a time has become longer than on any usual day (slow.h) */
     double reach_s;     /* time from NOW until the most probable trend reaches critical; INFINITY */
     double reach_low_s; /* its interval, from that of the slope */
     double reach_high_s;
@@ -35,7 +36,8 @@ void health_trends_update(struct health_trends *t, const struct signal *s, unsig
  * The risk at time NOW, within HORIZON_S; BURSTS is what health_bursts_add() made.
  *
  * A trend that has been seen for a time S is believed for at most 6 S ahead, with a trust that
- * falls linearly; only what lies above the range of the days before counts; and as long as no whole
+ * falls linearly; only what lies above the range of the days before counts, and the samples of late
+ * with it, so that a repair ends it; and as long as no whole
  * day was seen, windows of more than 2 h do not count, for the rise may be the morning's.
  *
  * All but a level at critical is shrunk by n / (n + 8) for n samples: to no risk, which is what
@@ -47,9 +49,10 @@ struct health_risk health_risk(const struct signal *s, const struct health_trend
 
 /*
  * The share of the last hour's samples that were more than half of the way from warn to critical,
- * as a running mean: *BURSTS takes VALUE, ELAPSED_S after the sample before it.
+ * as a running mean: *BURSTS takes VALUE, which is the newest of S, ELAPSED_S after the sample
+ * before it.  When all that S keeps of its samples is well, or all is bad, it fades in ten minutes.
  */
-void health_bursts_add(double *bursts, const struct health_limit *limit, double value,
-                       double elapsed_s);
+void health_bursts_add(double *bursts, const struct signal *s, const struct health_limit *limit,
+                       double value, double elapsed_s);
 
 #endif

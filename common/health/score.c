@@ -20,7 +20,7 @@
 /* A risk below this is not worth a word. */
 #define RISK_TOLD 0.05
 /* That a gateway is unlike itself says something, but not that it is about to fail. */
-#define STRANGE_MAX 0.15
+#define STRANGE_MAX 0.05
 #define DAY_S       86400.0
 
 /* What the metrics of a group come to. */
@@ -137,6 +137,9 @@ static void say_why(const struct health_limit *limit, const struct health_risk *
     if (health_progress(limit, limit->warn, risk->value) >= 1)
         snprintf(out, HEALTH_REASON_MAX, "%.128s %s, critical is %s", name, value,
                  health_show(name, limit->critical, other));
+    else if (risk->slow > fmax(fmax(risk->trend, risk->drift), fmax(risk->burst, RISK_TOLD)))
+        snprintf(out, HEALTH_REASON_MAX, "%.96s %s, slower than on the days before, usually %s",
+                 name, value, health_show(name, risk->usual, other));
     else if (risk->trend > fmax(risk->drift, RISK_TOLD))
         snprintf(out, HEALTH_REASON_MAX, "%.48s %s -> %s since %s, reaches %s in about %s", name,
                  health_show(name, risk->since_value, began), value,
@@ -159,7 +162,7 @@ static void say_why(const struct health_limit *limit, const struct health_risk *
 static bool is_calm(const struct health_input *worst)
 {
     const struct health_risk *r = &worst->risk;
-    return fmax(fmax(r->trend, r->drift), r->burst) <= RISK_TOLD &&
+    return fmax(fmax(r->trend, r->drift), fmax(r->burst, r->slow)) <= RISK_TOLD &&
            health_progress(worst->limit, worst->limit->warn, r->value) <= 0;
 }
 

@@ -50,13 +50,26 @@ static uint64_t bytes_of(const struct planner *p, const struct plan_entry *e, si
     return sum;
 }
 
+/* Requests that all of E are predicted to have; where nothing is, none. */
+static double requests_of(const struct planner *p, const struct plan_entry *e)
+{
+    double sum = 0;
+    for (size_t i = 0; i < e->unit.n; i++) {
+        const struct plan_demand *d = &p->fleet->volumes[e->unit.members[i]].demand;
+        sum += d->known ? d->requests : 0;
+    }
+    return sum;
+}
+
 /*
- * By benefit per byte: a move that must be made is worth 1 more, so that none is worth less for
- * being small; one that sends nothing comes first, one of unknown size last.
+ * By benefit per byte.  A move that must be made is worth 1 more, so that none is worth less for
+ * being small, and that times the requests that meet the gateway as long as it waits: in order of
+ * requests per byte the least of them do (Smith 1956).  One that sends nothing comes first, one of
+ * unknown size last.
  */
 static double worth_of(const struct planner *p, const struct plan_entry *e, bool known)
 {
-    const double value = e->cause ? 1 + fmax(e->best, -1) : e->best;
+    const double value = e->cause ? (1 + fmax(e->best, -1)) * (1 + requests_of(p, e)) : e->best;
     if (p->limits->order == PLAN_ORDER_BENEFIT || !isfinite(e->best))
         return e->best;
     if (!known)
@@ -142,6 +155,7 @@ static int enqueue(struct planner *p, const struct plan_unit *u)
     if (err || !e.unit.n)
         return err;
     e.rank = unit_rank(p, &e);
+    e.balks = plan_fleet_balks(p->fleet, plan_entry_owner(p, &e), p->now);
     look_for_best(p, &e);
     /* Planning more only takes room away, so what has no target now has none later. */
     if (p->sink->verdict || e.best > -INFINITY)
@@ -154,6 +168,8 @@ static int by_urgency(const void *pa, const void *pb)
     const struct plan_entry *a = pa, *b = pb;
     if (a->rank != b->rank)
         return a->rank < b->rank ? -1 : 1;
+    if (a->balks != b->balks)
+        return a->balks ? 1 : -1;
     if (a->worth != b->worth)
         return a->worth > b->worth ? -1 : 1;
     if (a->best != b->best)

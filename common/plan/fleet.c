@@ -10,6 +10,9 @@
 
 enum { WORD_BITS = 64 };
 
+/* So long a gateway that no volume could leave comes last. */
+static const double balk_s = 3600;
+
 static const char *keep(struct plan_fleet *f, const char *s)
 {
     long id = intern_add(&f->text, s ? s : "");
@@ -35,6 +38,8 @@ int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g)
     f->gateways[n].name = f->gateway_names.names[n];
     f->gateways[n].storage = storage;
     f->gateways[n].scored = false;
+    f->gateways[n].failed = -INFINITY;
+    f->gateways[n].switched = -INFINITY;
     return 0;
 }
 
@@ -280,6 +285,12 @@ double plan_fleet_das(const struct plan_fleet *f, size_t volume, size_t gateway)
     return f->das ? f->das[volume * f->gateway_names.n + gateway] : (double)NAN;
 }
 
+bool plan_fleet_balks(const struct plan_fleet *f, size_t gateway, double now)
+{
+    const struct plan_gateway *g = &f->gateways[gateway];
+    return g->failed > g->switched && now - g->failed < balk_s;
+}
+
 double plan_fleet_share(const struct plan_fleet *f, size_t volume, size_t gateway)
 {
     return f->share ? (double)f->share[volume * f->gateway_names.n + gateway] : 0;
@@ -354,9 +365,19 @@ static void note_open(struct plan_fleet *f, struct plan_volume *v, size_t i)
     v->open_to = plan_fleet_find(f, m->target);
 }
 
+static void note_outcome(struct plan_fleet *f, const struct plan_migration *m)
+{
+    const size_t g = plan_fleet_find(f, m->source);
+    if (g == PLAN_NONE)
+        return;
+    f->gateways[g].failed = fmax(f->gateways[g].failed, m->failed);
+    f->gateways[g].switched = fmax(f->gateways[g].switched, m->switched);
+}
+
 static int collect_past(struct plan_fleet *f)
 {
     for (size_t i = 0; i < f->history.ids.n; i++) {
+        note_outcome(f, &f->history.migrations[i]);
         long v = intern_find(&f->volume_names, f->history.migrations[i].volume);
         if (v < 0)
             continue;

@@ -38,6 +38,8 @@ struct plan_gateway {
     double iops_limit;       /* requests a second; 0: no limit */
     bool scored;             /* health is filled */
     struct plan_health health;
+    double failed;   /* time of the latest move from it that failed; -INFINITY: none */
+    double switched; /* … and of the latest that did not */
 };
 
 /* What affinity records say of a volume as a whole. */
@@ -178,6 +180,12 @@ bool plan_fleet_shared(const struct plan_fleet *f, size_t a, size_t b);
 
 /* Is there a copy of VOLUME on GATEWAY?  Then *CHANGED is what may differ. */
 bool plan_fleet_copy(const struct plan_fleet *f, size_t volume, size_t gateway, uint64_t *changed);
+
+/*
+ * Has the latest move from GATEWAY failed, less than an hour before NOW?  It may have died, and
+ * others that can still be left should not wait for it.
+ */
+bool plan_fleet_balks(const struct plan_fleet *f, size_t gateway, double now);
 
 /* The predicted DAS, or NaN where a record is missing; 0.5 when no affinity was given at all. */
 double plan_fleet_das(const struct plan_fleet *f, size_t volume, size_t gateway);

@@ -24,6 +24,7 @@ static int new_migration(struct plan_history *h, const char *volume, const char 
         .target = keep(&h->text, target),
         .switched = NAN,
         .reverted = NAN,
+        .failed = NAN,
         .began = NAN,
         .last = -INFINITY,
         .das_gain = NAN,
@@ -72,6 +73,8 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
         m->switched = later(m->switched, time);
     else if (event == EVENT_REVERTED)
         m->reverted = later(m->reverted, time);
+    else if (event == EVENT_FAILED)
+        m->failed = later(m->failed, time);
     return 0;
 }
 

@@ -37,6 +37,7 @@ struct plan_migration {
     const char *target;
     double switched; /* NaN: not seen */
     double reverted;
+    double failed;       /* NaN: not seen */
     double began;        /* NaN: not seen */
     double last;         /* of its events */
     bool ended;          /* by one of them */

@@ -14,6 +14,7 @@ struct plan_entry {
     struct plan_unit unit;
     enum plan_rank rank;
     enum plan_cause cause;
+    bool balks;     /* the latest move from its owner failed: others of its rank go first */
     double best;    /* the highest rank of its targets, before any move is planned */
     double worth;   /* what it is ordered by within its rank */
     uint64_t bytes; /* expected to be sent to that target; 0 where not known */

@@ -77,14 +77,32 @@ static int cost_words(struct buf *b, const struct plan_case *c)
     return buf_printf(b, ", some %.0f requests meanwhile", cost.requests);
 }
 
+static double in_cents(double v)
+{
+    return round(v * 100) / 100;
+}
+
+/*
+ * In two decimals, or in the four of records where two would put the gain on the other side of the
+ * margin: whether the volume may return is decided by what is read back from here.
+ */
+static int affinity_words(struct buf *b, const struct plan_case *c)
+{
+    const double from = das_or_half(c->score.source_das), to = das_or_half(c->score.target_das);
+    const bool gains = plan_exceeds(to - from, c->limits->margin);
+    const int digits =
+        plan_exceeds(in_cents(to) - in_cents(from), c->limits->margin) == gains ? 2 : 4;
+    return buf_printf(b, "%s%.*f%s%.*f", affinity_mark, digits, from, between_mark, digits, to);
+}
+
 int plan_words_move(struct buf *b, const struct plan_case *c)
 {
     int err = source_words(b, c);
     if (err < 0)
         return err;
-    err = buf_printf(b, ", %s healthy %.2f%s%.2f%s%.2f", plan_case_target(c)->name,
-                     c->score.target_ghs, affinity_mark, das_or_half(c->score.source_das),
-                     between_mark, das_or_half(c->score.target_das));
+    err = buf_printf(b, ", %s healthy %.2f", plan_case_target(c)->name, c->score.target_ghs);
+    if (!err)
+        err = affinity_words(b, c);
     if (!err && !isnan(c->score.benefit))
         err = buf_printf(b, "; benefit %.2f", c->score.benefit);
     if (!err)
@@ -243,7 +261,7 @@ static int unsure_words(struct buf *b, const struct plan_case *c, const char *of
                       c->limits->min_confidence);
 }
 
-static int affinity_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
+static int affinity_age_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
 {
     const struct plan_demand *d = &plan_case_volume(c)->demand;
     char of[NAME_LEN_MAX + 32];
@@ -275,7 +293,7 @@ static int confidence_words(struct buf *b, const struct plan_case *c, enum plan_
     case PLAN_REFUSED_TARGET_UNSURE:
         return unsure_words(b, c, of, g->health.confidence);
     default:
-        return affinity_words(b, c, r);
+        return affinity_age_words(b, c, r);
     }
 }
 

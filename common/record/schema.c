@@ -123,6 +123,7 @@ static const struct rec_column explain_columns[] = {
     {"drift", REC_RATIO, REC_EMPTY, NULL},
     {"trend", REC_RATIO, REC_EMPTY, NULL},
     {"burst", REC_RATIO, REC_EMPTY, NULL},
+    {"slow", REC_RATIO, REC_EMPTY, NULL},
 };
 const struct rec_schema rec_explain = {"explain", COLUMNS(explain_columns)};
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/health/anomaly.h"
 #include "common/health/board.h"
@@ -414,6 +415,65 @@ static void test_healthy_week(uint64_t seed)
     health_limits_release(&limits);
 }
 
+/* Samples every ten seconds of reads that take US, from *T on for SPAN_S. */
+static void read_for(struct health_board *b, struct rng *rng, double *t, double span_s, double us)
+{
+    for (const double end = *t + span_s; *t < end; *t += 10) {
+        add(b, *t, "nbd_error_ratio", 0);
+        add(b, *t, "nbd_read_us", us * exp(0.4 * rng_normal(rng)));
+    }
+}
+
+/* Far below warn, but more than twice as slow as ever: so it is left, until it is as it was. */
+static void test_slow(void)
+{
+    struct health_limits limits = {0};
+    struct health_board *b = new_board(&limits);
+    struct rng rng;
+    double t = 20000 * SIM_DAY_S;
+    rng_init(&rng, 7);
+    read_for(b, &rng, &t, 600, 800);
+    read_for(b, &rng, &t, 600, 3000);
+    CHECK(score_at(b, t).p_fail < 0.2); /* the first day: it may be the morning */
+    read_for(b, &rng, &t, 1.5 * SIM_DAY_S, 800);
+    CHECK(score_at(b, t).p_fail < 0.1);
+    read_for(b, &rng, &t, 600, 1100);
+    CHECK(score_at(b, t).p_fail < 0.1);
+    read_for(b, &rng, &t, 360, 8000);
+    const struct health_score s = score_at(b, t);
+    CHECK(s.p_fail > 0.5 && s.current >= 0.99);
+    CHECK(strstr(s.reason, "slower than on the days before"));
+    read_for(b, &rng, &t, 120, 800);
+    CHECK(score_at(b, t).p_fail < 0.1);
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
+/* An outage of an hour that is over is no reason to leave; one every two minutes is. */
+static void test_repair(void)
+{
+    struct health_limits limits = {0};
+    struct health_board *b = new_board(&limits);
+    struct rng rng;
+    double t = 20000 * SIM_DAY_S;
+    rng_init(&rng, 8);
+    read_for(b, &rng, &t, 2 * SIM_DAY_S, 800);
+    read_for(b, &rng, &t, 2 * 3600, 20000);
+    read_for(b, &rng, &t, 1800, 48000);
+    CHECK(score_at(b, t).p_fail > 0.5);
+    for (const double end = t + 3600; t < end; t += 10)
+        add(b, t, "nbd_error_ratio", 1);
+    CHECK(score_at(b, t).p_fail > 0.5);
+    read_for(b, &rng, &t, 240, 800);
+    CHECK(score_at(b, t).p_fail < 0.15);
+    for (const double end = t + 2 * 3600; t < end; t += 10)
+        add(b, t, "nbd_error_ratio", (int)(t / 10) % 12 < 6);
+    read_for(b, &rng, &t, 60, 800);
+    CHECK(score_at(b, t).p_fail > 0.4);
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
 /* A straight ramp of four hours after two days: seen below warn, certain before critical. */
 static void test_ramp(uint64_t seed)
 {
@@ -601,6 +661,8 @@ int main(void)
     test_series_are_bounded();
     test_healthy_week(1);
     test_healthy_week(2);
+    test_slow();
+    test_repair();
     test_ramp(3);
     test_little_evidence();
     test_steps(3);
