@@ -275,31 +275,43 @@ static inline void fetch_numbers(const struct demand_week *w, unsigned of_week,
         __builtin_prefetch(w->served.row[0].count, 1);
 }
 
-/* For each volume of group K. */
+/* For each volume of group K, if there is one. */
 __attribute__((always_inline)) static inline void
 fetch(const struct demand *d, const struct groups *g, size_t k, fetch_fn *fetch_for)
 {
-    const struct demand_volume *last = NULL;
-    for (size_t i = k < GROUPS ? g->from[k] : UINT16_MAX; k < GROUPS && i < g->from[k + 1]; i++) {
+    uint32_t last = UINT32_MAX;
+    if (k >= GROUPS)
+        return;
+    for (size_t i = g->from[k]; i < g->from[k + 1]; i++) {
         const struct demand_record *r = &g->record[g->order[i]];
-        const struct demand_volume *v = &d->volume[r->volume];
-        if (v != last && v->last)
-            fetch_for(v->last, d->now.of_week, r);
-        last = v;
+        const struct demand_week *w = d->volume[r->volume].last;
+        if (r->volume != last && w)
+            fetch_for(w, d->now.of_week, r);
+        last = r->volume;
     }
+}
+
+static int add_group(struct demand *d, const struct groups *g, size_t k)
+{
+    int e = 0;
+    for (size_t i = g->from[k]; e == 0 && i < g->from[k + 1]; i++)
+        e = add_checked(d, &g->record[g->order[i]]);
+    return e;
 }
 
 int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n)
 {
+    enum { AHEAD = 3 };
     struct groups g;
     int e = 0;
     sort_groups(&g, r, n);
-    for (size_t k = 0; k < GROUPS + 3; k++) {
+    /* Numbers below 0 wrap around, to what is no group. */
+    for (size_t k = 0; e == 0 && k < GROUPS + AHEAD; k++) {
         fetch(d, &g, k, fetch_week);
         fetch(d, &g, k - 1, fetch_tables);
         fetch(d, &g, k - 2, fetch_numbers);
-        for (size_t i = k < 3 ? n : g.from[k - 3]; e == 0 && i < (k < 3 ? 0 : g.from[k - 2]); i++)
-            e = add_checked(d, &r[g.order[i]]);
+        if (k >= AHEAD)
+            e = add_group(d, &g, k - AHEAD);
     }
     return e;
 }

@@ -64,8 +64,10 @@ static int grow(struct row *r)
 
 struct cell *row_cell_new(struct row *r, uint32_t segment)
 {
-    uint16_t *place = r->cap ? place_of(r, segment) : NULL;
-    if (place && *place)
+    if (!r->cap && grow(r) < 0)
+        return NULL;
+    uint16_t *place = place_of(r, segment);
+    if (*place)
         return &r->cells[*place - 1];
     if (r->n == r->cap) {
         if (grow(r) < 0)
