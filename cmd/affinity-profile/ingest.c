@@ -34,12 +34,6 @@ struct thread {
     struct parts *parts;
 };
 
-static void need(bool ok)
-{
-    if (!ok)
-        err_die(EX_OSERR, "%s", err_text(ENOMEM));
-}
-
 /* ---- what to read ---- */
 
 /* The first bytes of a file, unpacked. */
@@ -88,7 +82,7 @@ static void look_at(const char *path, struct head *h)
 
 static void add_part(struct parts *p, const struct count_part *part)
 {
-    need(vec_room(&p->part, p->n, &p->cap, sizeof(*p->part)) == 0);
+    err_need(vec_room(&p->part, p->n, &p->cap, sizeof(*p->part)) == 0);
     p->part[p->n++] = *part;
 }
 
@@ -170,7 +164,7 @@ static void count_source_file(struct thread *t, const struct ingest *how, struct
     run_parts(t, how->threads, &parts);
     uint64_t end = parts.part[parts.n - 1].end;
     if (end > from) {
-        need(source_note(s, h->bytes, h->n, end, newest_of(&parts)) == 0);
+        err_need(source_note(s, h->bytes, h->n, end, newest_of(&parts)) == 0);
         out->noted = true;
     }
     free(parts.part);
@@ -193,7 +187,7 @@ static void count_source_pipe(struct thread *t, struct source *s, char *const *p
     run_parts(t, 1, &parts);
     if (c->newest >= 0) {
         int64_t until = counter_close(c, c->p->index.seen.lateness_s);
-        need(until != -ENOMEM);
+        err_need(until != -ENOMEM);
         if (until > s->until) {
             s->until = until;
             out->noted = true;
@@ -208,7 +202,7 @@ static void count_sources(struct profile *p, struct thread *t, const struct inge
                           struct counted *out)
 {
     struct source *s = sources_at(&p->index.sources, how->source);
-    need(s);
+    err_need(s);
     char *const *paths = how->n_paths ? how->paths : stdin_only;
     size_t n = how->n_paths ? how->n_paths : 1;
     for (size_t i = 0; i < n; i++) {
@@ -249,9 +243,9 @@ static void count_all(struct thread *t, const struct ingest *how)
 static struct thread *threads_new(struct profile *p, const struct ingest *how)
 {
     struct thread *t = calloc(how->threads, sizeof(*t));
-    need(t);
+    err_need(t);
     for (size_t i = 0; i < how->threads; i++)
-        need(counter_init(&t[i].counter, p, how) == 0);
+        err_need(counter_init(&t[i].counter, p, how) == 0);
     return t;
 }
 
@@ -260,10 +254,10 @@ static void join(struct profile *p, struct thread *t, const struct ingest *how, 
 {
     struct seen_run *runs = calloc(how->threads, sizeof(*runs));
     uint64_t later = 0;
-    need(runs);
+    err_need(runs);
     for (size_t i = 0; i < how->threads; i++) {
         struct counter *c = &t[i].counter;
-        need(demand_merge(&out->demand, &c->all.demand) == 0);
+        err_need(demand_merge(&out->demand, &c->all.demand) == 0);
         runs[i] = c->seen;
         out->records += c->records;
         later += c->later;
@@ -271,7 +265,7 @@ static void join(struct profile *p, struct thread *t, const struct ingest *how, 
             out->status = c->status;
     }
     if (!how->source && out->records)
-        need(seen_settle(&p->index.seen, runs, how->threads) == 0);
+        err_need(seen_settle(&p->index.seen, runs, how->threads) == 0);
     if (later)
         err_warn("%" PRIu64 " records later than --now were not counted", later);
     if (out->demand.overflowed)

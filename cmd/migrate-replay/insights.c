@@ -34,16 +34,10 @@ struct insights {
     double *closeness;     /* [site * gateways + gateway], with "other" */
 };
 
-static void need(bool done)
-{
-    if (!done)
-        err_die(EX_OSERR, "out of memory");
-}
-
 static void *room(size_t n, size_t size)
 {
     void *p = calloc(n + 1, size);
-    need(p != NULL);
+    err_need(p != NULL);
     return p;
 }
 
@@ -72,9 +66,9 @@ static void name_all(struct insights *x)
 {
     const struct intern *v = &x->trace->volumes, *s = &x->trace->sites;
     for (size_t i = 0; i < v->n; i++)
-        need(demand_volume_id(&x->demand, v->names[i], strlen(v->names[i])) == (long)i);
+        err_need(demand_volume_id(&x->demand, v->names[i], strlen(v->names[i])) == (long)i);
     for (size_t i = 0; i < s->n; i++)
-        need(demand_site_id(&x->demand, s->names[i], strlen(s->names[i])) == (long)i);
+        err_need(demand_site_id(&x->demand, s->names[i], strlen(s->names[i])) == (long)i);
 }
 
 struct insights *insights_new(const struct trace *trace, const struct fleet *fleet,
@@ -126,11 +120,11 @@ static void count_until(struct insights *x, double time)
             .op = DEMAND_FLUSH,
             .count = s->requests,
         };
-        need(demand_add(&x->demand, &r) == 0);
+        err_need(demand_add(&x->demand, &r) == 0);
         x->volumes = s->volume >= x->volumes ? s->volume + 1 : x->volumes;
     }
     demand_trim(&x->demand);
-    need(demand_gather(&x->demand) == 0);
+    err_need(demand_gather(&x->demand) == 0);
 }
 
 /* As affinity-profile does after a weekly --train. */
@@ -142,7 +136,7 @@ static const struct model *model_for(struct insights *x, size_t volume, size_t s
     const enum model_kind kind = m->model.kind == MODEL_LAST ? MODEL_MEAN : m->model.kind;
     if (m->there && (double)(hour - m->hour) * 3600 < x->how.refit_s && kind == model_kind_for(s.n))
         return &m->model;
-    need(model_fit(s, SEED, &m->model) == 0);
+    err_need(model_fit(s, SEED, &m->model) == 0);
     m->hour = hour;
     m->there = true;
     return &m->model;
@@ -163,10 +157,10 @@ static void look_at(struct insights *x, const struct demand_site *site, size_t v
     double *y, *hourly = room(hours, sizeof(*hourly));
     struct model_point *point = room(hours, sizeof(*point));
     struct series s;
-    need(demand_series(&x->demand, site, hour, &y, &s) == 0);
+    err_need(demand_series(&x->demand, site, hour, &y, &s) == 0);
     if (s.n) {
         const struct model *m = model_for(x, volume, site->id, s);
-        need(model_predict(m, s, NULL, hours, point) == 0);
+        err_need(model_predict(m, s, NULL, hours, point) == 0);
         for (size_t i = 0; i < hours; i++)
             hourly[i] = point[i].requests;
         const double demand = score_window(hourly, hours, 0, x->how.horizon_s);
@@ -220,7 +214,7 @@ static int make_volume(void *ctx, size_t volume)
 static void make(struct insights *x, double time)
 {
     const size_t gateways = x->fleet->gateway_names.n;
-    need(vec_room(&x->list, x->n, &x->cap, sizeof(*x->list)) == 0);
+    err_need(vec_room(&x->list, x->n, &x->cap, sizeof(*x->list)) == 0);
     count_until(x, time);
     struct insight *i = &x->list[x->n++];
     *i = (struct insight){.time = time, .volumes = x->volumes};

@@ -281,18 +281,12 @@ static const struct argp argp = {
 
 /* ---- the stage ---- */
 
-static void need(bool done)
-{
-    if (!done)
-        err_die(EX_OSERR, "out of memory");
-}
-
 /* Round-trip times of the trace's sites; where no row says, the farthest known; else 0. */
 static double *distances(const struct fleet *f, const struct trace *t)
 {
     const size_t n = f->gateway_names.n;
     double *out = calloc(n * t->sites.n + 1, sizeof(*out));
-    need(out != NULL);
+    err_need(out != NULL);
     for (size_t c = 0; f->rtt_us && c < t->sites.n; c++) {
         const long s = intern_find(&f->site_names, t->sites.names[c]);
         double farthest = 0;

@@ -37,15 +37,10 @@ static void check(int err)
         err_die(err == -ENOMEM ? EX_OSERR : EX_SOFTWARE, "cannot plan: %s", err_text(err));
 }
 
-static void need(bool done)
-{
-    check(done ? 0 : -ENOMEM);
-}
-
 static void *open_predictive(struct run *r)
 {
     struct predictive *p = calloc(1, sizeof(*p));
-    need(p != NULL);
+    err_need(p != NULL);
     p->rules = (struct health_rules){
         .horizon_s = r->stage->horizon_s,
         .silent_after_s = 60,
@@ -55,7 +50,7 @@ static void *open_predictive(struct run *r)
     p->board = health_board_new(r->stage->limits, &p->rules);
     p->trips = calloc(r->stage->trace->volumes.n + 1, sizeof(*p->trips));
     p->reasons = calloc(r->stage->fleet->gateway_names.n + 1, sizeof(*p->reasons));
-    need(p->board && p->trips && p->reasons);
+    err_need(p->board && p->trips && p->reasons);
     probes_init(&p->probes, r);
     p->run = r;
     return p;
@@ -165,7 +160,7 @@ static void put_trip(struct predictive *p, const struct run *r, size_t v, const 
     const struct plan_trip trip = {
         t->time, names[t->source].name, names[t->target].name, t->mandatory, t->das_told,
     };
-    need(vec_room(&past->trips, past->n, &past->cap, sizeof(*past->trips)) == 0);
+    err_need(vec_room(&past->trips, past->n, &past->cap, sizeof(*past->trips)) == 0);
     past->trips[past->n++] = trip;
 }
 

@@ -12,12 +12,6 @@ static const double week_s = 7 * 86400;
 
 /* ---- recorded ---- */
 
-static void need(bool done)
-{
-    if (!done)
-        err_die(EX_OSERR, "out of memory");
-}
-
 static int by_time(const void *pa, const void *pb)
 {
     const struct sample *a = pa, *b = pb;
@@ -33,12 +27,12 @@ void samples_read(struct samples *s, const char *path)
     char *paths[] = {(char *)path};
     struct rec_reader *r = rec_reader_new(&rec_metric);
     int got;
-    need(r != NULL);
+    err_need(r != NULL);
     rec_reader_files(r, paths, 1);
     while ((got = rec_reader_next(r)) > 0) {
         const long g = intern_add(&s->gateways, rec_text(r, METRIC_GATEWAY));
         const long m = intern_add(&s->metrics, rec_text(r, METRIC_METRIC));
-        need(g >= 0 && m >= 0 && vec_room(&s->list, s->n, &s->cap, sizeof(*s->list)) == 0);
+        err_need(g >= 0 && m >= 0 && vec_room(&s->list, s->n, &s->cap, sizeof(*s->list)) == 0);
         s->list[s->n++] = (struct sample){rec_real(r, METRIC_TIME), (uint32_t)g, (uint32_t)m,
                                           rec_real(r, METRIC_VALUE)};
     }
@@ -60,7 +54,7 @@ void samples_release(struct samples *s)
 static void add(struct health_board *b, double time, const char *gateway, const char *metric,
                 double value)
 {
-    need(health_board_add(b, time, gateway, metric, value, NULL, NULL) != -ENOMEM);
+    err_need(health_board_add(b, time, gateway, metric, value, NULL, NULL) != -ENOMEM);
 }
 
 static void feed_recorded(struct probes *p, const struct run *r, struct health_board *b)
@@ -126,7 +120,7 @@ void probes_init(struct probes *p, const struct run *r)
 {
     const struct fleet *f = r->stage->fleet;
     *p = (struct probes){.recorded = calloc(f->gateway_names.n + 1, sizeof(*p->recorded))};
-    need(p->recorded != NULL);
+    err_need(p->recorded != NULL);
     rng_init(&p->rng, r->seed ^ UINT64_C(0x9e3779b97f4a7c15));
     for (size_t g = 0; r->stage->samples && g < f->gateway_names.n; g++)
         p->recorded[g] = intern_find(&r->stage->samples->gateways, f->gateways[g].name) >= 0;

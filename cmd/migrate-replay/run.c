@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd/migrate-replay/run.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,12 +15,6 @@
 static const double copy_request_bytes = 256 << 10;
 /* Nearer to its capacity a queue only grows; clients wait for answers before they ask more. */
 static const double use_max = 0.98;
-
-static void need(bool done)
-{
-    if (!done)
-        err_die(EX_OSERR, "out of memory");
-}
 
 static size_t gateways_of(const struct run *r)
 {
@@ -129,7 +124,7 @@ bool run_begin(struct run *r, const struct run_wish *w)
         r->gateways[m.source].failed = r->now;
         return false;
     }
-    need(vec_room(&r->moves, r->n_moves, &r->cap_moves, sizeof(*r->moves)) == 0);
+    err_need(vec_room(&r->moves, r->n_moves, &r->cap_moves, sizeof(*r->moves)) == 0);
     r->moves[r->n_moves++] = m;
     r->gateways[m.source].leaving++;
     r->gateways[m.target].arriving++;
@@ -172,7 +167,7 @@ static void count_switch(struct run *r, struct run_volume *v, const struct run_m
     r->tally.affinity_moves += !m->health;
     r->tally.mismigrations += m->mistaken;
     r->tally.pingpongs += is_pingpong(r, v, &trip);
-    need(vec_room(&v->trips, v->n_trips, &v->cap_trips, sizeof(*v->trips)) == 0);
+    err_need(vec_room(&v->trips, v->n_trips, &v->cap_trips, sizeof(*v->trips)) == 0);
     v->trips[v->n_trips++] = trip;
     /* Volumes that moved on are no nearer for the move before. */
     v->before = m->health ? RUN_NONE : m->source;
@@ -241,6 +236,7 @@ static void let_copies_go(struct run *r)
 static size_t first_home(const struct run *r, size_t volume)
 {
     const size_t home = r->stage->trace->home[volume], n = gateways_of(r);
+    assert(n); /* the fleet's reader refuses one without gateways */
     for (size_t i = 0; home == RUN_NONE && i < n; i++) {
         const size_t g = (volume + i) % n;
         if (fleet_allowed(r->stage->fleet, r->stage->trace->volumes.names[volume],
@@ -402,7 +398,7 @@ static void set_out(struct run *r)
     r->rates = calloc(volumes * sites + 1, sizeof(*r->rates));
     r->gateways = calloc(n + 1, sizeof(*r->gateways));
     r->loads = calloc(n * sites + 1, sizeof(*r->loads));
-    need(r->volumes && r->rates && r->gateways && r->loads);
+    err_need(r->volumes && r->rates && r->gateways && r->loads);
     for (size_t g = 0; g < n; g++)
         r->gateways[g].failed = r->gateways[g].switched = -INFINITY;
     r->now = r->stage->trace->start;

@@ -14,15 +14,9 @@
 /* So often a place is looked for. */
 enum { TRIES = 1000 };
 
-static void need(bool done)
-{
-    if (!done)
-        err_die(EX_OSERR, "out of memory");
-}
-
 static void add(struct scenario *s, const struct scenario_event *e)
 {
-    need(vec_room(&s->events, s->n, &s->cap, sizeof(*s->events)) == 0);
+    err_need(vec_room(&s->events, s->n, &s->cap, sizeof(*s->events)) == 0);
     s->events[s->n++] = *e;
 }
 
@@ -44,7 +38,7 @@ static int in_order(const void *pa, const void *pb)
 static void settle(struct scenario *s, size_t gateways)
 {
     s->first = calloc(gateways + 1, sizeof(*s->first));
-    need(s->first != NULL);
+    err_need(s->first != NULL);
     if (s->n)
         qsort(s->events, s->n, sizeof(*s->events), in_order);
     size_t at = 0;
@@ -104,7 +98,7 @@ void scenario_read(struct scenario *s, const struct fleet *f, const char *path)
     char *paths[] = {(char *)path};
     struct rec_reader *r = rec_reader_new(&rec_scenario);
     int got;
-    need(r != NULL);
+    err_need(r != NULL);
     rec_reader_files(r, paths, 1);
     while ((got = rec_reader_next(r)) > 0)
         take(s, f, r);

@@ -17,12 +17,6 @@ enum { PREDICTIVE = 2 };
 const struct policy *const session_policies[SESSION_POLICIES] = {
     &policy_none, &policy_reactive, &policy_predictive, &policy_onset, &policy_oracle};
 
-static void need(bool done)
-{
-    if (!done)
-        err_die(EX_OSERR, "out of memory");
-}
-
 /* One run of all that are asked for, and what it came to. */
 struct job {
     const struct policy *policy;
@@ -133,7 +127,7 @@ static void list_jobs(struct session *s)
     s->limits = calloc(values, sizeof(*s->limits));
     s->settings = calloc(values, sizeof(*s->settings));
     s->jobs = calloc(values * seeds * SESSION_POLICIES, sizeof(*s->jobs));
-    need(s->limits && s->settings && s->jobs);
+    err_need(s->limits && s->settings && s->jobs);
     for (size_t v = 0; v < values; v++) {
         s->limits[v] = sweep_limits(how->sweep, how->knobs, v, s->settings[v]);
         for (size_t i = 0; s->stage->trace->n && i < seeds * SESSION_POLICIES; i++)
@@ -166,7 +160,7 @@ static void run_session(struct session *s)
 static void print_scenario(struct session *s)
 {
     struct rec_writer *w = rec_writer_new(&rec_scenario, stdout);
-    need(w != NULL);
+    err_need(w != NULL);
     if (!s->how->scenario)
         draw_scenario(s, s->how->first_seed, &s->scenario);
     const int err = scenario_write(&s->scenario, s->stage->fleet, w);
@@ -181,11 +175,11 @@ static void compare(struct session *s)
     if (how->events) {
         outfile_open(&s->events_file, how->events);
         s->events = rec_writer_new(&rec_event, s->events_file.stream);
-        need(s->events && rec_writer_header(s->events) == 0);
+        err_need(s->events && rec_writer_header(s->events) == 0);
     }
     if (!how->chart) {
         s->out = rec_writer_new(&rec_replay, stdout);
-        need(s->out != NULL);
+        err_need(s->out != NULL);
         const int err = rec_writer_header(s->out);
         if (err < 0)
             err_die(EX_IOERR, "write failed 'stdout': %s", err_text(err));

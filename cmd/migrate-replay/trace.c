@@ -9,16 +9,10 @@
 #include "common/record/record.h"
 #include "common/record/schema.h"
 
-static void need(bool done)
-{
-    if (!done)
-        err_die(EX_OSERR, "out of memory");
-}
-
 static uint32_t number(struct intern *names, const char *name)
 {
     const long id = intern_add(names, name);
-    need(id >= 0);
+    err_need(id >= 0);
     return (uint32_t)id;
 }
 
@@ -34,10 +28,10 @@ static void take(struct trace *t, const struct fleet *fleet, const struct rec_re
     const size_t known = t->volumes.n;
     const uint32_t v = number(&t->volumes, rec_text(r, ACCESS_VOLUME));
     if (t->volumes.n > known) {
-        need(vec_room(&t->home, v, &t->home_cap, sizeof(*t->home)) == 0);
+        err_need(vec_room(&t->home, v, &t->home_cap, sizeof(*t->home)) == 0);
         t->home[v] = gateway_of(fleet, rec_text(r, ACCESS_GATEWAY));
     }
-    need(vec_room(&t->spans, t->n, &t->cap, sizeof(*t->spans)) == 0);
+    err_need(vec_room(&t->spans, t->n, &t->cap, sizeof(*t->spans)) == 0);
     t->spans[t->n++] = (struct trace_span){
         .from = how->step_s * floor(rec_real(r, ACCESS_TIME) / how->step_s),
         .volume = v,
@@ -81,7 +75,7 @@ int trace_read(struct trace *t, const struct fleet *fleet, char *const *paths, s
 {
     struct rec_reader *r = rec_reader_new(&rec_access);
     int status = 0, got;
-    need(r != NULL);
+    err_need(r != NULL);
     rec_reader_files(r, paths, n);
     while ((got = rec_reader_next(r)) != 0) {
         if (got > 0) {
@@ -109,7 +103,7 @@ void trace_place(struct trace *t, const struct fleet *fleet, const char *path)
     struct rec_reader *r = rec_reader_new(&rec_route);
     int got;
     t->sizes = calloc(t->volumes.n + 1, sizeof(*t->sizes));
-    need(r && t->sizes);
+    err_need(r && t->sizes);
     rec_reader_files(r, paths, 1);
     while ((got = rec_reader_next(r)) > 0) {
         const long v = intern_find(&t->volumes, rec_text(r, ROUTE_VOLUME));

@@ -3,6 +3,8 @@
 #ifndef GS_BASE_ERROR_H
 #define GS_BASE_ERROR_H
 
+#include <errno.h>
+#include <stdbool.h>
 #include <sysexits.h>
 
 /* "Ran well and the answer is no", where the command's page says so. */
@@ -28,6 +30,13 @@ const char *err_text(int err);
 
 /* "EIO" for 5 or -5; "" for 0; "E?" for an unknown number.  Static storage. */
 const char *err_name(int err);
+
+/* A program that can't go on without memory ends, with EX_OSERR, unless it is THERE. */
+static inline void err_need(bool there)
+{
+    if (!there)
+        err_die(EX_OSERR, "%s", err_text(ENOMEM));
+}
 
 /* The errno number of "EIO"; 0 for "", -EINVAL for an unknown name. */
 int err_number(const char *name);
