@@ -153,7 +153,7 @@ INLINE uint64_t look_at_others(const struct check_field *f, size_t n, const stru
     return unsure;
 }
 
-/* The fields that the looks are unsure of.  The parser wants a NUL where others look: it is last. */
+/* The fields that the looks are unsure of, last: the parser wants a NUL where others look. */
 __attribute__((noinline)) static enum check_result parse_rest(const struct check *c,
                                                               const struct split *s)
 {
