@@ -232,6 +232,12 @@ cycle()
   cron leave 7<&-
   [[ $(cut -d, -f2-4 state/loop/leave.csv | tail -n +2) == v,gw-a,gw-b ]]
   exec 7<&-
+  [[ -e state/loop/leave.begun ]]
+  # What is a person's to decide is said, and begins nothing.
+  rm state/loop/leave.begun
+  printf '%s\n' volume,size_bytes,policy,gateways,group,anti v,,manual,,, >config/volumes.csv
+  run -0 cron leave
+  [[ $(tail -n +2 state/loop/leave.csv | cut -d, -f2,6) == v,shadow && ! -e state/loop/leave.begun ]]
 }
 
 @test "loop: what could wait is left where something that must be left was begun since" {
@@ -358,7 +364,7 @@ cycle()
   [[ ${stderr##*$'\n'} == "loop: '$GATESHIFT_CONFIG/loop.conf' is no shell code" ]]
   settings jobs=all
   run --separate-stderr -78 cron probe
-  [[ $stderr == "loop: jobs 'all' in "*" is not a number from 1 on" ]]
+  [[ $stderr == "loop: jobs 'all' in "*" is not a number from 1 to 64" ]]
   settings access_log=access.csv
   run --separate-stderr -78 cron probe
   [[ $stderr == "loop: access_log 'access.csv' in "*" does not begin with /" ]]

@@ -261,6 +261,57 @@ mirrored_write()
   cmp gw-a/v gw-b/v
 }
 
+# waiting_switch WINDOW_MS: a switch has been asked for in a hold whose flush is stuck.
+waiting_switch()
+{
+  export GS
+  flush_setup 'exit 0' "$slow_flush"
+  mirrored_write
+  touch stuck
+  drive hold v "$1"
+  wait_for 5 test -s flushes
+  prove_all
+  say switch v 1
+}
+
+@test "S1, S5: a switch that waits for a flush ends with the hold, on the owner" {
+  waiting_switch 1000
+  ! hear
+  [[ $REPLY_LINE == "err ETIMEDOUT "* ]]
+  rm stuck
+  wait_for 5 status_is inflight 0
+  owner_is gw-a 1 moving
+  put 8 0 4k
+  copy_all
+  prove_all
+  drive flush v
+  drive hold v 20000
+  drive switch v 1
+  owner_is gw-b 2 uncommitted
+  drive retire v
+  cmp gw-a/v gw-b/v
+}
+
+@test "S1, S5: a switch that waits for a flush ends with its driver" {
+  waiting_switch 20000
+  driver_kill
+  wait_for 5 status_is phase mirror
+  rm stuck
+  wait_for 5 status_is inflight 0
+  owner_is gw-a 1 moving
+  put 8 0 4k
+}
+
+@test "S1, S5: a switch that waits for a flush is over with an abort" {
+  waiting_switch 20000
+  control abort v
+  ! hear
+  [[ $REPLY_LINE == "err ECONNABORTED "* ]]
+  rm stuck
+  wait_for 5 owner_is gw-a 1 steady
+  put 8 0 4k
+}
+
 @test "S5: the flush that a hold begins ends the move if it fails" {
   export GS
   flush_setup 'exit 0' "$slow_flush"

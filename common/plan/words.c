@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/parse.h"
@@ -77,9 +78,12 @@ static int cost_words(struct buf *b, const struct plan_case *c)
     return buf_printf(b, ", some %.0f requests meanwhile", cost.requests);
 }
 
+/* What is read back of V in two decimals: printf rounds the binary value, and ties to even. */
 static double in_cents(double v)
 {
-    return round(v * 100) / 100;
+    char text[32];
+    snprintf(text, sizeof(text), "%.2f", v);
+    return strtod(text, NULL);
 }
 
 /*
