@@ -206,7 +206,7 @@ refused()
   affinity-profile access.csv >/dev/null
   cp -r "$dir" good
   for file in "$dir"/index "$dir"/demand-*; do
-    printf x | dd of="$file" bs=1 seek=99 conv=notrunc status=none
+    spoil "$file" 99
     refused "$file" "damaged; restore it, or move '$dir' away to start anew"
     cp "good/${file##*/}" "$file"
   done
@@ -225,7 +225,7 @@ refused()
   history $MIDNIGHT weeks=1 >access.csv
   affinity-profile access.csv >/dev/null
   file=$(find "$dir" -name "heat-*" | sort | head -n 1)
-  printf x | dd of="$file" bs=1 seek=99 conv=notrunc status=none
+  spoil "$file" 99
   run --separate-stderr -65 affinity-profile --heatmap </dev/null
   [[ $stderr == "affinity-profile: cannot use '$file': damaged"* ]]
   run --separate-stderr -0 affinity-profile </dev/null

@@ -119,7 +119,7 @@ degrading()
 @test "health-score: a damaged state is refused, and stays as it is" {
   degrading >in.csv
   health-score in.csv >/dev/null
-  printf x | dd of=state/health.state bs=1 seek=200 conv=notrunc status=none
+  spoil state/health.state 200
   cp state/health.state before
   run --separate-stderr -65 health-score in.csv
   [[ -z $output ]]

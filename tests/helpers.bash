@@ -144,6 +144,14 @@ make_volume()
   truncate -s "$3" "$GS/$1/$2"
 }
 
+# spoil FILE OFFSET: the byte there becomes another one.
+spoil()
+{
+  local was
+  was=$(od -An -tu1 -j "$2" -N 1 "$1")
+  printf %b "\\x$(printf %02x $((was ^ 255)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
 accepts()
 {
   socat -u OPEN:/dev/null "UNIX-CONNECT:$1"

@@ -140,7 +140,7 @@ copied()
   write_gateways
   route-set v gw-a >/dev/null
   start_director
-  printf x | dd of=gw-a/v bs=1 seek=5000000 conv=notrunc status=none
+  spoil gw-a/v 5000000
   run -0 migrate-exec <(plan gw-a gw-b 1)
   cmp gw-a/v gw-b/v
   [[ $(stat -c %b gw-b/v) -le 256 ]]
@@ -149,7 +149,7 @@ copied()
 @test "migrate-exec: what the target has already is not sent" {
   fleet 2M
   cp gw-a/v gw-b/v
-  printf x | dd of=gw-b/v bs=1 seek=300000 conv=notrunc status=none
+  spoil gw-b/v 300000
   run -0 migrate-exec --overwrite <(plan gw-a gw-b 1)
   [[ $output == *"2097152 bytes handled, 4096 sent"* ]]
   copied gw-b
@@ -167,7 +167,7 @@ bytes_read()
 
 @test "S6: zeroes of a sparse source are known by block status after the claim, and not read" {
   make_volume gw-a v 64M
-  printf x | dd of=gw-a/v bs=1 seek=50000000 conv=notrunc status=none
+  spoil gw-a/v 50000000
   start_gateway gw-a --filter=log logfile=gw-a.requests
   start_gateway gw-b
   write_gateways

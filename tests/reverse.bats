@@ -122,7 +122,7 @@ restart_director()
   mirrored
   write_three 7
   control reverse v off
-  printf x | dd of="$GS/gw-a/v" bs=1 seek=3145999 conv=notrunc status=none
+  spoil "$GS/gw-a/v" 3145999
   revert_sends 0 "$BYTES" # in passes; the comparison before the switch finds it
   same_as_original gw-a
 }

@@ -112,7 +112,7 @@ changes_are_seen()
 @test "I7: --revert --verify=full compares also what has not changed, and finds what differs" {
   away
   write_three 7
-  printf x | dd of="$GS/gw-a/v" bs=1 seek=5000000 conv=notrunc status=none
+  spoil "$GS/gw-a/v" 5000000
   run --separate-stderr -0 migrate-exec --verify=full --revert v-2
   owner_is gw-a 3 uncommitted
   same_as_original gw-a
@@ -151,7 +151,7 @@ changes_are_seen()
   same_as_original gw-a
   write_three 8
   stop director
-  printf x | dd of="$GATESHIFT_STATE/changes/v" bs=1 seek=9 conv=notrunc status=none
+  spoil "$GATESHIFT_STATE/changes/v" 9
   restart_director
   run --separate-stderr -0 migrate-exec --revert v-3
   expect_sent $((3 * BLOCK)) 0

@@ -331,7 +331,7 @@ waiting_switch()
   touch stuck
   drive hold v 20000
   wait_for 5 test -s flushes
-  printf x | dd of=gw-b/v bs=1 seek=100 conv=notrunc status=none
+  spoil gw-b/v 100
   drive claim v prove 1048576
   refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
   copy_all
@@ -352,7 +352,7 @@ waiting_switch()
   touch stuck
   drive hold v 20000
   wait_for 5 test -s flushes
-  printf x | dd of=gw-b/v bs=1 seek=100 conv=notrunc status=none
+  spoil gw-b/v 100
   drive claim v prove 1048576
   refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
   copy_all
@@ -375,7 +375,7 @@ waiting_switch()
   local claim before
   flush_setup 'exit 0' "$slow_flush"
   mirrored_write
-  printf x | dd of=gw-b/v bs=1 seek=100 conv=notrunc status=none
+  spoil gw-b/v 100
   drive claim v prove 1048576
   refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
   drive hold v 20000
@@ -402,7 +402,7 @@ waiting_switch()
   touch stuck
   drive hold v 20000
   wait_for 5 test -s flushes
-  printf x | dd of=gw-b/v bs=1 seek=100 conv=notrunc status=none
+  spoil gw-b/v 100
   drive claim v prove 1048576
   refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
   copy_all
@@ -477,7 +477,7 @@ waiting_switch()
   driver_start
   drive begin v 1 gw-b
   copy_all
-  printf x | dd of=gw-b/v bs=1 seek=70000 conv=notrunc status=none
+  spoil gw-b/v 70000
   drive claim v prove 1048576
   refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
   status_is dirty 1048576

@@ -331,7 +331,7 @@ lying_target()
   mostly_equal
   migrate-exec --overwrite <(plan gw-a gw-b 1 mandatory) >/dev/null
   put 7 131072 4k
-  printf x | dd of=gw-b/v bs=1 seek=100000 conv=notrunc status=none
+  spoil gw-b/v 100000
   run --separate-stderr -1 migrate-exec --commit --remove --force v-2
   [[ $stderr == *"differ at 98304, where"*"; what is not proved is not removed" ]]
   [[ $(record) == uncommitted,gw-a,delta && -e gw-a/v ]]
@@ -347,7 +347,7 @@ lying_target()
   migrate-exec --overwrite --verify=none --force <(plan gw-a gw-b 1) >/dev/null
   # As if the move had spoilt it: nobody has looked.  The mirror brings all of a block that a client
   # has written a part of, and with it what is wrong.
-  printf x | dd of=gw-b/v bs=1 seek=100000 conv=notrunc status=none
+  spoil gw-b/v 100000
   put 7 65536 4k
   control reverse v
   wait_for 20 status_is changed 0
@@ -436,7 +436,7 @@ changes_are_seen()
 @test "S8: --expire proves before it lets go, too" {
   mostly_equal
   migrate-exec --overwrite --retain 0s <(plan gw-a gw-b 1 mandatory) >/dev/null
-  printf x | dd of=gw-b/v bs=1 seek=5 conv=notrunc status=none
+  spoil gw-b/v 5
   wait_for 5 retained_no_longer
   run --separate-stderr -1 migrate-exec --expire
   [[ $stderr == *"differ at 0,"* && $(record) == uncommitted,gw-a,delta ]]

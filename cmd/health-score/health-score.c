@@ -41,7 +41,7 @@ enum mode {
 #define SAVE_EVERY_US 60000000u
 /* --stream looks for silent gateways so often, in record time. */
 #define SWEEP_EVERY_S 1.0
-/* The clock is read for each record that is further from what it last said. */
+/* The clock is read for each record that is later than what it last said, or so much earlier. */
 #define CLOCK_NEWS_S 10.0
 
 struct opts {
@@ -385,7 +385,8 @@ static void take_record(struct run *run)
 {
     size_t gateway;
     double anomaly;
-    if (fabs(rec_real(run->in, METRIC_TIME) - run->clock) > CLOCK_NEWS_S)
+    double time = rec_real(run->in, METRIC_TIME);
+    if (time > run->clock || run->clock - time > CLOCK_NEWS_S)
         read_clock(run);
     int r = health_board_add(run->board, rec_real(run->in, METRIC_TIME),
                              rec_text(run->in, METRIC_GATEWAY), rec_text(run->in, METRIC_METRIC),

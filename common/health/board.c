@@ -190,6 +190,7 @@ void health_board_clock(struct health_board *b, double now)
         return;
     b->ahead = fmax(b->ahead, b->newest);
     b->newest = 0;
+    b->timely = false;
 }
 
 static void note_time(struct health_board *b, double time)
@@ -198,7 +199,7 @@ static void note_time(struct health_board *b, double time)
         b->ahead = fmax(b->ahead, time);
         return;
     }
-    b->newest = fmax(b->newest, time);
+    b->newest = fmax(b->newest, fmin(time, b->clock));
     b->timely = true;
 }
 
@@ -340,7 +341,8 @@ const char *health_board_gateway(const struct health_board *b, size_t gateway)
 
 double health_board_newest(const struct health_board *b)
 {
-    return b->timely || !(b->ahead > 0) ? b->newest : b->ahead;
+    bool known = b->timely || (b->newest > 0 && b->clock - b->newest < 3600);
+    return known || !(b->ahead > 0) ? b->newest : b->ahead;
 }
 
 uint64_t health_board_behind(const struct health_board *b)

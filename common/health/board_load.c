@@ -246,6 +246,8 @@ static void get_anomaly(struct in *in, struct anomaly *a)
     a->rest_until = get_f64(in);
     a->rest_samples = get_f64(in);
     a->z = get_within(in, -CONSENSUS_MAX, CONSENSUS_MAX);
+    if (a->n == UINT64_MAX)
+        fault(in, "a metric has an impossible number of samples");
 }
 
 static void get_consensus(struct in *in, struct consensus *c)
@@ -256,6 +258,8 @@ static void get_consensus(struct in *in, struct consensus *c)
     c->mean = get_within(in, 0, CONSENSUS_MAX);
     c->var = get_within(in, 0, CONSENSUS_MAX * CONSENSUS_MAX);
     get_all_within(in, c->recent, CONSENSUS_RECENT, 0, COUNT_MAX);
+    if (c->n == UINT64_MAX)
+        fault(in, "a gateway has an impossible number of rounds");
 }
 
 static int get_gateways(struct in *in, struct health_board *b)

@@ -33,8 +33,37 @@ static void days_rewind(struct signal *s, double now)
     memmove(s->days, s->days + later, s->n_days * sizeof(s->days[0]));
 }
 
+/* All of S is told as of BY seconds later. */
+static void shift(struct signal *s, double by)
+{
+    for (unsigned k = 0; k < SIGNAL_LEVELS; k++) {
+        struct signal_level *l = &s->levels[k];
+        for (unsigned i = 0; i < l->n; i++)
+            l->points[i].time += by;
+        l->time_sum += l->folded * by;
+    }
+    double days = floor((s->last + by) / DAY_S) - s->days[0].number;
+    for (unsigned i = 0; i < s->n_days; i++)
+        s->days[i].number += days;
+    s->first += by;
+    s->last += by;
+}
+
+/* Would nothing be left? */
+static bool all_later(const struct signal *s, double now)
+{
+    for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
+        if (s->levels[k].n && s->levels[k].points[0].time <= now)
+            return false;
+    return true;
+}
+
 void signal_rewind(struct signal *s, double now, double time)
 {
+    if (all_later(s, now)) {
+        shift(s, time - fmax(s->interval_s, 1) - s->last);
+        return;
+    }
     double left = -INFINITY;
     for (unsigned k = 0; k < SIGNAL_LEVELS; k++) {
         const struct signal_level *l = &s->levels[k];

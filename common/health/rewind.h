@@ -13,8 +13,9 @@
 #include "common/health/signal.h"
 
 /*
- * Drops what is later than NOW, so that a sample of TIME, not later than NOW, can be taken next: it
- * is late only if what is left is from after it.
+ * Drops what is later than NOW, so that a sample of TIME, hardly later than NOW, can be taken next:
+ * it is late only if what is left is from after it.  Where nothing would be left, as when NOW is a
+ * clock's that lost its battery, all is moved to end before TIME instead.
  */
 void signal_rewind(struct signal *s, double now, double time);
 

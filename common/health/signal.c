@@ -191,7 +191,7 @@ static double second_highest(const double *v, unsigned n)
 
 bool signal_usual(const struct signal *s, double *low, double *high)
 {
-    if (s->n_days < 2 || s->last - s->first < DAY_S)
+    if (s->n_days < 2 || s->last - s->first < DAY_S || (double)s->n * s->interval_s < 0.9 * DAY_S)
         return false;
     double lows[SIGNAL_DAYS];
     double highs[SIGNAL_DAYS];

@@ -9,6 +9,9 @@
 #include "common/plan/planner.h"
 #include "common/plan/start.h"
 
+/* More than any volume has in a horizon; a forecast may say anything. */
+#define REQUESTS_MAX 1e15
+
 static enum plan_cause cause_of(const struct planner *p, size_t owner)
 {
     return owner == PLAN_NONE ? PLAN_CAUSE_NONE : plan_cause(&p->fleet->gateways[owner], p->limits);
@@ -50,13 +53,13 @@ static uint64_t bytes_of(const struct planner *p, const struct plan_entry *e, si
     return sum;
 }
 
-/* Requests that all of E are predicted to have; where nothing is, none. */
+/* Requests that all of E are predicted to have; where nothing is, none; within what makes sense. */
 static double requests_of(const struct planner *p, const struct plan_entry *e)
 {
     double sum = 0;
     for (size_t i = 0; i < e->unit.n; i++) {
         const struct plan_demand *d = &p->fleet->volumes[e->unit.members[i]].demand;
-        sum += d->known ? d->requests : 0;
+        sum += d->known ? fmin(fmax(d->requests, 0), REQUESTS_MAX) : 0;
     }
     return sum;
 }

@@ -87,15 +87,15 @@ static double in_cents(double v)
 }
 
 /*
- * In two decimals, or in the four of records where two would put the gain on the other side of the
- * margin: whether the volume may return is decided by what is read back from here.
+ * In two decimals, or, where two would put the gain on the other side of the margin, in nine, as a
+ * group's mean has no end: whether the volume may return is decided by what is read back from here.
  */
 static int affinity_words(struct buf *b, const struct plan_case *c)
 {
     const double from = das_or_half(c->score.source_das), to = das_or_half(c->score.target_das);
     const bool gains = plan_exceeds(to - from, c->limits->margin);
     const int digits =
-        plan_exceeds(in_cents(to) - in_cents(from), c->limits->margin) == gains ? 2 : 4;
+        plan_exceeds(in_cents(to) - in_cents(from), c->limits->margin) == gains ? 2 : 9;
     return buf_printf(b, "%s%.*f%s%.*f", affinity_mark, digits, from, between_mark, digits, to);
 }
 

@@ -124,6 +124,62 @@ static void test_slow_clock(void)
     health_limits_release(&limits);
 }
 
+/* This machine's own clock is set back while samples come: what they say of the time counts. */
+static void test_set_back(void)
+{
+    struct health_limits limits = {0};
+    if (health_limits_builtin(&limits) < 0)
+        abort();
+    struct health_board *b = new_board(&limits);
+    for (int i = 0; i < 200; i++) {
+        double now = SIM_START_S + 10 * i;
+        health_board_clock(b, i < 100 ? now : now - 1000);
+        add(b, now, "gw", "nbd_read_us");
+        CHECK(fabs(health_board_newest(b) - now) < 1e-6 && score_of(b, 0).known);
+        if (i == 150)
+            b = reload(b, &limits);
+    }
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
+/* One that is ahead as far as is allowed, or further, and is heard first, silences nobody. */
+static void test_skew(double ahead_s)
+{
+    struct health_limits limits = {0};
+    if (health_limits_builtin(&limits) < 0)
+        abort();
+    struct health_board *b = new_board(&limits);
+    for (int i = 0; i < 100; i++) {
+        double now = SIM_START_S + 10 * i;
+        health_board_clock(b, now);
+        add(b, now + ahead_s, "ahead", "nbd_read_us");
+        CHECK(i == 0 || score_of(b, 1).known);
+        add(b, now, "right", "nbd_read_us");
+        CHECK(score_of(b, 1).known);
+        if (i % 10 == 5)
+            b = reload(b, &limits);
+    }
+    health_board_free(b);
+    health_limits_release(&limits);
+}
+
+/* A clock that lost its battery is a reason to forget nothing, neither then nor when it is right. */
+static void test_no_battery(void)
+{
+    const struct signal_damping damping = SIGNAL_DAMPING_DEFAULT;
+    struct signal s = {0};
+    for (int i = 0; i < 8 * 1440; i++)
+        CHECK(signal_add(&s, &damping, SIM_START_S + 60 * i, i % 1440, NULL));
+    struct signal before = s;
+    double now = SIM_START_S - 5 * 365 * SIM_DAY_S;
+    signal_rewind(&s, now, now);
+    CHECK(is_in_order(&s, now) && s.n_days == before.n_days && s.last <= now);
+    for (unsigned k = 0; k < SIGNAL_LEVELS; k++)
+        CHECK(s.levels[k].n == before.levels[k].n);
+    CHECK(signal_add(&s, &damping, now, 1, NULL) && s.last >= now);
+}
+
 int main(void)
 {
     struct rng rng;
@@ -133,5 +189,9 @@ int main(void)
         test_any_signal(&rng);
     test_leap();
     test_slow_clock();
+    test_set_back();
+    test_skew(55);
+    test_skew(300);
+    test_no_battery();
     return test_done();
 }
