@@ -164,7 +164,7 @@ static void test_skew(double ahead_s)
     health_limits_release(&limits);
 }
 
-/* A clock that lost its battery is a reason to forget nothing, neither then nor when it is right. */
+/* A clock that lost its battery is a reason to forget nothing, then or when it is right again. */
 static void test_no_battery(void)
 {
     const struct signal_damping damping = SIGNAL_DAMPING_DEFAULT;
