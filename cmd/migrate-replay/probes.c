@@ -135,7 +135,7 @@ void probes_release(struct probes *p)
 void probes_feed(struct probes *p, const struct run *r, struct health_board *b)
 {
     feed_recorded(p, r, b);
-    for (double t = r->now; t < r->now + r->stage->step_s; t += r->stage->probe_s)
+    for (size_t i = 0; (double)i * r->stage->probe_s < r->stage->step_s; i++)
         for (size_t g = 0; g < r->stage->fleet->gateway_names.n; g++)
-            feed_gateway(p, r, g, t, b);
+            feed_gateway(p, r, g, r->now + (double)i * r->stage->probe_s, b);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/affinity/tally.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,6 +74,7 @@ struct tally_row *tally_at_new(struct tally *t, struct intern *names, size_t wid
     if (!has_rest && !add_row(t, width, (uint32_t)other))
         return NULL;
     struct tally_row *rest = tally_find(t, (uint32_t)other), *last = last_row(t, names);
+    assert(rest && last); /* the table is full, of others and the rest */
     if (tally_goes_first(names, last->name, name))
         return rest;
     /* NAME takes the last one's row, whose counts go to the rest. */
