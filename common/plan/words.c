@@ -78,25 +78,27 @@ static int cost_words(struct buf *b, const struct plan_case *c)
     return buf_printf(b, ", some %.0f requests meanwhile", cost.requests);
 }
 
-/* What is read back of V in two decimals: printf rounds the binary value, and ties to even. */
-static double in_cents(double v)
+/* What is read back of V in so many decimals: printf rounds the binary value, and ties to even. */
+static double as_read(double v, int decimals)
 {
-    char text[32];
-    snprintf(text, sizeof(text), "%.2f", v);
+    char text[48];
+    snprintf(text, sizeof(text), "%.*f", decimals, v);
     return strtod(text, NULL);
 }
 
 /*
- * In two decimals, or, where two would put the gain on the other side of the margin, in nine, as a
- * group's mean has no end: whether the volume may return is decided by what is read back from here.
+ * In two decimals, or, where those would put the gain on the other side of the margin, in the four of
+ * records, or in nine, as a group's mean has no end: whether the volume may return is decided by what
+ * is read back from here.
  */
 static int affinity_words(struct buf *b, const struct plan_case *c)
 {
     const double from = das_or_half(c->score.source_das), to = das_or_half(c->score.target_das);
     const bool gains = plan_exceeds(to - from, c->limits->margin);
-    const int digits =
-        plan_exceeds(in_cents(to) - in_cents(from), c->limits->margin) == gains ? 2 : 9;
-    return buf_printf(b, "%s%.*f%s%.*f", affinity_mark, digits, from, between_mark, digits, to);
+    int n = 2;
+    while (n < 9 && plan_exceeds(as_read(to, n) - as_read(from, n), c->limits->margin) != gains)
+        n = n == 2 ? 4 : 9;
+    return buf_printf(b, "%s%.*f%s%.*f", affinity_mark, n, from, between_mark, n, to);
 }
 
 int plan_words_move(struct buf *b, const struct plan_case *c)
