@@ -87,9 +87,9 @@ static double as_read(double v, int decimals)
 }
 
 /*
- * In two decimals, or, where those would put the gain on the other side of the margin, in the four of
- * records, or in nine, as a group's mean has no end: whether the volume may return is decided by what
- * is read back from here.
+ * In two decimals, or, where those would put the gain on the other side of the margin, in the four
+ * of records, or in nine, as a group's mean has no end: whether the volume may return is decided by
+ * what is read back from here.
  */
 static int affinity_words(struct buf *b, const struct plan_case *c)
 {
