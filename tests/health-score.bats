@@ -409,3 +409,12 @@ measure()
   run --separate-stderr -65 health-score --failures failure.csv in.csv
   [[ $stderr == "health-score: failure.csv:3: "* ]]
 }
+
+@test "health-score: what a killed save left is gone after the next, and nothing else" {
+  { header; metrics gw-a nbd_read_us 1000 10 400 400; } >in.csv
+  health-score in.csv
+  touch state/health.state.aB3xY9 state/health.state.bak state/health.state.longer1 state/health.stateX123456
+  { header; metrics gw-a nbd_read_us 1020 10 400; } >in.csv
+  health-score in.csv
+  [[ $(cd state && echo health.state*) == "health.state health.state.bak health.state.longer1 health.stateX123456" ]]
+}

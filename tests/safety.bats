@@ -261,6 +261,19 @@ mirrored_write()
   cmp gw-a/v gw-b/v
 }
 
+# copied_behind_a_flush: in a hold whose flush is stuck the target differs, and is copied to.
+copied_behind_a_flush()
+{
+  mirrored_write
+  touch stuck
+  drive hold v 20000
+  wait_for 5 test -s flushes
+  spoil gw-b/v 100
+  drive claim v prove 1048576
+  refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
+  copy_all
+}
+
 # waiting_switch WINDOW_MS: a switch has been asked for in a hold whose flush is stuck.
 waiting_switch()
 {
@@ -327,14 +340,7 @@ waiting_switch()
 @test "S5: a flush under way does not count for what is written after it began" {
   export GS
   flush_setup 'exit 0' "$slow_flush"
-  mirrored_write
-  touch stuck
-  drive hold v 20000
-  wait_for 5 test -s flushes
-  spoil gw-b/v 100
-  drive claim v prove 1048576
-  refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
-  copy_all
+  copied_behind_a_flush
   say flush v
   rm stuck
   hear
@@ -348,14 +354,7 @@ waiting_switch()
   export GS
   local before
   flush_setup 'exit 0' "$slow_flush" --promote-after never
-  mirrored_write
-  touch stuck
-  drive hold v 20000
-  wait_for 5 test -s flushes
-  spoil gw-b/v 100
-  drive claim v prove 1048576
-  refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
-  copy_all
+  copied_behind_a_flush
   say flush v
   status_is phase hold # the verb has been read by now
   stop_gateway gw-a
@@ -398,14 +397,7 @@ waiting_switch()
 @test "S5, S17: a flush that was to follow another comes before a promotion, too" {
   export GS
   flush_setup 'exit 0' "$slow_flush" --promote-after 0
-  mirrored_write
-  touch stuck
-  drive hold v 20000
-  wait_for 5 test -s flushes
-  spoil gw-b/v 100
-  drive claim v prove 1048576
-  refuses EILSEQ differs v "$(cut -d' ' -f2 <<<"$REPLY_LINE")"
-  copy_all
+  copied_behind_a_flush
   say flush v
   status_is phase hold # the verb has been read by now
   stop_gateway gw-a

@@ -388,9 +388,9 @@ static void take_record(struct run *run)
     double time = rec_real(run->in, METRIC_TIME);
     if (time > run->clock || run->clock - time > CLOCK_NEWS_S)
         read_clock(run);
-    int r = health_board_add(run->board, rec_real(run->in, METRIC_TIME),
-                             rec_text(run->in, METRIC_GATEWAY), rec_text(run->in, METRIC_METRIC),
-                             rec_real(run->in, METRIC_VALUE), &gateway, &anomaly);
+    int r = health_board_add(run->board, time, rec_text(run->in, METRIC_GATEWAY),
+                             rec_text(run->in, METRIC_METRIC), rec_real(run->in, METRIC_VALUE),
+                             &gateway, &anomaly);
     if (r == -ENOSPC)
         err_die(EX_DATAERR,
                 "%s: metric '%s' of gateway '%s' would be one more than --max-series, %zu",
@@ -401,7 +401,7 @@ static void take_record(struct run *run)
     tell_behind(run);
     tell_ahead(run);
     if (run->labels)
-        labels_note(run->labels, run->board, gateway, rec_real(run->in, METRIC_TIME));
+        labels_note(run->labels, run->board, gateway, time);
     if (run->o->mode == MODE_PER_METRIC)
         put_anomaly(run, anomaly);
     else if (run->o->mode == MODE_STREAM)

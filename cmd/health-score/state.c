@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd/health-score/state.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -58,20 +57,6 @@ static void check_read(const char *path, int r, const char *why)
         err_die(EX_NOINPUT, "cannot read '%s': %s", path, err_text(r));
 }
 
-/* With the lock held, what a killed run was writing is nobody's. */
-static void sweep(const char *dir)
-{
-    static const char prefix[] = "health.state.";
-    DIR *d = opendir(dir);
-    struct dirent *e;
-    while (d && (e = readdir(d)))
-        if (strncmp(e->d_name, prefix, strlen(prefix)) == 0 &&
-            strlen(e->d_name) == strlen(prefix) + strlen("XXXXXX"))
-            unlinkat(dirfd(d), e->d_name, 0);
-    if (d)
-        closedir(d);
-}
-
 void state_load(const char *dir, struct health_board *b)
 {
     struct buf path = {0};
@@ -99,8 +84,8 @@ void state_save(const char *dir, const struct health_board *b)
 {
     struct buf path = {0};
     struct buf tmp = {0};
-    sweep(dir);
     join(&path, dir, "health.state");
+    fsfile_sweep(path.data); /* the lock is held */
     int fd = fsfile_begin(path.data, &tmp);
     const struct health_sink to = {write_file, &fd};
     int r = fd < 0 ? fd : fsfile_end(path.data, &tmp, fd, health_board_write(b, &to));

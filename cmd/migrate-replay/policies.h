@@ -26,7 +26,8 @@ extern const struct policy policy_oracle;
 
 /*
  * Knows of a degradation from its first moment, and of nothing before: leaves at once, in the best
- * order.  What is left is the least that anybody who has to measure can leave.
+ * order.  A yardstick for who has to measure, but no bound: who has moved volumes before, for
+ * affinity, has others on the gateway.
  */
 extern const struct policy policy_onset;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/base/fsfile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -103,9 +104,12 @@ static int copy_owner(const char *path, int fd)
     return fchmod(fd, old.st_mode & 07777) < 0 ? -errno : 0;
 }
 
+/* What the name of a temporary file has behind that of the file, by mkostemp(). */
+static const char tmp_suffix[] = ".XXXXXX";
+
 int fsfile_begin(const char *path, struct buf *tmp)
 {
-    int r = buf_printf(tmp, "%s.XXXXXX", path);
+    int r = buf_printf(tmp, "%s%s", path, tmp_suffix);
     int fd = r < 0 ? -1 : mkostemp(tmp->data, O_CLOEXEC);
     if (fd >= 0)
         return fd;
@@ -137,6 +141,24 @@ int fsfile_replace(const char *path, const void *data, size_t len)
     struct buf tmp = {0};
     int fd = fsfile_begin(path, &tmp);
     return fd < 0 ? fd : fsfile_end(path, &tmp, fd, fsfile_write_all(fd, data, len));
+}
+
+void fsfile_sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const size_t len = strlen(name);
+    struct buf folder = {0};
+    struct dirent *e;
+    if (buf_printf(&folder, "%.*s", slash ? (int)(name - path) : 1, slash ? path : ".") < 0)
+        return;
+    DIR *d = opendir(folder.data);
+    while (d && (e = readdir(d)))
+        if (strncmp(e->d_name, name, len) == 0 && e->d_name[len] == '.' &&
+            strlen(e->d_name + len) == strlen(tmp_suffix))
+            unlinkat(dirfd(d), e->d_name, 0);
+    if (d)
+        closedir(d);
+    buf_release(&folder);
 }
 
 /* What root has just made as PATH, open as FD, becomes the owner's of the folder around it. */

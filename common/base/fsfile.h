@@ -35,6 +35,12 @@ int fsfile_begin(const char *path, struct buf *tmp);
 int fsfile_end(const char *path, struct buf *tmp, int fd, int result);
 
 /*
+ * Removes the temporary files for PATH of processes that were killed, as far as it can.  The caller
+ * holds what keeps others from writing PATH.
+ */
+void fsfile_sweep(const char *path);
+
+/*
  * Opens PATH with FLAGS, close-on-exec, making it (mode 0644, umask applies) if it is not there.
  * What root makes in a folder of somebody else is that user's, who could not use it otherwise.
  * Returns a descriptor or -errno.

@@ -2,7 +2,8 @@
 #include "common/health/slow.h"
 
 #include <math.h>
-#include <stdlib.h>
+
+#include "common/health/order.h"
 
 /* Of the finest points, which are the noisiest, there must be more. */
 enum { POINTS_MIN = 6, POINTS_MIN_FINEST = 12 };
@@ -15,20 +16,6 @@ enum { POINTS_MIN = 6, POINTS_MIN_FINEST = 12 };
 /* A day with more load comes somewhat beyond the worst of the others. */
 #define WORST_FROM 1.3
 #define WORST_FULL 1.5
-
-static int by_size(const void *a, const void *b)
-{
-    double x = *(const double *)a;
-    double y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Sorts the N > 0 values V. */
-static double median(double *v, unsigned n)
-{
-    qsort(v, n, sizeof(*v), by_size);
-    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
-}
 
 /* The newest points of L that span long enough, LEAST or more, into OUT; how many; 0: none do. */
 static unsigned newest(const struct signal_level *l, unsigned least, double out[TREND_POINTS_MAX])
@@ -55,8 +42,7 @@ static double worst_usual(const struct signal *s, double warn)
             v[n++] = s->days[i].high;
     if (2 * n < days || !n)
         return warn;
-    qsort(v, n, sizeof(*v), by_size);
-    return v[n < 3 ? n - 1 : n - 2];
+    return order_nth(v, n, n < 3 ? n - 1 : n - 2);
 }
 
 /* How far VALUE is from FROM to FULL, in logarithms: 0 … 1. */
@@ -79,8 +65,8 @@ double health_slow(const struct signal *s, const struct health_limit *l)
     if (!n || !(worst > 0))
         return 0;
     /* What is over already does not count. */
-    const double now = fmin(median(v, n), signal_short_mean(s));
-    if (!(v[1] > worst) || !(now > 0))
+    const double now = fmin(order_median(v, n), signal_short_mean(s));
+    if (!(order_nth(v, n, 1) > worst) || !(now > 0))
         return 0;
     return fmin(way(now, MEAN_FROM * s->mean, MEAN_FULL * s->mean),
                 way(now, WORST_FROM * worst, WORST_FULL * worst));

@@ -13,9 +13,11 @@ static const struct health_rules rules = {.horizon_s = 86400,
                                           .max_series = 1000,
                                           .damping = SIGNAL_DAMPING_DEFAULT};
 
-static struct health_board *new_board(struct health_limits *limits)
+static struct health_limits limits;
+
+static struct health_board *new_board(void)
 {
-    struct health_board *b = health_board_new(limits, &rules);
+    struct health_board *b = health_board_new(&limits, &rules);
     if (!b)
         abort();
     return b;
@@ -69,13 +71,13 @@ static void test_any_signal(struct rng *rng)
     }
 }
 
-static struct health_board *reload(struct health_board *b, struct health_limits *limits)
+static struct health_board *reload(struct health_board *b)
 {
     struct buf data = {0};
     const char *why = "";
     CHECK(health_board_save(b, &data) == 0);
     health_board_free(b);
-    b = new_board(limits);
+    b = new_board();
     CHECK(health_board_load(b, data.data, data.len, &why) == 0);
     buf_release(&data);
     return b;
@@ -84,16 +86,13 @@ static struct health_board *reload(struct health_board *b, struct health_limits 
 /* A gateway whose clock leaps three hours ahead is out, and all others are not; then it is back. */
 static void test_leap(void)
 {
-    struct health_limits limits = {0};
-    if (health_limits_builtin(&limits) < 0)
-        abort();
-    struct health_board *b = new_board(&limits);
+    struct health_board *b = new_board();
     double now = SIM_START_S;
     for (int i = 0; i < 500; i++) {
         now = SIM_START_S + 10 * i;
         bool ahead = i >= 300 && i < 400;
         if (i == 450)
-            b = reload(b, &limits);
+            b = reload(b);
         health_board_clock(b, now);
         add(b, now, "well", "nbd_read_us");
         add(b, now + (ahead ? 10800 : 0), "leaps", "nbd_read_us");
@@ -103,53 +102,41 @@ static void test_leap(void)
         CHECK(health_board_rewound(b) == (i >= 400 && i < 450 ? 2 : 0));
     }
     health_board_free(b);
-    health_limits_release(&limits);
 }
 
 /* Where all that comes lies ahead, the clock is doubted: they are judged at their own time. */
 static void test_slow_clock(void)
 {
-    struct health_limits limits = {0};
-    if (health_limits_builtin(&limits) < 0)
-        abort();
-    struct health_board *b = new_board(&limits);
+    struct health_board *b = new_board();
     for (int i = 0; i < 20; i++) {
         health_board_clock(b, SIM_START_S - 3600 + 10 * i);
         add(b, SIM_START_S + 10 * i, "gw", "nbd_read_us");
         if (i == 10)
-            b = reload(b, &limits);
+            b = reload(b);
         CHECK(score_of(b, 0).known && health_board_rewound(b) == 0);
     }
     health_board_free(b);
-    health_limits_release(&limits);
 }
 
 /* This machine's own clock is set back while samples come: what they say of the time counts. */
 static void test_set_back(void)
 {
-    struct health_limits limits = {0};
-    if (health_limits_builtin(&limits) < 0)
-        abort();
-    struct health_board *b = new_board(&limits);
+    struct health_board *b = new_board();
     for (int i = 0; i < 200; i++) {
         double now = SIM_START_S + 10 * i;
         health_board_clock(b, i < 100 ? now : now - 1000);
         add(b, now, "gw", "nbd_read_us");
         CHECK(fabs(health_board_newest(b) - now) < 1e-6 && score_of(b, 0).known);
         if (i == 150)
-            b = reload(b, &limits);
+            b = reload(b);
     }
     health_board_free(b);
-    health_limits_release(&limits);
 }
 
 /* One that is ahead as far as is allowed, or further, and is heard first, silences nobody. */
 static void test_skew(double ahead_s)
 {
-    struct health_limits limits = {0};
-    if (health_limits_builtin(&limits) < 0)
-        abort();
-    struct health_board *b = new_board(&limits);
+    struct health_board *b = new_board();
     for (int i = 0; i < 100; i++) {
         double now = SIM_START_S + 10 * i;
         health_board_clock(b, now);
@@ -158,10 +145,9 @@ static void test_skew(double ahead_s)
         add(b, now, "right", "nbd_read_us");
         CHECK(score_of(b, 1).known);
         if (i % 10 == 5)
-            b = reload(b, &limits);
+            b = reload(b);
     }
     health_board_free(b);
-    health_limits_release(&limits);
 }
 
 /* A clock that lost its battery is a reason to forget nothing, then or when it is right again. */
@@ -184,6 +170,8 @@ int main(void)
 {
     struct rng rng;
     test_begin("rewind");
+    if (health_limits_builtin(&limits) < 0)
+        abort();
     rng_init(&rng, 11);
     for (int i = 0; i < 300; i++)
         test_any_signal(&rng);
@@ -193,5 +181,6 @@ int main(void)
     test_skew(55);
     test_skew(300);
     test_no_battery();
+    health_limits_release(&limits);
     return test_done();
 }
