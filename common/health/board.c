@@ -25,6 +25,8 @@ enum { JUMP_FROM = 8, JUMP_BELIEVED = 3 };
 #define COUNTER_GAP 10.0
 /* Clocks may be apart so much; migrate-plan refuses scores that are dated further ahead. */
 #define SKEW_S 60.0
+/* Who was heard no longer ago says what the time is, until somebody else does. */
+#define HEARD_S 3600.0
 
 struct health_board *health_board_new(const struct health_limits *limits,
                                       const struct health_rules *rules)
@@ -341,7 +343,7 @@ const char *health_board_gateway(const struct health_board *b, size_t gateway)
 
 double health_board_newest(const struct health_board *b)
 {
-    bool known = b->timely || (b->newest > 0 && b->clock - b->newest < 3600);
+    bool known = b->timely || (b->newest > 0 && b->clock - b->newest < HEARD_S);
     return known || !(b->ahead > 0) ? b->newest : b->ahead;
 }
 
