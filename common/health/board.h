@@ -58,8 +58,8 @@ size_t health_board_gateways(const struct health_board *b);
 const char *health_board_gateway(const struct health_board *b, size_t gateway);
 
 /*
- * The time of the newest sample of all, but for those that lie ahead of the clock while others come,
- * or came within an hour of it, that do not; 0 before the first.
+ * The time of the newest sample of all, but for those that lie ahead of the clock while others
+ * come, or came within an hour of it, that do not; 0 before the first.
  */
 double health_board_newest(const struct health_board *b);
 
