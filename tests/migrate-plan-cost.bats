@@ -109,8 +109,8 @@ CSV
   routes v,gw-a w,gw-a,uncommitted,gw-b
   health gw-a,0.8,0 gw-b,0.97,0
   changed w,gw-b,65536
-  plan --changed changed.csv --explain=verdicts.csv
-  grep -q "uncommitted: the copy on gw-b is kept, 64.0 KiB differ; commit or revert first" \
+  plan --changed changed.csv --explain=verdicts.csv --retain 12d
+  grep -q "uncommitted: the copy on gw-b is kept, 64.0 KiB differ, for 10.5 h more; commit or revert first" \
     verdicts.csv
   changed v,gw-b,1 v,gw-b,2
   EXPECT=-65 plan --changed changed.csv

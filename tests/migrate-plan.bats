@@ -143,14 +143,66 @@ gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67; copies 1.0 MiB in about 
   expect_verdict w gw-b "" move
 }
 
-@test "migrate-plan: kept copies and planned moves take room" {
-  gateways gw-a,active gw-b,active,3145728
-  routes v1,gw-a v2,gw-a v3,gw-a kept,gw-a,uncommitted,gw-b
-  health gw-a,0.1,0.9 gw-b,0.97,0
-  plan --max-per-source 9 --max-per-target 9 --explain=verdicts.csv
+@test "migrate-plan: kept copies and planned moves take room, which a kept copy has already" {
+  gateways gw-a,active gw-b,active,3145728 gw-c,active
+  routes v1,gw-a v2,gw-a v3,gw-a kept,gw-c,uncommitted,gw-b
+  health gw-a,0.1,0.9 gw-b,0.97,0 gw-c,0.5,0
+  plan --max-per-source 9 --max-per-target 9 --retain 12d --explain=verdicts.csv
   expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory"
   expect_verdict v3 gw-b 1-placement refused
   expect_verdict kept "" 1-placement refused
+  gateways gw-a,active gw-b,active,1048576
+  routes kept,gw-a,uncommitted,gw-b v1,gw-a
+  plan --max-per-source 9 --max-per-target 9
+  expect_moves "kept gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: a volume that has just come flees back to its kept copy, or lets it go" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-b,uncommitted,gw-a
+  health gw-a,0.8,0 gw-b,0.1,0.9 gw-c,0.97,0
+  plan --retain 12d
+  expect_moves "v gw-b gw-a mandatory"
+  [[ ${lines[1]} == *"; back to the copy that is kept there\"" ]]
+  health gw-a,0.5,0 gw-b,0.1,0.9 gw-c,0.97,0
+  plan --retain 12d
+  expect_moves "v gw-b gw-c mandatory"
+  [[ ${lines[1]} == *"; the copy on gw-a is let go first\"" ]]
+  # Neither can be done with a gateway that is silent.
+  health gw-a,,, gw-b,0.1,0.9 gw-c,0.97,0
+  plan --retain 12d --explain=verdicts.csv
+  expect_moves
+  expect_verdict v "" 1-placement refused
+}
+
+@test "migrate-plan: what can wait does until a kept copy was kept for --retain" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-b,uncommitted,gw-a
+  health gw-a,0.9,0 gw-b,0.7,0 gw-c,0.97,0
+  plan --retain 998999s --explain=verdicts.csv
+  expect_moves "v gw-b gw-c optional"
+  plan --retain 999001s --explain=verdicts.csv
+  expect_moves
+  expect_verdict v "" 1-placement refused
+  # A gateway that may be dead would hold it up.
+  health gw-a,0.1,0.9 gw-b,0.7,0 gw-c,0.97,0
+  plan
+  expect_moves
+}
+
+@test "migrate-plan: those that only go back to their copies do not wait for one another" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-b,uncommitted,gw-a v2,gw-b,uncommitted,gw-a v3,gw-b,uncommitted,gw-a v4,gw-b v5,gw-b
+  health gw-a,0.8,0 gw-b,0.1,0.9 gw-c,0.97,0
+  printf '%s\n' volume,gateway,bytes v1,gw-a,0 v2,gw-a,4096 v3,gw-a,1099511627776 >changed.csv
+  plan --changed changed.csv
+  expect_moves "v1 gw-b gw-a mandatory" "v2 gw-b gw-a mandatory" "v4 gw-b gw-c mandatory"
+  plan --changed changed.csv --max-moves 0
+  expect_moves "v1 gw-b gw-a mandatory" "v2 gw-b gw-a mandatory"
+  # What is not known may be anything.
+  printf '%s\n' volume,gateway,bytes v1,gw-a,0 >changed.csv
+  plan --changed changed.csv --max-moves 0
+  expect_moves "v1 gw-b gw-a mandatory"
 }
 
 @test "migrate-plan: the forecast's peak must fit the target's iops_limit" {

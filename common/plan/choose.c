@@ -84,20 +84,25 @@ static double worth_of(const struct planner *p, const struct plan_entry *e, bool
 static void look_for_best(struct planner *p, struct plan_entry *e)
 {
     bool known = false;
+    size_t kept = 0;
     e->best = -INFINITY;
     for (size_t g = 0; g < p->fleet->gateway_names.n; g++) {
         if (g == plan_entry_owner(p, e))
             continue;
         struct plan_case c = plan_entry_aim(p, e, g);
-        if (plan_entry_judge(p, e, &c) != PLAN_PASS || plan_score_rank(&c.score) < e->best)
+        const double rank = plan_score_rank(&c.score);
+        const size_t kept_here = plan_entry_kept(p, e, g);
+        if (kept_here < kept || (kept_here == kept && rank < e->best) ||
+            plan_entry_judge(p, e, &c) != PLAN_PASS)
             continue;
         bool this_known;
         const uint64_t bytes = bytes_of(p, e, g, &this_known);
-        const bool more = plan_score_rank(&c.score) > e->best;
+        const bool more = kept_here > kept || rank > e->best;
         if (more || (this_known && (!known || bytes < e->bytes))) {
-            e->best = plan_score_rank(&c.score);
+            e->best = rank;
             e->bytes = bytes;
             known = this_known;
+            kept = kept_here;
         }
     }
     e->worth = worth_of(p, e, known);
@@ -211,6 +216,9 @@ static bool better(const struct planner *p, const struct plan_entry *e, const st
                    const struct plan_case *b)
 {
     const double ra = plan_score_rank(&a->score), rb = plan_score_rank(&b->score);
+    const size_t ka = plan_entry_kept(p, e, a->target), kb = plan_entry_kept(p, e, b->target);
+    if (ka != kb)
+        return ka > kb;
     if (plan_exceeds(ra, rb) || plan_exceeds(rb, ra))
         return ra > rb;
     bool known_a, known_b;

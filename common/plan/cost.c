@@ -4,6 +4,8 @@
 #include <math.h>
 
 static const double hour_s = 3600;
+/* Sending takes no longer in what still counts as a hand-over. */
+static const double handover_s = 10;
 
 double plan_copy_s(const struct plan_fleet *f, const struct plan_limits *lim, uint64_t bytes)
 {
@@ -50,4 +52,14 @@ struct plan_cost plan_cost(const struct plan_fleet *f, const struct plan_limits 
         c.copy_s = plan_copy_s(f, lim, f->volumes[volume].size_bytes);
     c.requests = meanwhile(f, volume, fmax(start, now), c.copy_s);
     return c;
+}
+
+bool plan_cost_handover(const struct plan_fleet *f, const struct plan_limits *lim, size_t volume,
+                        size_t target)
+{
+    uint64_t changed;
+    if (plan_fleet_shared(f, f->volumes[volume].owner, target))
+        return true;
+    return plan_fleet_kept(f, volume, target) && plan_fleet_copy(f, volume, target, &changed) &&
+           plan_copy_s(f, lim, changed) <= handover_s;
 }

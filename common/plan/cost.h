@@ -38,4 +38,11 @@ uint64_t plan_cost_bytes(const struct plan_fleet *f, size_t volume, size_t targe
 /* Seconds that copying BYTES takes at the rate that the history measured, or else the limits'. */
 double plan_copy_s(const struct plan_fleet *f, const struct plan_limits *lim, uint64_t bytes);
 
+/*
+ * Is the way to TARGET little more than a hand-over?  Both gateways export the same bytes, or the
+ * copy that is kept there has, as is known, so few changes that they are sent in seconds.
+ */
+bool plan_cost_handover(const struct plan_fleet *f, const struct plan_limits *lim, size_t volume,
+                        size_t target);
+
 #endif

@@ -160,6 +160,12 @@ bool plan_fleet_copy(const struct plan_fleet *f, size_t volume, size_t gateway, 
     return false;
 }
 
+bool plan_fleet_kept(const struct plan_fleet *f, size_t volume, size_t gateway)
+{
+    const struct plan_volume *v = &f->volumes[volume];
+    return v->state == ROUTE_STATE_UNCOMMITTED && v->other == gateway;
+}
+
 int plan_fleet_changed(struct plan_fleet *f, const char *volume, const char *gateway,
                        uint64_t changed)
 {

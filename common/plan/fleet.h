@@ -182,6 +182,12 @@ bool plan_fleet_shared(const struct plan_fleet *f, size_t a, size_t b);
 bool plan_fleet_copy(const struct plan_fleet *f, size_t volume, size_t gateway, uint64_t *changed);
 
 /*
+ * Is a copy of VOLUME kept on GATEWAY since its last, uncommitted move?  The way there is a revert,
+ * which sends and compares what was written since.
+ */
+bool plan_fleet_kept(const struct plan_fleet *f, size_t volume, size_t gateway);
+
+/*
  * Has the latest move from GATEWAY failed, less than an hour before NOW?  It may have died, and
  * others that can still be left should not wait for it.
  */

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "common/plan/cost.h"
+
 static const char *const guard_names[] = {
     [PLAN_GUARD_NONE] = "",
     [PLAN_GUARD_PLACEMENT] = "1-placement",
@@ -79,6 +81,23 @@ static enum plan_refusal open_move(enum rec_route_state state)
     return PLAN_REFUSED_MANUAL_RECOVERY;
 }
 
+/*
+ * A kept copy is let go, or gone back to, when the volume has to leave, or once it was kept for as
+ * long as was promised.  Either needs its gateway: not one that is silent, and what can wait does
+ * so for one that may be dead.
+ */
+static bool may_let_go(const struct plan_case *c)
+{
+    const struct plan_volume *v = plan_case_volume(c);
+    if (v->state != ROUTE_STATE_UNCOMMITTED || v->other == PLAN_NONE)
+        return false;
+    const struct plan_gateway *kept = &c->fleet->gateways[v->other];
+    if (!kept->scored || isnan(kept->health.ghs))
+        return false;
+    return mandatory(c) || (c->now - v->routed >= c->limits->retain_s &&
+                            plan_cause(kept, c->limits) == PLAN_CAUSE_NONE);
+}
+
 enum plan_refusal plan_judge_volume(const struct plan_case *c)
 {
     const struct plan_volume *v = plan_case_volume(c);
@@ -88,7 +107,7 @@ enum plan_refusal plan_judge_volume(const struct plan_case *c)
         return PLAN_REFUSED_SOURCE_DOWN;
     if (c->fleet->gateway_names.n < 2)
         return PLAN_REFUSED_ALONE;
-    if (v->state != ROUTE_STATE_STEADY)
+    if (v->state != ROUTE_STATE_STEADY && !may_let_go(c))
         return open_move(v->state);
     if (v->open)
         return PLAN_REFUSED_OPEN;
@@ -197,7 +216,9 @@ static enum plan_refusal room(const struct plan_case *c)
     const struct plan_load *load = &c->projection->gateways[c->target];
     if (t->capacity_bytes && !v->size_bytes)
         return PLAN_REFUSED_SIZE_UNKNOWN;
-    if (t->capacity_bytes && plan_add_bytes(load->bytes, v->size_bytes) > t->capacity_bytes)
+    /* What is kept there has its room already. */
+    if (t->capacity_bytes && !plan_fleet_kept(c->fleet, c->volume, c->target) &&
+        plan_add_bytes(load->bytes, v->size_bytes) > t->capacity_bytes)
         return PLAN_REFUSED_NO_ROOM;
     return load_fits(c);
 }
@@ -343,15 +364,22 @@ unsigned plan_evacuations(const struct plan_fleet *f, const struct plan_limits *
     return share < 1 ? 1 : (unsigned)share;
 }
 
+/* The limits are on copies; what must leave and copies next to nothing does not wait for them. */
+bool plan_case_counts(const struct plan_case *c)
+{
+    return !mandatory(c) || !plan_cost_handover(c->fleet, c->limits, c->volume, c->target);
+}
+
 static enum plan_refusal guard_limits(const struct plan_case *c)
 {
     const struct plan_projection *p = c->projection;
     const struct plan_load *source = &p->gateways[plan_case_volume(c)->owner];
-    if (p->moves >= c->limits->max_moves)
+    const bool counts = plan_case_counts(c);
+    if (counts && p->moves >= c->limits->max_moves)
         return PLAN_REFUSED_MOVES;
-    if (source->leaving >= c->limits->max_per_source)
+    if (counts && source->leaving >= c->limits->max_per_source)
         return PLAN_REFUSED_SOURCE_BUSY;
-    if (p->gateways[c->target].arriving >= c->limits->max_per_target)
+    if (counts && p->gateways[c->target].arriving >= c->limits->max_per_target)
         return PLAN_REFUSED_TARGET_BUSY;
     if (mandatory(c) && !source->evacuated && p->evacuated >= plan_evacuations(c->fleet, c->limits))
         return PLAN_REFUSED_EVACUATION;

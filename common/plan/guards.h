@@ -119,6 +119,9 @@ double plan_source_use(const struct plan_case *c);
 double plan_target_peak(const struct plan_case *c);
 double plan_source_peak(const struct plan_case *c);
 
+/* Does it count as one of the moves at once?  A mandatory one that is a hand-over does not. */
+bool plan_case_counts(const struct plan_case *c);
+
 /* How many gateways may be evacuated at once: max(1, share of all). */
 unsigned plan_evacuations(const struct plan_fleet *f, const struct plan_limits *lim);
 

@@ -30,5 +30,6 @@ void plan_limits_init(struct plan_limits *l)
         .growth = 0.10,
         .start_window_s = 6 * HOUR,
         .copy_rate = 100 << 20,
+        .retain_s = 1 * DAY,
     };
 }

@@ -31,6 +31,7 @@ struct plan_limits {
     double growth;             /* guard 1: and by how much of its own load it may grow anyway */
     double start_window_s;     /* how long a move may wait for a quiet hour */
     double copy_rate;          /* bytes a second of copies, where none was measured */
+    double retain_s;           /* guard 1: before, a kept copy is let go for no optional move */
     unsigned improve;          /* candidates looked at to improve the choice; 0: it stands */
     unsigned order;            /* enum plan_order */
     bool shadow;               /* every move is only planned, as those of manual volumes are */

@@ -55,9 +55,31 @@ enum plan_refusal plan_entry_judge(struct planner *p, const struct plan_entry *e
     return e->unit.n == 1 ? plan_judge(c) : judge_group(p, e, c);
 }
 
+size_t plan_entry_kept(const struct planner *p, const struct plan_entry *e, size_t target)
+{
+    size_t n = 0;
+    for (size_t i = 0; e->cause && i < e->unit.n; i++)
+        n += plan_fleet_kept(p->fleet, e->unit.members[i], target);
+    return n;
+}
+
+/* If one of E does. */
+static bool counts(const struct planner *p, const struct plan_entry *e, size_t target)
+{
+    struct plan_case c = plan_entry_case(p, e, e->unit.members[0]);
+    bool any = false;
+    c.target = target;
+    for (size_t i = 0; !any && i < e->unit.n; i++) {
+        c.volume = e->unit.members[i];
+        any = plan_case_counts(&c);
+    }
+    return any;
+}
+
 void plan_entry_place(struct planner *p, const struct plan_entry *e, size_t target)
 {
     for (size_t i = 0; i < e->unit.n; i++)
         plan_projection_place(p->at, p->fleet, p->limits, e->unit.members[i], target);
-    plan_projection_start(p->at, p->fleet, p->limits, plan_entry_owner(p, e), target);
+    plan_projection_start(p->at, p->fleet, p->limits, plan_entry_owner(p, e), target,
+                          counts(p, e, target));
 }

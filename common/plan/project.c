@@ -24,7 +24,10 @@ static void settle(struct plan_projection *p, const struct plan_fleet *f,
 {
     if (gateway == PLAN_NONE)
         return;
-    hold(p, gateway, v->size_bytes, plan_peak(v, lim));
+    /* The bytes of a copy that is kept there are counted already. */
+    const bool kept =
+        v->state == ROUTE_STATE_UNCOMMITTED && v->other == gateway && v->owner != gateway;
+    hold(p, gateway, kept ? 0 : v->size_bytes, plan_peak(v, lim));
     if (p->hours) {
         plan_hours_add(&p->hours[gateway], &f->hours[v - f->volumes]);
         p->gateways[gateway].peak_milli = plan_hours_peak(&p->hours[gateway]);
@@ -34,9 +37,9 @@ static void settle(struct plan_projection *p, const struct plan_fleet *f,
 }
 
 static void leave(struct plan_projection *p, const struct plan_gateway *g, struct plan_load *load,
-                  const struct plan_limits *lim)
+                  const struct plan_limits *lim, bool counts)
 {
-    load->leaving++;
+    load->leaving += counts;
     if (!load->evacuated && plan_cause(g, lim) != PLAN_CAUSE_NONE) {
         load->evacuated = true;
         p->evacuated++;
@@ -44,13 +47,13 @@ static void leave(struct plan_projection *p, const struct plan_gateway *g, struc
 }
 
 void plan_projection_start(struct plan_projection *p, const struct plan_fleet *f,
-                           const struct plan_limits *lim, size_t source, size_t target)
+                           const struct plan_limits *lim, size_t source, size_t target, bool counts)
 {
-    p->moves++;
+    p->moves += counts;
     if (source != PLAN_NONE)
-        leave(p, &f->gateways[source], &p->gateways[source], lim);
+        leave(p, &f->gateways[source], &p->gateways[source], lim, counts);
     if (target != PLAN_NONE)
-        p->gateways[target].arriving++;
+        p->gateways[target].arriving += counts;
 }
 
 /* A deferred move waits for somebody, so it takes room but none of the moves at once. */
@@ -93,7 +96,7 @@ static int add_moves(struct plan_projection *p, const struct plan_fleet *f,
         const struct plan_volume *v = &f->volumes[f->volume_order[i]];
         const size_t to = v->open ? v->open_to : v->other;
         if ((v->state == ROUTE_STATE_MOVING || v->open) && !counted(ways, v, to))
-            plan_projection_start(p, f, lim, v->owner, to);
+            plan_projection_start(p, f, lim, v->owner, to, true);
     }
     free(ways);
     return 0;

@@ -69,9 +69,10 @@ void plan_moment_release(struct plan_moment *m);
 void plan_projection_unlabel(struct plan_projection *p, const struct plan_fleet *f, size_t volume,
                              size_t gateway);
 
-/* A move, of one volume or of a group, from SOURCE to TARGET is planned. */
+/* A move, of one volume or of a group, from SOURCE to TARGET is planned; COUNTS: as one at once. */
 void plan_projection_start(struct plan_projection *p, const struct plan_fleet *f,
-                           const struct plan_limits *lim, size_t source, size_t target);
+                           const struct plan_limits *lim, size_t source, size_t target,
+                           bool counts);
 
 /* Will a volume be on GATEWAY from which VOLUME, not there itself, is to be kept apart? */
 bool plan_projection_shared(const struct plan_projection *p, const struct plan_fleet *f,

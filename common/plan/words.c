@@ -68,11 +68,24 @@ static int way_words(struct buf *b, const struct plan_cost *cost, uint64_t size)
     return buf_printf(b, "; copies %s in about %s", plan_size_figure(cost->bytes).text, took.text);
 }
 
+static int kept_words(struct buf *b, const struct plan_case *c)
+{
+    const struct plan_volume *v = plan_case_volume(c);
+    if (v->state != ROUTE_STATE_UNCOMMITTED)
+        return 0;
+    if (v->other == c->target)
+        return buf_adds(b, "; back to the copy that is kept there");
+    return buf_printf(b, "; the copy on %s is let go first",
+                      v->other == PLAN_NONE ? "?" : c->fleet->gateways[v->other].name);
+}
+
 static int cost_words(struct buf *b, const struct plan_case *c)
 {
     const struct plan_cost cost =
         plan_cost(c->fleet, c->limits, c->volume, c->target, c->start, c->now);
-    const int err = way_words(b, &cost, plan_case_volume(c)->size_bytes);
+    int err = way_words(b, &cost, plan_case_volume(c)->size_bytes);
+    if (!err)
+        err = kept_words(b, c);
     if (err < 0 || isnan(cost.requests))
         return err;
     return buf_printf(b, ", some %.0f requests meanwhile", cost.requests);
@@ -167,7 +180,7 @@ static int placement_words(struct buf *b, const struct plan_case *c, enum plan_r
     }
 }
 
-/* What the way back would send, where the change map was given, is worth knowing here. */
+/* For how long it is kept, and what the way back would send, where that is known. */
 static int uncommitted_words(struct buf *b, const struct plan_case *c, const char *other)
 {
     const size_t kept = plan_case_volume(c)->other;
@@ -175,6 +188,9 @@ static int uncommitted_words(struct buf *b, const struct plan_case *c, const cha
     int err = buf_printf(b, "uncommitted: the copy on %s is kept", other);
     if (!err && kept != PLAN_NONE && plan_fleet_copy(c->fleet, c->volume, kept, &changed))
         err = buf_printf(b, ", %s differ", plan_size_figure(changed).text);
+    const double left_s = plan_case_volume(c)->routed + c->limits->retain_s - c->now;
+    if (!err && left_s > 0)
+        err = buf_printf(b, ", for %s more", plan_span_figure(left_s).text);
     return err < 0 ? err : buf_adds(b, "; commit or revert first");
 }
 

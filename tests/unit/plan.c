@@ -131,8 +131,11 @@ static const struct scenario scenarios[] = {
     {.name = "a volume of a gateway that is down stays",
      .s = {.ghs = .2, .state = GATEWAY_STATE_DOWN}, .t = {.ghs = .97}, .verdict = VERDICT_REFUSED,
      .guard = "1-placement"},
-    {.name = "an uncommitted volume stays", .s = {.ghs = .2}, .t = {.ghs = .97},
-     .state = ROUTE_STATE_UNCOMMITTED, .verdict = VERDICT_REFUSED, .guard = "1-placement"},
+    {.name = "a volume whose copy was kept for long may go", .s = {.ghs = .97}, .t = {.ghs = .97},
+     .das_s = .1, .das_t = .9, .state = ROUTE_STATE_UNCOMMITTED, .verdict = VERDICT_MOVE,
+     .guard = ""},
+    {.name = "and goes back if it must", .s = {.ghs = .2}, .t = {.ghs = .97},
+     .state = ROUTE_STATE_UNCOMMITTED, .verdict = VERDICT_MOVE, .guard = ""},
     {.name = "a moving volume stays", .s = {.ghs = .2}, .t = {.ghs = .97},
      .state = ROUTE_STATE_MOVING, .verdict = VERDICT_REFUSED, .guard = "1-placement"},
     {.name = "a volume in manual-recovery stays", .s = {.ghs = .2}, .t = {.ghs = .97},
@@ -448,7 +451,7 @@ static void test_room(void)
     add_volume(&f, "kept", "a", ROUTE_STATE_UNCOMMITTED, "b");
     add_volume(&f, "v2", "a", ROUTE_STATE_STEADY, "");
     add_volume(&f, "v3", "a", ROUTE_STATE_STEADY, "");
-    check_moves(&f, &lim, "v2>b");
+    check_moves(&f, &lim, "kept>b v2>b");
 }
 
 static void test_order(void)

@@ -37,6 +37,7 @@ struct volume_row {
     double das[GATEWAYS_MAX];
     const char *apart; /* "": none */
     const char *group;
+    double routed_s;    /* before now */
     double last_move_s; /* before now; 0: never */
     size_t last_from;
 };
@@ -84,6 +85,7 @@ static void make_volume(struct rng *r, struct volume_row *v, size_t i, size_t ga
                                  : "",
         .last_move_s = chance(r, .3) ? 864000 * decimals(r) : 0,
         .last_from = rng_below(r, gateways),
+        .routed_s = 172800 * decimals(r),
     };
     snprintf(v->name, sizeof(v->name), "v%zu", i);
     for (size_t g = 0; g < gateways; g++)
@@ -134,6 +136,7 @@ static void fill_volume(struct plan_fleet *f, const struct world *w, const struc
         .state = row->state,
         .epoch = 2,
         .size_bytes = row->size_bytes,
+        .routed = now - row->routed_s,
         .policy = row->policy,
     };
     const char *other = row->state ? w->gateways[row->other].name : "";
@@ -234,11 +237,22 @@ static bool must_leave(const struct gateway_row *g)
     return g->scored && !isnan(g->ghs) && (g->ghs < .4 || g->p_fail > .5);
 }
 
-static void check_target(const struct volume_row *v, const struct gateway_row *s,
-                         const struct gateway_row *t)
+/* Is no move of V open, or only one whose kept copy may be let go or gone back to? */
+static bool may_go(const struct world *w, const struct volume_row *v)
+{
+    const struct gateway_row *kept = &w->gateways[v->other];
+    if (v->state != ROUTE_STATE_UNCOMMITTED)
+        return v->state == ROUTE_STATE_STEADY;
+    if (!kept->scored || isnan(kept->ghs))
+        return false;
+    return must_leave(&w->gateways[v->owner]) || (v->routed_s >= 86400 && !must_leave(kept));
+}
+
+static void check_target(const struct world *w, const struct volume_row *v,
+                         const struct gateway_row *s, const struct gateway_row *t)
 {
     CHECK(s != t);
-    CHECK(v->state == ROUTE_STATE_STEADY);
+    CHECK(may_go(w, v));
     CHECK(v->policy != POLICY_PINNED);
     CHECK(s->state != GATEWAY_STATE_DOWN);
     CHECK(t->state == GATEWAY_STATE_ACTIVE);
@@ -287,7 +301,7 @@ static void check_move(const struct answer *a, size_t i)
 {
     const struct volume_row *v = &a->w->volumes[a->volume[i]];
     const struct gateway_row *s = &a->w->gateways[v->owner], *t = &a->w->gateways[a->target[i]];
-    check_target(v, s, t);
+    check_target(a->w, v, s, t);
     CHECK(v->policy != POLICY_MANUAL || a->kind[i] == PLAN_KIND_SHADOW);
     if (a->kind[i] == PLAN_KIND_SHADOW)
         CHECK(v->policy == POLICY_MANUAL || (*v->group && !must_leave(s)));
@@ -324,7 +338,7 @@ static void check_together(const struct answer *a, size_t i)
     const struct volume_row *rows = a->w->volumes, *v = &rows[a->volume[i]];
     size_t bound_to = 0, moved = 0;
     for (size_t j = 0; j < a->w->n_volumes; j++) {
-        const bool may = rows[j].state == ROUTE_STATE_STEADY && rows[j].policy != POLICY_PINNED;
+        const bool may = may_go(a->w, &rows[j]) && rows[j].policy != POLICY_PINNED;
         bound_to += bound(v, &rows[j]) && (may || !must_leave(&a->w->gateways[v->owner]));
     }
     for (size_t j = 0; j < a->moves; j++)
@@ -348,9 +362,13 @@ static void check_sums(const struct answer *a, const struct plan_limits *lim)
         under_way += counts;
     }
     for (size_t i = 0; i < a->moves; i++) {
-        const size_t s = a->w->volumes[a->volume[i]].owner, t = a->target[i];
-        bytes[t] += a->w->volumes[a->volume[i]].size_bytes;
-        CHECK(!a->w->gateways[t].capacity_bytes || bytes[t] <= a->w->gateways[t].capacity_bytes);
+        const struct volume_row *v = &a->w->volumes[a->volume[i]];
+        const size_t s = v->owner, t = a->target[i];
+        if (!v->state || v->other != t) { /* else its bytes are there already */
+            bytes[t] += v->size_bytes;
+            CHECK(!a->w->gateways[t].capacity_bytes ||
+                  bytes[t] <= a->w->gateways[t].capacity_bytes);
+        }
         if (follows(a, i))
             continue;
         planned++;
