@@ -116,6 +116,25 @@ field()
     END { exit bad || n < 2 }' moves.csv
 }
 
+@test "migrate-replay: standby: a mirrored copy takes over from an owner that dies, and is handed over to" {
+  steady 4 60 >access.csv
+  scenario "gw-a 1500 - 1740 linear" "gw-b - 2400 2640 sudden" "gw-a 3000 3120 3300 linear" >scenario.csv
+  run --separate-stderr -0 replay --policy predictive,standby --scenario scenario.csv \
+    --affinity-every 0 --events moves.csv access.csv
+  # What left gw-a for gw-b was there when that died.
+  [[ $(field takeovers predictive) -eq 0 && $(field takeovers standby) -gt 0 ]]
+  [[ $(field unwarned standby) -lt $(field unwarned predictive) ]]
+  awk -F, '/takes over/ { n++; if ($4 != "gw-b" || $5 != "gw-a" || $9 != 0) bad = 1 }
+    END { exit bad || !n }' moves.csv
+  # What would leave gw-b in time copies nothing, and does not wait for others.
+  scenario "gw-a 1500 - 1740 linear" "gw-b 2400 2640 2700 linear" >scenario.csv
+  run --separate-stderr -0 replay --policy predictive,standby --scenario scenario.csv \
+    --affinity-every 0 --events moves.csv access.csv
+  [[ $(field takeovers standby),$(field failed standby) == 0,0 ]]
+  [[ $(field bytes standby) -lt $(field bytes predictive) ]]
+  grep '^[^,]*,standby-1-.*,gw-b,gw-a,redirect,begin,0,0,,.*back to the copy that is kept there' moves.csv
+}
+
 @test "migrate-replay: onset leaves at the first moment, busiest first, and no sooner" {
   awk -v t0=$T0 -v header=$HEADER 'BEGIN {
     print header
@@ -274,7 +293,8 @@ world()
 }
 
 # Of the event records in FILE: one owner, one move of a volume at a time, the limits, no move to a
-# gateway that the operator has closed, and a rest before moves that can wait.
+# gateway that the operator has closed, and a rest before moves that can wait.  What is handed over to
+# a mirrored copy copies nothing and is not limited; what such a copy takes over nobody has begun.
 guards_hold()
 {
   awk -F, -v most="$2" -v rest="$3" '
@@ -290,21 +310,30 @@ guards_hold()
       if (v in owner && owner[v] != $4) complain("two owners")
       if (open[v]) complain("moves already")
       if ($4 == $5) complain("goes nowhere")
-      if (++from_[run, $4] > 1) complain("too many from there")
-      if (++to_[run, $5] > 1) complain("too many to there")
-      if (++all[run] > most) complain("too many moves")
+      if ($9 && ++from_[run, $4] > 1) complain("too many from there")
+      if ($9 && ++to_[run, $5] > 1) complain("too many to there")
+      if ($9 && ++all[run] > most) complain("too many moves")
       for (i = 1; i <= n; i++)
         if (closed[i] == $5 && $1 >= from[i] && $1 < to[i]) complain("target is closed")
       if ($0 ~ /optional: / && v in last && $1 - last[v] < rest) complain("no rest")
       open[v] = 1
       owner[v] = $4
     }
+    /takes over/ {
+      takeovers++
+      if (open[v] || (v in owner && owner[v] != $4)) complain("taken over from somebody else")
+      owner[v] = $5
+      last[v] = $1
+      next
+    }
     $7 == "switched" || $7 == "failed" {
       if (!open[v]) complain("ends what never began")
       open[v] = 0
-      from_[run, $4]--
-      to_[run, $5]--
-      all[run]--
+      if ($9) {
+        from_[run, $4]--
+        to_[run, $5]--
+        all[run]--
+      }
       if ($7 == "switched") { owner[v] = $5; last[v] = $1 }
     }
     END { print begins + 0 " moves begun"; exit bad }' scenario.csv "$1"

@@ -37,7 +37,6 @@ enum {
     OPT_POLICY,
     OPT_PRINT_SCENARIO,
     OPT_PROBE_EVERY,
-    OPT_RETAIN,
     OPT_ROUTES,
     OPT_SCENARIO,
     OPT_SEEDS,
@@ -58,7 +57,7 @@ struct opts {
     struct sweep sweep;
     struct session_how runs;
     const char *metrics, *routes;
-    double every_s, probe_s, retain_s, horizon_s, service_s, capacity;
+    double every_s, probe_s, horizon_s, service_s, capacity;
     double affinity_every_s, train_every_s;
     uint64_t volume_bytes;
     struct trace_how trace;
@@ -88,13 +87,13 @@ static const struct argp_option options[] = {
     {"metrics", OPT_METRICS, "FILE", 0,
      "Recorded metric records; gateways without any have simulated ones (default: none)", 0},
     {"policy", OPT_POLICY, "LIST", 0,
-     "Of none, reactive, predictive, onset and oracle, with commas (default: all but onset)", 0},
+     "Of none, reactive, predictive, standby, onset and oracle, with commas (default: all but "
+     "onset)",
+     0},
     {"print-scenario", OPT_PRINT_SCENARIO, 0, 0, "Print the scenario of the first seed and exit",
      0},
     {"probe-every", OPT_PROBE_EVERY, "DURATION", 0,
      "Time from one round of simulated metrics to the next, at most a step (default 10s)", 0},
-    {"retain", OPT_RETAIN, "DURATION", 0,
-     "How long an old copy is kept and its volume stays, as in migrate-exec (default 24h)", 0},
     {"routes", OPT_ROUTES, "FILE", 0,
      "Route records: where volumes are at first (default: as their first record says)", 0},
     {"scenario", OPT_SCENARIO, "FILE", 0,
@@ -130,7 +129,9 @@ static void parse_policies(struct opts *o, const struct argp_state *st, const ch
                                         strncmp(session_policies[i]->name, p, len) != 0))
             i++;
         if (i == SESSION_POLICIES)
-            argp_error(st, "policy: '%.*s' is none of none, reactive, predictive, onset and oracle",
+            argp_error(st,
+                       "policy: '%.*s' is none of none, reactive, predictive, standby, onset and "
+                       "oracle",
                        (int)len, p);
         else
             o->runs.wanted[i] = true;
@@ -174,9 +175,6 @@ static error_t parse_times(int key, char *arg, const struct argp_state *st, stru
         return 0;
     case OPT_PROBE_EVERY:
         o->probe_s = opts_duration(st, "probe-every", arg, 1, 300);
-        return 0;
-    case OPT_RETAIN:
-        o->retain_s = opts_duration(st, "retain", arg, 0, 366 * day_s);
         return 0;
     case OPT_SERVICE:
         o->service_s = opts_duration(st, "service", arg, 1e-6, 1);
@@ -364,7 +362,6 @@ static struct stage stage_of(const struct inputs *in, const struct opts *o)
         .step_s = o->trace.step_s,
         .probe_s = fmin(o->probe_s, o->trace.step_s),
         .every_s = o->every_s,
-        .retain_s = o->retain_s,
         .horizon_s = o->horizon_s,
         .service_us = o->service_s * 1e6,
         .capacity = o->capacity,
@@ -377,7 +374,6 @@ int main(int argc, char **argv)
     struct opts o = {
         .every_s = 300,
         .probe_s = 10,
-        .retain_s = day_s,
         .horizon_s = day_s,
         .service_s = 0.0008,
         .capacity = 10000,
@@ -389,7 +385,7 @@ int main(int argc, char **argv)
     o.runs = (struct session_how){
         .knobs = &o.knobs,
         .sweep = &o.sweep,
-        .wanted = {true, true, true, false, true},
+        .wanted = {true, true, true, true, false, true},
         .first_seed = 1,
         .last_seed = 1,
         .warm_up_s = 7 * day_s,

@@ -51,4 +51,4 @@ static void decide(void *self, struct run *r)
     }
 }
 
-const struct policy policy_onset = {"onset", NULL, NULL, decide, NULL};
+const struct policy policy_onset = {.name = "onset", .decide = decide};

@@ -63,4 +63,4 @@ static void decide(void *self, struct run *r)
             leave(r, g);
 }
 
-const struct policy policy_oracle = {"oracle", NULL, NULL, decide, NULL};
+const struct policy policy_oracle = {.name = "oracle", .decide = decide};

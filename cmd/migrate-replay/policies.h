@@ -19,6 +19,12 @@ extern const struct policy policy_reactive;
 extern const struct policy policy_predictive;
 
 /*
+ * The same with kept copies that stay mirrored until the volume's next move: going back to one is a
+ * hand-over, and it takes over from an owner that dies.
+ */
+extern const struct policy policy_standby;
+
+/*
  * Knows the scenario: leaves a gateway as late as all its volumes can leave before it degrades or
  * fails, for one that is in no trouble for a day.  What can be had at most by moves for health.
  */

@@ -97,6 +97,8 @@ static void add_volume(struct predictive *p, const struct run *r, size_t v)
         check(plan_fleet_apart(&p->fleet, name, listed->anti));
     if (listed && *listed->group)
         check(plan_fleet_group(&p->fleet, name, listed->group));
+    /* Room for what is known of a kept copy: put_copy() fills it. */
+    check(plan_fleet_changed(&p->fleet, name, r->stage->fleet->gateways[0].name, 0));
 }
 
 /* Anew, as there are more volumes than before. */
@@ -164,6 +166,14 @@ static void put_trip(struct predictive *p, const struct run *r, size_t v, const 
     past->trips[past->n++] = trip;
 }
 
+/* As the director's change map says of a copy that is mirrored; of others nothing is. */
+static void put_copy(struct predictive *p, const struct run_volume *from, size_t v)
+{
+    struct plan_copy *copy = &p->fleet.copies[p->fleet.volumes[v].copies];
+    copy->gateway = from->mirrored ? from->other : PLAN_NONE;
+    copy->changed = 0;
+}
+
 static void put_volumes(struct predictive *p, const struct run *r)
 {
     for (size_t v = 0; v < r->n_volumes; v++) {
@@ -175,6 +185,7 @@ static void put_volumes(struct predictive *p, const struct run *r)
         to->state = from->state;
         to->epoch = from->epoch;
         to->routed = from->moved;
+        put_copy(p, from, v);
         for (; p->trips[v] < from->n_trips; p->trips[v]++)
             put_trip(p, r, v, &from->trips[p->trips[v]]);
     }
@@ -266,5 +277,19 @@ static void close_predictive(void *self)
     free(p);
 }
 
-const struct policy policy_predictive = {"predictive", open_predictive, observe, decide,
-                                         close_predictive};
+const struct policy policy_predictive = {
+    .name = "predictive",
+    .open = open_predictive,
+    .observe = observe,
+    .decide = decide,
+    .close = close_predictive,
+};
+
+const struct policy policy_standby = {
+    .name = "standby",
+    .standby = true,
+    .open = open_predictive,
+    .observe = observe,
+    .decide = decide,
+    .close = close_predictive,
+};

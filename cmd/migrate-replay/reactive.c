@@ -168,4 +168,10 @@ static void close_reactive(void *self)
     free(x);
 }
 
-const struct policy policy_reactive = {"reactive", open_reactive, observe, decide, close_reactive};
+const struct policy policy_reactive = {
+    .name = "reactive",
+    .open = open_reactive,
+    .observe = observe,
+    .decide = decide,
+    .close = close_reactive,
+};

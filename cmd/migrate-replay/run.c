@@ -108,17 +108,18 @@ bool run_begin(struct run *r, const struct run_wish *w)
         .target = w->target,
         .number = ++r->numbers,
         .begun = r->now,
-        .bytes = v->bytes,
+        .bytes = v->mirrored && v->other == w->target ? 0 : v->bytes,
         .das_gain = w->das_gain,
         .das_told = w->das_told,
         .mandatory = w->mandatory,
         .health = w->health,
     };
-    m.ends = r->now + fmax(r->stage->step_s, (double)v->bytes / r->limits->copy_rate);
+    m.ends = r->now + fmax(r->stage->step_s, (double)m.bytes / r->limits->copy_rate);
     m.mistaken =
         w->health && !scenario_trouble(r->scenario, v->owner, r->now, r->now + r->stage->horizon_s);
     tell(r, &m, EVENT_BEGIN, w->why);
-    if (!answers(r, m.source) || !answers(r, m.target)) {
+    if (!answers(r, m.source) || !answers(r, m.target) ||
+        (v->other != RUN_NONE && !answers(r, v->other))) {
         tell(r, &m, EVENT_FAILED, "a gateway does not answer");
         r->tally.failed_moves++;
         r->gateways[m.source].failed = r->now;
@@ -130,6 +131,7 @@ bool run_begin(struct run *r, const struct run_wish *w)
     r->gateways[m.target].arriving++;
     v->state = ROUTE_STATE_MOVING;
     v->other = m.target;
+    v->mirrored = false;
     r->dirty = true;
     return true;
 }
@@ -158,6 +160,12 @@ static bool is_pingpong(const struct run *r, const struct run_volume *v, const s
     return false;
 }
 
+static void remember(struct run_volume *v, const struct run_trip *trip)
+{
+    err_need(vec_room(&v->trips, v->n_trips, &v->cap_trips, sizeof(*v->trips)) == 0);
+    v->trips[v->n_trips++] = *trip;
+}
+
 static void count_switch(struct run *r, struct run_volume *v, const struct run_move *m)
 {
     const struct run_trip trip = {
@@ -167,8 +175,7 @@ static void count_switch(struct run *r, struct run_volume *v, const struct run_m
     r->tally.affinity_moves += !m->health;
     r->tally.mismigrations += m->mistaken;
     r->tally.pingpongs += is_pingpong(r, v, &trip);
-    err_need(vec_room(&v->trips, v->n_trips, &v->cap_trips, sizeof(*v->trips)) == 0);
-    v->trips[v->n_trips++] = trip;
+    remember(v, &trip);
     /* Volumes that moved on are no nearer for the move before. */
     v->before = m->health ? RUN_NONE : m->source;
 }
@@ -179,12 +186,18 @@ static void switch_owner(struct run *r, const struct run_move *m)
     v->owner = m->target;
     v->epoch++;
     v->moved = r->now;
-    v->kept_until = r->now + r->stage->retain_s;
+    v->kept_until = r->now + r->limits->retain_s;
     v->other = m->source;
+    v->mirrored = r->standby;
     v->state = ROUTE_STATE_UNCOMMITTED;
     r->tally.bytes += m->bytes;
     r->gateways[m->source].switched = r->now;
-    count_switch(r, v, m);
+}
+
+static void end_well(struct run *r, const struct run_move *m)
+{
+    switch_owner(r, m);
+    count_switch(r, &r->volumes[m->volume], m);
     tell(r, m, EVENT_SWITCHED, "");
 }
 
@@ -213,17 +226,67 @@ static void end_moves(struct run *r)
         }
         r->gateways[m.source].leaving--;
         r->gateways[m.target].arriving--;
-        (cut ? give_up : switch_owner)(r, &m);
+        (cut ? give_up : end_well)(r, &m);
         r->ended = r->dirty = true;
     }
     r->n_moves = n;
+}
+
+/* ---- kept copies ---- */
+
+static bool has_failed(const struct run *r, size_t gateway)
+{
+    return r->gateways[gateway].condition == CONDITION_FAILED;
+}
+
+/*
+ * The director has the mirrored copy of V take over from the owner that died, of which a copy of
+ * unknown worth is left.
+ */
+static void take_over(struct run *r, size_t volume)
+{
+    struct run_volume *v = &r->volumes[volume];
+    const struct run_move m = {
+        .volume = volume,
+        .source = v->owner,
+        .target = v->other,
+        .number = ++r->numbers,
+    };
+    const struct run_trip trip = {r->now, m.source, m.target, NAN, NAN, true, true};
+    switch_owner(r, &m);
+    v->mirrored = false;
+    v->before = RUN_NONE;
+    remember(v, &trip);
+    r->tally.takeovers++;
+    r->dirty = true;
+    tell(r, &m, EVENT_SWITCHED, "the owner is dead, and its kept copy takes over");
+}
+
+/*
+ * By how the gateways were in the step that has passed, so that all of one is lost before a copy
+ * takes over; a mirror whose copy's gateway fails is dropped.
+ */
+static void look_after_mirrors(struct run *r)
+{
+    for (size_t i = 0; i < r->n_volumes; i++) {
+        struct run_volume *v = &r->volumes[i];
+        if (!v->mirrored)
+            continue;
+        if (has_failed(r, v->other)) {
+            v->mirrored = false;
+            r->dirty = true;
+        } else if (has_failed(r, v->owner) && answers(r, v->other) && !answers(r, v->owner)) {
+            take_over(r, i);
+        }
+    }
 }
 
 static void let_copies_go(struct run *r)
 {
     for (size_t i = 0; i < r->n_volumes; i++) {
         struct run_volume *v = &r->volumes[i];
-        if (v->state == ROUTE_STATE_UNCOMMITTED && v->kept_until <= r->now) {
+        if (v->state == ROUTE_STATE_UNCOMMITTED && !v->mirrored && v->kept_until <= r->now &&
+            answers(r, v->other)) {
             v->state = ROUTE_STATE_STEADY;
             v->other = RUN_NONE;
         }
@@ -272,21 +335,29 @@ static double *rate_of(const struct run *r, const struct trace_span *s)
     return &r->rates[s->volume * sites_of(r) + s->site];
 }
 
+/* What is left of a difference of equal sums is no demand. */
+static void take_off(double *rate, double less)
+{
+    *rate -= less;
+    if (*rate < 1e-9)
+        *rate = 0;
+}
+
 /* Rates that begin and end now.  Those of one volume and site follow each other, or add up. */
 static void follow_trace(struct run *r)
 {
     const struct trace *t = r->stage->trace;
     for (; r->last < r->next && t->spans[r->last].from + t->span_s <= r->now; r->last++) {
         double *rate = rate_of(r, &t->spans[r->last]);
-        *rate -= (double)t->spans[r->last].requests / t->span_s;
-        /* What is left of a difference of equal sums is no demand. */
-        if (*rate < 1e-9)
-            *rate = 0;
+        take_off(rate, (double)t->spans[r->last].requests / t->span_s);
+        take_off(&r->writes[t->spans[r->last].volume],
+                 (double)t->spans[r->last].writes / t->span_s);
         r->dirty = true;
     }
     for (; r->next < t->n && t->spans[r->next].from <= r->now; r->next++) {
         meet(r, t->spans[r->next].volume);
         *rate_of(r, &t->spans[r->next]) += (double)t->spans[r->next].requests / t->span_s;
+        r->writes[t->spans[r->next].volume] += (double)t->spans[r->next].writes / t->span_s;
         r->dirty = true;
     }
 }
@@ -297,6 +368,8 @@ static void add_load(struct run *r, size_t volume)
 {
     const struct run_volume *v = &r->volumes[volume];
     const size_t sites = sites_of(r), n = gateways_of(r);
+    if (v->mirrored)
+        r->gateways[v->other].rate += r->writes[volume];
     for (size_t s = 0; s < sites; s++) {
         const double rate = r->rates[volume * sites + s];
         const double *rtt = &r->stage->rtt_us[s * n];
@@ -316,7 +389,7 @@ static void sum_up(struct run *r)
     for (size_t v = 0; v < r->n_volumes; v++)
         add_load(r, v);
     for (size_t i = 0; i < r->n_moves; i++) {
-        const double rate = r->limits->copy_rate / copy_request_bytes;
+        const double rate = r->moves[i].bytes ? r->limits->copy_rate / copy_request_bytes : 0;
         r->gateways[r->moves[i].source].rate += rate;
         r->gateways[r->moves[i].target].rate += rate;
     }
@@ -396,9 +469,10 @@ static void set_out(struct run *r)
     const size_t volumes = r->stage->trace->volumes.n, sites = sites_of(r), n = gateways_of(r);
     r->volumes = calloc(volumes + 1, sizeof(*r->volumes));
     r->rates = calloc(volumes * sites + 1, sizeof(*r->rates));
+    r->writes = calloc(volumes + 1, sizeof(*r->writes));
     r->gateways = calloc(n + 1, sizeof(*r->gateways));
     r->loads = calloc(n * sites + 1, sizeof(*r->loads));
-    err_need(r->volumes && r->rates && r->gateways && r->loads);
+    err_need(r->volumes && r->rates && r->writes && r->gateways && r->loads);
     for (size_t g = 0; g < n; g++)
         r->gateways[g].failed = r->gateways[g].switched = -INFINITY;
     r->now = r->stage->trace->start;
@@ -416,6 +490,7 @@ void run_all(struct run *r, const struct policy *policy)
     void *self = policy->open ? policy->open(r) : NULL;
     for (; r->now < r->stage->trace->end; r->now += r->stage->step_s) {
         end_moves(r);
+        look_after_mirrors(r);
         let_copies_go(r);
         set_states(r);
         if (policy->decide && is_due(r)) {
@@ -440,6 +515,7 @@ void run_release(struct run *r)
         free(r->volumes[v].trips);
     free(r->volumes);
     free(r->rates);
+    free(r->writes);
     free(r->gateways);
     free(r->loads);
     free(r->moves);

@@ -34,7 +34,6 @@ struct stage {
     double step_s;
     double probe_s;        /* from one round of simulated metrics to the next, at most a step */
     double every_s;        /* from one decision to the next, if no move ends before */
-    double retain_s;       /* the old copy is kept for so long, and the volume stays */
     double horizon_s;      /* of p_fail; also what makes a move for health a mistake */
     double service_us;     /* mean answer time of an idle gateway */
     double capacity;       /* requests a second where gateways.csv has no iops_limit */
@@ -56,6 +55,7 @@ struct run_volume {
     size_t owner;
     size_t other; /* the target of a move under way, or where a copy is kept; RUN_NONE */
     enum rec_route_state state;
+    bool mirrored; /* the copy on OTHER gets all writes, and can take over */
     uint64_t epoch;
     uint64_t bytes;
     double moved;           /* time of the last change of owner, or of the first sight */
@@ -80,7 +80,7 @@ struct run_move {
     size_t volume, source, target;
     uint64_t number;
     double begun, ends;
-    uint64_t bytes;
+    uint64_t bytes; /* 0: a hand-over to a mirrored copy */
     double das_gain, das_told;
     bool mandatory;
     bool health;
@@ -92,6 +92,7 @@ struct run {
     const struct scenario *scenario;
     const struct plan_limits *limits;
     const char *policy;
+    bool standby; /* kept copies stay mirrored until the volume's next move */
     uint64_t seed;
     const char *setting;       /* of a sweep, "" if none */
     struct rec_writer *events; /* NULL: nobody wants them */
@@ -99,7 +100,8 @@ struct run {
     double now;
     struct run_volume *volumes; /* those seen so far: the trace's first N_VOLUMES */
     size_t n_volumes;
-    double *rates; /* [volume * sites + site], requests a second now */
+    double *rates;  /* [volume * sites + site], requests a second now */
+    double *writes; /* [volume], writes a second now */
     struct run_gateway *gateways;
     double *loads;          /* [gateway * sites + site], requests a second now */
     double gaining_us;      /* what moves for affinity save a second */
@@ -116,6 +118,7 @@ struct run {
 /* A way to decide.  OPEN returns what the others are given as SELF; they end the program. */
 struct policy {
     const char *name;
+    bool standby; /* as with migrate-exec's --standby */
     void *(*open)(struct run *r);
     /* What was measured in the step that has just passed. */
     void (*observe)(void *self, struct run *r);
@@ -137,7 +140,10 @@ struct run_wish {
     const char *why; /* as the event's detail */
 };
 
-/* Begins a move of a steady volume.  False: its source or target does not answer. */
+/*
+ * Begins a move of a volume that is not on its way already; a copy that is kept elsewhere is let go
+ * first.  False: its source or target does not answer, or where that copy is.
+ */
 bool run_begin(struct run *r, const struct run_wish *w);
 
 /* May another move be made from SOURCE to TARGET, by the limits of moves at once? */

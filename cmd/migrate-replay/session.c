@@ -12,10 +12,11 @@
 #include "common/base/outfile.h"
 #include "common/forecast/workers.h"
 
-enum { PREDICTIVE = 2 };
+enum { PREDICTIVE = 2, STANDBY = 3 };
 
 const struct policy *const session_policies[SESSION_POLICIES] = {
-    &policy_none, &policy_reactive, &policy_predictive, &policy_onset, &policy_oracle};
+    &policy_none,    &policy_reactive, &policy_predictive,
+    &policy_standby, &policy_onset,    &policy_oracle};
 
 /* One run of all that are asked for, and what it came to. */
 struct job {
@@ -74,6 +75,7 @@ static void put_result(struct rec_writer *w, const struct job *j)
     rec_put_uint(w, REPLAY_MISMIGRATIONS, t->mismigrations);
     rec_put_real(w, REPLAY_GAINED_US, t->requests > 0 ? t->gained_us / t->requests : 0);
     rec_put_uint(w, REPLAY_UNWARNED, (uint64_t)round(t->unwarned));
+    rec_put_uint(w, REPLAY_TAKEOVERS, t->takeovers);
     const int err = rec_write_now(w);
     if (err < 0)
         err_die(EX_IOERR, "write failed 'stdout': %s", err_text(err));
@@ -106,6 +108,7 @@ static int run_job(void *ctx, size_t i)
         .scenario = s->how->scenario ? &s->scenario : &drawn,
         .limits = j->limits,
         .policy = j->policy->name,
+        .standby = j->policy->standby,
         .seed = j->seed,
         .setting = j->setting,
         .events = s->events,
@@ -146,7 +149,8 @@ static void run_session(struct session *s)
 {
     const size_t threads = s->events ? 1 : s->how->threads;
     list_jobs(s);
-    if (threads > 1 && s->n_jobs && s->stage->insights && s->how->wanted[PREDICTIVE])
+    if (threads > 1 && s->n_jobs && s->stage->insights &&
+        (s->how->wanted[PREDICTIVE] || s->how->wanted[STANDBY]))
         insights_prepare(s->stage->insights, s->stage->trace->end);
     pthread_mutex_init(&s->lock, NULL);
     workers_run(s->n_jobs, threads, run_job, s);

@@ -10,7 +10,7 @@
 #include "cmd/migrate-replay/run.h"
 #include "cmd/migrate-replay/setting.h"
 
-enum { SESSION_POLICIES = 5 };
+enum { SESSION_POLICIES = 6 };
 
 /* In the order in which they are told. */
 extern const struct policy *const session_policies[SESSION_POLICIES];

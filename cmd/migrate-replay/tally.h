@@ -27,6 +27,7 @@ struct tally {
     uint64_t bytes;
     uint64_t pingpongs;
     uint64_t mismigrations;
+    uint64_t takeovers;      /* by mirrored copies */
     double bad[TALLY_PARTS]; /* failed and degraded, in each part of the time */
 };
 

@@ -22,6 +22,11 @@ static size_t gateway_of(const struct fleet *f, const char *name)
     return id < 0 ? SIZE_MAX : (size_t)id;
 }
 
+static bool is_write(enum rec_op op)
+{
+    return op != OP_READ && op != OP_FLUSH;
+}
+
 static void take(struct trace *t, const struct fleet *fleet, const struct rec_reader *r,
                  const struct trace_how *how)
 {
@@ -31,12 +36,14 @@ static void take(struct trace *t, const struct fleet *fleet, const struct rec_re
         err_need(vec_room(&t->home, v, &t->home_cap, sizeof(*t->home)) == 0);
         t->home[v] = gateway_of(fleet, rec_text(r, ACCESS_GATEWAY));
     }
+    const uint64_t n = rec_present(r, ACCESS_COUNT) ? rec_uint(r, ACCESS_COUNT) : 1;
     err_need(vec_room(&t->spans, t->n, &t->cap, sizeof(*t->spans)) == 0);
     t->spans[t->n++] = (struct trace_span){
         .from = how->step_s * floor(rec_real(r, ACCESS_TIME) / how->step_s),
         .volume = v,
         .site = number(&t->sites, fleet_site_of(fleet, rec_text(r, ACCESS_CLIENT))),
-        .requests = rec_present(r, ACCESS_COUNT) ? rec_uint(r, ACCESS_COUNT) : 1,
+        .requests = n,
+        .writes = is_write(rec_word(r, ACCESS_OP)) ? n : 0,
     };
 }
 
@@ -55,6 +62,17 @@ static bool same(const struct trace_span *a, const struct trace_span *b)
     return in_order(a, b) == 0;
 }
 
+static uint64_t sum(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+static void add(struct trace_span *s, const struct trace_span *more)
+{
+    s->requests = sum(s->requests, more->requests);
+    s->writes = sum(s->writes, more->writes);
+}
+
 /* Puts the spans in order; those of one volume, site and time become one. */
 static void join(struct trace *t)
 {
@@ -64,8 +82,8 @@ static void join(struct trace *t)
         struct trace_span *last = n ? &t->spans[n - 1] : NULL;
         if (!last || !same(last, &t->spans[i]))
             t->spans[n++] = t->spans[i];
-        else if (__builtin_add_overflow(last->requests, t->spans[i].requests, &last->requests))
-            last->requests = UINT64_MAX;
+        else
+            add(last, &t->spans[i]);
     }
     t->n = n;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What clients asked for: access records as rates that hold from a time to a time.  The whole
- * trace is held, since it is replayed more than once: some 40 bytes for each record that cannot be
+ * trace is held, since it is replayed more than once: some 48 bytes for each record that cannot be
  * joined with another of its volume, site and time.
  */
 #ifndef GS_MIGRATE_REPLAY_TRACE_H
@@ -20,6 +20,7 @@ struct trace_span {
     uint32_t volume;
     uint32_t site;
     uint64_t requests;
+    uint64_t writes; /* of REQUESTS: those that change data */
 };
 
 /* Zero-initialise; trace_release() frees. */

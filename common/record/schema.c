@@ -280,6 +280,7 @@ static const struct rec_column replay_columns[] = {
     {"failed_moves", REC_UINT, 0, NULL}, {"bytes", REC_UINT, 0, NULL},
     {"pingpongs", REC_UINT, 0, NULL},    {"mismigrations", REC_UINT, 0, NULL},
     {"gained_us", REC_REAL, 0, NULL},    {"unwarned", REC_UINT, 0, NULL},
+    {"takeovers", REC_UINT, 0, NULL},
 };
 const struct rec_schema rec_replay = {"replay", COLUMNS(replay_columns)};
 

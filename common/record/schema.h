@@ -302,7 +302,8 @@ enum {
     REPLAY_PINGPONGS,
     REPLAY_MISMIGRATIONS,
     REPLAY_GAINED_US,
-    REPLAY_UNWARNED
+    REPLAY_UNWARNED,
+    REPLAY_TAKEOVERS
 };
 extern const struct rec_schema rec_replay;
 
