@@ -6,7 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "common/affinity/demand.h"
 #include "common/base/buf.h"
 #include "common/record/record.h"
 
@@ -17,19 +16,17 @@ struct access_text {
 
 struct access {
     double time;
-    struct access_text volume, gateway, client; /* of these only the gateway may be empty */
-    enum demand_op op;
+    struct access_text volume, gateway, client, op; /* of these only the gateway may be empty */
     uint64_t offset, length, count;
-    struct access_text line; /* all columns as they lie there; NULL: see access_digest() */
 };
 
 /* The current record of R, which reads rec_access. */
-void access_take(struct rec_reader *r, struct access *out);
+void access_take(const struct rec_reader *r, struct access *out);
 
 /*
- * A digest of everything that tells A, the current record, from another: the columns' texts with
- * commas between.  SCRATCH is used.  0 or -ENOMEM.
+ * A digest of everything that tells the current record from another: the columns' texts with commas
+ * between, without the count if it has none.  SCRATCH is used.  0 or -ENOMEM.
  */
-int access_digest(struct rec_reader *r, const struct access *a, struct buf *scratch, uint64_t *out);
+int access_digest(const struct rec_reader *r, struct buf *scratch, uint64_t *out);
 
 #endif

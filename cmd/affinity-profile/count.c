@@ -7,31 +7,23 @@
 #include <string.h>
 
 #include "common/base/error.h"
+#include "common/base/hash.h"
+#include "common/record/accesses.h"
 #include "common/record/schema.h"
 
-/* Names that are found without the tables behind them, as binary logarithms: 64 bytes each. */
-enum { VOLUMES_BITS = 12, GATEWAYS_BITS = 6, CLIENTS_BITS = 10 };
-/* A pair's gateway has so many bits of its number, and the volume the rest. */
-enum { ROUTE_GATEWAY_BITS = 10 };
-
-static int into_init(struct count_into *into, uint32_t keep_hours)
+static int into_init(struct count_into *into, const struct profile *p)
 {
-    *into = (struct count_into){.n = 0};
-    demand_init(&into->demand, keep_hours);
-    int failed = memo_init(&into->volumes, VOLUMES_BITS);
-    failed |= memo_init(&into->routes, VOLUMES_BITS);
-    failed |= memo_init(&into->gateways, GATEWAYS_BITS);
-    failed |= memo_init(&into->sites, CLIENTS_BITS);
-    return failed ? -ENOMEM : 0;
+    *into = (struct count_into){.waiting = calloc(DEMAND_BATCH, sizeof(*into->waiting))};
+    demand_init(&into->demand, p->demand.keep_hours);
+    int r = names_init(&into->names, &p->fleet);
+    return into->waiting ? r : -ENOMEM;
 }
 
 static void into_release(struct count_into *into)
 {
     demand_release(&into->demand);
-    memo_release(&into->volumes);
-    memo_release(&into->routes);
-    memo_release(&into->gateways);
-    memo_release(&into->sites);
+    names_release(&into->names);
+    free(into->waiting);
 }
 
 int counter_init(struct counter *c, struct profile *p, const struct ingest *how)
@@ -39,7 +31,7 @@ int counter_init(struct counter *c, struct profile *p, const struct ingest *how)
     *c = (struct counter){.p = p, .how = how, .from_hour = INT64_MIN, .newest = -1};
     seen_run_init(&c->seen);
     c->reader = rec_reader_new(&rec_access);
-    int r = into_init(&c->all, p->demand.keep_hours);
+    int r = into_init(&c->all, p);
     return c->reader ? r : -ENOMEM;
 }
 
@@ -54,7 +46,7 @@ void counter_release(struct counter *c)
     buf_release(&c->scratch);
 }
 
-/* Adds what waits: 0 or -ENOMEM. */
+/* Adds what waits, for more to come: 0 or -ENOMEM. */
 static int flush(struct count_into *into)
 {
     int r = demand_add_batch(&into->demand, into->waiting, into->n);
@@ -77,7 +69,7 @@ static struct count_into *open_hour(struct counter *c, int64_t hour)
     memmove(c->open + at + 1, c->open + at, (c->n_open - at) * sizeof(*c->open));
     c->open[at].hour = hour;
     c->n_open++;
-    if (into_init(&c->open[at].into, c->p->demand.keep_hours) < 0)
+    if (into_init(&c->open[at].into, c->p) < 0)
         return NULL;
     return &c->open[at].into;
 }
@@ -117,114 +109,72 @@ static struct count_into *into_of(struct counter *c, int64_t hour)
     return open_hour(c, hour);
 }
 
-/* ---- records ---- */
+/* ---- one record ---- */
 
-/* The number of the client's site, looked up among the sites only if it was not met lately. */
-static long site_of(struct counter *c, struct count_into *into, struct access_text client)
+/* The texts A and B as they may lie side by side; in SCRATCH.  AT is NULL: out of memory. */
+static struct names_pair pair_of(struct buf *scratch, struct access_text a, struct access_text b)
 {
-    long id = memo_get(&into->sites, client.at, client.len);
-    if (id >= 0)
-        return id;
-    const char *site = fleet_site_of(&c->p->fleet, rec_text(c->reader, ACCESS_CLIENT));
-    id = demand_site_id(&into->demand, site, strlen(site));
-    if (id >= 0)
-        memo_put(&into->sites, client.at, client.len, (uint32_t)id);
-    return id;
+    buf_clear(scratch);
+    int failed = buf_add(scratch, a.at, a.len);
+    failed |= buf_add(scratch, ",", 1);
+    failed |= buf_add(scratch, b.at, b.len);
+    return (struct names_pair){failed ? NULL : scratch->data, scratch->len, a.len};
 }
 
-static long volume_of(struct count_into *into, struct access_text volume)
+/* Takes R, the last of those that wait, for complete: 0 or -ENOMEM. */
+static int add(struct count_into *into)
 {
-    long id = memo_get(&into->volumes, volume.at, volume.len);
-    if (id >= 0)
-        return id;
-    id = demand_volume_id(&into->demand, volume.at, volume.len);
-    if (id >= 0)
-        memo_put(&into->volumes, volume.at, volume.len, (uint32_t)id);
-    return id;
-}
-
-static long gateway_of(struct count_into *into, struct access_text gateway)
-{
-    if (!gateway.len)
-        return DEMAND_NO_GATEWAY;
-    long id = memo_get(&into->gateways, gateway.at, gateway.len);
-    if (id >= 0)
-        return id;
-    id = demand_gateway_id(&into->demand, gateway.at, gateway.len);
-    if (id >= 0)
-        memo_put(&into->gateways, gateway.at, gateway.len, (uint32_t)id);
-    return id;
-}
-
-/* "VOLUME,GATEWAY" as it lies there; none where the columns don't lie side by side. */
-static struct access_text route_of(const struct access *a)
-{
-    if (!a->line.at || !a->gateway.len)
-        return (struct access_text){0};
-    return (struct access_text){a->volume.at,
-                                (size_t)(a->gateway.at - a->volume.at) + a->gateway.len};
-}
-
-/* Volume and gateway of A, which most often come as a pair that was met lately: 0 or -ENOMEM. */
-static int find_route(struct count_into *into, const struct access *a, struct demand_record *out)
-{
-    const struct access_text route = route_of(a);
-    long pair = memo_get(&into->routes, route.at, route.len);
-    if (pair >= 0) {
-        out->volume = (uint32_t)pair >> ROUTE_GATEWAY_BITS;
-        out->gateway = (uint32_t)pair & ((1u << ROUTE_GATEWAY_BITS) - 1);
-        return 0;
-    }
-    long volume = volume_of(into, a->volume), gateway = gateway_of(into, a->gateway);
-    if (volume < 0 || gateway < 0)
-        return -ENOMEM;
-    out->volume = (uint32_t)volume;
-    out->gateway = (uint32_t)gateway;
-    /* Both as one number, if they are small enough. */
-    if (!(gateway >> ROUTE_GATEWAY_BITS) && !(volume >> (32 - ROUTE_GATEWAY_BITS)))
-        memo_put(&into->routes, route.at, route.len,
-                 out->volume << ROUTE_GATEWAY_BITS | out->gateway);
-    return 0;
-}
-
-/* Counts A, of HOUR: 0 or -ENOMEM. */
-static int add(struct counter *c, struct count_into *into, int64_t hour, const struct access *a)
-{
-    struct demand_record *r = &into->waiting[into->n];
-    long site = site_of(c, into, a->client);
-    if (site < 0 || find_route(into, a, r) < 0)
-        return -ENOMEM;
-    r->hour = hour;
-    r->site = (uint32_t)site;
-    r->op = a->op;
-    r->offset = a->offset;
-    r->length = a->length;
-    r->count = a->count;
     return ++into->n < DEMAND_BATCH ? 0 : flush(into);
 }
 
-/* Is A, the current record, to be counted?  1, 0, or -ENOMEM. */
-static int is_new(struct counter *c, const struct access *a)
+/* Counts A, of HOUR: 0 or -ENOMEM. */
+static int count_access(struct counter *c, struct count_into *into, int64_t hour,
+                        const struct access *a)
+{
+    struct demand_record *r = &into->waiting[into->n];
+    struct names_pair origin = pair_of(&c->scratch, a->client, a->op);
+    if (!origin.at || names_origin(&into->names, &into->demand, origin, r) < 0)
+        return -ENOMEM;
+    struct names_pair route = pair_of(&c->scratch, a->volume, a->gateway);
+    if (!route.at || names_route(&into->names, &into->demand, route, r) < 0)
+        return -ENOMEM;
+    r->hour = hour;
+    r->offset = a->offset;
+    r->length = a->length;
+    r->count = a->count;
+    return add(into);
+}
+
+/* Is the current record, of TIME, to be counted?  1, 0, or -ENOMEM. */
+static int is_new(struct counter *c, double time)
 {
     uint64_t d;
     if (c->how->source)
         return 1;
-    enum seen_verdict verdict = seen_look(&c->p->index.seen, &c->seen, a->time);
+    enum seen_verdict verdict = seen_look(&c->p->index.seen, &c->seen, time);
     if (verdict != SEEN_ASK)
         return verdict == SEEN_COUNT;
-    if (access_digest(c->reader, a, &c->scratch, &d) < 0)
+    if (access_digest(c->reader, &c->scratch, &d) < 0)
         return -ENOMEM;
-    return seen_new(&c->p->index.seen, &c->seen, a->time, d);
+    return seen_new(&c->p->index.seen, &c->seen, time, d);
 }
 
 /* The hour of TIME; most often that of the record before, without a division. */
-static int64_t hour_of(struct counter *c, double time)
+static inline int64_t hour_of(struct counter *c, double time)
 {
     double since = time - (double)c->hour * 3600;
     /* Where a quotient may be rounded up to the next hour, it decides. */
     if (since < 0 || since > 3599)
         c->hour = (int64_t)(time / 3600);
     return c->hour;
+}
+
+static inline void note_time(struct counter *c, struct count_into *into, double time)
+{
+    if (time > c->newest)
+        c->newest = time;
+    if (into && time > into->demand.newest)
+        into->demand.newest = time;
 }
 
 /* Counts A, the current record, if it is new: 1, 0, -ENOMEM; -ERANGE and -EDOM: see below. */
@@ -237,17 +187,148 @@ static int count_record(struct counter *c, const struct access *a)
     /* Checked before it is noted as counted. */
     if (__builtin_add_overflow(a->offset, a->length, &end) || end > INT64_MAX)
         return -ERANGE;
-    if (a->time > c->newest)
-        c->newest = a->time;
-    int fresh = hour < c->from_hour ? 0 : is_new(c, a);
+    note_time(c, NULL, a->time);
+    int fresh = hour < c->from_hour ? 0 : is_new(c, a->time);
     if (fresh <= 0)
         return fresh;
     struct count_into *into = into_of(c, hour);
-    int e = into ? add(c, into, hour, a) : -ENOMEM;
-    if (e == 0 && a->time > into->demand.newest)
-        into->demand.newest = a->time;
+    int e = into ? count_access(c, into, hour, a) : -ENOMEM;
+    if (e == 0)
+        note_time(c, into, a->time);
     return e < 0 ? e : 1;
 }
+
+/* ---- many records ---- */
+
+/* The columns FROM … TO − 1 of a line whose fields begin at AT, the first of them alone. */
+static inline struct names_pair columns(const char *base, const uint32_t *at, size_t from)
+{
+    return (struct names_pair){base + at[from], at[from + 2] - at[from] - 1,
+                               at[from + 1] - at[from] - 1};
+}
+
+/* All that access_digest() looks at. */
+static uint64_t digest_of(const struct rec_lines *l, const uint32_t *at)
+{
+    bool counted = l->fields > ACCESS_COUNT && at[ACCESS_COUNT + 1] - at[ACCESS_COUNT] > 1;
+    return hash64(l->base + at[0], at[ACCESS_COUNT + counted] - at[0] - 1);
+}
+
+/* Who asked, and for what, into R, behind what its names say: 0, or as names_…() say. */
+static inline int take_line(struct count_into *into, const struct rec_lines *l, const uint32_t *at,
+                            const struct access_numbers *a, struct demand_record *r)
+{
+    int e = names_origin(&into->names, &into->demand, columns(l->base, at, ACCESS_CLIENT), r);
+    if (e == 0)
+        e = names_route(&into->names, &into->demand, columns(l->base, at, ACCESS_VOLUME), r);
+    r->offset = a->offset;
+    r->length = a->length;
+    r->count = a->count;
+    return e;
+}
+
+/* Counts a line, if it is new: 1, 0, -ENOMEM, or -EINVAL: count_record() has to. */
+static int count_line(struct counter *c, const struct rec_lines *l, const uint32_t *at,
+                      const struct access_numbers *a)
+{
+    int64_t hour = hour_of(c, a->time);
+    if (a->time > c->last || hour < c->from_hour)
+        return -EINVAL;
+    struct count_into *into = into_of(c, hour);
+    if (!into)
+        return -ENOMEM;
+    struct demand_record *r = &into->waiting[into->n];
+    int e = take_line(into, l, at, a, r);
+    if (e < 0)
+        return e;
+    struct seen *seen = &c->p->index.seen;
+    enum seen_verdict verdict = c->how->source ? SEEN_COUNT : seen_look(seen, &c->seen, a->time);
+    int fresh = verdict == SEEN_COUNT;
+    if (verdict == SEEN_ASK)
+        fresh = seen_new(seen, &c->seen, a->time, digest_of(l, at));
+    if (fresh < 0)
+        return fresh;
+    note_time(c, fresh ? into : NULL, a->time);
+    r->hour = hour;
+    e = fresh ? add(into) : 0;
+    return e < 0 ? e : fresh;
+}
+
+/* Some lines, and the numbers of the first N of them. */
+struct batch {
+    struct rec_lines lines;
+    struct access_numbers numbers[128];
+    size_t n;
+};
+
+/* Are all of B to be counted, in the same hour?  Then C is in it. */
+static bool is_alike(struct counter *c, const struct batch *b)
+{
+    double first = b->numbers[0].time, last = first;
+    for (size_t i = 1; i < b->n; i++) {
+        first = b->numbers[i].time < first ? b->numbers[i].time : first;
+        last = b->numbers[i].time > last ? b->numbers[i].time : last;
+    }
+    if (last > c->last || hour_of(c, last) != hour_of(c, first) || c->hour < c->from_hour)
+        return false;
+    return c->how->source || seen_counts_all(&c->p->index.seen, &c->seen, first, last);
+}
+
+/* Counts the lines of B, whose hour is C's, from the first on: how many, -ENOMEM, … */
+static size_t count_alike(struct counter *c, const struct batch *b, int *error)
+{
+    const uint32_t *at = b->lines.at;
+    struct count_into *into = into_of(c, c->hour);
+    double newest = -1;
+    size_t n = 0;
+    *error = into ? 0 : -ENOMEM;
+    for (; !*error && n < b->n; n++, at += b->lines.fields) {
+        struct demand_record *r = &into->waiting[into->n];
+        *error = take_line(into, &b->lines, at, &b->numbers[n], r);
+        if (*error)
+            break;
+        r->hour = c->hour;
+        newest = b->numbers[n].time > newest ? b->numbers[n].time : newest;
+        *error = add(into);
+    }
+    if (n) {
+        seen_note(&c->seen, newest);
+        note_time(c, into, newest);
+    }
+    c->records += n;
+    return n;
+}
+
+static size_t count_each(struct counter *c, const struct batch *b, int *error)
+{
+    size_t n = 0;
+    for (; n < b->n; n++) {
+        int counted = count_line(c, &b->lines, b->lines.at + n * b->lines.fields, &b->numbers[n]);
+        if (counted < 0) {
+            *error = counted;
+            break;
+        }
+        c->records += (uint64_t)counted;
+    }
+    return n;
+}
+
+/* Counts the next records as far as they are at hand and plain: 0 or -ENOMEM. */
+static int count_lines(struct counter *c)
+{
+    struct batch b;
+    int e = 0;
+    while (!e && accesses_quick() && rec_reader_lines(c->reader, &b.lines)) {
+        b.n = accesses_read(&b.lines, b.numbers, sizeof(b.numbers) / sizeof(*b.numbers));
+        if (!b.n)
+            break;
+        size_t n = is_alike(c, &b) ? count_alike(c, &b, &e) : count_each(c, &b, &e);
+        rec_reader_take(c->reader, n);
+    }
+    return e == -ENOMEM ? e : 0;
+}
+
+/* ---- a part ---- */
 
 static void set_failure(struct count_part *part, int status, const char *text)
 {
@@ -280,12 +361,18 @@ static bool take_failure(struct counter *c, struct count_part *part, int e)
     return forgive(c, part, EX_DATAERR, text);
 }
 
+static void set_last(struct counter *c)
+{
+    c->last = c->how->until >= 0 ? fmin(c->how->until, c->how->latest) : c->how->latest;
+}
+
 static void count_part(struct counter *c, struct count_part *part)
 {
     struct rec_reader *r = c->reader;
     struct access a;
     int got;
     c->newest = part->newest = -1;
+    set_last(c);
     part->end = part->from;
     if (part->in_range)
         rec_reader_range(r, part->path, part->from, part->to, c->how->source);
@@ -312,14 +399,38 @@ static void count_part(struct counter *c, struct count_part *part)
             c->records += (uint64_t)counted;
         else if (!take_failure(c, part, counted))
             return;
+        if (count_lines(c) < 0) {
+            set_failure(part, EX_OSERR, err_text(-ENOMEM));
+            return;
+        }
         part->end = rec_reader_offset(r);
         part->newest = c->newest;
     }
 }
 
+double counter_peek(struct counter *c, char *const *path, uint64_t from)
+{
+    struct access a;
+    uint64_t end;
+    double newest = -1;
+    set_last(c);
+    rec_reader_range(c->reader, path, from, UINT64_MAX, false);
+    for (int got; (got = rec_reader_next(c->reader)) != 0;) {
+        if (got < 0 && got != -EBADMSG)
+            break; /* counter_run() will say why */
+        if (got < 0)
+            continue;
+        access_take(c->reader, &a);
+        bool fits = !__builtin_add_overflow(a.offset, a.length, &end) && end <= INT64_MAX;
+        if (fits && a.time <= c->last && a.time > newest)
+            newest = a.time;
+    }
+    return newest;
+}
+
 void counter_run(struct counter *c, struct count_part *part)
 {
     count_part(c, part);
-    if (flush(&c->all) < 0 && !part->status)
+    if ((flush(&c->all) < 0 || demand_settle(&c->all.demand) < 0) && !part->status)
         set_failure(part, EX_OSERR, err_text(-ENOMEM));
 }

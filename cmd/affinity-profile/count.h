@@ -4,8 +4,8 @@
 #define GS_AFFINITY_PROFILE_COUNT_H
 
 #include "cmd/affinity-profile/access.h"
+#include "cmd/affinity-profile/names.h"
 #include "cmd/affinity-profile/profile.h"
-#include "common/base/memo.h"
 #include "common/record/record.h"
 
 /* A part of the input. */
@@ -23,9 +23,8 @@ struct count_part {
 /* Where records are counted. */
 struct count_into {
     struct demand demand;
-    struct memo volumes, gateways, sites; /* numbers in DEMAND, of volumes, gateways and clients */
-    struct memo routes;                   /* volume and gateway together: see find_route() */
-    struct demand_record waiting[DEMAND_BATCH]; /* to be added, together */
+    struct names names;            /* numbers in DEMAND */
+    struct demand_record *waiting; /* [DEMAND_BATCH], owned: to be added, together */
     size_t n;
 };
 
@@ -48,6 +47,7 @@ struct counter {
     size_t n_open, cap_open;
     int64_t hour;  /* of the record before */
     double newest; /* of the part */
+    double last;   /* no time may be later */
     uint64_t records, later;
     int status; /* 65 after a record that was skipped */
 };
@@ -61,6 +61,12 @@ void counter_release(struct counter *c);
  * counted, later ones are dropped.  The first hour dropped, or -ENOMEM.
  */
 int64_t counter_close(struct counter *c, double lateness_s);
+
+/*
+ * The newest time among the records behind byte FROM of the plain file PATH that counter_run()
+ * would count if they are new; −1: there are none.
+ */
+double counter_peek(struct counter *c, char *const *path, uint64_t from);
 
 /* Counts PART, whose results say how it went. */
 void counter_run(struct counter *c, struct count_part *part);

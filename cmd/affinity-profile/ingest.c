@@ -21,6 +21,8 @@
 enum { PARTS_A_THREAD = 4 };
 /* … but none so small that its header and its tables cost more than they save. */
 #define PART_MIN ((uint64_t)4 << 20)
+/* The end of a file, which is looked at for how new its records are. */
+#define PEEK ((uint64_t)64 << 10)
 
 struct parts {
     struct count_part *part; /* owned */
@@ -226,14 +228,19 @@ static void count_all(struct thread *t, const struct ingest *how)
     struct parts parts = {0};
     char *const *paths = how->n_paths ? how->paths : stdin_only;
     size_t n = how->n_paths ? how->n_paths : 1;
+    double newest = -1;
     for (size_t i = 0; i < n; i++) {
         struct head h;
         look_at(paths[i], &h);
+        if (h.regular && !h.packed && h.size >= PART_MIN)
+            newest = fmax(newest, counter_peek(&t[0].counter, &paths[i], h.size - PEEK));
         if (h.regular && !h.packed && h.size >= 2 * PART_MIN && how->threads > 1)
             add_ranges(&parts, &paths[i], &h, 0, how->threads * PARTS_A_THREAD);
         else
             add_part(&parts, &(struct count_part){.path = &paths[i]});
     }
+    for (size_t i = 0; i < how->threads; i++)
+        seen_expect(&t[i].counter.seen, newest);
     run_parts(t, how->threads, &parts);
     free(parts.part);
 }
@@ -264,8 +271,11 @@ static void join(struct profile *p, struct thread *t, const struct ingest *how, 
         if (c->status)
             out->status = c->status;
     }
-    if (!how->source && out->records)
-        err_need(seen_settle(&p->index.seen, runs, how->threads) == 0);
+    int settled =
+        !how->source && out->records ? seen_settle(&p->index.seen, runs, how->threads) : 0;
+    if (settled == -ESTALE)
+        err_die(EX_TEMPFAIL, "the input was changed while it was read");
+    err_need(settled == 0);
     if (later)
         err_warn("%" PRIu64 " records later than --now were not counted", later);
     if (out->demand.overflowed)

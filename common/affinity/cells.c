@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/affinity/cells.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
+
+enum {
+    NOTES_FIRST = 16,
+    NOTES_MIN = 256, /* fewer are not worth being added to rows */
+};
 
 static uint64_t product(uint64_t a, uint64_t b)
 {
@@ -19,77 +26,40 @@ void cells_init(struct cells *c)
 void cells_release(struct cells *c)
 {
     for (size_t h = 0; h < HOURS_A_WEEK; h++)
-        row_release(&c->row[h]);
-    free(c->spare.cells);
+        free(c->row[h].packed);
+    free(c->note);
     cells_init(c);
 }
 
-/* Has HOUR's row open, and of the others as few as need be. */
-static int go_to(struct cells *c, unsigned hour)
+/* ---- rows ---- */
+
+/* Makes HOUR's cells those of T: 0 or -ENOMEM. */
+static int set_row(struct cells *c, unsigned hour, const struct row_table *t)
 {
-    if (c->hour == hour)
-        return 0;
-    if (c->hour < HOURS_A_WEEK)
-        row_pack(&c->row[c->hour], &c->spare);
-    int r = row_open(&c->row[hour], &c->spare);
-    c->hour = r < 0 ? HOURS_A_WEEK : hour;
+    size_t before = c->row[hour].n;
+    int r = row_set(&c->row[hour], t);
+    c->n = c->n - before + c->row[hour].n;
     return r;
-}
-
-/* The cell of SEGMENT, added if new.  NULL: out of memory. */
-static inline struct cell *cell_at(struct cells *c, unsigned hour, uint32_t segment)
-{
-    struct row *r = &c->row[hour];
-    size_t before = r->n;
-    struct cell *s = row_cell(r, segment);
-    c->n += r->n - before;
-    return s;
-}
-
-static void add_to(struct cell *s, const uint64_t of[CELLS_KINDS])
-{
-    for (size_t k = 0; k < CELLS_KINDS; k++)
-        s->of[k] = cells_sum(s->of[k], of[k]);
-}
-
-static uint32_t coarser(uint32_t segment, unsigned by)
-{
-    return segment == CELLS_FLUSH ? segment : segment >> by;
-}
-
-/* Adds the cells of FROM, whose segments are 2^BY times smaller, to the open row HOUR of C. */
-static int add_row(struct cells *c, unsigned hour, const struct row *from, unsigned by)
-{
-    struct cell cell[CELLS_ROW];
-    size_t n = row_cells(from, cell);
-    for (size_t i = 0; i < n; i++) {
-        struct cell *to = cell_at(c, hour, coarser(cell[i].segment1 - 1, by));
-        if (!to)
-            return -ENOMEM;
-        add_to(to, cell[i].of);
-    }
-    return 0;
 }
 
 int cells_coarsen(struct cells *c, unsigned shift)
 {
+    struct row_table t;
     if (shift <= c->shift)
         return 0;
     unsigned by = shift - c->shift;
+    int r = 0;
     c->shift = shift;
-    for (unsigned h = 0; h < HOURS_A_WEEK; h++) {
-        struct row old = c->row[h];
-        c->row[h] = (struct row){.reopened = old.reopened};
-        c->n -= old.n;
-        int r = old.n ? row_open(&c->row[h], &c->spare) : 0; /* which is empty */
-        r = r == 0 ? add_row(c, h, &old, by) : r;
-        row_release(&old);
-        if (r < 0)
-            return r;
-        if (h != c->hour)
-            row_pack(&c->row[h], &c->spare);
+    for (uint32_t i = 0; i < c->n_notes; i++)
+        c->note[i].segment = (uint16_t)row_coarser(c->note[i].segment, by);
+    for (unsigned h = 0; r == 0 && h < HOURS_A_WEEK; h++) {
+        if (!c->row[h].n)
+            continue;
+        row_table_clear(&t);
+        row_sum(&c->row[h], by, &t);
+        r = set_row(c, h, &t);
     }
-    return 0;
+    return r;
 }
 
 /* Keeps within CELLS_MAX. */
@@ -101,18 +71,103 @@ static int bound(struct cells *c)
     return r;
 }
 
+/* ---- notes ---- */
+
+/* Adds the notes of HOUR, of which FIRST1 is the number of one, + 1, to its cells: 0 or -ENOMEM. */
+static int add_notes(struct cells *c, unsigned hour, uint32_t first1)
+{
+    struct row_table t;
+    row_table_clear(&t);
+    row_sum(&c->row[hour], 0, &t);
+    for (uint32_t i = first1; i; i = c->note[i - 1].next1) {
+        const struct cells_note *n = &c->note[i - 1];
+        uint64_t *of = row_table_at(&t, n->segment);
+        of[n->kind] = cells_sum(of[n->kind], n->count);
+        of[CELLS_BYTES] = cells_sum(of[CELLS_BYTES], n->bytes);
+    }
+    return set_row(c, hour, &t);
+}
+
+/* Adds all notes, and has none then. */
+static int add_all_notes(struct cells *c)
+{
+    uint32_t first1[HOURS_A_WEEK] = {0};
+    int r = 0;
+    for (uint32_t i = 0; i < c->n_notes; i++) {
+        c->note[i].next1 = first1[c->note[i].hour];
+        first1[c->note[i].hour] = i + 1;
+    }
+    for (unsigned h = 0; r == 0 && h < HOURS_A_WEEK; h++)
+        if (first1[h])
+            r = add_notes(c, h, first1[h]);
+    c->n_notes = c->cost = 0;
+    c->hour = HOURS_A_WEEK;
+    memset(c->noted, 0, sizeof(c->noted));
+    return r == 0 ? bound(c) : r;
+}
+
+int cells_settle(struct cells *c)
+{
+    int r = c->n_notes ? add_all_notes(c) : 0;
+    free(c->note);
+    c->note = NULL;
+    c->cap_notes = 0;
+    return r;
+}
+
+/* Room for a note: 0 or -ENOMEM. */
+static int make_room(struct cells *c)
+{
+    if (c->n_notes >= NOTES_MIN && c->n_notes >= c->cost)
+        return add_all_notes(c);
+    uint32_t cap = c->cap_notes ? 2 * c->cap_notes : NOTES_FIRST;
+    struct cells_note *note = realloc(c->note, cap * sizeof(*note));
+    if (!note)
+        return -ENOMEM;
+    c->note = note;
+    c->cap_notes = cap;
+    return 0;
+}
+
+static void go_to(struct cells *c, unsigned hour)
+{
+    uint64_t bit = UINT64_C(1) << hour % 64, *noted = &c->noted[hour / 64];
+    if (!(*noted & bit))
+        c->cost += c->row[hour].n;
+    *noted |= bit;
+    c->hour = hour;
+}
+
+/* SEGMENT is one of C's when this is called. */
+static inline int note(struct cells *c, unsigned hour, uint32_t segment, enum cells_kind kind,
+                       uint64_t count, uint64_t bytes)
+{
+    unsigned shift = c->shift;
+    if (c->n_notes == c->cap_notes && make_room(c) < 0)
+        return -ENOMEM;
+    segment = row_coarser(segment, c->shift - shift);
+    if (c->hour != hour)
+        go_to(c, hour);
+    c->note[c->n_notes++] = (struct cells_note){
+        count, bytes, (uint16_t)segment, (unsigned char)kind, (unsigned char)hour, 0};
+    return 0;
+}
+
+/* ---- adding ---- */
+
 int cells_put(struct cells *c, unsigned hour, uint32_t segment, const uint64_t of[CELLS_KINDS])
 {
-    struct cell *s = go_to(c, hour) < 0 ? NULL : cell_at(c, hour, segment);
-    if (!s)
-        return -ENOMEM;
-    add_to(s, of);
-    return c->n > CELLS_MAX ? bound(c) : 0;
+    unsigned shift = c->shift;
+    int r = note(c, hour, segment, CELLS_READS, of[CELLS_READS], of[CELLS_BYTES]);
+    segment = row_coarser(segment, c->shift - shift);
+    if (r == 0 && of[CELLS_WRITES])
+        r = note(c, hour, segment, CELLS_WRITES, of[CELLS_WRITES], 0);
+    return r;
 }
 
 int cells_add_flushes(struct cells *c, unsigned hour, uint64_t count)
 {
-    return cells_put(c, hour, CELLS_FLUSH, (const uint64_t[CELLS_KINDS]){0, count, 0});
+    return note(c, hour, CELLS_FLUSH, CELLS_WRITES, count, 0);
 }
 
 /* Segments so large that the byte LAST lies within them. */
@@ -124,19 +179,16 @@ static int reach(struct cells *c, uint64_t last)
     return cells_coarsen(c, shift);
 }
 
-/* Of more than one segment. */
+/* Of more than one segment; they may become larger meanwhile. */
 static int add_each(struct cells *c, unsigned hour, enum cells_kind kind, uint64_t offset,
                     uint64_t length, uint64_t count)
 {
     uint64_t at = offset, left = length;
     int r = 0;
     for (bool first = true; r == 0 && left; first = false) {
-        uint64_t of[CELLS_KINDS] = {0};
         uint64_t in = (((at >> c->shift) + 1) << c->shift) - at;
         in = in < left ? in : left;
-        of[kind] = first ? count : 0;
-        of[CELLS_BYTES] = product(count, in);
-        r = cells_put(c, hour, (uint32_t)(at >> c->shift), of);
+        r = note(c, hour, (uint32_t)(at >> c->shift), kind, first ? count : 0, product(count, in));
         at += in;
         left -= in;
     }
@@ -152,30 +204,38 @@ int cells_add(struct cells *c, unsigned hour, enum cells_kind kind, uint64_t off
     uint64_t segment = offset >> c->shift;
     if (last >> c->shift != segment)
         return add_each(c, hour, kind, offset, length, count);
-    struct cell *s = go_to(c, hour) < 0 ? NULL : cell_at(c, hour, (uint32_t)segment);
-    if (!s)
-        return -ENOMEM;
-    s->of[kind] = cells_sum(s->of[kind], count);
-    s->of[CELLS_BYTES] = cells_sum(s->of[CELLS_BYTES], product(count, length));
-    return c->n > CELLS_MAX ? bound(c) : 0;
+    return note(c, hour, (uint32_t)segment, kind, count, product(count, length));
 }
+
+/* ---- together ---- */
 
 int cells_merge(struct cells *c, struct cells *from)
 {
-    if (c->n == 0 && c->shift <= from->shift) {
+    struct row_table t;
+    int r = cells_settle(c);
+    if (r == 0)
+        r = cells_settle(from);
+    if (r == 0 && c->n == 0 && c->shift <= from->shift) {
         struct cells empty = *c;
         *c = *from;
         *from = empty;
         return 0;
     }
-    int r = cells_coarsen(c, from->shift);
-    for (unsigned h = 0; r == 0 && h < HOURS_A_WEEK; h++)
-        if (from->row[h].n && (r = go_to(c, h)) == 0)
-            r = add_row(c, h, &from->row[h], c->shift - from->shift);
+    if (r == 0)
+        r = cells_coarsen(c, from->shift);
+    for (unsigned h = 0; r == 0 && h < HOURS_A_WEEK; h++) {
+        if (!from->row[h].n)
+            continue;
+        row_table_clear(&t);
+        row_sum(&c->row[h], 0, &t);
+        row_sum(&from->row[h], c->shift - from->shift, &t);
+        r = set_row(c, h, &t);
+    }
     return r == 0 ? bound(c) : r;
 }
 
 size_t cells_hour(const struct cells *c, unsigned hour, struct cell out[CELLS_ROW])
 {
+    assert(!c->n_notes); /* cells_settle() came before */
     return row_cells(&c->row[hour], out);
 }

@@ -71,21 +71,17 @@ int64_t demand_first_hour(const struct demand *d)
     return d->newest_hour == INT64_MIN ? INT64_MIN : d->newest_hour - d->keep_hours + 1;
 }
 
-static int64_t week_of(int64_t hour)
-{
-    return hour < 0 ? -1 : hour / HOURS_A_WEEK;
-}
-
 int64_t demand_first_week(const struct demand *d)
 {
     int64_t first = demand_first_hour(d);
-    return first == INT64_MIN ? first : week_of(first);
+    return first == INT64_MIN ? first : demand_week_of(first);
 }
 
 int64_t demand_first_heat_week(const struct demand *d)
 {
     int64_t first = demand_first_week(d);
-    int64_t heat = first == INT64_MIN ? first : week_of(d->newest_hour) - DEMAND_HEAT_WEEKS + 1;
+    int64_t heat =
+        first == INT64_MIN ? first : demand_week_of(d->newest_hour) - DEMAND_HEAT_WEEKS + 1;
     return heat > first ? heat : first;
 }
 
@@ -119,8 +115,10 @@ struct demand_week *demand_week(struct demand *d, uint32_t volume, int64_t week)
     return v->last;
 }
 
-static void trim_volume(struct demand_volume *v, int64_t first, int64_t first_heat)
+void demand_trim_volume(struct demand *d, uint32_t volume)
 {
+    struct demand_volume *v = &d->volume[volume];
+    int64_t first = demand_first_week(d), first_heat = demand_first_heat_week(d);
     size_t n = 0;
     for (size_t i = 0; i < v->n_weeks; i++) {
         struct demand_week *w = v->weeks[i];
@@ -139,7 +137,7 @@ static void trim_volume(struct demand_volume *v, int64_t first, int64_t first_he
 void demand_trim(struct demand *d)
 {
     for (size_t i = 0; i < d->volumes.n; i++)
-        trim_volume(&d->volume[i], demand_first_week(d), demand_first_heat_week(d));
+        demand_trim_volume(d, (uint32_t)i);
 }
 
 /* ---- adding ---- */
@@ -162,158 +160,6 @@ int demand_week_served(struct demand *d, struct demand_week *w, uint32_t gateway
         return -ENOMEM;
     *row->count = cells_sum(*row->count, count);
     return 0;
-}
-
-static int add_heat(struct demand_week *w, const struct demand_record *r, unsigned hour)
-{
-    uint64_t length = r->op == DEMAND_CLEAR ? 0 : r->length;
-    if (r->op == DEMAND_FLUSH)
-        return cells_add_flushes(&w->cells, hour, r->count);
-    return cells_add(&w->cells, hour, r->op == DEMAND_READ ? CELLS_READS : CELLS_WRITES, r->offset,
-                     length, r->count);
-}
-
-/* What only depends on the hour: D's newest, and how it lies to what is remembered. */
-static void go_to(struct demand *d, int64_t hour)
-{
-    struct demand_now *now = &d->now;
-    if (hour > d->newest_hour)
-        d->newest_hour = hour;
-    *now = (struct demand_now){.hour = hour, .newest_hour = d->newest_hour, .week = week_of(hour)};
-    now->of_week = (unsigned)(hour - now->week * HOURS_A_WEEK);
-    now->counts = now->week >= demand_first_week(d);
-    now->heats = now->week >= demand_first_heat_week(d);
-}
-
-/* Adds R, whose range was checked: 0 or -ENOMEM. */
-static int add_checked(struct demand *d, const struct demand_record *r)
-{
-    const struct demand_now *now = &d->now;
-    if (r->hour != now->hour || d->newest_hour != now->newest_hour)
-        go_to(d, r->hour);
-    if (!now->counts)
-        return 0;
-    struct demand_week *w = demand_week(d, r->volume, now->week);
-    if (!w || demand_week_hour(d, w, r->site, now->of_week, r->count) < 0)
-        return -ENOMEM;
-    if (r->gateway != DEMAND_NO_GATEWAY && demand_week_served(d, w, r->gateway, r->count) < 0)
-        return -ENOMEM;
-    if (now->heats && add_heat(w, r, now->of_week) < 0)
-        return -ENOMEM;
-    /* Who goes back in time must not fill the memory with weeks that are forgotten at the end. */
-    if (d->volume[r->volume].n_weeks > d->keep_hours / HOURS_A_WEEK + 2)
-        trim_volume(&d->volume[r->volume], demand_first_week(d), demand_first_heat_week(d));
-    return 0;
-}
-
-int demand_add(struct demand *d, const struct demand_record *r)
-{
-    uint64_t end;
-    if (__builtin_add_overflow(r->offset, r->length, &end) || end > INT64_MAX)
-        return -ERANGE;
-    return add_checked(d, r);
-}
-
-/* ---- many at once ---- */
-
-enum { GROUPS = 256 };
-
-/* Records by volume, as far as the lowest bits of its number tell: group k is order[from[k] …]. */
-struct groups {
-    const struct demand_record *record;
-    uint16_t order[DEMAND_BATCH];
-    uint16_t from[GROUPS + 1];
-};
-
-static void sort_groups(struct groups *g, const struct demand_record *r, size_t n)
-{
-    uint16_t next[GROUPS];
-    memset(g->from, 0, sizeof(g->from));
-    g->record = r;
-    for (size_t i = 0; i < n; i++)
-        g->from[r[i].volume % GROUPS + 1]++;
-    for (size_t k = 0; k < GROUPS; k++) {
-        g->from[k + 1] = (uint16_t)(g->from[k + 1] + g->from[k]);
-        next[k] = g->from[k];
-    }
-    for (size_t i = 0; i < n; i++)
-        g->order[next[r[i].volume % GROUPS]++] = (uint16_t)i;
-}
-
-/* How to ask for what W will be asked for when R is added, in the hour OF_WEEK most likely. */
-typedef void fetch_fn(const struct demand_week *w, unsigned of_week, const struct demand_record *r);
-
-static inline void fetch_week(const struct demand_week *w, unsigned of_week,
-                              const struct demand_record *r)
-{
-    (void)r;
-    __builtin_prefetch(w);
-    __builtin_prefetch(&w->cells);
-    __builtin_prefetch(&w->cells.row[of_week]);
-}
-
-static inline void fetch_tables(const struct demand_week *w, unsigned of_week,
-                                const struct demand_record *r)
-{
-    (void)of_week;
-    (void)r;
-    __builtin_prefetch(w->sites.row);
-    __builtin_prefetch(w->served.row);
-}
-
-static inline void fetch_numbers(const struct demand_week *w, unsigned of_week,
-                                 const struct demand_record *r)
-{
-    const struct row *row = &w->cells.row[of_week];
-    if (row->cap) {
-        __builtin_prefetch(row_place(row, (uint32_t)(r->offset >> w->cells.shift)));
-        __builtin_prefetch(&row->cells[row->n], 1);
-    }
-    for (size_t i = 0; i < w->sites.n && i < 4; i++)
-        __builtin_prefetch(&w->sites.row[i].count[of_week], 1);
-    if (w->served.n)
-        __builtin_prefetch(w->served.row[0].count, 1);
-}
-
-/* For each volume of group K, if there is one. */
-__attribute__((always_inline)) static inline void
-fetch(const struct demand *d, const struct groups *g, size_t k, fetch_fn *fetch_for)
-{
-    uint32_t last = UINT32_MAX;
-    if (k >= GROUPS)
-        return;
-    for (size_t i = g->from[k]; i < g->from[k + 1]; i++) {
-        const struct demand_record *r = &g->record[g->order[i]];
-        const struct demand_week *w = d->volume[r->volume].last;
-        if (r->volume != last && w)
-            fetch_for(w, d->now.of_week, r);
-        last = r->volume;
-    }
-}
-
-static int add_group(struct demand *d, const struct groups *g, size_t k)
-{
-    int e = 0;
-    for (size_t i = g->from[k]; e == 0 && i < g->from[k + 1]; i++)
-        e = add_checked(d, &g->record[g->order[i]]);
-    return e;
-}
-
-int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n)
-{
-    enum { AHEAD = 3 };
-    struct groups g;
-    int e = 0;
-    sort_groups(&g, r, n);
-    /* Numbers below 0 wrap around, to what is no group. */
-    for (size_t k = 0; e == 0 && k < GROUPS + AHEAD; k++) {
-        fetch(d, &g, k, fetch_week);
-        fetch(d, &g, k - 1, fetch_tables);
-        fetch(d, &g, k - 2, fetch_numbers);
-        if (k >= AHEAD)
-            e = add_group(d, &g, k - AHEAD);
-    }
-    return e;
 }
 
 /* ---- merging ---- */
@@ -356,8 +202,19 @@ static void take_all(struct demand *d, struct demand *from)
     *from = empty;
 }
 
+int demand_settle(struct demand *d)
+{
+    int r = 0;
+    for (size_t i = 0; i < d->volumes.n; i++)
+        for (size_t k = 0; r == 0 && k < d->volume[i].n_weeks; k++)
+            r = cells_settle(&d->volume[i].weeks[k]->cells);
+    return r;
+}
+
 int demand_merge(struct demand *d, struct demand *from)
 {
+    if (demand_settle(d) < 0 || demand_settle(from) < 0)
+        return -ENOMEM;
     if (d->volumes.n == 0 && d->newest_hour <= from->newest_hour && d->newest <= from->newest) {
         demand_release(d);
         take_all(d, from);
@@ -520,7 +377,7 @@ int demand_series(const struct demand *d, const struct demand_site *s, int64_t e
 
 double demand_weight(const struct demand *d, int64_t week)
 {
-    int64_t age = week_of(d->newest_hour) - week;
+    int64_t age = demand_week_of(d->newest_hour) - week;
     return ldexp(1, age > 2000 ? -2000 : (int)-age);
 }
 

@@ -104,13 +104,14 @@ int demand_add(struct demand *d, const struct demand_record *r);
 
 /*
  * Adds the N (at most DEMAND_BATCH) R, whose ranges were checked: the same, but volume by volume,
- * and it asks early for the memory that each will touch, which a large log has nowhere near.  0 or
- * -ENOMEM.
+ * and demand_settle() has to be called when all was added.  0 or -ENOMEM.
  */
-enum { DEMAND_BATCH = 2048 };
+enum { DEMAND_BATCH = 8192 };
 int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n);
+/* 0 or -ENOMEM. */
+int demand_settle(struct demand *d);
 
-/* Adds all of FROM, which may be emptied by that.  0 or -ENOMEM. */
+/* Adds all of FROM, which may be emptied by that; both need not be settled.  0 or -ENOMEM. */
 int demand_merge(struct demand *d, struct demand *from);
 
 /* The week WEEK of volume number VOLUME, added if new.  NULL: out of memory.  Borrowed. */
@@ -120,14 +121,20 @@ int demand_week_hour(struct demand *d, struct demand_week *w, uint32_t site, uns
                      uint64_t count);
 int demand_week_served(struct demand *d, struct demand_week *w, uint32_t gateway, uint64_t count);
 
+/* The week of HOUR (hours since the epoch); −1: it lies before. */
+static inline int64_t demand_week_of(int64_t hour)
+{
+    return hour < 0 ? -1 : hour / HOURS_A_WEEK;
+}
 /* The first hour that D remembers, and its week; INT64_MIN before the first access. */
 int64_t demand_first_hour(const struct demand *d);
 int64_t demand_first_week(const struct demand *d);
 /* The first week whose cells D remembers. */
 int64_t demand_first_heat_week(const struct demand *d);
 
-/* Forgets what has become too old. */
+/* Forgets what has become too old; of one volume. */
 void demand_trim(struct demand *d);
+void demand_trim_volume(struct demand *d, uint32_t volume);
 
 /* ---- answers ---- */
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The cells of one hour: a table that can be added to, or, where nothing more is expected, the same
- * as bytes, which take about a tenth of it.
+ * The cells of one hour: kept as bytes, which take about a fifth of what numbers do, and summed up
+ * in a table of all segments.
  */
 #ifndef GS_AFFINITY_ROW_H
 #define GS_AFFINITY_ROW_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,58 +24,48 @@ struct cell {
     uint64_t of[CELLS_KINDS]; /* each saturates */
 };
 
-/* Zero-initialise; row_release() frees. */
+/* Zero-initialise; free(packed). */
 struct row {
-    union {
-        /*
-         * Owned: room for CAP cells in the order in which they came, of which N are used, then the
-         * places of theirs, + 1: open addressing, twice as many as cells, 0 where free.
-         */
-        struct cell *cells;
-        unsigned char *packed; /* or owned: SIZE bytes, if CAP is 0 */
-    };
-    uint32_t size;
-    uint16_t n;    /* cells in use */
-    uint16_t cap;  /* 0 or a power of two */
-    bool reopened; /* was packed once, and will not be again */
+    unsigned char
+        *packed;   /* owned; for each cell how many segments were left out, and its numbers */
+    uint32_t size; /* bytes */
+    uint32_t n;    /* cells */
 };
 
-/* A table to be used again.  Zero-initialise; free(cells). */
-struct row_spare {
-    struct cell *cells;
-    uint16_t cap;
+/* Cells in use; what stands in the others says nothing. */
+struct row_table {
+    uint64_t used[CELLS_ROW / 64 + 1];
+    uint64_t of[CELLS_ROW][CELLS_KINDS];
 };
 
-void row_release(struct row *r);
+void row_table_clear(struct row_table *t);
 
-/* R's table, made of its bytes, of SPARE's memory if R has nothing yet.  0 or -ENOMEM. */
-int row_open(struct row *r, struct row_spare *spare);
-/* Packs R, unless it was once before; its table goes to SPARE.  Without memory R stays open. */
-void row_pack(struct row *r, struct row_spare *spare);
-
-/* Where the place of SEGMENT's cell stands, unless another's came first: R->cap is not 0. */
-static inline uint16_t *row_place(const struct row *r, uint32_t segment)
+/* The numbers of SEGMENT in T, 0 if it was not in use. */
+static inline uint64_t *row_table_at(struct row_table *t, uint32_t segment)
 {
-    uint16_t *places = (uint16_t *)(void *)(r->cells + r->cap);
-    return &places[segment & (2u * r->cap - 1)];
-}
-
-/* The cell of SEGMENT of the open R, added (R->n grows) if new.  NULL: out of memory.  Borrowed. */
-struct cell *row_cell_new(struct row *r, uint32_t segment);
-static inline struct cell *row_cell(struct row *r, uint32_t segment)
-{
-    /* Neighbours on the volume are neighbours here: no two of them meet. */
-    if (r->cap) {
-        unsigned place = *row_place(r, segment);
-        if (place && r->cells[place - 1].segment1 == segment + 1)
-            return &r->cells[place - 1];
+    uint64_t bit = UINT64_C(1) << segment % 64, *used = &t->used[segment / 64];
+    uint64_t *of = t->of[segment];
+    if (!(*used & bit)) {
+        *used |= bit;
+        of[CELLS_READS] = of[CELLS_WRITES] = of[CELLS_BYTES] = 0;
     }
-    return row_cell_new(r, segment);
+    return of;
 }
 
-/* The cells of R, open or not, ascending by segment; their number. */
+/* SEGMENT as one of those that are 2^BY times larger. */
+static inline uint32_t row_coarser(uint32_t segment, unsigned by)
+{
+    return segment == CELLS_FLUSH ? segment : segment >> by;
+}
+
+/* Adds R's cells to T, whose segments are 2^BY times larger. */
+void row_sum(const struct row *r, unsigned by, struct row_table *t);
+/* Makes R's cells those of T.  0, or -ENOMEM: R is as it was. */
+int row_set(struct row *r, const struct row_table *t);
+
+/* The cells of R, ascending by segment; their number. */
 size_t row_cells(const struct row *r, struct cell out[CELLS_ROW]);
-/* Their number, and for each how many segments were left out before it, and its numbers. */
+/* Their number, and their bytes. */
 void row_put(const struct row *r, struct packer *p);
 
 #endif

@@ -26,7 +26,7 @@ void seen_release(struct seen *s)
 
 void seen_run_init(struct seen_run *r)
 {
-    *r = (struct seen_run){.newest = -1, .prune_at = PRUNE_MIN};
+    *r = (struct seen_run){.newest = -1, .expected = -1, .prune_at = PRUNE_MIN};
 }
 
 void seen_run_release(struct seen_run *r)
@@ -68,7 +68,7 @@ static void prune(const struct seen *s, struct seen_run *r)
 {
     size_t n = 0;
     for (size_t i = 0; i < r->n; i++)
-        if (r->fresh[i].time >= r->newest - s->lateness_s)
+        if (r->fresh[i].time >= seen_ask_from(s, r))
             r->fresh[n++] = r->fresh[i];
     r->n = n;
     r->prune_at = 2 * n > PRUNE_MIN ? 2 * n : PRUNE_MIN;
@@ -129,6 +129,9 @@ int seen_settle(struct seen *s, const struct seen_run *runs, size_t n)
     double newest = s->newest;
     for (size_t i = 0; i < n; i++)
         newest = fmax(newest, runs[i].newest);
+    for (size_t i = 0; i < n; i++)
+        if (runs[i].expected > newest)
+            return -ESTALE;
     double settled = newest - s->lateness_s;
     /* A larger lateness than before can't bring back the digests that were dropped. */
     if (s->newest >= 0)

@@ -44,12 +44,35 @@ struct seen_run {
     struct seen_record *fresh; /* owned; as far as they may have to be kept */
     size_t n, cap, prune_at;
     double newest;
+    double expected; /* see seen_expect() */
 };
 
 void seen_init(struct seen *s, double lateness_s);
 void seen_release(struct seen *s);
 void seen_run_init(struct seen_run *r);
 void seen_run_release(struct seen_run *r);
+
+/*
+ * R, or another of the same run, will count a record of TIME or later.  So digests of those more
+ * than the lateness before need not be made: they would not be kept.
+ */
+static inline void seen_expect(struct seen_run *r, double time)
+{
+    r->expected = time;
+}
+
+/* Records of this and later times are asked about. */
+static inline double seen_ask_from(const struct seen *s, const struct seen_run *r)
+{
+    return (r->newest > r->expected ? r->newest : r->expected) - s->lateness_s;
+}
+
+/* R counts a record of TIME. */
+static inline void seen_note(struct seen_run *r, double time)
+{
+    if (time > r->newest)
+        r->newest = time;
+}
 
 enum seen_verdict { SEEN_SKIP, SEEN_COUNT, SEEN_ASK };
 
@@ -60,17 +83,23 @@ static inline enum seen_verdict seen_look(const struct seen *s, struct seen_run 
         return SEEN_SKIP;
     if (time <= s->newest)
         return SEEN_ASK;
-    if (time > r->newest)
-        r->newest = time;
-    return time < r->newest - s->lateness_s ? SEEN_COUNT : SEEN_ASK;
+    seen_note(r, time);
+    return time < seen_ask_from(s, r) ? SEEN_COUNT : SEEN_ASK;
+}
+
+/* Does seen_look() say SEEN_COUNT to all times from FIRST to LAST? */
+static inline bool seen_counts_all(const struct seen *s, const struct seen_run *r, double first,
+                                   double last)
+{
+    return first > s->newest && first >= s->settled && last < seen_ask_from(s, r);
 }
 
 /* Must this record, of which seen_look() said to ask, be counted?  1 (noted), 0, or -ENOMEM. */
 int seen_new(struct seen *s, struct seen_run *r, double time, uint64_t digest);
 
 /*
- * Ends the run: what was counted in the N RUNS belongs to the earlier runs now.  0 or -ENOMEM (S is
- * unchanged).
+ * Ends the run: what was counted in the N RUNS belongs to the earlier runs now.  0, or, with S
+ * unchanged, -ENOMEM or -ESTALE: what was expected did not come.
  */
 int seen_settle(struct seen *s, const struct seen_run *runs, size_t n);
 

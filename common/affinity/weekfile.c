@@ -185,6 +185,8 @@ static int unpack_heat(struct unpacker *u, struct demand_week *w)
         u->failed = true;
     for (unsigned h = 0; r == 0 && !u->failed && h < HOURS_A_WEEK; h++)
         r = unpack_row(u, &c, h);
+    if (r == 0)
+        r = cells_settle(&c);
     if (c.shift != shift)
         u->failed = true; /* more than we write */
     if (r == 0 && !u->failed)

@@ -12,6 +12,21 @@
 /* ---- a block of 64 bytes ---- */
 
 typedef struct marks_block look_fn(const char *p);
+/* The number of the lowest bit; any number up to 64 if there is none. */
+typedef size_t lowest_fn(uint64_t mask);
+
+/* How blocks are looked at. */
+struct way {
+    look_fn *look;
+    lowest_fn *lowest;
+    bool kinds; /* and what the bytes are */
+};
+
+INLINE size_t lowest_portable(uint64_t mask)
+{
+    const uint64_t last = UINT64_C(1) << 63; /* so that there always is a bit */
+    return (size_t)__builtin_ctzll(mask | last);
+}
 
 INLINE struct marks_block look_portable(const char *p)
 {
@@ -107,6 +122,29 @@ AVX2 INLINE struct marks_block look_avx2(const char *p)
     m.odd &= ~m.newlines;
     return m;
 }
+
+AVX2 INLINE size_t lowest_avx2(uint64_t mask)
+{
+    return (size_t)_tzcnt_u64(mask);
+}
+
+/* Commas, newlines and what is odd, which is seldom anything. */
+AVX2 INLINE struct marks_block look_for_places_avx2(const char *p)
+{
+    const __m256i newline = _mm256_set1_epi8('\n'), comma = _mm256_set1_epi8(',');
+    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
+    __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
+    __m256i a = _mm256_cmpeq_epi8(v, newline), b = _mm256_cmpeq_epi8(w, newline);
+    __m256i odd_v = _mm256_andnot_si256(a, is_odd(v)), odd_w = _mm256_andnot_si256(b, is_odd(w));
+    __m256i odd = _mm256_or_si256(odd_v, odd_w);
+    struct marks_block m = {
+        .commas = bits_of(_mm256_cmpeq_epi8(v, comma), _mm256_cmpeq_epi8(w, comma)),
+        .newlines = bits_of(a, b),
+    };
+    if (!_mm256_testz_si256(odd, odd))
+        m.odd = bits_of(odd_v, odd_w);
+    return m;
+}
 #endif
 
 /* ---- lines ---- */
@@ -122,14 +160,13 @@ struct found {
  * The places behind the bits of MASK, whose first is byte AT, to OUT.  At least ROUND are written:
  * seldom are there more, and a loop that ended now here, now there, would cost more.
  */
-INLINE void put_places(uint32_t *out, size_t at, uint64_t mask)
+INLINE void put_places(uint32_t *out, size_t at, uint64_t mask, lowest_fn *lowest)
 {
-    const uint64_t last = UINT64_C(1) << 63; /* so that there always is a bit */
     const uint32_t *end = out + __builtin_popcountll(mask);
     do {
 #pragma GCC unroll 12
         for (size_t k = 0; k < ROUND; k++) {
-            out[k] = (uint32_t)(at + 1) + (uint32_t)__builtin_ctzll(mask | last);
+            out[k] = (uint32_t)(at + 1 + lowest(mask));
             mask &= mask - 1;
         }
         out += ROUND;
@@ -150,49 +187,72 @@ INLINE void put_lines(struct marks *m, struct found *f, const struct marks_block
     f->odd |= odd != 0;
 }
 
-INLINE void find(struct marks *m, const char *text, size_t len, look_fn *look)
+INLINE void find(struct marks *m, const char *text, size_t len, const struct way way)
 {
     struct found f = {0, 0, false};
     uint64_t begins = 1; /* with the next block a field begins */
     m->at[0] = 0;
     m->line[0] = 0;
     for (size_t at = 0; at < len; at += 64) {
-        struct marks_block b = look(text + at);
+        struct marks_block b = way.look(text + at);
         uint64_t inside = len - at < 64 ? (UINT64_C(1) << (len - at)) - 1 : UINT64_MAX;
         b.newlines &= inside;
         uint64_t ends = (b.commas & inside) | b.newlines;
-        m->not_name[at / 64] = (b.not_name & ~b.commas) | (b.not_first & (ends << 1 | begins));
+        if (way.kinds) {
+            m->not_name[at / 64] = (b.not_name & ~b.commas) | (b.not_first & (ends << 1 | begins));
+            m->not_digit[at / 64] = b.not_digit & ~b.commas;
+        }
         begins = ends >> 63;
-        m->not_digit[at / 64] = b.not_digit & ~b.commas;
-        put_places(m->at + 1 + f.ends, at, ends);
+        put_places(m->at + 1 + f.ends, at, ends, way.lowest);
         put_lines(m, &f, &b, ends);
         f.ends += (size_t)__builtin_popcountll(ends);
     }
     m->n = f.lines;
     m->next = 0;
+    m->kinds = way.kinds;
 }
 
 void marks_find_portable(struct marks *m, const char *text, size_t len)
 {
-    find(m, text, len, look_portable);
+    find(m, text, len, (struct way){look_portable, lowest_portable, true});
+}
+
+static void find_places_portable(struct marks *m, const char *text, size_t len)
+{
+    find(m, text, len, (struct way){look_portable, lowest_portable, false});
 }
 
 #if defined(__x86_64__)
 AVX2 static void find_avx2(struct marks *m, const char *text, size_t len)
 {
-    find(m, text, len, look_avx2);
+    find(m, text, len, (struct way){look_avx2, lowest_avx2, true});
 }
+
+AVX2 static void find_places_avx2(struct marks *m, const char *text, size_t len)
+{
+    find(m, text, len, (struct way){look_for_places_avx2, lowest_avx2, false});
+}
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+}
+#else
+#define find_avx2        marks_find_portable
+#define find_places_avx2 find_places_portable
+
+static bool has_avx2(void)
+{
+    return false;
+}
+#endif
 
 void marks_find(struct marks *m, const char *text, size_t len)
 {
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-        find_avx2(m, text, len);
-    else
-        find(m, text, len, look_portable);
+    (has_avx2() ? find_avx2 : marks_find_portable)(m, text, len);
 }
-#else
-void marks_find(struct marks *m, const char *text, size_t len)
+
+void marks_find_places(struct marks *m, const char *text, size_t len)
 {
-    find(m, text, len, look_portable);
+    (has_avx2() ? find_places_avx2 : find_places_portable)(m, text, len);
 }
-#endif

@@ -44,7 +44,6 @@ struct rec_reader {
 
     /* the current record */
     struct split split;
-    struct rec_quick now;
     enum check_result quick; /* what check_plain() said */
 
     char where[512];
@@ -402,6 +401,17 @@ static int check_fields(struct rec_reader *r)
     return 1;
 }
 
+typedef void find_fn(struct marks *m, const char *text, size_t len);
+
+/* Finds the lines at hand. */
+static void mark(struct rec_reader *r, find_fn *find)
+{
+    size_t len = lines_at_hand(&r->lines, &r->marked);
+    r->marks.n = r->marks.next = 0;
+    if (len)
+        find(&r->marks, r->marked, len < MARKS_TEXT ? len : MARKS_TEXT);
+}
+
 /* The next of the lines at hand, if it is plain: true, and it is split.  False takes nothing. */
 static bool next_marked(struct rec_reader *r)
 {
@@ -409,11 +419,8 @@ static bool next_marked(struct rec_reader *r)
     struct marks_line line;
     if (r->in_range && lines_offset(&r->lines) >= r->to)
         return false;
-    if (r->marks.next == r->marks.n) {
-        size_t len = lines_at_hand(&r->lines, &r->marked);
-        if (len)
-            marks_find(&r->marks, r->marked, len < MARKS_TEXT ? len : MARKS_TEXT);
-    }
+    if (r->marks.next == r->marks.n || !r->marks.kinds)
+        mark(r, marks_find);
     if (!marks_next(&r->marks, &line) || line.n - 1 >= REC_COLUMNS_MAX)
         return false;
     if (line.at[line.n] - line.at[0] == 1)
@@ -446,12 +453,34 @@ int rec_reader_next(struct rec_reader *r)
     }
 }
 
-const struct rec_quick *rec_quick(struct rec_reader *r)
+size_t rec_reader_lines(struct rec_reader *r, struct rec_lines *out)
 {
-    if (r->quick != CHECK_GOOD || !r->in_order)
-        return NULL;
-    r->now = (struct rec_quick){r->split.base, r->split.at, r->split.n};
-    return &r->now;
+    *out = (struct rec_lines){.fields = r->n_fields};
+    if (!r->input || !r->in_order)
+        return 0;
+    if (r->marks.next == r->marks.n)
+        mark(r, marks_find_places);
+    const struct marks *m = &r->marks;
+    out->base = r->marked;
+    out->at = m->at + m->line[m->next] / 2;
+    out->n = marks_alike(m, out->fields);
+    if (r->in_range) {
+        /* Of those, the ones that begin in it. */
+        uint64_t left = r->to - lines_offset(&r->lines);
+        if (lines_offset(&r->lines) >= r->to)
+            out->n = 0;
+        while (out->n && out->at[(out->n - 1) * out->fields] - out->at[0] >= left)
+            out->n--;
+    }
+    return out->n;
+}
+
+void rec_reader_take(struct rec_reader *r, size_t n)
+{
+    struct marks *m = &r->marks;
+    m->next += n;
+    lines_take(&r->lines, r->marked + m->at[m->line[m->next] / 2]);
+    r->line += n;
 }
 
 const char *rec_text(const struct rec_reader *r, size_t col)

@@ -97,6 +97,31 @@ void rec_reader_tie(struct rec_reader *r, struct rec_writer *w);
 int rec_reader_next(struct rec_reader *r);
 
 /*
+ * The lines of the next N records, as far as they are at hand, lie without a quote and have a field
+ * for each of the schema's first columns, in their order.  Nothing of them was checked: that, and
+ * what they say, is left to who reads millions.  Field F of line L is the bytes at[i] … at[i + 1] −
+ * 2 behind BASE, i = L · FIELDS + F, and a comma or newline is behind it; REC_LINES_SLACK bytes
+ * behind a line may be read.  Borrowed until the next call that is given the reader.
+ */
+enum { REC_LINES_SLACK = 64 };
+struct rec_lines {
+    const char *base;
+    const uint32_t *at; /* [n · fields + 1] */
+    size_t fields, n;
+};
+
+/*
+ * The next lines of R, before which rec_reader_next() was called once: their number, *OUT.  0: the
+ * next record is for rec_reader_next().
+ */
+size_t rec_reader_lines(struct rec_reader *r, struct rec_lines *out);
+/*
+ * The first N of these lines were read, and are records without a fault.  With others, begin
+ * rec_reader_next(), which looks at the same line and says what is wrong with it, or nothing.
+ */
+void rec_reader_take(struct rec_reader *r, size_t n);
+
+/*
  * After a negative result: "name:line: reason", or "cannot open 'name': reason", or "cannot read
  * 'name': reason".
  */
@@ -120,19 +145,6 @@ int64_t rec_int(const struct rec_reader *r, size_t col);
 unsigned rec_word(const struct rec_reader *r, size_t col);
 /* The text without its NUL, which saves writing one: *LEN bytes, none of them NUL. */
 const char *rec_bytes(const struct rec_reader *r, size_t col, size_t *len);
-/*
- * The current record as it lies there, for who reads millions: NULL, or field i is the bytes at[i]
- * … at[i + 1] − 2 behind BASE, without a NUL, with commas between them as far as no field's text
- * was asked for, and the fields are the schema's first columns in their order; plain.h takes their
- * numbers.  Borrowed until the next rec_reader_next().
- */
-struct rec_quick {
-    const char *base;
-    const uint32_t *at; /* [n + 1] */
-    size_t n;
-};
-const struct rec_quick *rec_quick(struct rec_reader *r);
-
 /* Columns of the current file that the schema does not know, in order: passed through filters. */
 size_t rec_extras(const struct rec_reader *r);
 const char *rec_extra_name(const struct rec_reader *r, size_t i);

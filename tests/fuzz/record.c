@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/fsfile.h"
+#include "common/record/accesses.h"
 #include "common/record/check.h"
 #include "common/record/marks.h"
 #include "common/record/plain.h"
@@ -89,6 +90,26 @@ static void check_access(const struct split *s)
     }
 }
 
+/* What is read of an access record without its texts, the parser reads, and the same. */
+static void check_numbers(const struct split *s)
+{
+    struct access_numbers a;
+    union value v[ACCESS_COUNT + 1] = {{0}};
+    const struct rec_lines line = {s->base, s->at, s->n, 1};
+    if (!s->marks || s->n < ACCESS_COUNT || s->n > rec_access.n || !accesses_read(&line, &a, 1))
+        return;
+    for (size_t i = 0; i < s->n; i++) {
+        const struct rec_column *c = &rec_access.columns[i];
+        const char *text = split_text(s, i);
+        if (c->type != REC_NAME && c->type != REC_TEXT && c->type != REC_WORD)
+            require(*text ? value_parse(c, text, &v[i]) == 0 : c->flags & REC_EMPTY);
+    }
+    bool counted = s->n > ACCESS_COUNT && *split_text(s, ACCESS_COUNT);
+    require(a.time == v[ACCESS_TIME].real && a.offset == v[ACCESS_OFFSET].uint);
+    require(a.length == v[ACCESS_LENGTH].uint && !*split_text(s, ACCESS_ERROR));
+    require(a.count == (counted ? v[ACCESS_COUNT].uint : 1));
+}
+
 static void compare_line(const char *line, size_t len)
 {
     struct split fast = {0};
@@ -107,6 +128,7 @@ static void compare_line(const char *line, size_t len)
     for (size_t i = 0; !reason && i < fast.n; i++)
         require(strcmp(split_text(&fast, i), split_text(&csv, i)) == 0);
     if (!reason) {
+        check_numbers(&fast);
         check_access(&fast);
         check_fields(&fast);
     }
@@ -131,18 +153,20 @@ static void compare_lines(const char *text, size_t len)
 /* All lines at once, by what this processor can and by what every one can. */
 static void compare_marks(const char *text, size_t len)
 {
-    static struct marks fast, portable;
+    static struct marks fast, portable, places;
     len = len < MARKS_TEXT ? len : MARKS_TEXT;
     char *padded = calloc(len + SPLIT_SLACK, 1);
     require(padded);
     memcpy(padded, text, len);
     marks_find(&fast, padded, len);
     marks_find_portable(&portable, padded, len);
-    require(fast.n == portable.n);
-    for (struct marks_line a, b; marks_next(&fast, &a);) {
+    marks_find_places(&places, padded, len);
+    require(fast.n == portable.n && fast.n == places.n);
+    for (struct marks_line a, b, c; marks_next(&fast, &a);) {
         require(marks_next(&portable, &b) && a.n == b.n);
+        require(marks_next(&places, &c) && a.n == c.n);
         for (size_t i = 0; i <= a.n; i++)
-            require(a.at[i] == b.at[i]);
+            require(a.at[i] == b.at[i] && a.at[i] == c.at[i]);
     }
     for (size_t i = 0; i < len / 64; i++)
         require(fast.not_name[i] == portable.not_name[i] &&

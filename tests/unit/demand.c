@@ -225,6 +225,7 @@ static void test_segments(void)
     cells_init(&c);
     for (unsigned shift = 0; shift < 62; shift++)
         CHECK(cells_add(&c, shift, CELLS_WRITES, UINT64_C(1) << shift, 3, 2) == 0);
+    CHECK(cells_settle(&c) == 0);
     CHECK_EQ_U64(sum_of(&c, CELLS_WRITES), 2 * 62);
     CHECK_EQ_U64(sum_of(&c, CELLS_BYTES), 6 * 62);
     CHECK_EQ_U64(c.shift, 52);
@@ -239,6 +240,7 @@ static void test_cells_bound(void)
     for (unsigned hour = 0; hour < HOURS_A_WEEK; hour++)
         for (uint64_t s = 0; s < CELLS_SEGMENTS; s += 2)
             CHECK(cells_add(&c, hour, CELLS_READS, s << CELLS_SHIFT_MIN, 1, 1) == 0);
+    CHECK(cells_settle(&c) == 0);
     CHECK(c.n <= CELLS_MAX && c.n > CELLS_MAX / 4);
     CHECK_EQ_U64(sum_of(&c, CELLS_READS), HOURS_A_WEEK * CELLS_SEGMENTS / 2);
     cells_release(&c);
