@@ -81,7 +81,9 @@ int row_set(struct row *r, const struct row_table *t)
     if (!packed)
         return -ENOMEM;
     memcpy(packed, bytes, size);
-    *r = (struct row){packed, (uint32_t)size, n};
+    r->packed = packed;
+    r->size = (uint32_t)size;
+    r->n = n;
     return 0;
 }
 
