@@ -94,15 +94,15 @@ void standby_end(struct standby *s)
 
 void standby_doubt(struct standby *s, struct peer *p)
 {
+    bool known = s->server >= 0 && p->pidfd >= 0;
     bool another = s->doubted && !(s->server >= 0 && peer_is_gone(s->server));
+    s->doubted = true;
+    if (another && known && p->pid == s->pid)
+        return; /* as it lives, nobody else has its number */
     if (s->server >= 0)
         close(s->server);
-    s->server = peer_take(p);
-    if (another && s->server >= 0) { /* one is noted, and two would have to end */
-        close(s->server);
-        s->server = -1;
-    }
-    s->doubted = true;
+    s->server = another ? -1 : peer_take(p); /* one is followed, and two would have to end */
+    s->pid = p->pid;
 }
 
 /* ---- life ---- */

@@ -42,6 +42,7 @@ struct standby {
     uint64_t held_at_us; /* … since then, by the clock */
     bool doubted; /* what a connection to the copy had not answered may land there still … */
     int server;   /* … until this one has ended: a pidfd; -1: not known */
+    int pid;      /* its number */
     void (*drain)(void *arg);
     void *arg;
 };
@@ -62,7 +63,7 @@ void standby_owner_away(struct standby *s);
 /* A gate that it has closed is another's to open now: returns since when it is. */
 uint64_t standby_hand_over(struct standby *s);
 
-/* A connection to the copy, served by P, has ended with writes unanswered.  Takes P's pidfd. */
+/* A connection to the copy, at P, has ended with writes unanswered.  May take P's pidfd. */
 void standby_doubt(struct standby *s, struct peer *p);
 
 /*
