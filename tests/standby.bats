@@ -146,9 +146,9 @@ said()
   standby --promote-after 300ms
   client_start # the volume stays open
   start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-64k \
-    --size=1M --io_size=8M --rate=2M --iodepth=8 --fsync=40 --verify=crc32c --verify_fatal=1 \
+    --size=1M --io_size=5M --rate=2M --iodepth=8 --fsync=40 --verify=crc32c --verify_fatal=1 \
     --verify_backlog=32 --output=fio.out
-  wait_for 10 eval '(($(status_of requests) > 200))'
+  wait_for 10 eval '(($(status_of requests) > 60))'
   stop_gateway gw-b
   wait_for 10 owner_is gw-a 3 uncommitted
   wait "${PIDS[fio]}"
