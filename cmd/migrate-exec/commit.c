@@ -142,6 +142,17 @@ static enum outcome may_remove(struct move *m, const struct story *s, const stru
     return keep_unproved(m, l->disposal);
 }
 
+/*
+ * Is the copy that, still?  While it was mirrored the director may have made it the owner (S17);
+ * now that its mirror has ended it can't.  GO, or an outcome with its message printed.
+ */
+static enum outcome still_kept(struct move *m, struct route *route)
+{
+    if (place_of(m, route) == ON_TARGET && place_keeps(route, m->source))
+        return GO;
+    return place_report(m, place_unknown(m, route));
+}
+
 enum outcome commit_switched(struct move *m, struct story *s, struct route *route,
                              enum disposal disposal)
 {
@@ -162,9 +173,12 @@ enum outcome commit_switched(struct move *m, struct story *s, struct route *rout
     enum outcome o = prove_first(m, s, route, disposal);
     if (o == GO)
         o = may_remove(m, s, route, &l);
+    if (o == GO && mirrored_end(m, &s->mirrored, &l.unknown) != GO)
+        return DEFERRED;
     if (o == GO)
-        o = mirrored_end(m, &s->mirrored, &l.unknown) == GO ? may_remove(m, s, route, &l)
-                                                            : DEFERRED;
+        o = still_kept(m, route);
+    if (o == GO)
+        o = may_remove(m, s, route, &l);
     if (o != GO)
         return o;
     bool unproved = route->verify != VERIFY_FULL && !s->proof.done;

@@ -194,9 +194,12 @@ static void status_line(struct control *c, const struct volume *v)
     struct blocks_counts n = {0};
     if (m && m->blocks)
         n = blocks_counts(m->blocks);
-    if (m && !m->blocks)
-        n.unproved = m->unproved;
-    const char *target = m && m->blocks ? m->target : "-";
+    bool open = m && m->blocks;
+    bool promoted = !open && v->promoted_epoch && v->promoted_epoch == v->route.epoch;
+    bool promotable = open ? move_may_promote(m) : reverse_may_promote(v);
+    if (promoted)
+        n.unproved = v->promoted_unproved;
+    const char *target = open ? m->target : "-";
     struct buf latency = {0};
     char changed[24] = "-";
     if (v->changes)
@@ -221,10 +224,9 @@ static void status_line(struct control *c, const struct volume *v)
         (unsigned long long)v->expired, owner_place_name(v),
         (unsigned long long)(owner_away_us(v) / 1000), replay_bytes(&v->owner.log),
         v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush", changed,
-        m && m->blocks && move_may_promote(m) ? "yes" : "no",
-        m && m->phase == MOVE_RETIRE && m->promoted ? "yes" : "no",
-        m && m->blocks ? rec_verify_words[m->verify] : "-", (unsigned long long)n.exempt,
-        reverse_word(v), private_sides(v), latency.data ? latency.data : "");
+        promotable ? "yes" : "no", promoted ? "yes" : "no",
+        open ? rec_verify_words[m->verify] : "-", (unsigned long long)n.exempt, reverse_word(v),
+        private_sides(v), latency.data ? latency.data : "");
     buf_release(&latency);
 }
 

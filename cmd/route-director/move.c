@@ -209,10 +209,13 @@ static void tick_copying(struct move *m)
 static void tick(struct loop_timer *t)
 {
     struct move *m = (struct move *)((char *)t - offsetof(struct move, tick));
+    const struct volume *v = m->v;
     if (m->phase == MOVE_STALLED)
         move_stalled_tick(m);
     else if (m->phase == MOVE_PROMOTING)
         move_promote_step(m);
+    if (v->move != m)
+        return; /* it was given up */
     if (move_is_open(m))
         tick_copying(m);
     else if (m->phase != MOVE_RETIRE || m->retired)

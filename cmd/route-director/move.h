@@ -65,8 +65,9 @@ struct move {
     struct volume *v;
     enum move_phase phase;
     bool mirror;
-    bool back;   /* to the kept copy of the last move, which is not committed */
-    bool shared; /* the target exports the very bytes of the owner: nothing is copied */
+    bool back;      /* to the kept copy of the last move, which is not committed */
+    bool shared;    /* the target exports the very bytes of the owner: nothing is copied */
+    bool stands_in; /* nobody drives it: the target, mirrored since the last move, promotes */
     char target[NAME_LEN_MAX + 1];
     enum rec_verify verify; /* so much must be proved before the switch */
     bool no_flush;          /* source and target may be unable to flush */
@@ -156,6 +157,18 @@ void move_overtaken(struct move *m, const char *why);
 const char *move_misfit(const struct volume *v, const struct leg *l, bool no_flush);
 /* Could the target take the owner's place, should that be dead (S17)? */
 bool move_may_promote(const struct move *m);
+
+/*
+ * A move of V, which has none, to the kept copy on GATEWAY, that has all that was acknowledged,
+ * durably (standby.h).  For move_stand_in(); NULL: out of memory.
+ */
+struct move *move_new_stand_in(struct volume *v, const char *gateway);
+/*
+ * Begins M: the owner is dead, and the target, at L, which is taken over with nothing under way,
+ * takes its place.  Requests are held, since m->held_at_us.  Nothing is written to L before the
+ * switch, and if the owner is found first M is given up.
+ */
+void move_stand_in(struct move *m, struct leg *l);
 /*
  * "steady", "replicate", "mirror", "hold", "stalled", "promote", "commit", "doubt", "retire",
  * "failed".

@@ -56,6 +56,13 @@ void owner_succeeds(struct volume *v, struct leg *l, const struct route *route);
  */
 bool owner_gather(struct request *r, unsigned char block[WITNESS_BLOCK]);
 
+/*
+ * Asks L, which leads to another copy as ROLE_TARGET, for the blocks that are known to be durable
+ * (S13).  DONE is called with each, its r->arg ARG, its r->mark the number for witness_holds().
+ * Returns how many are asked for.
+ */
+size_t owner_ask_other(struct volume *v, struct leg *l, void (*done)(struct request *r), void *arg);
+
 /* The volume is opened, or has changed hands: L is the owner's leg, and nothing is owed to it. */
 void owner_take(struct volume *v, struct leg *l);
 

@@ -10,8 +10,10 @@
 #include "common/base/error.h"
 #include "control.h"
 #include "move.h"
+#include "owner.h"
 #include "peer.h"
 #include "quarantine.h"
+#include "standby.h"
 #include "track.h"
 
 /*
@@ -33,12 +35,16 @@ struct reverse {
     struct requestq queue; /* wait for one that they overlap */
     size_t unanswered;     /* both together */
     uint64_t bytes;        /* of their data */
-    unsigned flushes;      /* of the flush under way, not answered yet */
+    size_t asked;          /* FLUSHING: not answered yet */
     bool flush_failed;
-    bool closing; /* the director ends: what is known is of no use any more */
+    bool reads;           /* … known blocks as well, of which … */
+    bool readable, other; /* … one could be read, one has other data (S13) */
+    bool yields;          /* DRAINING, FLUSHING: to take the owner's place */
+    bool closing;         /* the director ends: what is known is of no use any more */
     uint64_t flushing_since_us, looked_us;
     struct loop_timer tick;
     struct catchup catchup;            /* ON */
+    struct standby standby;            /* ON, and while it yields */
     struct control *starter, *stopper; /* whose verb is not answered yet */
     const char *word;                  /* of DROPPED, as in reverse_word(); static */
     char why[512];
@@ -84,6 +90,8 @@ static void close_leg(struct reverse *m)
     struct volume *v = m->v;
     loop_timer_cancel(v->d->loop, &m->tick);
     catchup_stop(&m->catchup);
+    standby_end(&m->standby);
+    m->yields = false;
     leg_free(m->leg);
     m->leg = NULL;
     requestq_init(&m->queue); /* they end with those that were sent: */
@@ -115,8 +123,10 @@ static void drop(struct reverse *m, int err, const char *word, const char *why)
         not_opened(m, err, why);
         return;
     }
-    if (m->sent.n && !server_is_gone(m->leg))
+    if (m->sent.n && !server_is_gone(m->leg)) {
         quarantine_add(v->d, v->name, NULL);
+        standby_doubt(&m->standby, &m->leg->peer);
+    }
     m->state = DROPPED;
     m->word = word;
     snprintf(m->why, sizeof(m->why), "%s", why);
@@ -142,21 +152,76 @@ static void let_go(struct reverse *m)
     volume_unuse(v);
 }
 
-static void flushed(struct request *s)
+static void ended(struct reverse *m)
 {
-    struct reverse *m = s->arg;
-    m->flush_failed |= s->error != 0;
-    if (--m->flushes || m->state != FLUSHING)
-        return;
-    if (m->flush_failed) {
-        drop(m, EIO, "dropped-error", "it could not flush");
-        return;
-    }
     m->state = ENDED;
     close_leg(m);
     control_ok(take(&m->stopper), "%s", "");
     if (m->closing)
         let_go(m);
+}
+
+static bool give_block(void *arg, uint64_t offset, struct slice data);
+
+/* It was to take the owner's place, and does not: all goes on. */
+static void go_on(struct reverse *m)
+{
+    m->yields = false;
+    m->state = ON;
+    catchup_start(&m->catchup, m->v, m->leg->export.max_block, give_block, m);
+}
+
+/* Ends in order with its leg the target of a move that promotes it, if that is right still. */
+static void hand_over(struct reverse *m)
+{
+    struct volume *v = m->v;
+    struct leg *l = m->leg;
+    bool right = reverse_may_promote(v) && standby_is_due(&m->standby);
+    struct move *move = right ? move_new_stand_in(v, m->gateway) : NULL;
+    if (!move) {
+        go_on(m);
+        return;
+    }
+    move->held_at_us = standby_hand_over(&m->standby);
+    m->leg = NULL;
+    m->state = ENDED;
+    close_leg(m);
+    move_stand_in(move, l);
+}
+
+/* One more answer after the drain. */
+static void answered(struct reverse *m)
+{
+    if (--m->asked || m->state != FLUSHING)
+        return;
+    if (m->flush_failed)
+        drop(m, EIO, "dropped-error", "it could not flush");
+    else if (m->other)
+        drop(m, EILSEQ, "dropped-error", "it does not have what the owner made durable");
+    else if (m->reads && !m->readable)
+        drop(m, EIO, "dropped-error", "it cannot read what the owner made durable");
+    else if (m->yields && !m->stopper && !m->closing)
+        hand_over(m);
+    else
+        ended(m);
+}
+
+static void flushed(struct request *s)
+{
+    struct reverse *m = s->arg;
+    m->flush_failed |= s->error != 0;
+    answered(m);
+}
+
+/* A block that is known to be durable was read of the copy. */
+static void compared(struct request *s)
+{
+    struct reverse *m = s->arg;
+    unsigned char block[WITNESS_BLOCK];
+    bool whole = owner_gather(s, block);
+    m->readable |= whole;
+    m->other |= whole && !witness_holds(&m->v->owner.witness, (unsigned)s->mark, block);
+    answered(m);
 }
 
 /* A request of the mirror's own to the copy, or NULL. */
@@ -176,10 +241,14 @@ static struct request *new_request(struct reverse *m, uint16_t type,
     return s;
 }
 
-/* All is answered: the flush, on every connection. */
+/*
+ * All is answered: the flush, on every connection.  Who is to be the owner must also have what is
+ * known to be durable: since its old connections ended anybody may have put another copy there.
+ */
 static void flush(struct reverse *m)
 {
     m->state = FLUSHING;
+    m->flush_failed = m->reads = m->readable = m->other = false;
     m->flushing_since_us = now_us(m);
     unsigned n = m->leg->lost ? 0 : m->leg->n_ready;
     for (unsigned i = 0; i < n; i++) {
@@ -188,8 +257,13 @@ static void flush(struct reverse *m)
             drop(m, ENOMEM, "dropped-memory", err_text(ENOMEM));
             return;
         }
-        m->flushes++;
+        m->asked++;
         leg_send(m->leg, s, ROLE_TARGET, i);
+    }
+    if (n && m->yields) {
+        size_t blocks = owner_ask_other(m->v, m->leg, compared, m);
+        m->reads = blocks > 0;
+        m->asked += blocks;
     }
     if (!n)
         drop(m, EIO, "dropped-lost", m->leg->error);
@@ -201,6 +275,30 @@ static void end(struct reverse *m)
     catchup_stop(&m->catchup);
     if (!m->unanswered)
         flush(m);
+}
+
+/* The owner is dead (standby.h). */
+static void yield(void *arg)
+{
+    struct reverse *m = arg;
+    if (m->state != ON)
+        return;
+    m->yields = true;
+    end(m);
+}
+
+bool reverse_may_promote(const struct volume *v)
+{
+    const struct reverse *m = v->reverse;
+    return m && (m->state == ON || m->yields) && !m->leg->lost && v->changes &&
+           changes_copy_whole(v->changes) && !changes_bytes(v->changes) &&
+           standby_is_ready(&m->standby, m->gateway);
+}
+
+void reverse_owner_away(struct volume *v)
+{
+    if (v->reverse)
+        standby_owner_away(&v->reverse->standby);
 }
 
 bool reverse_give_way(struct volume *v)
@@ -226,6 +324,10 @@ void reverse_settle(struct volume *v)
 void reverse_stop(struct volume *v, struct control *c)
 {
     struct reverse *m = v->reverse;
+    if (v->move && v->move->stands_in) {
+        control_err(c, EAGAIN, "the copy is taking the place of a dead owner");
+        return;
+    }
     if (!m || m->state == NEVER) {
         control_err(c, ENOENT, "the volume's kept copy is not mirrored");
         return;
@@ -424,10 +526,13 @@ static void look(struct loop_timer *t)
     uint64_t pause = set->reverse_us / LOOKS + 1;
     /* This process itself was stopped or starved: there may be answers that it has not read. */
     bool late_ourselves = now - m->looked_us > set->reverse_us;
+    /* While clients wait for it a slow copy is better than none. */
+    bool patient = m->standby.holding && set->retry_us > set->reverse_us;
+    uint64_t late = patient ? set->retry_us : set->reverse_us;
     m->looked_us = now;
-    if (!late_ourselves && now > set->reverse_us && is_late(m, now - set->reverse_us))
+    if (!late_ourselves && now > late && is_late(m, now - late))
         drop(m, ETIMEDOUT, "dropped-slow", "a write was not answered in time (--reverse-timeout)");
-    else if (m->flushes && now > m->flushing_since_us + set->retry_us)
+    else if (m->asked && now > m->flushing_since_us + set->retry_us)
         drop(m, ETIMEDOUT, "dropped-slow", "it does not answer a flush (--retry-for)");
     else
         loop_timer_set(m->v->d->loop, t, now + pause, look);
@@ -475,6 +580,7 @@ static void leg_ready(struct leg *l)
     m->looked_us = now_us(m);
     look(&m->tick);
     catchup_start(&m->catchup, v, l->export.max_block, give_block, m);
+    standby_begin(&m->standby);
     control_ok(take(&m->starter), "%llu", (unsigned long long)changes_bytes(v->changes));
 }
 
@@ -516,6 +622,7 @@ static struct reverse *of_volume(struct volume *v)
     m->v = v;
     m->state = NEVER;
     requestq_init(&m->queue);
+    standby_init(&m->standby, v, yield, m);
     return v->reverse = m;
 }
 
@@ -573,6 +680,7 @@ void reverse_forget(struct volume *v, const char *why)
         drop(m, ECONNABORTED, "dropped-stopped", why);
     if (m->state == ENDED)
         let_go(m);
+    standby_release(&m->standby);
     v->reverse = NULL;
     free(m);
 }

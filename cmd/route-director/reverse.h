@@ -9,7 +9,8 @@
  *
  * No client waits for it: the owner's reply is the client's, and the copy's own request goes its
  * own way, after those that it overlaps.  An error, a lost connection, or a write that is too late
- * (--reverse-timeout) drops it.  Blocks that lag behind are brought up to date (catchup.h).
+ * (--reverse-timeout) drops it.  Blocks that lag behind are brought up to date (catchup.h).  If
+ * none does, and the owner dies, the copy takes its place (standby.h).
  *
  * Each write is in the change map, which outlives the director, before it leaves for either side
  * (S10, S11); that the copy has it all the same is said by an account in memory (changes_mirror()),
@@ -33,7 +34,7 @@ void reverse_start(struct volume *v, struct control *c);
 
 /*
  * "reverse … off": C is answered when it has ended in order, EIO: it was dropped, and the copy is
- * unknown; ENOENT: there was none.
+ * unknown; ENOENT: there was none; EAGAIN: it is ending already, or taking the owner's place.
  */
 void reverse_stop(struct volume *v, struct control *c);
 
@@ -48,6 +49,15 @@ bool reverse_give_way(struct volume *v);
 
 /* The director is about to end: the same, but the volume may be closed then. */
 void reverse_settle(struct volume *v);
+
+/*
+ * Has the copy, as far as is known, all that the owner acknowledged, so that it could take the
+ * place of one that is dead (S17)?
+ */
+bool reverse_may_promote(const struct volume *v);
+
+/* The owner is away. */
+void reverse_owner_away(struct volume *v);
 
 /* Is it open, so that it has a leg? */
 bool reverse_is_open(const struct volume *v);

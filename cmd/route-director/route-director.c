@@ -99,8 +99,8 @@ static const struct argp_option options[] = {
     {"max-clients", KEY_MAX_CLIENTS, "N", 0,
      "Client connections at a time, in all; further ones are closed (default 4096)", 0},
     {"promote-after", KEY_PROMOTE, "DURATION", 0,
-     "A move's complete target takes the place of an owner that is dead for so long, or never "
-     "(default 2s)",
+     "A move's complete target, or a mirrored copy, takes the place of an owner that is dead "
+     "for so long, or never (default 2s)",
      0},
     {"quarantine", KEY_QUARANTINE, "DURATION", 0,
      "Assume that a gateway is done with the writes of a dead connection after this time "

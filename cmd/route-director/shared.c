@@ -189,26 +189,8 @@ static void compared(struct request *r)
 static void compare_then_commit(struct move *m)
 {
     struct volume *v = m->v;
-    const struct witness *w = &v->owner.witness;
-    m->asked = 0;
     m->other = m->readable = false;
-    for (unsigned i = 0; i < WITNESS_MAX; i++) {
-        if (w->blocks[i].offset == UINT64_MAX)
-            continue;
-        struct request *r = request_new(&v->d->requests, v);
-        if (!r)
-            continue; /* the others tell as well */
-        r->nbd = (struct nbd_request){
-            .type = NBD_CMD_READ, .offset = w->blocks[i].offset, .length = WITNESS_BLOCK};
-        r->arrived_us = move_now_us(m);
-        r->waiting = ROLE_TARGET;
-        r->done = compared;
-        r->arg = token(m);
-        r->mark = i;
-        v->inflight++;
-        m->asked++;
-        leg_send(m->leg, r, ROLE_TARGET, i);
-    }
+    m->asked = owner_ask_other(v, m->leg, compared, token(m));
     m->asked_once |= m->asked > 0;
     if (!m->asked)
         commit(m);

@@ -6,6 +6,8 @@
 #include "move_priv.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -36,9 +38,9 @@ bool move_is_stalled(const struct move *m, struct control *c)
 bool move_may_promote(const struct move *m)
 {
     /* On the way back what is unchanged rests on a map, and that on the owner's word. */
-    return !m->back && !m->shared && m->v->d->set.promote_us != PROMOTE_NEVER && m->mirror &&
-           m->copies_flushed && !m->leg->lost &&
-           blocks_counts(m->blocks).synced == m->v->route.size_bytes;
+    bool has_all = m->stands_in || (!m->back && !m->shared && m->mirror);
+    return has_all && m->v->d->set.promote_us != PROMOTE_NEVER && m->copies_flushed &&
+           !m->leg->lost && blocks_counts(m->blocks).synced == m->v->route.size_bytes;
 }
 
 /*
@@ -137,6 +139,8 @@ void move_note_promotion(struct move *m, const struct route *route)
     struct volume *v = m->v;
     err_warn("volume '%s': '%s' is the owner at epoch %llu; %llu bytes of it are not proved",
              v->name, m->target, (unsigned long long)route->epoch, (unsigned long long)m->unproved);
+    v->promoted_epoch = route->epoch;
+    v->promoted_unproved = m->unproved;
     /* The old owner may have been sent writes which it still carries out, if only its end is not
      * certain: nobody builds on its copy before (S2). */
     quarantine_add(v->d, v->name, NULL);
@@ -158,10 +162,48 @@ void move_stalled_tick(struct move *m)
 {
     struct volume *v = m->v;
     const struct owner *o = &v->owner;
+    if (m->stands_in && (o->place == OWNER_HERE || o->place == OWNER_DISTRUSTED)) {
+        move_give_up(m, -ECONNABORTED, "the owner is found");
+        return;
+    }
     if (o->place == OWNER_HERE && !o->haunts.n)
         go_on(m);
     mind_gate(m);
     if (owner_is_dead(v) && owner_away_us(v) >= v->d->set.promote_us && move_may_promote(m) &&
         move_now_us(m) >= m->promote_us)
         promote(m);
+}
+
+/* ---- without a driver ---- */
+
+struct move *move_new_stand_in(struct volume *v, const char *gateway)
+{
+    struct move *m = calloc(1, sizeof(*m));
+    if (!m)
+        return NULL;
+    m->v = v;
+    m->phase = MOVE_STALLED;
+    m->back = m->stands_in = true;
+    m->verify = VERIFY_FULL;
+    m->stored = ROUTE_STATE_UNCOMMITTED;
+    m->copies_flushed = m->flushed = true;
+    snprintf(m->target, sizeof(m->target), "%s", gateway);
+    m->blocks = blocks_new(v->route.size_bytes);
+    if (m->blocks && move_adopt_all(m) == 0)
+        return m;
+    blocks_free(m->blocks);
+    free(m);
+    return NULL;
+}
+
+void move_stand_in(struct move *m, struct leg *l)
+{
+    struct volume *v = m->v;
+    m->leg = l;
+    l->owner = m;
+    l->ops = &move_target_ops;
+    v->move = m;
+    v->users++;
+    move_start_tick(m);
+    promote(m);
 }

@@ -125,6 +125,30 @@ static void check(struct volume *v)
         owner_start_replay(v);
 }
 
+size_t owner_ask_other(struct volume *v, struct leg *l, void (*done)(struct request *r), void *arg)
+{
+    const struct witness *w = &v->owner.witness;
+    size_t n = 0;
+    for (unsigned i = 0; i < WITNESS_MAX; i++) {
+        if (w->blocks[i].offset == UINT64_MAX)
+            continue;
+        struct request *r = request_new(&v->d->requests, v);
+        if (!r)
+            continue; /* the others tell as well */
+        r->nbd = (struct nbd_request){
+            .type = NBD_CMD_READ, .offset = w->blocks[i].offset, .length = WITNESS_BLOCK};
+        r->arrived_us = owner_now_us(v);
+        r->waiting = ROLE_TARGET;
+        r->done = done;
+        r->arg = arg;
+        r->mark = i;
+        v->inflight++;
+        n++;
+        leg_send(l, r, ROLE_TARGET, i);
+    }
+    return n;
+}
+
 /* What clients were told, and what was logged, must hold on what is there now (S13, S22, S24). */
 static const char *other_export(const struct volume *v, const struct nbd_export *e)
 {

@@ -293,6 +293,7 @@ static void owner_lost(struct leg *l)
     if (v->move && move_owner_lost(v->move, l->error))
         return;
     owner_went_away(v);
+    reverse_owner_away(v);
 }
 
 const struct leg_ops volume_owner_ops = {

@@ -113,6 +113,8 @@ struct volume {
     uint64_t replayed;                   /* commands sent again, logged and unanswered ones */
     uint64_t reconnects;                 /* how often the owner came back */
     uint64_t expired;                    /* requests that failed since it did not */
+    uint64_t promoted_epoch;             /* of the last owner that took a dead one's place … */
+    uint64_t promoted_unproved;          /* … with so many bytes that were not proved */
     struct volume_stats stats;
 };
 
