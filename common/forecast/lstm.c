@@ -69,10 +69,7 @@ static float *floats(size_t rows, size_t width)
 {
     /* 64: a cache line, and the width of any vector. */
     size_t bytes = (rows * width * sizeof(float) + 63) / 64 * 64;
-    float *f = aligned_alloc(64, bytes ? bytes : 64);
-    if (f)
-        memset(f, 0, bytes);
-    return f;
+    return aligned_alloc(64, bytes ? bytes : 64);
 }
 
 void lstm_free(struct lstm *l)
@@ -101,8 +98,10 @@ struct lstm *lstm_new(struct lstm_shape s, size_t sequences, size_t steps)
     l->y = floats(rows, s.out);
     l->none = floats(sequences, s.hidden);
     l->dc = floats(sequences, s.hidden);
-    if (l->x && l->z && l->c && l->tanh_c && l->h && l->dh && l->y && l->none && l->dc)
+    if (l->x && l->z && l->c && l->tanh_c && l->h && l->dh && l->y && l->none && l->dc) {
+        memset(l->none, 0, sequences * s.hidden * sizeof(*l->none));
         return l;
+    }
     lstm_free(l);
     return NULL;
 }

@@ -34,7 +34,7 @@ struct lstm *lstm_new(struct lstm_shape s, size_t sequences, size_t steps);
 void lstm_free(struct lstm *l);
 
 /*
- * Where the input of a pass is to be put: [steps][sequences][in].  Borrowed; it stays for
+ * Where all of the input of a pass is to be put: [steps][sequences][in].  Borrowed; it stays for
  * lstm_backward().
  */
 float *lstm_input(struct lstm *l);

@@ -74,11 +74,14 @@ static void predict_flat(enum model_kind kind, struct series s, size_t h, double
 int methods_each(const struct model *m, const double *weight, struct series s, const size_t *origin,
                  size_t n, size_t h, double *out)
 {
+    double *plain = out + MODEL_PLAIN * n * h, *log = out + MODEL_LOG * n * h;
     int r = 0;
-    if (weight[MODEL_PLAIN] > 0)
-        r = seasonal_rolling(s, &m->plain, origin, n, h, out + MODEL_PLAIN * n * h);
-    if (r == 0 && weight[MODEL_LOG] > 0)
-        r = seasonal_rolling(s, &m->log, origin, n, h, out + MODEL_LOG * n * h);
+    if (weight[MODEL_PLAIN] > 0 && weight[MODEL_LOG] > 0)
+        r = seasonal_rolling_two(s, &m->plain, &m->log, origin, n, h, plain, log);
+    else if (weight[MODEL_PLAIN] > 0)
+        r = seasonal_rolling(s, &m->plain, origin, n, h, plain);
+    else if (weight[MODEL_LOG] > 0)
+        r = seasonal_rolling(s, &m->log, origin, n, h, log);
     for (size_t j = 0; weight[MODEL_MEDIAN] > 0 && j < n; j++)
         predict_median(series_head(s, origin[j]), h, out + (MODEL_MEDIAN * n + j) * h);
     return r;

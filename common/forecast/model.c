@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/forecast/judge.h"
 #include "common/forecast/methods.h"
@@ -94,24 +95,37 @@ static struct model_point point_from(double forecast, struct model_band b)
     };
 }
 
-int model_predict(const struct model *m, struct series s, const double *net, size_t h,
+void model_mix(const struct model *m, struct series s, const double *net, size_t h, double *base)
+{
+    double high[MODEL_NET_HOURS];
+    size_t same = h < MODEL_NET_HOURS ? h : MODEL_NET_HOURS;
+    if (m->high > 0)
+        methods_high(s, same, high);
+    for (size_t i = 0; i < h; i++) {
+        /* The quartile's second day is its first again, and so on. */
+        if (m->high > 0)
+            base[i] += m->high * (high[i % HOURS_A_DAY] - base[i]);
+        if (m->net > 0 && net && i < MODEL_NET_HOURS)
+            base[i] += m->net * (net[i] - base[i]);
+    }
+}
+
+int model_predict(const struct model *m, struct series s, const double *said, size_t h,
                   struct model_point *out)
 {
     s = series_tail(s, METHODS_HISTORY);
-    double *base = calloc(2 * h + 1, sizeof(*base));
-    if (!base)
-        return -ENOMEM;
-    double *high = base + h;
-    int r = methods_mixed(m, s, &s.n, 1, h, base);
-    if (m->high > 0)
-        methods_high(s, h, high);
-    for (size_t i = 0; r == 0 && i < h; i++) {
-        base[i] += m->high * (high[i] - base[i]);
-        if (m->net > 0 && i < MODEL_NET_HOURS)
-            base[i] += m->net * (net[i] - base[i]);
-        out[i] = point_from(base[i], m->band[model_band_of(i + 1)]);
+    const size_t known = m->net <= 0 ? 0 : h < MODEL_NET_HOURS ? h : MODEL_NET_HOURS;
+    double *all = calloc(h + 1, sizeof(*all));
+    int r = all ? 0 : -ENOMEM;
+    if (r == 0 && known < h) {
+        r = methods_mixed(m, s, &s.n, 1, h, all);
+        model_mix(m, s, NULL, h, all);
     }
-    free(base);
+    if (r == 0 && known)
+        memcpy(all, said, known * sizeof(*all));
+    for (size_t i = 0; r == 0 && i < h; i++)
+        out[i] = point_from(all[i], m->band[model_band_of(i + 1)]);
+    free(all);
     return r;
 }
 

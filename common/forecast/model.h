@@ -65,11 +65,11 @@ struct model_point {
 int model_fit(struct series s, uint64_t seed, struct model *out);
 
 /*
- * Forecasts the H hours behind S with M, which may have been fitted to an older S.  NET: the nets'
- * forecast of the first MODEL_NET_HOURS hours, needed if M.net > 0 (else it may be NULL).
- * 0 or -ENOMEM.
+ * Forecasts the H hours behind S with M, which may have been fitted to an older S.  SAID: what
+ * train_forecast() says of the first MODEL_NET_HOURS hours, needed if M.net > 0 (else it may be
+ * NULL).  0 or -ENOMEM.
  */
-int model_predict(const struct model *m, struct series s, const double *net, size_t h,
+int model_predict(const struct model *m, struct series s, const double *said, size_t h,
                   struct model_point *out);
 
 /*

@@ -13,7 +13,7 @@
 #include "common/forecast/loss.h"
 #include "common/forecast/workers.h"
 
-enum { WARM_STEPS_MAX = 200, TELL_STEPS = 16, FORECAST_BATCH = 64 };
+enum { WARM_STEPS_MAX = 200, TELL_STEPS = 16, FORECAST_BATCH = 32 };
 
 /* What a leg's rate falls to, relative to its highest. */
 static const double last_rate = 0.01;
@@ -252,7 +252,8 @@ static void forecast_alike(const struct nets *n, const struct sample *s, const s
 
 int nets_forecast(const struct nets *n, const struct sample *s, size_t count, double *out)
 {
-    struct lstm *l = lstm_new(nets_shape(n), FORECAST_BATCH, SAMPLE_STEPS);
+    const size_t most = count < FORECAST_BATCH ? count : FORECAST_BATCH;
+    struct lstm *l = lstm_new(nets_shape(n), most, SAMPLE_STEPS);
     float *base = malloc((size_t)FORECAST_BATCH * SAMPLE_AHEAD * sizeof(*base));
     int r = l && base ? 0 : -ENOMEM;
     memset(out, 0, count * SAMPLE_AHEAD * sizeof(*out));

@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/forecast/logs.h"
 #include "common/forecast/loss.h"
 #include "common/forecast/methods.h"
+#include "common/forecast/vecmath.h"
 
 /* As the smoothing on logarithms has it. */
 static const double unit_of_mean = 0.1;
@@ -32,7 +34,11 @@ static int fill_base(struct series s, const struct model *m, struct sample *out)
     if (r == 0)
         r = methods_mixed(m, s, origin, out->points, SAMPLE_AHEAD, base);
     for (size_t i = 0; r == 0 && i < cells; i++)
-        out->base[i] = log1pf((float)(base[i] / out->unit));
+        out->base[i] = (float)(base[i] / out->unit);
+    if (r == 0) {
+        logs_floats(out->base, cells);
+        memcpy(out->last, base + cells - SAMPLE_AHEAD, sizeof(out->last));
+    }
     free(base);
     free(origin);
     return r;
@@ -50,10 +56,11 @@ static int prepare(struct series s, const struct model *m, struct sample *out)
     if (!out->x || !out->y || !out->base)
         return -ENOMEM;
     /* No row looks further back from its point. */
-    for (size_t i = out->origin - SAMPLE_FIRST; i < s.n; i++) {
+    const size_t from = out->origin - SAMPLE_FIRST, seen = s.n - from;
+    for (size_t i = from; i < s.n; i++)
         out->y[i] = (float)(s.y[i] / out->unit);
-        out->x[i] = log1pf(out->y[i]);
-    }
+    memcpy(out->x + from, out->y + from, seen * sizeof(*out->x));
+    logs_floats(out->x + from, seen);
     return fill_base(s, m, out);
 }
 
@@ -91,33 +98,37 @@ void sample_release(struct sample *s)
     *s = (struct sample){0};
 }
 
-static float mean_of(const float *x, size_t n)
+VEC_PART float mean_of(const float *x, size_t n)
 {
     float sum = 0;
+#pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < n; i++)
         sum += x[i];
     return sum / (float)n;
 }
 
-static void put(float *out, const float *x, size_t n, float level)
+VEC_PART void put(float *out, const float *x, size_t n, float level)
 {
+#pragma omp simd
     for (size_t i = 0; i < n; i++)
-        out[i] = fminf(fmaxf(x[i] - level, -input_most), input_most);
+        out[i] = vec_clamp(x[i] - level, -input_most, input_most);
 }
 
 /* What tells one kind of series, and one state of it, from another. */
-static void put_features(const struct sample *s, const float *now, const float *base, float level,
-                         float *out)
+VEC_PART void put_features(const float *now, const float *base, float scaled, float level,
+                           float *out)
 {
     const float *week = now - HOURS_A_WEEK, *day = now - HOURS_A_DAY;
     float squares = 0, idle = 0, rough = 0, missed = 0;
+#pragma omp simd reduction(+ : squares, idle, missed)
     for (size_t i = 0; i < HOURS_A_WEEK; i++) {
         squares += (week[i] - level) * (week[i] - level);
-        idle += week[i] <= 0;
+        idle += week[i] <= 0 ? 1.0f : 0.0f;
         missed += fabsf(week[i] - (week - HOURS_A_WEEK)[i]);
     }
+#pragma omp simd reduction(+ : rough)
     for (size_t i = 0; i < HOURS_A_DAY; i++)
-        rough += fabsf(day[i] - day[(ptrdiff_t)i - 1]);
+        rough += fabsf(day[i] - (day - 1)[i]);
     float all[] = {
         mean_of(day, HOURS_A_DAY) - level,
         level - mean_of(week - HOURS_A_WEEK, HOURS_A_WEEK),
@@ -126,23 +137,32 @@ static void put_features(const struct sample *s, const float *now, const float *
         missed / HOURS_A_WEEK,
         idle / HOURS_A_WEEK,
         mean_of(base, SAMPLE_AHEAD) - level,
-        1 / (1 + s->scaled),
+        1 / (1 + scaled),
     };
     put(out, all, sizeof(all) / sizeof(all[0]), 0);
+}
+
+/* NOW: behind the last hour that is known. */
+VEC_CLONES
+static void fill_row(const float *restrict now, const float *restrict base, float scaled,
+                     float *restrict in)
+{
+    const float *week = now - HOURS_A_WEEK;
+    float level = mean_of(week, HOURS_A_WEEK);
+    put(in, now - HOURS_A_DAY, HOURS_A_DAY, level);
+    put(in + HOURS_A_DAY, base, SAMPLE_AHEAD, level);
+    put(in + HOURS_A_DAY + SAMPLE_AHEAD, week, SAMPLE_AHEAD, level);
+    put_features(now, base, scaled, level, in + HOURS_A_DAY + 2 * SAMPLE_AHEAD);
 }
 
 void sample_row(const struct sample *s, size_t point, enum sample_base kind, float *in, float *base)
 {
     const float *now = s->x + s->origin + point * s->step, *week = now - HOURS_A_WEEK;
-    float level = mean_of(week, HOURS_A_WEEK);
     if (kind == SAMPLE_MODEL)
         memcpy(base, s->base + point * SAMPLE_AHEAD, SAMPLE_AHEAD * sizeof(*base));
     for (size_t i = 0; kind == SAMPLE_WEEKS && i < SAMPLE_AHEAD; i++)
         base[i] = 0.5f * (week[i] + (week - HOURS_A_WEEK)[i]);
-    put(in, now - HOURS_A_DAY, HOURS_A_DAY, level);
-    put(in + HOURS_A_DAY, base, SAMPLE_AHEAD, level);
-    put(in + HOURS_A_DAY + SAMPLE_AHEAD, week, SAMPLE_AHEAD, level);
-    put_features(s, now, base, level, in + HOURS_A_DAY + 2 * SAMPLE_AHEAD);
+    fill_row(now, base, s->scaled, in);
 }
 
 size_t sample_steps(const struct sample *s)

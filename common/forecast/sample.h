@@ -40,7 +40,8 @@ struct sample {
     size_t origin; /* the first point: hours of the series before it */
     size_t step;   /* hours from one point to the next */
     size_t points;
-    float *base; /* [points][SAMPLE_AHEAD] logarithms, owned */
+    float *base;               /* [points][SAMPLE_AHEAD] logarithms, owned */
+    double last[SAMPLE_AHEAD]; /* what the baseline says from the last point, in requests */
 };
 
 /*

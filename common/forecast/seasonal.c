@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/rng.h"
+#include "common/forecast/logs.h"
 
 /* A series made ready: transformed, with the seasons of its first weeks as they stand. */
 struct prepared {
@@ -20,6 +21,13 @@ struct prepared {
     struct seasonal_state first;
 };
 
+/* A series on the way through its hours. */
+struct run {
+    struct prepared w;
+    struct seasonal_params p;
+    struct seasonal_state s;
+};
+
 /* A trend fades: over 48 hours an undamped one does more harm than good. */
 static const double trend_damping = 0.97;
 
@@ -29,15 +37,13 @@ static const double trend_damping = 0.97;
  */
 static const double log_unit = 0.1;
 
-static double transform(double y, bool log, double unit)
+/* N projected values in the units of y, none negative. */
+static void back(const struct prepared *w, double *x, size_t n)
 {
-    return log ? log1p(y / unit) : y;
-}
-
-static double back(double x, bool log, double unit)
-{
-    double y = log ? unit * expm1(x) : x;
-    return y > 0 ? y : 0;
+    if (w->log)
+        logs_back(x, n, w->unit);
+    for (size_t i = 0; !w->log && i < n; i++)
+        x[i] = x[i] > 0 ? x[i] : 0;
 }
 
 /* Mean of X by phase over its first N hours. */
@@ -89,12 +95,49 @@ static int prepare(struct series s, bool log, bool weekly, struct prepared *w)
         return -ENOMEM;
     w->scale = series_mean(s.y, s.n);
     w->unit = w->scale > 0 ? log_unit * w->scale : 1;
-    for (size_t i = 0; i < s.n; i++)
-        w->x[i] = transform(s.y[i], log, w->unit);
+    if (log)
+        logs_of(s.y, s.n, w->unit, w->x);
+    else
+        memcpy(w->x, s.y, s.n * sizeof(*w->x));
     w->day_phase = series_phase(s, 0, HOURS_A_DAY);
     w->week_phase = series_phase(s, 0, HOURS_A_WEEK);
     first_seasons(w, weekly);
     return 0;
+}
+
+/* What an hour changes, apart from the seasons. */
+struct moving {
+    double level, trend, rest;
+    double gain; /* of both level and trend */
+};
+
+static inline struct moving lift(const struct seasonal_params *p, const struct seasonal_state *s)
+{
+    return (struct moving){s->level, s->trend, s->rest, p->level + p->trend};
+}
+
+static inline void put_down(const struct moving *m, struct seasonal_state *s)
+{
+    s->level = m->level;
+    s->trend = m->trend;
+    s->rest = m->rest;
+}
+
+/*
+ * An hour of X.  What its level waits for is the last one's, so nothing else stands between the
+ * two.
+ */
+static inline void step(const struct seasonal_params *p, double x, struct moving *m, double *day,
+                        double *week)
+{
+    double kept = trend_damping * m->trend;
+    double r = (x - *day - *week) - m->level;
+    double e = r - p->ar * m->rest; /* what the AR term did not foresee */
+    m->level = (m->level + kept) + m->gain * e;
+    m->trend = kept + p->trend * e;
+    *day += p->day * e;
+    *week += p->week * e;
+    m->rest = r;
 }
 
 /* Runs S over the hours FROM … TO − 1. */
@@ -102,34 +145,42 @@ static void advance(const struct prepared *w, const struct seasonal_params *p,
                     struct seasonal_state *s, size_t from, size_t to)
 {
     size_t d = (w->day_phase + from) % HOURS_A_DAY, k = (w->week_phase + from) % HOURS_A_WEEK;
-    double level = s->level, trend = s->trend, rest = s->rest;
+    struct moving m = lift(p, s);
     for (size_t i = from; i < to; i++) {
-        double r = w->x[i] - (level + trend + s->day[d] + s->week[k]);
-        double e = r - p->ar * rest; /* what the AR term did not foresee */
-        level += trend + p->level * e;
-        trend = trend_damping * trend + p->trend * e;
-        s->day[d] += p->day * e;
-        s->week[k] += p->week * e;
-        rest = r;
+        step(p, w->x[i], &m, &s->day[d], &s->week[k]);
         d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
         k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
     }
-    s->level = level;
-    s->trend = trend;
-    s->rest = rest;
+    put_down(&m, s);
 }
 
-/* The H hours behind hour AT − 1, in the units of y. */
+/* Runs two over the same hours: while one waits for its last hour, the other goes on. */
+static void advance_two(struct run *a, struct run *b, size_t from, size_t to)
+{
+    const struct prepared *w = &a->w, *v = &b->w;
+    size_t d = (w->day_phase + from) % HOURS_A_DAY, k = (w->week_phase + from) % HOURS_A_WEEK;
+    struct moving m = lift(&a->p, &a->s), n = lift(&b->p, &b->s);
+    for (size_t i = from; i < to; i++) {
+        step(&a->p, w->x[i], &m, &a->s.day[d], &a->s.week[k]);
+        step(&b->p, v->x[i], &n, &b->s.day[d], &b->s.week[k]);
+        d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
+        k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
+    }
+    put_down(&m, &a->s);
+    put_down(&n, &b->s);
+}
+
+/* The H hours behind hour AT − 1, not yet back() in the units of y. */
 static void project(const struct prepared *w, const struct seasonal_params *p,
                     const struct seasonal_state *s, size_t at, size_t h, double *out)
 {
     size_t d = (w->day_phase + at) % HOURS_A_DAY, k = (w->week_phase + at) % HOURS_A_WEEK;
     double level = s->level, trend = s->trend, rest = s->rest;
     for (size_t i = 0; i < h; i++) {
-        level += trend;
-        trend *= trend_damping;
         rest *= p->ar;
-        out[i] = back(level + s->day[d] + s->week[k] + rest, w->log, w->unit);
+        out[i] = level + s->day[d] + s->week[k] + rest;
+        trend *= trend_damping;
+        level += trend;
         d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
         k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
     }
@@ -166,6 +217,7 @@ static double loss(const struct prepared *w, const struct seasonal_params *p,
         advance(w, p, &s, at, origin);
         at = origin;
         project(w, p, &s, at, how->horizon, forecast);
+        back(w, forecast, how->horizon);
         sum += window_loss(w, forecast, at, how->horizon);
     }
     return sum;
@@ -261,21 +313,57 @@ int seasonal_fit(struct series s, const struct seasonal_search *how, struct seas
     return r;
 }
 
+static int run_begin(struct series s, const struct seasonal_params *p, struct run *r)
+{
+    int e = prepare(s, p->log, p->weekly, &r->w);
+    if (e < 0)
+        return e;
+    r->p = *p;
+    r->s = begin(&r->w, p);
+    return 0;
+}
+
+static void run_end(struct run *r, double *out, size_t n)
+{
+    back(&r->w, out, n);
+    free(r->w.x);
+}
+
 int seasonal_rolling(struct series s, const struct seasonal_params *p, const size_t *origin,
                      size_t n, size_t h, double *out)
 {
-    struct prepared w;
-    int r = prepare(s, p->log, p->weekly, &w);
-    if (r < 0)
-        return r;
-    struct seasonal_state state = begin(&w, p);
-    size_t at = 0;
-    for (size_t j = 0; j < n; j++) {
-        advance(&w, p, &state, at, origin[j]);
-        at = origin[j];
-        project(&w, p, &state, at, h, out + j * h);
+    struct run r;
+    int e = run_begin(s, p, &r);
+    if (e < 0)
+        return e;
+    for (size_t j = 0, at = 0; j < n; at = origin[j++]) {
+        advance(&r.w, &r.p, &r.s, at, origin[j]);
+        project(&r.w, &r.p, &r.s, origin[j], h, out + j * h);
     }
-    free(w.x);
+    run_end(&r, out, n * h);
+    return 0;
+}
+
+int seasonal_rolling_two(struct series s, const struct seasonal_params *p,
+                         const struct seasonal_params *q, const size_t *origin, size_t n, size_t h,
+                         double *out_p, double *out_q)
+{
+    struct run a, b;
+    int e = run_begin(s, p, &a);
+    if (e < 0)
+        return e;
+    e = run_begin(s, q, &b);
+    if (e < 0) {
+        free(a.w.x);
+        return e;
+    }
+    for (size_t j = 0, at = 0; j < n; at = origin[j++]) {
+        advance_two(&a, &b, at, origin[j]);
+        project(&a.w, &a.p, &a.s, origin[j], h, out_p + j * h);
+        project(&b.w, &b.p, &b.s, origin[j], h, out_q + j * h);
+    }
+    run_end(&a, out_p, n * h);
+    run_end(&b, out_q, n * h);
     return 0;
 }
 

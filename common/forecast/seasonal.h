@@ -29,7 +29,8 @@ enum { SEASONAL_DAILY_MIN = 2 * HOURS_A_DAY, SEASONAL_WEEKLY_MIN = 2 * HOURS_A_W
 
 /* What a run over a series leaves behind: enough to forecast from its end. */
 struct seasonal_state {
-    double level, trend, rest; /* rest: the last hour's remainder */
+    double level, trend; /* level: of the hour to come, with the trend as it is */
+    double rest;         /* the last hour's remainder */
     double day[HOURS_A_DAY];
     double week[HOURS_A_WEEK];
 };
@@ -61,5 +62,10 @@ int seasonal_forecast(struct series s, const struct seasonal_params *p, size_t h
  */
 int seasonal_rolling(struct series s, const struct seasonal_params *p, const size_t *origin,
                      size_t n, size_t h, double *out);
+
+/* As seasonal_rolling() with P into OUT_P and with Q into OUT_Q, in about the time of one. */
+int seasonal_rolling_two(struct series s, const struct seasonal_params *p,
+                         const struct seasonal_params *q, const size_t *origin, size_t n, size_t h,
+                         double *out_p, double *out_q);
 
 #endif

@@ -4,6 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "common/forecast/vecmath.h"
+
 struct series series_head(struct series s, size_t n)
 {
     s.n = n < s.n ? n : s.n;
@@ -22,9 +24,11 @@ size_t series_phase(struct series s, size_t i, size_t period)
     return (size_t)(p < 0 ? p + (int64_t)period : p);
 }
 
+VEC_CLONES
 double series_mean(const double *y, size_t n)
 {
     double sum = 0;
+#pragma omp simd reduction(+ : sum)
     for (size_t i = 0; i < n; i++)
         sum += y[i];
     return n ? sum / (double)n : 0;
@@ -57,11 +61,13 @@ double series_median(double *y, size_t n)
     return n ? series_quantile(y, n, 0.5) : 0;
 }
 
+VEC_CLONES
 double series_naive_error(struct series s, size_t lag)
 {
     double sum = 0;
     if (s.n <= lag)
         return 0;
+#pragma omp simd reduction(+ : sum)
     for (size_t i = lag; i < s.n; i++)
         sum += fabs(s.y[i] - s.y[i - lag]);
     return sum / (double)(s.n - lag);

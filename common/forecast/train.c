@@ -435,9 +435,11 @@ static int forecast_chunk(void *ctx, size_t chunk)
     if (r == 0 && n)
         r = nets_forecast(f->nets, s, n, out);
     for (size_t k = 0; k < n; k++) {
+        const struct train_series *t = &f->t[which[k]];
+        double *to = f->out + which[k] * MODEL_NET_HOURS;
+        memcpy(to, s[k].last, sizeof(s[k].last));
         if (r == 0)
-            memcpy(f->out + which[k] * MODEL_NET_HOURS, out + k * MODEL_NET_HOURS,
-                   MODEL_NET_HOURS * sizeof(*out));
+            model_mix(&t->model, t->s, out + k * MODEL_NET_HOURS, MODEL_NET_HOURS, to);
         sample_release(&s[k]);
     }
     return r;

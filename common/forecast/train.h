@@ -52,9 +52,9 @@ int train_on(const struct train_series *t, size_t n, const struct train_how *how
              struct nets *nets);
 
 /*
- * The nets' forecasts for N series with their models: MODEL_NET_HOURS hours each into
- * OUT[series][hour]; 0 where the model does not ask for them or the series is too short.
- * 0 or -ENOMEM.
+ * What baseline and nets together say of N series with their models, for model_predict():
+ * MODEL_NET_HOURS hours each into OUT[series][hour]; 0 where the model does not ask for nets or the
+ * series is too short.  0 or -ENOMEM.
  */
 int train_forecast(const struct nets *nets, const struct train_series *t, size_t n, size_t threads,
                    double *out);

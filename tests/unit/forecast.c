@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "common/base/rng.h"
+#include "common/forecast/logs.h"
 #include "common/forecast/model.h"
 #include "tests/unit/tap.h"
 
@@ -186,6 +187,59 @@ static void test_rolling(void)
     CHECK(seasonal_fit(s, &how, &params) == -EDOM);
 }
 
+/* Two parameter sets in one run are those of two runs. */
+static void test_rolling_two(void)
+{
+    double y[LONGEST], a[2 * AHEAD], b[2 * AHEAD], both[2][2 * AHEAD];
+    const size_t origin[] = {500, 777};
+    const struct seasonal_params p = {.level = 0.1, .trend = 0.01, .day = 0.2, .ar = 0.5};
+    struct seasonal_params q = {
+        .level = 0.3, .day = 0.1, .week = 0.2, .ar = 0.1, .keep_week = 0.7, .weekly = true};
+    q.log = true;
+    weekly_wave(y, LONGEST, 3, 0.2);
+    struct series s = {y, 800, 5};
+    CHECK(seasonal_rolling(s, &p, origin, 2, AHEAD, a) == 0);
+    CHECK(seasonal_rolling(s, &q, origin, 2, AHEAD, b) == 0);
+    CHECK(seasonal_rolling_two(s, &p, &q, origin, 2, AHEAD, both[0], both[1]) == 0);
+    for (size_t i = 0; i < 2 * AHEAD; i++) {
+        CHECK(fabs(both[0][i] - a[i]) <= 1e-9 * a[i]);
+        CHECK(fabs(both[1][i] - b[i]) <= 1e-9 * b[i]);
+    }
+}
+
+/* Logarithms of arrays against libm's, from nothing to beyond any count; and back again. */
+static void test_logs(void)
+{
+    enum { N = 4099 };
+    static double y[N], x[N];
+    static float f[N];
+    double wide = 0, narrow = 0, again = 0;
+    struct rng r;
+    rng_init(&r, 11);
+    for (size_t i = 1; i < N; i++)
+        y[i] = pow(10, -20 + 50 * rng_unit(&r));
+    for (size_t i = 0; i < N; i++)
+        f[i] = (float)(y[i] / 3);
+    logs_of(y, N, 3, x);
+    logs_floats(f, N);
+    CHECK(x[0] == 0 && f[0] == 0);
+    for (size_t i = 0; i < N; i++) {
+        double right = log1p(y[i] / 3);
+        wide = fmax(wide, fabs(x[i] - right) / fmax(right, 1));
+        narrow = fmax(narrow, fabs((double)f[i] - right) / fmax(right, 1));
+    }
+    logs_back(x, N, 3);
+    for (size_t i = 0; i < N; i++)
+        again = fmax(again, fabs(x[i] - y[i]) / fmax(y[i], 3));
+    CHECK(wide < 1e-15);
+    CHECK(narrow < 3e-7);
+    CHECK(again < 3e-14);
+    x[0] = -4;
+    x[1] = 1e6;
+    logs_back(x, 2, 3);
+    CHECK(x[0] == 0 && isfinite(x[1]) && x[1] > 1e100);
+}
+
 int main(void)
 {
     test_begin("forecast");
@@ -199,5 +253,7 @@ int main(void)
     test_silence();
     test_huge();
     test_rolling();
+    test_rolling_two();
+    test_logs();
     return test_done();
 }
