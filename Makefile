@@ -78,8 +78,8 @@ place = -DGS_VERSION='"$(VERSION)"' -DGS_SHAREDIR='"$(sharedir)"'
 # Loops over numbers that are never NaN, to be turned into vector instructions.
 relaxed := adam gates logs loss sample
 $(relaxed:%=$(BUILD)/common/forecast/%.o): cflags += -fopenmp-simd -ffast-math
-# Sums that may be added in another order, of numbers like any others.
-$(BUILD)/common/forecast/series.o: cflags += -fopenmp-simd
+# … or that may be anything, but added in any order.
+$(BUILD)/common/forecast/days.o $(BUILD)/common/forecast/series.o: cflags += -fopenmp-simd
 
 # Eight numbers that are stored one by one are not to be packed into a vector first.
 $(BUILD)/common/record/marks.o: cflags += -fno-tree-slp-vectorize

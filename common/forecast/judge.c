@@ -115,16 +115,16 @@ static int judge_methods(struct judge *j, const size_t *origin)
 static int choose_high(struct judge *j)
 {
     size_t hours, cells = j->points * JUDGE_AHEAD;
-    double *kept = malloc((cells + 1) * sizeof(*kept)), high[JUDGE_AHEAD];
+    double *kept = malloc((cells + 1) * sizeof(*kept)), high[HOURS_A_DAY];
     if (!kept)
         return -ENOMEM;
     memcpy(kept, j->base, cells * sizeof(*kept));
     double least = error_from(j, 0, 0, &hours);
     for (size_t p = 0; p < j->points; p++) {
-        methods_high(series_head(j->s, judge_origin(j, p)), JUDGE_AHEAD, high);
+        methods_high(series_head(j->s, judge_origin(j, p)), high);
         for (size_t i = 0; i < JUDGE_AHEAD; i++) {
             double *base = &j->base[p * JUDGE_AHEAD + i];
-            *base += high_part * (high[i] - *base);
+            *base += high_part * (high[i % HOURS_A_DAY] - *base);
         }
     }
     if (error_from(j, 0, 0, &hours) <= high_cost * least)

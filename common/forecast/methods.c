@@ -5,23 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/forecast/days.h"
+
 enum { MEDIAN_DAYS = 7, MEAN_DAYS = 28 };
 
 /* Of the same hour's mean in its median's forecast. */
 static const double burst_part = 0.1;
-
-/* The median of N ≤ MEDIAN_DAYS values, which stay as they are. */
-static double median_of_days(const double *y, size_t n)
-{
-    double sorted[MEDIAN_DAYS];
-    for (size_t i = 0; i < n; i++) {
-        size_t j = i;
-        for (; j > 0 && sorted[j - 1] > y[i]; j--)
-            sorted[j] = sorted[j - 1];
-        sorted[j] = y[i];
-    }
-    return n ? series_quantile(sorted, n, 0.5) : 0;
-}
 
 /*
  * The same hour of the days before, H hours from the end of S: what it usually is (the median of 7
@@ -30,34 +19,18 @@ static double median_of_days(const double *y, size_t n)
  */
 static void predict_median(struct series s, size_t h, double *out)
 {
-    for (size_t i = 0; i < h; i++) {
-        double same[MEAN_DAYS];
-        size_t n = 0, back = HOURS_A_DAY - i % HOURS_A_DAY;
-        if (i >= HOURS_A_DAY) {
-            out[i] = out[i - HOURS_A_DAY];
-            continue;
-        }
-        for (; n < MEAN_DAYS && back <= s.n; back += HOURS_A_DAY)
-            same[n++] = s.y[s.n - back];
-        out[i] = (1 - burst_part) * median_of_days(same, n < MEDIAN_DAYS ? n : MEDIAN_DAYS) +
-                 burst_part * series_mean(same, n);
+    double median[HOURS_A_DAY], mean[HOURS_A_DAY];
+    days_quantile(s, MEDIAN_DAYS, 0.5, median);
+    days_mean(s, MEAN_DAYS, mean);
+    for (size_t i = 0, hour = 0; i < h; i++) {
+        out[i] = (1 - burst_part) * median[hour] + burst_part * mean[hour];
+        hour = hour + 1 == HOURS_A_DAY ? 0 : hour + 1;
     }
 }
 
-void methods_high(struct series s, size_t h, double *out)
+void methods_high(struct series s, double out[HOURS_A_DAY])
 {
-    for (size_t i = 0; i < h; i++) {
-        double same[MEAN_DAYS];
-        size_t n = 0, back = HOURS_A_DAY - i % HOURS_A_DAY;
-        if (i >= HOURS_A_DAY) {
-            out[i] = out[i - HOURS_A_DAY];
-            continue;
-        }
-        for (; n < MEAN_DAYS && back <= s.n; back += HOURS_A_DAY)
-            same[n++] = s.y[s.n - back];
-        series_sort(same, n);
-        out[i] = n ? series_quantile(same, n, 0.75) : 0;
-    }
+    days_quantile(s, MEAN_DAYS, 0.75, out);
 }
 
 static void predict_flat(enum model_kind kind, struct series s, size_t h, double *out)

@@ -26,7 +26,10 @@ int methods_each(const struct model *m, const double *weight, struct series s, c
 int methods_mixed(const struct model *m, struct series s, const size_t *origin, size_t n, size_t h,
                   double *out);
 
-/* The upper quartile of the same hour of the last 28 days, H hours from the end of S, into OUT. */
-void methods_high(struct series s, size_t h, double *out);
+/*
+ * The upper quartile of the same hour of the last 28 days, for each of the 24 hours behind S; the
+ * next day's are the same.
+ */
+void methods_high(struct series s, double out[HOURS_A_DAY]);
 
 #endif

@@ -97,12 +97,10 @@ static struct model_point point_from(double forecast, struct model_band b)
 
 void model_mix(const struct model *m, struct series s, const double *net, size_t h, double *base)
 {
-    double high[MODEL_NET_HOURS];
-    size_t same = h < MODEL_NET_HOURS ? h : MODEL_NET_HOURS;
+    double high[HOURS_A_DAY];
     if (m->high > 0)
-        methods_high(s, same, high);
+        methods_high(s, high);
     for (size_t i = 0; i < h; i++) {
-        /* The quartile's second day is its first again, and so on. */
         if (m->high > 0)
             base[i] += m->high * (high[i % HOURS_A_DAY] - base[i]);
         if (m->net > 0 && net && i < MODEL_NET_HOURS)

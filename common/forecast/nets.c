@@ -10,6 +10,7 @@
 
 #include "common/base/hash.h"
 #include "common/forecast/batches.h"
+#include "common/forecast/logs.h"
 #include "common/forecast/loss.h"
 #include "common/forecast/workers.h"
 
@@ -243,11 +244,12 @@ static void forecast_alike(const struct nets *n, const struct sample *s, const s
                 out[g->at[i] * SAMPLE_AHEAD + h] +=
                     (double)(base[i * SAMPLE_AHEAD + h] + y[i * SAMPLE_AHEAD + h]);
     }
-    for (size_t i = 0; i < g->n; i++)
-        for (size_t h = 0; h < SAMPLE_AHEAD; h++) {
-            double *f = &out[g->at[i] * SAMPLE_AHEAD + h];
-            *f = s[g->at[i]].unit * fmax(expm1(fmin(*f / n->config.nets, 60)), 0);
-        }
+    for (size_t i = 0; i < g->n; i++) {
+        double *f = &out[g->at[i] * SAMPLE_AHEAD];
+        for (size_t h = 0; h < SAMPLE_AHEAD; h++)
+            f[h] = fmin(f[h] / n->config.nets, 60);
+        logs_back(f, SAMPLE_AHEAD, s[g->at[i]].unit);
+    }
 }
 
 int nets_forecast(const struct nets *n, const struct sample *s, size_t count, double *out)
