@@ -11,7 +11,8 @@
 # What is scored is never fitted on.  The constants of common/forecast were chosen with M4's hours up
 # to 72, 120, 168 and 240 before its end held out, and Bitbrains' days 30 to 60, with two exceptions:
 # the width of the interval where nets are used was set after a look at M4's last 48 hours, and the
-# weight of the upper quartile (methods.c) after one at Bitbrains' days from 60 on.
+# weight of the upper quartile (methods.c) after one at Bitbrains' days from 60 on; a larger weight for
+# the last fortnight, better on days 15 to 60, was not taken after a second one.
 set -u -o pipefail
 
 cd "$(dirname "$0")/../.." || exit 71
