@@ -10,6 +10,7 @@
 #include "cmd/migrate-exec/place.h"
 #include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/signals.h"
+#include "cmd/migrate-exec/standby.h"
 #include "cmd/migrate-exec/status.h"
 #include "cmd/migrate-exec/story.h"
 #include "cmd/migrate-exec/takeover.h"
@@ -146,6 +147,8 @@ static enum outcome resume(struct move *m, struct story *s)
         return takeover_record(m, s, &route);
     if (to_resume(s))
         return s->reverts[0] ? go_on_back(m, s) : go_on(m, s);
+    if (standby_is(s))
+        return standby_renew(m, s);
     err_warn("'%s' has ended: %s", m->id, rec_event_words[s->last.event]);
     return SETTLED;
 }
@@ -187,7 +190,7 @@ void recover_each_open(const struct exec *x,
     for (size_t i = 0; i < n; i++) {
         struct story s;
         r = story_load(x, ids[i], &s);
-        if (r < 0 || (s.any && (to_resume(&s) || takeover_is_new(x, ids[i], &s))))
+        if (r < 0 || (s.any && (to_resume(&s) || standby_is(&s) || takeover_is_new(x, ids[i], &s))))
             take(arg, ids[i], &s.last);
     }
     journal_ids_free(ids, n);

@@ -337,6 +337,15 @@ static void test_retain(void)
     e = same;
     retain_describe(&e, NOW + 3600);
     CHECK(strstr(e.detail, ", to be committed") != NULL);
+    /* A standby's time is the least. */
+    e = same;
+    CHECK(!retain_is_standby(&e, false) && !retain_is_standby(&e, true));
+    snprintf(e.detail, sizeof(e.detail), "copy kept on gw-a, flushed");
+    CHECK(retain_is_standby(&e, true) && !retain_is_standby(&e, false)); /* it does not say */
+    retain_put(e.detail, sizeof(e.detail), NOW + 3600, true);
+    CHECK(retain_get(&e, &until) == 1 && until == NOW + 3600 && retain_is_standby(&e, false));
+    retain_describe(&e, NOW + 3600);
+    CHECK(strstr(e.detail, ", kept as standby") != NULL);
     /* Only the note says it: not the event of the switch, and not one that was cut or changed. */
     e = same;
     e.phase = PHASE_HANDOVER;
