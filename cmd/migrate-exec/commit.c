@@ -149,9 +149,11 @@ static enum outcome may_remove(struct move *m, const struct story *s, const stru
  */
 static enum outcome still_kept(struct move *m, struct route *route)
 {
-    if (place_of(m, route) == ON_TARGET && place_keeps(route, m->source))
+    enum place place = place_of(m, route);
+    if (place == ON_TARGET && place_keeps(route, m->source))
         return GO;
-    return place_report(m, place_unknown(m, route));
+    return place == TAKEN_OVER ? takeover_refuse_commit(m, route)
+                               : place_report(m, place_unknown(m, route));
 }
 
 enum outcome commit_switched(struct move *m, struct story *s, struct route *route,
