@@ -539,8 +539,6 @@ END
 @test "migrate-exec: --commit makes the old copy cold, and once is enough" {
   fleet 64K
   migrate-exec <(plan gw-a gw-b 1)
-  run --separate-stderr -1 migrate-exec <(plan gw-b gw-a 2)
-  [[ $stderr == "migrate-exec: refused 'v': its last move is not committed" ]]
   run --separate-stderr -0 migrate-exec --commit v-2
   [[ $(steps) == "retire,committed " && ${lines[1]} == *'"cold on gw-a, unfenced"' ]]
   [[ ! -e gw-a/v && $(owner) == "gw-b 2 steady" ]]
@@ -1063,8 +1061,10 @@ commit_cut_short()
   start exec migrate-exec --bwlimit 1M <(plan gw-b gw-a 2)
   wait_for 10 begun v-3
   wait_for 10 test -e gw-a/v
+  # The next row has said it first, or nobody could once the volume has moved.
   run --separate-stderr -0 migrate-exec --resume v-2
-  [[ ${lines[1]} == *,committed,*"let go on gw-a before an interruption" ]]
+  [[ $output == "$EVENT_HEADER" ]]
+  [[ $(grep -c ',v-2,.*,committed,.*let go on gw-a before an interruption' state/history.csv) -eq 1 ]]
   ends_with 0 exec
   [[ $(owner) == "gw-a 3 uncommitted" && -e gw-a/v ]]
   cmp original gw-a/v

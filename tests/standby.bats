@@ -501,7 +501,8 @@ doubted()
   standby --promote-after 0
   stop_gateway gw-b
   wait_for 10 owner_is gw-a 3 uncommitted
-  run -70 migrate-exec --commit v-2
+  run -1 migrate-exec --commit v-2
+  [[ $output == *"the copy on gw-a took the place of gw-b"* ]]
   put 7 0 4k
   owner_is gw-a 3 uncommitted
   [[ -e gw-a/v && ! -e gw-a/.cold ]]

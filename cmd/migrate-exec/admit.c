@@ -12,8 +12,6 @@ static const char *busy(enum rec_route_state s)
         return "a deferred move is open: see migrate-exec --status and --cutover";
     case ROUTE_STATE_MOVING:
         return "a move is open: see migrate-exec --status";
-    case ROUTE_STATE_UNCOMMITTED:
-        return "its last move is not committed";
     case ROUTE_STATE_MANUAL_RECOVERY:
         return "it is in manual recovery";
     default:
@@ -43,7 +41,7 @@ enum admission admit(const struct plan_row *r, const struct route *route, double
     else if (state)
         snprintf(why, size, "%s", state);
     else if (r->not_before <= now)
-        return ADMIT_NOW;
+        return route->state == ROUTE_STATE_UNCOMMITTED ? ADMIT_KEPT : ADMIT_NOW;
     else {
         snprintf(why, size, "not before %.0f", r->not_before);
         return ADMIT_LATER;

@@ -22,11 +22,18 @@ struct plan_row {
     char reason[256];  /* the planner's; cut if longer */
 };
 
-enum admission { ADMIT_NOW, ADMIT_LATER, ADMIT_NEVER, ADMIT_SKIP };
+enum admission {
+    ADMIT_NOW,
+    ADMIT_KEPT, /* as far as the row goes, but the last move has left a copy (kept.h) */
+    ADMIT_LATER,
+    ADMIT_NEVER,
+    ADMIT_SKIP,
+};
 
 /*
  * Row R against the volume's route (NULL: it has none) at time NOW, for rows at most MAX_AGE_S
- * old.  WHY gets the reason of anything but ADMIT_NOW.  ADMIT_LATER: its not_before is to come.
+ * old.  WHY gets the reason of anything but ADMIT_NOW and ADMIT_KEPT.  ADMIT_LATER: its not_before
+ * is to come.
  */
 enum admission admit(const struct plan_row *r, const struct route *route, double now,
                      double max_age_s, char *why, size_t size);

@@ -495,6 +495,11 @@ static void check_row(struct check *c, const struct plan_row *row)
               admit_forbids(&c->fleet, row->volume, row->source, row->target, why, sizeof(why));
     if (no)
         say(c, FAIL, what, "%s", why);
+    else if (a == ADMIT_KEPT)
+        say(c, OK, what, "may be carried out: %s",
+            strcmp(row->target, route.target) == 0
+                ? "it reverts the last move, which is not committed"
+                : "it commits the last move first");
     else
         say(c, a == ADMIT_LATER ? WARN : OK, what, "%s",
             a == ADMIT_LATER ? why : "may be carried out");

@@ -13,6 +13,7 @@
 #include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/signals.h"
 #include "cmd/migrate-exec/story.h"
+#include "cmd/migrate-exec/takeover.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 
@@ -148,9 +149,11 @@ static enum outcome may_remove(struct move *m, const struct story *s, const stru
  */
 static enum outcome still_kept(struct move *m, struct route *route)
 {
-    if (place_of(m, route) == ON_TARGET && place_keeps(route, m->source))
+    enum place place = place_of(m, route);
+    if (place == ON_TARGET && place_keeps(route, m->source))
         return GO;
-    return place_report(m, place_unknown(m, route));
+    return place == TAKEN_OVER ? takeover_refuse_commit(m, route)
+                               : place_report(m, place_unknown(m, route));
 }
 
 enum outcome commit_switched(struct move *m, struct story *s, struct route *route,
@@ -223,6 +226,8 @@ static enum outcome commit(struct move *m, struct story *s)
                  rec_event_words[s->last.event]);
         return FAILED;
     }
+    if (place == TAKEN_OVER)
+        return takeover_refuse_commit(m, &route);
     if (place != ON_TARGET)
         return place_report(m, place_unknown(m, &route));
     enum outcome o = place_ask_director(m, &route);
@@ -239,17 +244,27 @@ enum outcome recover_commit(const struct exec *x, const char *id)
 }
 
 /* Is ID's old copy kept, for longer than it was to be?  Asked of the store, too. */
-static bool has_expired(const struct exec *x, const char *id)
+static bool has_expired(const struct exec *x, const char *id, const struct story *s)
 {
-    struct story s;
     struct route route;
     struct move m;
-    if (story_load(x, id, &s) < 0 || !s.any || s.last.event == EVENT_COMMITTED ||
-        s.retain_until == 0 || s.retain_until > clock_now())
+    if (s->last.event == EVENT_COMMITTED || s->standby || s->retain_until == 0 ||
+        s->retain_until > clock_now())
         return false;
     move_init(&m, x);
-    return story_set_move(&m, id, &s.last) == 0 && place_of(&m, &route) == ON_TARGET &&
+    return story_set_move(&m, id, &s->last) == 0 && place_of(&m, &route) == ON_TARGET &&
            route.state == ROUTE_STATE_UNCOMMITTED;
+}
+
+/* Commits ID if it is time; records what has become of it without us. */
+static enum outcome expire(const struct exec *x, const char *id)
+{
+    struct story s;
+    if (story_load(x, id, &s) < 0 || !s.any)
+        return GO;
+    if (takeover_is_new(x, id, &s))
+        return recover_resume(x, id);
+    return has_expired(x, id, &s) ? recover_commit(x, id) : GO;
 }
 
 enum outcome recover_expire(const struct exec *x)
@@ -261,9 +276,7 @@ enum outcome recover_expire(const struct exec *x)
     if (r < 0)
         err_die(EX_OSERR, "cannot read '%s/migrations': %s", x->dirs.state, err_text(r));
     for (size_t i = 0; i < n; i++) {
-        if (!has_expired(x, ids[i]))
-            continue;
-        enum outcome o = recover_commit(x, ids[i]);
+        enum outcome o = expire(x, ids[i]);
         worst = o > worst ? o : worst;
         if (signals_pending())
             break;

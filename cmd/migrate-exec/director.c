@@ -459,6 +459,8 @@ static int take_status(struct director_status *s, const char *key, const char *v
         s->promotable = strcmp(value, "yes") == 0;
     else if (strcmp(key, "promoted") == 0)
         s->promoted = strcmp(value, "yes") == 0;
+    else if (strcmp(key, "reverse") == 0)
+        s->mirrored = strcmp(value, "on") == 0;
     else if (strcmp(key, "owner") == 0)
         snprintf(s->owner, sizeof(s->owner), "%s", value);
     else if (strcmp(key, "target") == 0)

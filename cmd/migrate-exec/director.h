@@ -151,6 +151,7 @@ struct director_status {
     bool promotable; /* the target could take the place of an owner that is dead */
     bool promoted;   /* … and has, with so many bytes unproved: */
     uint64_t unproved;
+    bool mirrored;       /* the kept copy gets the writes, too */
     uint64_t size_bytes; /* of the volume */
     bool here;           /* the owner's gateway is, for the director, … */
     bool no_flush;       /* … and what it answers counts as durable */

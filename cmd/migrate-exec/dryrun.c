@@ -157,12 +157,13 @@ static void describe_pause(const struct exec *x, double rate, char *out, size_t 
     add(out, size, "at most %u ms", x->window_ms);
 }
 
-static void describe(const struct move *m, double rate, char *out, size_t size)
+static void describe(const struct move *m, const char *first, double rate, char *out, size_t size)
 {
     const struct exec *x = m->exec;
     double limit = (double)x->bwlimit;
     double effective = limit > 0 && (rate <= 0 || limit < rate) ? limit : rate;
-    snprintf(out, size, "dry run: at most %llu bytes to move", (unsigned long long)m->size_bytes);
+    snprintf(out, size, "dry run: %sat most %llu bytes to move", first,
+             (unsigned long long)m->size_bytes);
     if (effective > 0)
         add(out, size, ", about %.1f s to copy and compare at %.1f MiB/s",
             2 * (double)m->size_bytes / effective, effective / 1048576);
@@ -171,8 +172,9 @@ static void describe(const struct move *m, double rate, char *out, size_t size)
         add(out, size, "; no-flush: %s", m->source);
 }
 
-enum outcome dry_run(struct move *m)
+enum outcome dry_run(struct move *m, const char *first)
 {
+    migration_id(m->volume, m->epoch + 1, 1, m->id);
     move_find_director(m); /* it may have the one connection that the source takes */
     enum outcome o = shared_ask(m);
     if (o == GO && !m->shared)
@@ -186,11 +188,12 @@ enum outcome dry_run(struct move *m)
     move_fill_event(m, &e, EVENT_BEGIN);
     if (m->shared)
         snprintf(e.detail, sizeof(e.detail),
-                 "dry run: on shared storage, no bytes to move; pause at most %u ms, "
+                 "dry run: %son shared storage, no bytes to move; pause at most %u ms, "
                  "in which %s is fenced",
-                 m->exec->fence_ms, m->source);
+                 first, m->exec->fence_ms, m->source);
     else
-        describe(m, m->from ? read_rate(m->from, m->size_bytes) : 0, e.detail, sizeof(e.detail));
+        describe(m, first, m->from ? read_rate(m->from, m->size_bytes) : 0, e.detail,
+                 sizeof(e.detail));
     event_put(m->exec->out, &e);
     rec_write_now(m->exec->out);
     return SETTLED;

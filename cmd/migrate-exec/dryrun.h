@@ -7,9 +7,10 @@
 
 /*
  * Checks the source of the migration whose names, epoch and size are set, reads a few MiB of it
- * to measure, and prints an event record whose detail begins with "dry run".  Nothing is written
- * to a gateway, the store, a journal or the history.  SETTLED, or FAILED with a message.
+ * to measure, and prints an event record whose detail begins with "dry run" and then has FIRST,
+ * what would be done before, or instead.  Nothing is written to a gateway, the store, a journal or
+ * the history.  SETTLED, or FAILED with a message.
  */
-enum outcome dry_run(struct move *m);
+enum outcome dry_run(struct move *m, const char *first);
 
 #endif

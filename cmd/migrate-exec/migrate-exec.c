@@ -81,6 +81,7 @@ enum {
     KEY_RESUME,
     KEY_RETAIN,
     KEY_REVERT,
+    KEY_STANDBY,
     KEY_STATUS,
     KEY_VERIFY,
     KEY_WAIT,
@@ -154,6 +155,10 @@ static const struct argp_option options[] = {
      "Keep old copies for so long, until --expire commits (default 24h)", 0},
     {"revert", KEY_REVERT, 0, 0,
      "Bring the volume of the switched migration ID back, sending only what has changed since", 0},
+    {"standby", KEY_STANDBY, 0, 0,
+     "--keep-mirrored, and --expire lets the old copy stay: it can take the place of an owner that "
+     "dies",
+     0},
     {"status", KEY_STATUS, 0, 0, "Print the latest event of migration ID, or of each", 0},
     {"verify", KEY_VERIFY, "KIND", 0,
      "What must be proved equal before the switch: full, every block; delta, what the move has "
@@ -348,6 +353,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case KEY_REVERT:
         set_action(st, o, REVERT);
         return 0;
+    case KEY_STANDBY:
+        o->exec.keep_mirrored = o->exec.standby = true;
+        return 0;
     case KEY_STATUS:
         set_action(st, o, STATUS);
         return 0;
@@ -409,11 +417,12 @@ static void check_heat(const struct exec *x)
         err_die(EX_NOINPUT, "cannot open '%s': %s", x->heat, err_text(errno));
 }
 
-/* Without a store no volume has a route, and no migration was begun. */
-static void open_store(struct exec *x)
+/* Without a store no volume has a route, and no migration was begun.  Who only prints journals does
+ * without. */
+static void open_store(struct exec *x, bool needed)
 {
     int r = route_store_open(x->dirs.state, false, &x->store);
-    if (r < 0 && r != -ENOENT)
+    if (r < 0 && r != -ENOENT && needed)
         err_die(EX_NOINPUT, "cannot open the routes in '%s': %s", x->dirs.state, err_text(r));
 }
 
@@ -498,10 +507,10 @@ int main(int argc, char **argv)
     if (!o.exec.out)
         err_die(EX_OSERR, "cannot start: %s", err_text(ENOMEM));
     signal(SIGPIPE, SIG_IGN); /* a reader that left must not kill a move in its hold */
-    if (o.action != STATUS && o.action != CHECK && o.action != MISSING) {
+    if (o.action != STATUS && o.action != CHECK && o.action != MISSING)
         load_fleet(&o, &fleet);
-        open_store(&o.exec);
-    }
+    if (o.action != CHECK && o.action != MISSING)
+        open_store(&o.exec, o.action != STATUS);
     if (o.action != CHECK)
         rec_writer_header(o.exec.out);
     int status = act(&o);

@@ -33,7 +33,7 @@ int mirrored_begin(struct move *m)
     }
     err_warn("copy of '%s' on '%s' is not mirrored: %s", m->volume, m->source, why);
     snprintf(what, sizeof(what), "copy kept on %s" NOT_MIRRORED "%.60s", m->source, why);
-    retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
+    retain_put(what, sizeof(what), clock_now() + m->exec->retain_s, m->exec->standby);
     return move_note(m, EVENT_SWITCHED, "%s", what);
 }
 

@@ -13,6 +13,7 @@
 #include "cmd/migrate-exec/mirrored.h"
 #include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/modify.h"
+#include "cmd/migrate-exec/overwrite.h"
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/promoted.h"
 #include "cmd/migrate-exec/reach.h"
@@ -297,57 +298,15 @@ static enum outcome provide_export(struct move *m)
     return GO;
 }
 
-/* What journals tell of an export: was it the volume's copy before? */
-struct past {
-    const struct move *m;
-    bool ours;
-    bool shared; /* with the source: it is no copy at all */
-};
-
-static int look_back(const struct event *e, void *arg)
-{
-    struct past *p = arg;
-    const struct move *m = p->m;
-    bool same = strcmp(e->volume, m->volume) == 0 &&
-                (strcmp(e->target, m->target) == 0 || strcmp(e->source, m->target) == 0);
-    bool pair = strcmp(e->target, m->source) == 0 || strcmp(e->source, m->source) == 0;
-    p->shared = p->shared || (same && pair && shared_says(e));
-    /* A move that was refused before it touched the export says nothing of it. */
-    p->ours = p->ours ||
-              (same && (e->phase != PHASE_REDIRECT || strcmp(e->detail, MOVE_TAKES_EXPORT) == 0));
-    return 0;
-}
-
 /*
  * An export that was there before may hold anybody's data: it is overwritten only if a move of this
  * volume made, filled or left it, or if the operator says so.
  */
 static enum outcome may_overwrite(struct move *m)
 {
-    struct past past = {.m = m};
-    char **ids;
-    size_t n;
     if (m->created)
         return GO;
-    if (m->exec->overwrite)
-        return take_export(m);
-    int r = journal_ids(m->exec->dirs.state, &ids, &n);
-    if (r < 0)
-        return move_fails(m, "cannot read the journals: %s", err_text(r));
-    for (size_t i = 0; i < n; i++)
-        journal_each(m->exec->dirs.state, ids[i], look_back, &past);
-    journal_ids_free(ids, n);
-    if (past.shared) /* what the hooks have forgotten, and a copy onto itself would ruin it */
-        return move_fails(m,
-                          "%s and %s had '%s' on shared storage, which their hooks do not say any "
-                          "more; --overwrite takes the export",
-                          m->source, m->target, m->volume);
-    if (past.ours)
-        return GO;
-    return move_fails(m,
-                      "%s has an export '%s' that no move of the volume left there; "
-                      "--overwrite takes it",
-                      m->target, m->volume);
+    return m->exec->overwrite ? take_export(m) : overwrite_ask(m);
 }
 
 /*
@@ -744,7 +703,7 @@ enum outcome move_retire(struct move *m)
     else
         snprintf(what, sizeof(what), "copy kept on %.60s%s%s%s", m->source,
                  m->terms.no_flush[0] ? "" : ", flushed", mirrored ? MIRRORED_WORDS : "", no_flush);
-    retain_put(what, sizeof(what), clock_now() + m->exec->retain_s);
+    retain_put(what, sizeof(what), clock_now() + m->exec->retain_s, mirrored && m->exec->standby);
     r = move_note(m, EVENT_SWITCHED, "%s", what);
     if (m->lone && m->from) { /* it may be the one connection that the mirror needs */
         nbd_export_part(m->from, PART_MS);

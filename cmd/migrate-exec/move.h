@@ -48,7 +48,8 @@ struct exec {
     unsigned attempts;
     enum compare compare;
     enum on_fail on_fail;
-    bool keep_mirrored;     /* the old copy gets what is written after the switch, too */
+    bool keep_mirrored;     /* the old copy gets what is written after the switch, too … */
+    bool standby;           /* … and is kept beyond retain_s */
     int verify;             /* VERIFY_…, or VERIFY_BY_KIND */
     bool force;             /* what --force allows */
     bool overwrite;         /* also an export of the target that is not known to be a copy */
@@ -67,7 +68,8 @@ struct exec {
     double max_age_s;           /* of a plan's rows */
     bool wait;                  /* for the not_before of rows */
     bool dry_run;
-    const char *who; /* user and command line */
+    const char *who;    /* user and command line */
+    const char *reason; /* of a plan's row, for what is begun on its behalf; NULL: none */
     struct fleet *fleet;
     struct route_store *store;
     struct rec_writer *out; /* event records */
@@ -87,8 +89,10 @@ enum outcome {
     MANUAL,      /* nobody but an operator can say who owns the volume */
 };
 
-/* How the detail of a revert's first event begins; the ID of what it reverts follows. */
+/* How the detail of a revert's first event begins; the ID of what it reverts follows, and behind
+ * MOVE_REASON why, if it was a plan's row. */
 #define MOVE_REVERTS "reverts "
+#define MOVE_REASON  "; "
 
 /* The detail of the journal's note that the target's export is this volume's from now on. */
 #define MOVE_TAKES_EXPORT "takes the export on the target"

@@ -29,19 +29,34 @@ static bool has_switched_to(const struct move *m, uint64_t epoch)
     return true;
 }
 
+/* Does no journal know of a switch after M's, up to the route's epoch? */
+static bool is_last_switch(const struct move *m, const struct route *route)
+{
+    for (uint64_t e = m->epoch + 2; e <= route->epoch; e++)
+        if (has_switched_to(m, e))
+            return false;
+    return true;
+}
+
 /*
  * The volume is where M brought it, and M's copy is kept, at a later epoch: each way back so far
  * was in doubt, and ended with the director's taking the volume back (S1).
  */
 static bool still_on_target(const struct move *m, const struct route *route)
 {
-    if (strcmp(route->gateway, m->target) != 0 || route->epoch <= m->epoch ||
-        !place_keeps(route, m->source))
-        return false;
-    for (uint64_t e = m->epoch + 2; e <= route->epoch; e++)
-        if (has_switched_to(m, e))
-            return false;
-    return true;
+    return strcmp(route->gateway, m->target) == 0 && route->epoch > m->epoch &&
+           place_keeps(route, m->source) && is_last_switch(m, route);
+}
+
+/*
+ * The volume is where it was before M, with the copy on M's target kept.  A record of that kind is
+ * written by directors alone, route-set(1) makes steady ones; and a switch that we had asked for
+ * would be that of a journal.
+ */
+static bool taken_over(const struct move *m, const struct route *route)
+{
+    return strcmp(route->gateway, m->source) == 0 && route->epoch > m->epoch + 1 &&
+           place_keeps(route, m->target) && is_last_switch(m, route);
 }
 
 enum place place_of(const struct move *m, struct route *route)
@@ -53,6 +68,8 @@ enum place place_of(const struct move *m, struct route *route)
         return ON_TARGET;
     if (still_on_target(m, route))
         return ON_TARGET;
+    if (taken_over(m, route))
+        return TAKEN_OVER;
     if (route->epoch != m->epoch || strcmp(route->gateway, m->source) != 0 ||
         route->state == ROUTE_STATE_MANUAL_RECOVERY)
         return ELSEWHERE;

@@ -9,6 +9,7 @@ enum place {
     ON_SOURCE,
     ON_TARGET,  /* or there still, after ways back that came to nothing */
     SUPERSEDED, /* on the source, with another move open */
+    TAKEN_OVER, /* on the source again, by no move: the kept copy took the place of a dead owner */
     ELSEWHERE,  /* or nobody can tell */
 };
 

@@ -10,8 +10,10 @@
 #include "cmd/migrate-exec/place.h"
 #include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/signals.h"
+#include "cmd/migrate-exec/standby.h"
 #include "cmd/migrate-exec/status.h"
 #include "cmd/migrate-exec/story.h"
+#include "cmd/migrate-exec/takeover.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 
@@ -126,9 +128,12 @@ static enum outcome go_on_back(struct move *m, struct story *s)
     }
     if (o == GO) {
         m->back = !old_story.shared;
+        bool ended = old_story.last.event == EVENT_REVERTED;
+        if (takeover_recall(m, s) && !ended)
+            ended = takeover_end(&old, m) == 0;
         o = go_on(m, s);
         old.phase = PHASE_RETIRE;
-        if (o == SWITCHED && old_story.last.event != EVENT_REVERTED)
+        if (o == SWITCHED && !ended)
             move_note(&old, EVENT_REVERTED, "by %s", m->id);
     }
     move_release(&old);
@@ -137,8 +142,13 @@ static enum outcome go_on_back(struct move *m, struct story *s)
 
 static enum outcome resume(struct move *m, struct story *s)
 {
+    struct route route;
+    if (takeover_is(m, s, &route))
+        return takeover_record(m, s, &route);
     if (to_resume(s))
         return s->reverts[0] ? go_on_back(m, s) : go_on(m, s);
+    if (standby_is(s))
+        return standby_renew(m, s);
     err_warn("'%s' has ended: %s", m->id, rec_event_words[s->last.event]);
     return SETTLED;
 }
@@ -180,7 +190,7 @@ void recover_each_open(const struct exec *x,
     for (size_t i = 0; i < n; i++) {
         struct story s;
         r = story_load(x, ids[i], &s);
-        if (r < 0 || (s.any && to_resume(&s)))
+        if (r < 0 || (s.any && (to_resume(&s) || standby_is(&s) || takeover_is_new(x, ids[i], &s))))
             take(arg, ids[i], &s.last);
     }
     journal_ids_free(ids, n);

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "cmd/migrate-exec/recover.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -8,7 +7,10 @@
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/place.h"
 #include "cmd/migrate-exec/signals.h"
+#include "cmd/migrate-exec/recover.h"
+#include "cmd/migrate-exec/revert.h"
 #include "cmd/migrate-exec/story.h"
+#include "cmd/migrate-exec/takeover.h"
 #include "common/base/error.h"
 
 /* GO, or why the switched migration M can't be taken back now, said. */
@@ -48,8 +50,19 @@ static enum outcome may_revert_shared(struct move *m, const struct story *s, str
     return FAILED;
 }
 
-/* The journal of the way back, which nobody else can begin: that of OLD is locked. */
-static enum outcome open_way_back(struct move *back, const char *old)
+void revert_set(struct move *back, const struct move *m, const struct route *route)
+{
+    move_init(back, m->exec);
+    memcpy(back->volume, m->volume, sizeof(back->volume));
+    memcpy(back->source, m->target, sizeof(back->source));
+    memcpy(back->target, m->source, sizeof(back->target));
+    back->epoch = route->epoch;
+    back->size_bytes = route->size_bytes;
+    back->terms.no_flush[0] = m->terms.no_flush[1];
+    back->terms.no_flush[1] = m->terms.no_flush[0];
+}
+
+enum outcome revert_open(struct move *back, const char *old)
 {
     const char *state = back->exec->dirs.state;
     int r = -ENAMETOOLONG;
@@ -83,7 +96,9 @@ static enum outcome drive_back(struct move *old, struct move *back)
         return DEFERRED;
     back->back = !old->shared;
     back->was_shared = old->shared;
-    snprintf(back->reason, sizeof(back->reason), MOVE_REVERTS "%s", old->id);
+    const char *why = back->exec->reason;
+    snprintf(back->reason, sizeof(back->reason), MOVE_REVERTS "%s%s%s", old->id,
+             why && *why ? MOVE_REASON : "", why ? why : "");
     enum outcome o = move_drive(back, false);
     if (o == SWITCHED)
         move_note(old, EVENT_REVERTED, "by %s", back->id);
@@ -96,6 +111,8 @@ static enum outcome revert(struct move *m, struct story *s)
     struct route route;
     char why[200];
     bool shared = s->shared && s->switched;
+    if (takeover_is(m, s, &route))
+        return takeover_record(m, s, &route);
     enum outcome o = shared ? may_revert_shared(m, s, &route) : may_revert(m, s, &route);
     if (o != GO)
         return o;
@@ -105,16 +122,9 @@ static enum outcome revert(struct move *m, struct story *s)
     }
     move_leave_director(m);
     m->phase = PHASE_RETIRE;
-    move_init(&back, m->exec);
-    memcpy(back.volume, m->volume, sizeof(back.volume));
-    memcpy(back.source, m->target, sizeof(back.source));
-    memcpy(back.target, m->source, sizeof(back.target));
-    back.epoch = route.epoch;
-    back.size_bytes = route.size_bytes;
+    revert_set(&back, m, &route);
     back.terms.verify = verify_choose(m->exec, false, true);
-    back.terms.no_flush[0] = m->terms.no_flush[1];
-    back.terms.no_flush[1] = m->terms.no_flush[0];
-    o = open_way_back(&back, m->id);
+    o = revert_open(&back, m->id);
     if (o == GO)
         o = drive_back(m, &back);
     move_release(&back);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/migrate-exec/dryrun.h"
+#include "cmd/migrate-exec/kept.h"
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/buf.h"
 #include "common/base/clock.h"
@@ -100,22 +101,27 @@ static enum outcome open_journal(struct move *m)
     }
 }
 
+void rows_set_move(struct move *m, const struct exec *x, const struct plan_row *row,
+                   const struct route *route)
+{
+    move_init(m, x);
+    memcpy(m->volume, row->volume, sizeof(m->volume));
+    memcpy(m->source, row->source, sizeof(m->source));
+    memcpy(m->target, row->target, sizeof(m->target));
+    memcpy(m->reason, row->reason, sizeof(m->reason));
+    m->epoch = row->epoch;
+    m->size_bytes = route->size_bytes;
+    m->terms.verify = verify_choose(x, row->kind == PLAN_KIND_MANDATORY, false);
+}
+
 static enum outcome move_row(const struct exec *x, const struct plan_row *row,
                              const struct route *route)
 {
     struct move m;
-    move_init(&m, x);
-    memcpy(m.volume, row->volume, sizeof(m.volume));
-    memcpy(m.source, row->source, sizeof(m.source));
-    memcpy(m.target, row->target, sizeof(m.target));
-    memcpy(m.reason, row->reason, sizeof(m.reason));
-    m.epoch = row->epoch;
-    m.size_bytes = route->size_bytes;
-    m.terms.verify = verify_choose(x, row->kind == PLAN_KIND_MANDATORY, false);
+    rows_set_move(&m, x, row, route);
     enum outcome out;
     if (x->dry_run) {
-        migration_id(m.volume, m.epoch + 1, 1, m.id);
-        out = dry_run(&m);
+        out = dry_run(&m, "");
     } else {
         out = open_journal(&m);
         if (out == GO)
@@ -134,7 +140,7 @@ static enum admission admit_row(const struct exec *x, const struct plan_row *row
         err_die(EX_IOERR, "cannot read '%s': %s", route_store_path(x->store),
                 *route_store_error(x->store) ? route_store_error(x->store) : err_text(r));
     enum admission a = admit(row, r ? route : NULL, clock_now(), max_age_s, why, size);
-    bool may = a == ADMIT_NOW || a == ADMIT_LATER;
+    bool may = a == ADMIT_NOW || a == ADMIT_KEPT || a == ADMIT_LATER;
     return may && admit_forbids(x->fleet, row->volume, row->source, row->target, why, size)
                ? ADMIT_NEVER
                : a;
@@ -160,14 +166,20 @@ enum outcome rows_carry_out(const struct exec *x, const struct plan_row *row)
         err_warn("skipped '%s': %s", row->volume, why);
         return SETTLED;
     }
-    if (a != ADMIT_NOW) {
+    if (a != ADMIT_NOW && a != ADMIT_KEPT) {
         err_warn("%s '%s': %s", a == ADMIT_LATER ? "left" : "refused", row->volume, why);
         return a == ADMIT_LATER ? DEFERRED : FAILED;
     }
     if (!x->dry_run && rows_say_frozen(x))
         return DEFERRED;
     signals_catch();
-    enum outcome out = move_row(x, row, &route);
+    enum outcome out = GO;
+    if (a == ADMIT_KEPT)
+        out = kept_carry_out(x, row, &route);
+    else if (!x->dry_run)
+        out = kept_finish(x, row);
+    if (out == GO)
+        out = move_row(x, row, &route);
     if (!signals_pending())
         signals_release();
     return out;

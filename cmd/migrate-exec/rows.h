@@ -15,6 +15,10 @@ bool rows_frozen(const struct exec *x, char *why, size_t size);
 /* The same, and says so. */
 bool rows_say_frozen(const struct exec *x);
 
+/* Sets M, to be released, to the move of ROW, whose volume has ROUTE. */
+void rows_set_move(struct move *m, const struct exec *x, const struct plan_row *row,
+                   const struct route *route);
+
 /* Carries ROW out, or says why not. */
 enum outcome rows_carry_out(const struct exec *x, const struct plan_row *row);
 

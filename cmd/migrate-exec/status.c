@@ -7,6 +7,7 @@
 
 #include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/retain.h"
+#include "cmd/migrate-exec/takeover.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 
@@ -30,7 +31,7 @@ static enum outcome print_last(const struct exec *x, const char *id)
                  r == -EBADMSG ? "a damaged record" : err_text(r));
         return MANUAL;
     }
-    if (r)
+    if (r && !takeover_describe(x, id, &e))
         retain_describe(&e, clock_now());
     if (r && (e.event == EVENT_STALLED || e.event == EVENT_MANUAL_RECOVERY) &&
         !strstr(e.detail, " lacks "))

@@ -52,7 +52,8 @@ static int take_event(const struct event *e, void *arg)
     if (begins && !first) /* the first has the plan's reason, whatever that is */
         verify_of_note(e->detail, &s->terms);
     if (begins && strncmp(e->detail, MOVE_REVERTS, skip) == 0)
-        snprintf(s->reverts, sizeof(s->reverts), "%s", e->detail + skip);
+        snprintf(s->reverts, sizeof(s->reverts), "%.*s",
+                 (int)strcspn(e->detail + skip, MOVE_REASON), e->detail + skip);
     if (!is_note(e)) {
         s->public = *e;
         s->any_public = true;
@@ -64,6 +65,7 @@ static int take_event(const struct event *e, void *arg)
     if (e->event == EVENT_SWITCHED && e->phase == PHASE_RETIRE) {
         s->retired = true;
         retain_get(e, &s->retain_until);
+        s->standby = retain_is_standby(e, s->standby);
         s->unknown = s->unknown || story_copy_is_unknown(e);
         s->mirrored = mirrored_get(e, s->mirrored);
     }

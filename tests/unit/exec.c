@@ -78,9 +78,10 @@ static void test_states(void)
     char why[128];
     struct route route = steady;
     for (int s = ROUTE_STATE_MOVING; s <= ROUTE_STATE_MANUAL_RECOVERY; s++) {
+        bool kept = s == ROUTE_STATE_UNCOMMITTED;
         route.state = (enum rec_route_state)s;
-        CHECK(ask(&good, &route, why) == ADMIT_NEVER);
-        CHECK(why[0]);
+        CHECK(ask(&good, &route, why) == (kept ? ADMIT_KEPT : ADMIT_NEVER));
+        CHECK(kept == !why[0]);
     }
 }
 
@@ -327,7 +328,7 @@ static void test_retain(void)
                       .detail = "copy kept on gw-a, flushed"};
     double until = 0;
     CHECK(retain_get(&e, &until) == 0);
-    retain_put(e.detail, sizeof(e.detail), NOW + 3600);
+    retain_put(e.detail, sizeof(e.detail), NOW + 3600, false);
     CHECK(retain_get(&e, &until) == 1 && until == NOW + 3600);
     struct event same = e;
     retain_describe(&e, NOW + 60);
@@ -336,6 +337,15 @@ static void test_retain(void)
     e = same;
     retain_describe(&e, NOW + 3600);
     CHECK(strstr(e.detail, ", to be committed") != NULL);
+    /* A standby's time is the least. */
+    e = same;
+    CHECK(!retain_is_standby(&e, false) && !retain_is_standby(&e, true));
+    snprintf(e.detail, sizeof(e.detail), "copy kept on gw-a, flushed");
+    CHECK(retain_is_standby(&e, true) && !retain_is_standby(&e, false)); /* it does not say */
+    retain_put(e.detail, sizeof(e.detail), NOW + 3600, true);
+    CHECK(retain_get(&e, &until) == 1 && until == NOW + 3600 && retain_is_standby(&e, false));
+    retain_describe(&e, NOW + 3600);
+    CHECK(strstr(e.detail, ", kept as standby") != NULL);
     /* Only the note says it: not the event of the switch, and not one that was cut or changed. */
     e = same;
     e.phase = PHASE_HANDOVER;
@@ -345,7 +355,7 @@ static void test_retain(void)
     CHECK(retain_get(&e, &until) == 0);
     /* A detail without room stays as it is. */
     char full[32] = "copy kept on gw-a, flushed";
-    retain_put(full, sizeof(full), NOW);
+    retain_put(full, sizeof(full), NOW, false);
     CHECK_STR(full, "copy kept on gw-a, flushed");
 }
 
