@@ -102,6 +102,25 @@ change()
   qemu-io -f raw -c "write -P $1 $2 $3" original >/dev/null
 }
 
+@test "S17: no copy is let go while its owner is away: it may be all there is" {
+  away --retain 0 --keep-mirrored
+  kill_hard director
+  start_director --quarantine 200ms --promote-after never
+  start client qemu-io -f raw "$(director_uri v)" -c "read 0 4k" -c "sleep 120000"
+  wait_for 10 status_is clients 1
+  stop_gateway gw-b
+  wait_for 10 status_is gateway away
+  run --separate-stderr -75 migrate-exec --commit v-2
+  [[ $stderr == *"cannot commit 'v-2': the owner's gateway gw-b is away, and the copy on gw-a may be all there is" ]]
+  run --separate-stderr -75 migrate-exec --expire
+  [[ -e gw-a/v ]]
+  owner_is gw-b 2 uncommitted
+  start_gateway gw-b
+  wait_for 30 status_is gateway here
+  run --separate-stderr -0 migrate-exec --expire
+  owner_is gw-b 2 steady
+}
+
 # ---- back to where the copy is ----
 
 @test "migrate-exec: a row to where the copy is kept is the revert of the last move" {

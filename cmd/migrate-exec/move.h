@@ -120,6 +120,7 @@ struct move {
     bool was_shared;   /* … and as the journal says */
     bool fenced;       /* then: the source may be, by us */
     bool other_leg;    /* the director has a second leg of the volume open, as last heard */
+    bool owner_away;   /* the owner's gateway is away for it, as last heard */
     bool was_deferred; /* and is again, when interrupted */
     bool begun;        /* the director has a second leg open for us */
     struct journal *journal;

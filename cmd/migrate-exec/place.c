@@ -95,6 +95,7 @@ enum outcome place_ask_director(struct move *m, const struct route *route)
     if (r < 0)
         return move_director_failed(m, r);
     m->other_leg = s.target[0] && strcmp(s.target, "-") != 0;
+    m->owner_away = !s.here;
     if (strcmp(s.phase, "doubt") == 0 || strcmp(s.phase, "commit") == 0)
         return move_stalls(m, "the director is still in doubt about the switch");
     if (s.epoch == route->epoch && strcmp(s.owner, route->gateway) == 0) {
