@@ -38,6 +38,7 @@ struct health_board *health_board_new(const struct health_limits *limits,
     b->rules = rules;
     b->clock = INFINITY;
     b->pool.size = sizeof(struct board_series);
+    b->excesses.size = sizeof(struct excess);
     return b;
 }
 
@@ -46,6 +47,7 @@ void health_board_free(struct health_board *b)
     if (!b)
         return;
     pool_release(&b->pool);
+    pool_release(&b->excesses);
     free(b->series);
     free(b->gateways);
     intern_release(&b->series_names);
@@ -93,14 +95,24 @@ static int new_series(struct health_board *b, const char *key, size_t gateway, c
     b->series[id] = s;
     s->metric = strchr(b->series_names.names[id], ',') + 1;
     s->limit = health_limits_find(b->limits, metric);
+    s->by_load = excess_applies(s->limit);
     s->gateway = gateway;
     s->id = (size_t)id;
     struct board_gateway *g = &b->gateways[gateway];
     *(g->last ? &g->last->next : &g->first) = s;
     g->last = s;
     g->n_series++;
+    const struct board_series *load = g->load_series;
+    if (excess_load_rank(metric) > (load ? excess_load_rank(load->metric) : 0))
+        g->load_series = s;
     *out = s;
     return 0;
+}
+
+int board_excess(struct health_board *b, struct board_series *s)
+{
+    s->excess = pool_new(&b->excesses);
+    return s->excess ? 0 : -ENOMEM;
 }
 
 static void fetch(const void *from, const void *to)
@@ -218,6 +230,9 @@ static void put_right(struct health_board *b, struct board_series *s, double tim
         signal_rewind(&s->signal, b->clock, time);
         anomaly_rewind(&s->anomaly, b->clock);
         consensus_rewind(&b->gateways[s->gateway].consensus, b->clock);
+        excess_load_rewind(&b->gateways[s->gateway].load, b->clock);
+        if (s->excess)
+            excess_rewind(s->excess, b->clock);
         s->changed = (1u << SIGNAL_LEVELS) - 1;
     }
     b->n_rewound++;
@@ -249,6 +264,23 @@ static bool is_behind(const struct board_series *s, double time)
     return s->signal.n && s->signal.last - time >= JUMP_S;
 }
 
+/* What S, whose newest sample this is, has to do with the load of its gateway G. */
+static void take_load(struct board_gateway *g, const struct board_series *s, double time,
+                      double value)
+{
+    if (s->excess)
+        excess_add(s->excess, &g->load, &s->signal);
+    if (s != g->load_series)
+        return;
+    /* A better measure than before: what was learnt is of that one. */
+    for (struct board_series *o = s->signal.n == 1 ? g->first : NULL; o; o = o->next)
+        if (o->excess)
+            *o->excess = (struct excess){0};
+    if (s->signal.n == 1)
+        g->load = (struct excess_load){0};
+    excess_load_add(&g->load, time, value);
+}
+
 /*
  * Takes a sample of S; its anomaly score in *SCORE.  False, and 0, for one that is late, a
  * duplicate, or not yet believed.
@@ -267,6 +299,7 @@ static bool take(struct health_board *b, struct board_series *s, double time, do
         health_bursts_add(&s->bursts, &s->signal, s->limit, value, elapsed_s);
     s->changed |= changed;
     struct board_gateway *g = &b->gateways[s->gateway];
+    take_load(g, s, time, value);
     if (s->in_round)
         end_round(g, time);
     *score = anomaly_add(&s->anomaly, time, value);
@@ -315,6 +348,8 @@ int health_board_add(struct health_board *b, double time, const char *gateway, c
     int r = board_gateway(b, gateway, &g);
     if (r == 0 && possible)
         r = board_series(b, g, counter ? rate : metric, &s);
+    if (r == 0 && s && s->by_load && !s->excess && b->gateways[g].load_series)
+        r = board_excess(b, s);
     if (r < 0)
         return r;
     if (possible) {
@@ -391,12 +426,12 @@ static struct health_input judge(const struct health_board *b, struct board_seri
 {
     health_trends_update(&s->trends, &s->signal, s->changed);
     s->changed = 0;
+    struct health_risk risk =
+        health_risk(&s->signal, &s->trends, s->limit, s->bursts, now, b->rules->horizon_s);
+    if (s->excess)
+        health_risk_excess(&risk, &s->signal, s->excess, s->limit);
     return (struct health_input){
-        s->limit,
-        health_risk(&s->signal, &s->trends, s->limit, s->bursts, now, b->rules->horizon_s),
-        health_shift_find(&s->signal, s->limit),
-        s->signal.n,
-        now,
+        s->limit, risk, health_shift_find(&s->signal, s->limit), s->signal.n, now,
     };
 }
 

@@ -21,6 +21,8 @@
 #define COUNT_MAX     1e18
 #define CONSENSUS_MAX 100.0
 #define WEIGHT_MAX    1e6
+#define SUM_MAX       1e28
+#define LEVEL_MAX     200.0
 
 /* ---- reading: the first fault sticks, and what is read after it is 0 ---- */
 
@@ -28,6 +30,7 @@
 struct in {
     const struct health_source *from;
     struct hash_stream *hash; /* of the payload */
+    uint64_t version;         /* of what is read */
     uint64_t left;            /* of the payload, still to come */
     size_t len;               /* of the piece … */
     size_t at;                /* … and up to here it was taken */
@@ -262,6 +265,82 @@ static void get_consensus(struct in *in, struct consensus *c)
         fault(in, "a gateway has an impossible number of rounds");
 }
 
+static uint32_t get_u32(struct in *in)
+{
+    return get_count(in, UINT32_MAX);
+}
+
+static void get_load(struct in *in, struct excess_load *l)
+{
+    l->minute = get_u32(in);
+    l->n = get_u32(in);
+    l->sum = get_within(in, -SUM_MAX, SUM_MAX);
+    l->minute_before = get_u32(in);
+    l->mean_before = get_within(in, -MEAN_MAX, MEAN_MAX);
+    if (l->n == UINT32_MAX)
+        fault(in, "a load has an impossible number of samples");
+}
+
+static void get_slots(struct in *in, struct excess *e)
+{
+    for (unsigned i = 0; i < EXCESS_SLOTS; i++) {
+        struct excess_slot *s = &e->slots[i];
+        const uint64_t two[2] = {get_u64(in), get_u64(in)};
+        const uint32_t v[4] = {(uint32_t)two[0], (uint32_t)(two[0] >> 32), (uint32_t)two[1],
+                               (uint32_t)(two[1] >> 32)};
+        s->minute = v[0];
+        memcpy(&s->load, &v[1], sizeof(v) - sizeof(v[0]));
+        if (!(s->load >= 0 && s->load <= MEAN_MAX && fabsf(s->level) <= LEVEL_MAX) ||
+            fabsf(s->excess) > LEVEL_MAX)
+            fault(in, "a minute is out of range");
+    }
+}
+
+static void get_bins(struct in *in, struct excess *e)
+{
+    e->bin_width = get_within(in, 0, MEAN_MAX);
+    e->beyond = get_u32(in);
+    for (unsigned i = 0; i < EXCESS_BINS; i++) {
+        e->bins[i].n = get_within(in, 0, COUNT_MAX);
+        e->bins[i].load = get_within(in, 0, MEAN_MAX);
+        e->bins[i].level = get_within(in, -LEVEL_MAX, LEVEL_MAX);
+    }
+    if (e->n_slots && !(e->bin_width > 0))
+        fault(in, "loads have no range");
+}
+
+static void get_noise(struct in *in, struct excess_noise *n)
+{
+    n->n = get_within(in, 0, COUNT_MAX);
+    n->dev = get_within(in, 0, LEVEL_MAX);
+}
+
+static void get_excess(struct in *in, struct excess *e)
+{
+    e->minute = get_u32(in);
+    e->n = get_u32(in);
+    e->sum = get_within(in, -SUM_MAX, SUM_MAX);
+    e->n_slots = get_count(in, EXCESS_SLOTS);
+    e->next = get_count(in, EXCESS_SLOTS - 1);
+    get_slots(in, e);
+    get_bins(in, e);
+    get_noise(in, &e->minutes);
+    for (unsigned k = 0; k < EXCESS_SCALES; k++)
+        get_noise(in, &e->windows[k]);
+    e->hour = get_u32(in);
+    const unsigned char *hours = take(in, EXCESS_HOURS);
+    if (hours)
+        memcpy(e->hours, hours, EXCESS_HOURS);
+    e->usual = get_within(in, -1, LEVEL_MAX);
+    e->judged = get_u32(in);
+    e->suspect_since = get_u32(in);
+    e->learn_from = get_u32(in);
+    e->settled = get_u32(in);
+    e->sure = get_count(in, 1);
+    e->strength = get_within(in, 0, RECORD_MAX);
+    e->times = get_within(in, 0, RECORD_MAX);
+}
+
 static int get_gateways(struct in *in, struct health_board *b)
 {
     uint64_t n = get_u64(in);
@@ -271,7 +350,10 @@ static int get_gateways(struct in *in, struct health_board *b)
         get_name(in, name);
         double mark = get_any_f64(in);
         struct consensus consensus;
+        struct excess_load load = {0};
         get_consensus(in, &consensus);
+        if (in->version >= BOARD_VERSION_LOAD)
+            get_load(in, &load);
         if (in->why)
             break;
         int r = board_gateway(b, name, &gateway);
@@ -281,11 +363,12 @@ static int get_gateways(struct in *in, struct health_board *b)
             fault(in, "a gateway is there twice");
         b->gateways[gateway].mark = mark;
         b->gateways[gateway].consensus = consensus;
+        b->gateways[gateway].load = load;
     }
     return 0;
 }
 
-static void get_one_series(struct in *in, struct board_series *s)
+static int get_one_series(struct in *in, struct health_board *b, struct board_series *s)
 {
     get_signal(in, &s->signal);
     get_anomaly(in, &s->anomaly);
@@ -300,6 +383,12 @@ static void get_one_series(struct in *in, struct board_series *s)
     /* Only the rate of a counter may be without samples. */
     if (s->signal.n == UINT64_MAX || (s->signal.n == 0 && !s->counted))
         fault(in, "a metric has an impossible number of samples");
+    if (in->version < BOARD_VERSION_LOAD || !get_count(in, 1))
+        return 0;
+    if (board_excess(b, s) < 0)
+        return -ENOMEM;
+    get_excess(in, s->excess);
+    return 0;
 }
 
 static int get_series(struct in *in, struct health_board *b)
@@ -321,7 +410,9 @@ static int get_series(struct in *in, struct health_board *b)
             fault(in, "a metric is there twice");
             break;
         }
-        get_one_series(in, s);
+        r = get_one_series(in, b, s);
+        if (r < 0)
+            return r;
         b->gateways[gateway].n_in_round += s->in_round;
         s->changed = (1u << SIGNAL_LEVELS) - 1;
     }
@@ -356,7 +447,9 @@ static int read_head(struct in *in, struct hash128 *digest)
         return -EBADMSG;
     }
     memcpy(numbers, head + BOARD_MAGIC_BYTES, sizeof(numbers));
-    if (n >= BOARD_MAGIC_BYTES + 8 && le64toh(numbers[0]) != BOARD_VERSION)
+    in->version = le64toh(numbers[0]);
+    if (n >= BOARD_MAGIC_BYTES + 8 &&
+        (in->version < BOARD_VERSION_OLDEST || in->version > BOARD_VERSION))
         return -EPROTONOSUPPORT;
     if (n < (ssize_t)sizeof(head)) {
         fault(in, "its length is not what it says");

@@ -7,11 +7,14 @@
 #include "common/health/anomaly.h"
 #include "common/health/board.h"
 #include "common/health/consensus.h"
+#include "common/health/excess.h"
 #include "common/health/pool.h"
 
 /* In front of a saved board's payload: these bytes, a version, a length and a digest. */
 #define BOARD_MAGIC "GSHEALTH"
-enum { BOARD_MAGIC_BYTES = 8, BOARD_VERSION = 3, BOARD_HEAD_BYTES = BOARD_MAGIC_BYTES + 32 };
+enum { BOARD_MAGIC_BYTES = 8, BOARD_VERSION = 4, BOARD_HEAD_BYTES = BOARD_MAGIC_BYTES + 32 };
+/* What is read, too; and from where on times are judged by load. */
+enum { BOARD_VERSION_OLDEST = 3, BOARD_VERSION_LOAD = 4 };
 
 /* One metric of one gateway. */
 struct board_series {
@@ -29,11 +32,13 @@ struct board_series {
     unsigned ahead;    /* samples in a row that are suspiciously far ahead … */
     double ahead_last; /* … and the time of the last of them */
     bool in_round;     /* has a sample in its gateway's round */
+    bool by_load;      /* is judged by load, if its gateway has one */
     unsigned changed;  /* levels whose trends are old */
     /* What each sample touches comes first in these, and little of the rest: expect_next(). */
     struct anomaly anomaly;
     struct signal signal;
     struct health_trends trends; /* of the signal: not saved */
+    struct excess *excess;       /* in the pool; NULL: not judged by load */
 } __attribute__((aligned(64)));
 
 struct board_gateway {
@@ -42,6 +47,8 @@ struct board_gateway {
     size_t n_series;
     size_t n_in_round;
     struct consensus consensus;
+    struct board_series *load_series; /* what measures its load; NULL: nothing does */
+    struct excess_load load;
     double mark;
 };
 
@@ -56,6 +63,7 @@ struct health_board {
     struct intern series_names;   /* "gateway,metric"; id = index in series */
     struct board_series **series; /* in the pool */
     struct pool pool;
+    struct pool excesses;
     size_t series_cap;
     double newest; /* time of the newest sample that did not lie ahead of the clock … */
     double ahead; /* … and of those that did; 0: none.  Saved is what health_board_newest() says */
@@ -72,5 +80,7 @@ struct health_board {
 int board_gateway(struct health_board *b, const char *name, size_t *gateway);
 int board_series(struct health_board *b, size_t gateway, const char *metric,
                  struct board_series **out);
+/* S, which has none, gets what it needs to be judged by load.  0 or -ENOMEM. */
+int board_excess(struct health_board *b, struct board_series *s);
 
 #endif

@@ -167,6 +167,59 @@ static void put_consensus(struct out *o, const struct consensus *c)
     put_f64s(o, c->recent, CONSENSUS_RECENT);
 }
 
+/* Four numbers of 32 bits in 16 bytes; floats by their bits. */
+static void put_slot(struct out *o, const struct excess_slot *s)
+{
+    uint32_t v[4] = {s->minute};
+    _Static_assert(sizeof(*s) == sizeof(v), "nothing between");
+    memcpy(&v[1], &s->load, sizeof(v) - sizeof(v[0]));
+    put_u64(o, v[0] | (uint64_t)v[1] << 32);
+    put_u64(o, v[2] | (uint64_t)v[3] << 32);
+}
+
+static void put_load(struct out *o, const struct excess_load *l)
+{
+    put_u64(o, l->minute);
+    put_u64(o, l->n);
+    put_f64(o, l->sum);
+    put_u64(o, l->minute_before);
+    put_f64(o, l->mean_before);
+}
+
+static void put_noise(struct out *o, const struct excess_noise *n)
+{
+    put_f64(o, n->n);
+    put_f64(o, n->dev);
+}
+
+static void put_excess(struct out *o, const struct excess *e)
+{
+    put_u64(o, e->minute);
+    put_u64(o, e->n);
+    put_f64(o, e->sum);
+    put_u64(o, e->n_slots);
+    put_u64(o, e->next);
+    for (unsigned i = 0; i < EXCESS_SLOTS; i++)
+        put_slot(o, &e->slots[i]);
+    put_f64(o, e->bin_width);
+    put_u64(o, e->beyond);
+    _Static_assert(sizeof(e->bins[0]) == 3 * sizeof(double), "nothing between");
+    put_f64s(o, (const double *)e->bins, 3 * (size_t)EXCESS_BINS);
+    put_noise(o, &e->minutes);
+    for (unsigned k = 0; k < EXCESS_SCALES; k++)
+        put_noise(o, &e->windows[k]);
+    put_u64(o, e->hour);
+    put(o, e->hours, EXCESS_HOURS);
+    put_f64(o, e->usual);
+    put_u64(o, e->judged);
+    put_u64(o, e->suspect_since);
+    put_u64(o, e->learn_from);
+    put_u64(o, e->settled);
+    put_u64(o, e->sure);
+    put_f64(o, e->strength);
+    put_f64(o, e->times);
+}
+
 /* All but its names. */
 static void put_one_series(struct out *o, const struct board_series *s)
 {
@@ -180,6 +233,9 @@ static void put_one_series(struct out *o, const struct board_series *s)
     put_u64(o, s->ahead);
     put_f64(o, s->ahead_last);
     put_u64(o, s->in_round);
+    put_u64(o, s->excess != NULL);
+    if (s->excess)
+        put_excess(o, s->excess);
 }
 
 static void put_payload(struct out *o, const struct health_board *b)
@@ -193,6 +249,7 @@ static void put_payload(struct out *o, const struct health_board *b)
         put_name(o, b->gateway_names.names[i]);
         put_f64(o, b->gateways[i].mark);
         put_consensus(o, &b->gateways[i].consensus);
+        put_load(o, &b->gateways[i].load);
     }
     put_u64(o, b->series_names.n);
     for (size_t i = 0; i < b->series_names.n; i++) {

@@ -155,6 +155,18 @@ struct health_risk health_risk(const struct signal *s, const struct health_trend
     return r;
 }
 
+void health_risk_excess(struct health_risk *r, const struct signal *s, const struct excess *e,
+                        const struct health_limit *limit)
+{
+    double times = 0;
+    const double p = excess_risk(e, s, limit, &times) * evidence(s);
+    if (!(p > r->slow))
+        return;
+    r->p = 1 - (1 - r->p) / (1 - r->slow) * (1 - p);
+    r->slow = p;
+    r->times = times;
+}
+
 static bool is_bad(const struct health_limit *l, double value)
 {
     return health_progress(l, l->warn, value) > BURST_PROGRESS;

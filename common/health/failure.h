@@ -3,19 +3,21 @@
 #ifndef GS_HEALTH_FAILURE_H
 #define GS_HEALTH_FAILURE_H
 
+#include "common/health/excess.h"
 #include "common/health/limits.h"
 #include "common/health/signal.h"
 
 /* What speaks for a failure; the probabilities are 0 … 1. */
 struct health_risk {
-    double p;           /* the five below joined, as if independent */
-    double level;       /* the value lies between warn and critical, or beyond */
-    double drift;       /* the short mean has left the long one */
-    double trend;       /* a line reaches critical within the horizon */
-    double value;       /* present value */
-    double usual;       /* long-term mean */
-    double burst;       /* it went beyond warn again and again of late */
-    double slow;        /* a time has become longer than on any usual day (slow.h) */
+    double p;     /* the five below joined, as if independent */
+    double level; /* the value lies between warn and critical, or beyond */
+    double drift; /* the short mean has left the long one */
+    double trend; /* a line reaches critical within the horizon */
+    double value; /* present value */
+    double usual; /* long-term mean */
+    double burst; /* it went beyond warn again and again of late */
+    double slow;  /* a time has become longer than on any usual day (slow.h), or at its load … */
+    double times; /* … in which case (excess.h) it is so many times as long; else 0 */
     double reach_s;     /* time from NOW until the most probable trend reaches critical; INFINITY */
     double reach_low_s; /* its interval, from that of the slope */
     double reach_high_s;
@@ -46,6 +48,10 @@ void health_trends_update(struct health_trends *t, const struct signal *s, unsig
 struct health_risk health_risk(const struct signal *s, const struct health_trends *t,
                                const struct health_limit *limit, double bursts, double now,
                                double horizon_s);
+
+/* Joins what E tells of S to its risk R: the greater of it and R->slow counts. */
+void health_risk_excess(struct health_risk *r, const struct signal *s, const struct excess *e,
+                        const struct health_limit *limit);
 
 /*
  * The share of the last hour's samples that were more than half of the way from warn to critical,

@@ -127,6 +127,12 @@ static const char *show_time(double seconds, char out[32])
     return out;
 }
 
+/* Beyond this a metric's slowness is what is told of it, in RISK. */
+static double other_risk(const struct health_risk *risk)
+{
+    return fmax(fmax(risk->trend, risk->drift), fmax(risk->burst, RISK_TOLD));
+}
+
 /* "nbd_read_us 3.1 ms -> 9.8 ms since 02:10Z, reaches 50 ms in about 5 h": RISK, in words. */
 static void say_why(const struct health_limit *limit, const struct health_risk *risk, double now,
                     char out[HEALTH_REASON_MAX])
@@ -137,7 +143,10 @@ static void say_why(const struct health_limit *limit, const struct health_risk *
     if (health_progress(limit, limit->warn, risk->value) >= 1)
         snprintf(out, HEALTH_REASON_MAX, "%.128s %s, critical is %s", name, value,
                  health_show(name, limit->critical, other));
-    else if (risk->slow > fmax(fmax(risk->trend, risk->drift), fmax(risk->burst, RISK_TOLD)))
+    else if (risk->slow > other_risk(risk) && risk->times > 0)
+        snprintf(out, HEALTH_REASON_MAX, "%.96s %s, %.1f times as long as at this load before",
+                 name, value, risk->times);
+    else if (risk->slow > other_risk(risk))
         snprintf(out, HEALTH_REASON_MAX, "%.96s %s, slower than on the days before, usually %s",
                  name, value, health_show(name, risk->usual, other));
     else if (risk->trend > fmax(risk->drift, RISK_TOLD))

@@ -66,8 +66,9 @@ static inline int sim_round(struct sim *s, struct health_board *b)
     double spike = rng_below(&s->rng, 500) == 0 ? 20 : 1;
     double read = sim_level_us(s) * exp(0.4 * rng_normal(&s->rng)) * spike;
     double connect = 500 * exp(0.3 * rng_normal(&s->rng)) * spike;
+    double load = s->time >= s->load_at ? s->load : 1;
     double busy =
-        0.4 * s->load + 0.2 * sin(2 * M_PI * s->time / SIM_DAY_S) + 0.05 * rng_normal(&s->rng);
+        0.4 * load + 0.2 * sin(2 * M_PI * s->time / SIM_DAY_S) + 0.05 * rng_normal(&s->rng);
     bool away = s->time >= s->restart_at && s->time < s->restart_at + 60;
     int r = health_board_add(b, s->time, "gw", "nbd_error_ratio", away, NULL, NULL);
     if (r == 0 && !away)
