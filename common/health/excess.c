@@ -518,8 +518,8 @@ double excess_risk(const struct excess *e, const struct signal *s, const struct 
         minute_of(s->last) - slot(e, 0)->minute > patience)
         return 0;
     *times = e->times;
-    const double maybe = (e->strength - STRENGTH_FROM) / (1 - STRENGTH_FROM);
+    const double maybe = fmin((e->strength - STRENGTH_FROM) / (1 - STRENGTH_FROM), 1);
     if (!e->sure)
-        return P_MAYBE * fmin(maybe, 1);
+        return P_MAYBE * maybe * maybe;
     return P_MAYBE + (P_SURE - P_MAYBE) * fmin((e->strength - STRENGTH_FROM) / (2 * SURE_SPAN), 1);
 }

@@ -103,8 +103,9 @@ void excess_load_rewind(struct excess_load *l, double now);
 
 /*
  * The probability, 0 … 0.6, that what E tells of S is the beginning of a failure; beyond 0 *TIMES
- * is how many times as long as its load explains it is.  From 0 to 0.35 at 60 to 100 % of the
- * excess that can't be chance; more only if it is growing, or half as long again.
+ * is how many times as long as its load explains it is.  It goes to 0.35, by the square of the way,
+ * from 60 to 100 % of the excess that can't be chance; to more only if it is growing, or half as
+ * long again.
  */
 double excess_risk(const struct excess *e, const struct signal *s, const struct health_limit *l,
                    double *times);

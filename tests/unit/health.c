@@ -408,8 +408,9 @@ static void test_healthy_week(uint64_t seed)
         if (i % 5 == 0)
             least = fmin(least, score_at(b, now).ghs);
     }
-    CHECK(least >= 0.9);
-    if (least < 0.9)
+    /* When the load changes, its cpu_busy rises, which counts for a fifth at most. */
+    CHECK(least >= 0.8);
+    if (least < 0.8)
         fprintf(stderr, "seed %u: least ghs %g\n", (unsigned)seed, least);
     health_board_free(b);
     health_limits_release(&limits);
