@@ -291,7 +291,7 @@ static void learn_noise(struct excess *e, const struct window w[EXCESS_SCALES])
             add_distance(&e->windows[k], w[k].mean);
 }
 
-/* The largest excess noted in the hour D days before this one, and those beside it; 0: not all were. */
+/* The largest excess noted in the hour D days before and those beside it; 0: not all were. */
 static uint8_t around(const struct excess *e, uint32_t d)
 {
     uint8_t most = 0;
