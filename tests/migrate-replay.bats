@@ -153,7 +153,7 @@ field()
 
 @test "migrate-replay: the more often gateways are probed, the more is known of a short degradation" {
   steady 4 60 >access.csv
-  scenario "gw-a 2400 2460 3000 linear" >scenario.csv
+  scenario "gw-a 2400 2640 3000 linear" >scenario.csv
   run --separate-stderr -0 replay --policy predictive --scenario scenario.csv --affinity-every 0 access.csv
   local degraded
   degraded=$(field degraded predictive)
