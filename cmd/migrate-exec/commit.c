@@ -237,9 +237,10 @@ static enum outcome commit(struct move *m, struct story *s)
     }
     /* The owner may never come back: then the copy is all there is, or what takes its place. */
     if (o == GO && m->owner_away && route.state == ROUTE_STATE_UNCOMMITTED) {
-        err_warn("cannot commit '%s': the owner's gateway %s is away, and the copy on %s may be all "
-                 "there is",
-                 m->id, m->target, m->source);
+        err_warn(
+            "cannot commit '%s': the owner's gateway %s is away, and the copy on %s may be all "
+            "there is",
+            m->id, m->target, m->source);
         return DEFERRED;
     }
     return o == GO ? commit_switched(m, s, &route, m->exec->disposal) : place_report(m, o);
