@@ -497,6 +497,26 @@ doubted()
 
 # ---- who lets go of the copy ----
 
+@test "S17: --commit does not let go of the copy of an owner that hangs, and may be dead soon" {
+  standby --promote-after 0 --gateway-timeout 200ms
+  client_start
+  ask write -P 2 4k 64k
+  kill -STOP "${PIDS[gw-b]}"
+  tell aio_write -P 3 8k 4k
+  wait_for 5 away
+  run -1 control reverse v off
+  [[ $output == "err EAGAIN the owner is away, and the copy may take its place" ]]
+  run --separate-stderr -75 migrate-exec --commit v-2
+  [[ $stderr == *"cannot commit 'v-2': the owner's gateway gw-b is away, and the copy on gw-a may be all there is" ]]
+  status_is reverse on
+  stop_gateway gw-b
+  promoted
+  ask aio_flush
+  ask read -P 2 4k 4k
+  ask read -P 3 8k 4k
+  no_failure
+}
+
 @test "S17: --commit does not let go of a copy that has become the owner" {
   standby --promote-after 0
   stop_gateway gw-b

@@ -176,6 +176,8 @@ enum outcome commit_switched(struct move *m, struct story *s, struct route *rout
     enum outcome o = prove_first(m, s, route, disposal);
     if (o == GO)
         o = may_remove(m, s, route, &l);
+    if (o == GO && s->mirrored && !letgo_may_begin(m))
+        return DEFERRED;
     if (o == GO && mirrored_end(m, &s->mirrored, &l.unknown) != GO)
         return DEFERRED;
     if (o == GO)

@@ -71,7 +71,6 @@ static bool export_is_there(const struct move *m, char *why, size_t size)
     return false;
 }
 
-/* Does the new owner accept connections?  If not, WHY says so. */
 static bool owner_serves(const struct move *m, char *why, size_t size)
 {
     const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->target);
@@ -97,6 +96,15 @@ static enum outcome take_back(struct move *m, const struct letgo *l, const char 
     snprintf(why, sizeof(why), "without the copy on %s, %.200s; %s", m->source, reason,
              back ? "it is back in service" : "PUT IT BACK INTO SERVICE");
     return stops(m, why);
+}
+
+bool letgo_may_begin(struct move *m)
+{
+    char why[200];
+    if (owner_serves(m, why, sizeof(why)))
+        return true;
+    err_warn("cannot commit '%s': %s", m->id, why);
+    return false;
 }
 
 #define PACKED      "packed as archive/"
@@ -193,10 +201,8 @@ enum outcome letgo(struct move *m, struct letgo *l, char *what, size_t size)
     char why[200];
     int result;
     enum outcome o = GO;
-    if (!owner_serves(m, why, sizeof(why))) {
-        err_warn("cannot commit '%s': %s", m->id, why);
+    if (!letgo_may_begin(m))
         return DEFERRED;
-    }
     if (!hook_there(&hook)) {
         snprintf(what, size, "%s has no hook: its copy stays as it is, unfenced", m->source);
         return GO;

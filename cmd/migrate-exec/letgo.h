@@ -27,6 +27,12 @@ enum disposal letgo_disposal(const char *detail);
 void letgo_recall(struct letgo *l, const char *detail);
 
 /*
+ * Does the owner accept connections?  If not the copy may be all there is, or what takes the owner's
+ * place: a message says so, and nothing is to be done to it, nor to its mirror.
+ */
+bool letgo_may_begin(struct move *m);
+
+/*
  * Lets the copy on M's source go.  Everything before is in the journal; the owner is asked first if
  * it serves, and again when the copy is out of service, which is undone if it does not.  GO, with
  * what became of the copy in WHAT; or an outcome with its event written and its message printed:

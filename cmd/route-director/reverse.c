@@ -328,6 +328,10 @@ void reverse_stop(struct volume *v, struct control *c)
         control_err(c, EAGAIN, "the copy is taking the place of a dead owner");
         return;
     }
+    if (m && (m->yields || m->standby.holding)) {
+        control_err(c, EAGAIN, "the owner is away, and the copy may take its place");
+        return;
+    }
     if (!m || m->state == NEVER) {
         control_err(c, ENOENT, "the volume's kept copy is not mirrored");
         return;
