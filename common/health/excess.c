@@ -510,12 +510,40 @@ void excess_rewind(struct excess *e, double now)
     e->hour = hour;
 }
 
+/* A sample is missing, or more. */
+static bool is_stale(const struct excess *e, const struct signal *s)
+{
+    const double patience = fmax(LOAD_MINUTES, 3 * s->interval_s / MINUTE_S);
+    return !e->n_slots || minute_of(s->last) - slot(e, 0)->minute > patience;
+}
+
+/* The highest load of which the level is known; INFINITY: none is. */
+static double known_load(const struct excess *e)
+{
+    unsigned bin = EXCESS_BINS;
+    while (bin > 0 && !is_known(e, bin - 1))
+        bin--;
+    return bin ? e->bins[bin - 1].load : (double)INFINITY;
+}
+
+bool excess_explains(const struct excess *e, const struct signal *s)
+{
+    const double most = known_load(e);
+    uint32_t n = 0, explained_by = 0;
+    if (is_stale(e, s))
+        return false;
+    for (; n < spans[0] && n < e->n_slots; n++) {
+        const struct excess_slot *m = slot(e, n);
+        const double load = (double)m->load;
+        explained_by += load > most || (double)m->excess < NEED_LEAST;
+    }
+    return n == spans[0] && explained_by > n / 2;
+}
+
 double excess_risk(const struct excess *e, const struct signal *s, const struct health_limit *l,
                    double *times)
 {
-    const double patience = fmax(LOAD_MINUTES, 3 * s->interval_s / MINUTE_S);
-    if (e->strength <= STRENGTH_FROM || signal_short_mean(s) < MATTERS * l->warn ||
-        minute_of(s->last) - slot(e, 0)->minute > patience)
+    if (e->strength <= STRENGTH_FROM || signal_short_mean(s) < MATTERS * l->warn || is_stale(e, s))
         return 0;
     *times = e->times;
     const double maybe = fmin((e->strength - STRENGTH_FROM) / (1 - STRENGTH_FROM), 1);

@@ -110,4 +110,10 @@ void excess_load_rewind(struct excess_load *l, double now);
 double excess_risk(const struct excess *e, const struct signal *s, const struct health_limit *l,
                    double *times);
 
+/*
+ * Whether its load explains what E tells of S now: most of the last five minutes are no longer than
+ * at their load before, or had more load than was ever seen, of which nobody knows what is usual.
+ */
+bool excess_explains(const struct excess *e, const struct signal *s);
+
 #endif

@@ -49,7 +49,10 @@ struct health_risk health_risk(const struct signal *s, const struct health_trend
                                const struct health_limit *limit, double bursts, double now,
                                double horizon_s);
 
-/* Joins what E tells of S to its risk R: the greater of it and R->slow counts. */
+/*
+ * Joins what E tells of S to its risk R: the greater of it and R->slow counts, or E alone where the
+ * load explains what is slow.
+ */
 void health_risk_excess(struct health_risk *r, const struct signal *s, const struct excess *e,
                         const struct health_limit *limit);
 

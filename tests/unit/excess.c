@@ -112,6 +112,24 @@ static void test_told_by_load(void)
     end(&w);
 }
 
+/* More load than ever makes reads slower than ever, which is no failure; without load, it may be. */
+static void test_more_than_ever(void)
+{
+    for (int with = 0; with < 2; with++) {
+        struct world w;
+        begin(&w);
+        w.load = with ? "requests_rate" : NULL;
+        w.load_unit = 5000;
+        run(&w, 2.3 * DAY_S);
+        w.use = 0.22;
+        run(&w, 0.5 * HOUR_S);
+        w.highest_p = 0;
+        run(&w, HOUR_S);
+        CHECK(with ? w.highest_p < 0.2 : w.highest_p > 0.5);
+        end(&w);
+    }
+}
+
 /* Before it is sure, new volumes are kept away; after that, it is left. */
 static void test_steps(void)
 {
@@ -308,6 +326,7 @@ int main(void)
     test_told_by_load();
     test_steps();
     test_load_is_no_failure();
+    test_more_than_ever();
     test_hiccups();
     test_daily_job();
     test_new_normal();
