@@ -75,11 +75,13 @@ $(BUILD)/common/base/opts.o: cppflags += $(place)
 $(BUILD)/common/base/opts.o: $(BUILD)/.place
 place = -DGS_VERSION='"$(VERSION)"' -DGS_SHAREDIR='"$(sharedir)"'
 
+# gcc's analyzer takes the sums of such loops for uninitialised, and is run without.
+SIMD := -fopenmp-simd
 # Loops over numbers that are never NaN, to be turned into vector instructions.
 relaxed := adam gates logs loss sample
-$(relaxed:%=$(BUILD)/common/forecast/%.o): cflags += -fopenmp-simd -ffast-math
+$(relaxed:%=$(BUILD)/common/forecast/%.o): cflags += $(SIMD) -ffast-math
 # … or that may be anything, but added in any order.
-$(BUILD)/common/forecast/days.o $(BUILD)/common/forecast/series.o: cflags += -fopenmp-simd
+$(BUILD)/common/forecast/days.o $(BUILD)/common/forecast/series.o: cflags += $(SIMD)
 
 # Eight numbers that are stored one by one are not to be packed into a vector first.
 $(BUILD)/common/record/marks.o: cflags += -fno-tree-slp-vectorize

@@ -25,8 +25,10 @@ void verify_ask(struct move *m)
 
 static bool same(const struct terms *a, const struct terms *b)
 {
-    return a->verify == b->verify && a->cold == b->cold && a->no_flush[0] == b->no_flush[0] &&
-           a->no_flush[1] == b->no_flush[1];
+    for (int i = 0; i < 2; i++)
+        if (a->no_flush[i] != b->no_flush[i])
+            return false;
+    return a->verify == b->verify && a->cold == b->cold;
 }
 
 int verify_note(struct move *m)

@@ -97,7 +97,7 @@ static struct model_point point_from(double forecast, struct model_band b)
 
 void model_mix(const struct model *m, struct series s, const double *net, size_t h, double *base)
 {
-    double high[HOURS_A_DAY];
+    double high[HOURS_A_DAY] = {0};
     if (m->high > 0)
         methods_high(s, high);
     for (size_t i = 0; i < h; i++) {

@@ -74,8 +74,9 @@ typedef uint64_t four __attribute__((vector_size(32)));
  */
 INLINE uint64_t look_at_lengths(const struct check *c, size_t n, const struct split *s)
 {
-    lanes bad = {0};
+    lanes bad;
     uint64_t any[sizeof(bad) / sizeof(uint64_t)], some = 0;
+    memset(&bad, 0, sizeof(bad)); /* gcc's analyzer does not see through "= {0}" of a vector */
     for (size_t i = 0; i < n; i += LANES) {
         lanes more =
             LOAD(lanes, s->at + i + 1) - LOAD(lanes, s->at + i) - LOAD(lanes, c->least1 + i);

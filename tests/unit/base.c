@@ -405,7 +405,7 @@ enum { MEMO_TEXTS = 400 };
 static void test_memo(void)
 {
     char text[MEMO_TEXTS][72];
-    size_t len[MEMO_TEXTS];
+    size_t len[MEMO_TEXTS] = {0};
     long number[MEMO_TEXTS];
     struct memo m;
     struct rng g;
