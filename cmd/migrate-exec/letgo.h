@@ -27,8 +27,8 @@ enum disposal letgo_disposal(const char *detail);
 void letgo_recall(struct letgo *l, const char *detail);
 
 /*
- * Does the owner accept connections?  If not the copy may be all there is, or what takes the owner's
- * place: a message says so, and nothing is to be done to it, nor to its mirror.
+ * Does the owner accept connections?  If not the copy may be all there is, or what takes its
+ * place: a message says so, and nothing is to be done to the copy, nor to its mirror.
  */
 bool letgo_may_begin(struct move *m);
 

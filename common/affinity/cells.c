@@ -111,7 +111,7 @@ int cells_settle(struct cells *c)
     int r = c->n_notes ? add_all_notes(c) : 0;
     free(c->note);
     c->note = NULL;
-    c->cap_notes = 0;
+    c->n_notes = c->cap_notes = 0;
     return r;
 }
 

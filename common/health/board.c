@@ -348,7 +348,7 @@ int health_board_add(struct health_board *b, double time, const char *gateway, c
     int r = board_gateway(b, gateway, &g);
     if (r == 0 && possible)
         r = board_series(b, g, counter ? rate : metric, &s);
-    if (r == 0 && s && s->by_load && !s->excess && b->gateways[g].load_series)
+    if (r == 0 && possible && s->by_load && !s->excess && b->gateways[g].load_series)
         r = board_excess(b, s);
     if (r < 0)
         return r;

@@ -56,11 +56,11 @@ enum { NOTED_0 = 1, UNKNOWN_SHARE = 6 };
 
 struct window {
     double sum;
+    double mean;
     double top[TOP]; /* the largest, in descending order */
     uint32_t n;      /* minutes whose load is known … */
     uint32_t above;  /* … and of these: far over what it explains */
     uint32_t all;
-    double mean;
     bool known;
 };
 

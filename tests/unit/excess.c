@@ -112,7 +112,7 @@ static void test_told_by_load(void)
     end(&w);
 }
 
-/* More load than ever makes reads slower than ever, which is no failure; without load, it may be. */
+/* More load than ever makes reads slower than ever, and is no failure; what is not told may be. */
 static void test_more_than_ever(void)
 {
     for (int with = 0; with < 2; with++) {
