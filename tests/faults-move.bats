@@ -416,7 +416,7 @@ bad_target()
   case $status in
     0) owned gw-b 2 uncommitted ;;
     1) owned gw-a 1 steady ;;
-    75) owned gw-a 1 moving ;;
+    75) owned gw-a 1 deferred ;;
     *) false ;;
   esac
   fio_done

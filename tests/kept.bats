@@ -362,8 +362,8 @@ taken_over()
 dead()
 {
   stop_gateway gw-b
-  wait_for 20 owner_is gw-a 3 uncommitted
-  wait_for 20 status_is owner gw-a
+  wait_for 60 owner_is gw-a 3 uncommitted
+  wait_for 60 status_is owner gw-a
 }
 
 @test "S17: a standby takes over, is recorded, and what is left on the dead owner goes when it is back" {
