@@ -21,6 +21,8 @@ static void feed_client(struct ask *a, const struct buf *in, size_t upto)
 {
     size_t used = 99, len = upto - a->eaten;
     unsigned char *part = malloc(len ? len : 1);
+    if (!part)
+        abort();
     if (a->last != NBD_CLIENT_MORE)
         goto out;
     memcpy(part, in->data + a->eaten, len);
