@@ -47,6 +47,8 @@ static void test_gradient(void)
     struct lstm *l = lstm_new(s, SEQUENCES, STEPS);
     float *w = calloc(n, sizeof(*w)), *g = calloc(n, sizeof(*g));
     float *target = calloc(rows * s.out, sizeof(*target)), *dy = calloc(rows * s.out, sizeof(*dy));
+    if (!w || !g || !target || !dy)
+        abort();
     struct rng r;
     double worst = 0, largest = 0;
     rng_init(&r, 7);
@@ -83,6 +85,8 @@ static void test_causal(void)
     size_t row = SEQUENCES * s.out;
     struct lstm *l = lstm_new(s, SEQUENCES, STEPS);
     float *w = calloc(lstm_weights(s), sizeof(*w));
+    if (!w)
+        abort();
     float before[SEQUENCES * STEPS * 2];
     struct rng r;
     rng_init(&r, 3);
