@@ -107,9 +107,9 @@ change()
   kill_hard director
   start_director --quarantine 200ms --promote-after never
   start client qemu-io -f raw "$(director_uri v)" -c "read 0 4k" -c "sleep 120000"
-  wait_for 10 status_is clients 1
+  wait_for 30 status_is clients 1
   stop_gateway gw-b
-  wait_for 10 status_is gateway away
+  wait_for 30 status_is gateway away
   run --separate-stderr -75 migrate-exec --commit v-2
   [[ $stderr == *"cannot commit 'v-2': the owner's gateway gw-b is away, and the copy on gw-a may be all there is" ]]
   run --separate-stderr -75 migrate-exec --expire
@@ -146,7 +146,7 @@ change()
   away
   change 7 0 256K
   start exec migrate-exec --bwlimit 32K <(plan gw-b gw-a 2 optional "it is better there")
-  wait_for 10 grep -q ",v-3,.*,redirect,begin,.*reverts v-2; it is better there" state/history.csv
+  wait_for 30 grep -q ",v-3,.*,redirect,begin,.*reverts v-2; it is better there" state/history.csv
   kill_hard exec
   run -75 migrate-exec <(plan gw-b gw-a 2)
   [[ $output == *"--resume v-3"* ]]
@@ -298,7 +298,7 @@ change()
   change 7 0 64k
   run --separate-stderr -0 migrate-exec --resume
   [[ $stderr == "migrate-exec: 'v-2': its copy on gw-a is mirrored again, 65536 bytes are behind" ]]
-  wait_for 10 status_is changed 0
+  wait_for 30 status_is changed 0
   control reverse v off
   cmp original gw-a/v
   stop_gateway gw-a
@@ -369,7 +369,7 @@ dead()
 @test "S17: a standby takes over, is recorded, and what is left on the dead owner goes when it is back" {
   away --standby
   change 7 0 64k
-  wait_for 20 status_is promotable yes
+  wait_for 60 status_is promotable yes
   dead
   change 8 64k 64k
   run -0 migrate-exec --status v-2
@@ -390,7 +390,7 @@ dead()
 
 @test "S17: after a takeover a row leads to a third gateway, or back to the one that had died" {
   away --standby
-  wait_for 20 status_is promotable yes
+  wait_for 60 status_is promotable yes
   dead
   change 8 64k 64k
   start_gateway gw-b

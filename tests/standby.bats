@@ -42,8 +42,8 @@ limited_director()
   start director bash -c 'trap "" XFSZ; exec route-director "$@" 2> >(exec cat >&2)' - \
     --listen "unix:$GATESHIFT_RUN/nbd.sock" --control "$GATESHIFT_RUN/director.sock" \
     "${words[@]}" "$@"
-  wait_for 10 accepts "$GATESHIFT_RUN/nbd.sock"
-  wait_for 10 control help
+  wait_for 30 accepts "$GATESHIFT_RUN/nbd.sock"
+  wait_for 30 control help
 }
 
 # limit BYTES: from now on no file that it writes grows beyond.
@@ -77,15 +77,15 @@ fleet()
 standby()
 {
   fleet "$@"
-  wait_for 10 status_is promotable yes
+  wait_for 30 status_is promotable yes
 }
 
 # promoted: gw-a is the owner, and nobody waits.
 promoted()
 {
-  wait_for 10 owner_is gw-a 3 uncommitted
-  wait_for 10 status_is owner gw-a
-  wait_for 10 status_is inflight 0
+  wait_for 30 owner_is gw-a 3 uncommitted
+  wait_for 30 status_is owner gw-a
+  wait_for 30 status_is inflight 0
 }
 
 # is_not_promoted_in SECONDS
@@ -137,7 +137,7 @@ said()
   # A copy of which nothing is known: nothing is mirrored there, and the way back compares all.
   gateway gw-b
   run -1 control reverse v
-  wait_for 10 eval 'driver_start && drive begin v 3 gw-b back'
+  wait_for 30 eval 'driver_start && drive begin v 3 gw-b back'
   drive claim v copy "$BYTES"
   [[ $REPLY_LINE == "ok 1 0 $BYTES" ]]
 }
@@ -148,9 +148,9 @@ said()
   start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-64k \
     --size=1M --io_size=5M --rate=2M --iodepth=8 --fsync=40 --verify=crc32c --verify_fatal=1 \
     --verify_backlog=32 --output=fio.out
-  wait_for 10 eval '(($(status_of requests) > 60))'
+  wait_for 30 eval '(($(status_of requests) > 60))'
   stop_gateway gw-b
-  wait_for 10 owner_is gw-a 3 uncommitted
+  wait_for 30 owner_is gw-a 3 uncommitted
   wait "${PIDS[fio]}"
   unset "PIDS[fio]"
   run ! grep -iE 'error|bad' fio.out
@@ -163,7 +163,7 @@ said()
   client_start
   ask write -P 2 4k 64k
   stop_gateway gw-b
-  wait_for 10 owner_is gw-a 3 uncommitted
+  wait_for 30 owner_is gw-a 3 uncommitted
   kill_hard director
   stop_gateway gw-a
   holds gw-a 2 4k 64k
@@ -175,7 +175,7 @@ said()
   kill -STOP "${PIDS[gw-b]}"
   tell aio_write -P 1 0 64k
   tell aio_write -P 2 32k 64k # waits for the first
-  wait_for 5 status_is inflight 2
+  wait_for 30 status_is inflight 2
   stop_gateway gw-b
   promoted
   ask aio_flush
@@ -192,7 +192,7 @@ said()
   ask write -P 1 0 64k
   kill -STOP "${PIDS[gw-b]}"
   tell aio_write -P 2 32k 64k
-  wait_for 5 status_is inflight 1
+  wait_for 30 status_is inflight 1
   stop_gateway gw-b
   promoted
   status_is private source
@@ -210,17 +210,17 @@ said()
   ask write -P 1 0 4k
   kill -STOP "${PIDS[gw-b]}"
   tell aio_write -z 64k 4k # with no hole allowed: to the owner alone
-  wait_for 5 status_is changed "$BLOCK"
+  wait_for 30 status_is changed "$BLOCK"
   status_is promotable no
   stop_gateway gw-b
-  wait_for 5 away
+  wait_for 30 away
   is_not_promoted_in 0.5
   gateway gw-b
   ask aio_flush
   ask read -P 1 0 4k
   ask read -P 0 64k 4k
   no_failure
-  wait_for 10 status_is promotable yes # it has caught up
+  wait_for 30 status_is promotable yes # it has caught up
   stop_gateway gw-b
   ask read -P 0 64k 4k
   promoted
@@ -232,9 +232,9 @@ said()
   client_start
   ask write -P 1 0 4k
   stop_gateway gw-b
-  wait_for 5 away
+  wait_for 30 away
   tell aio_write -P 3 8k 4k
-  wait_for 5 status_is held 1
+  wait_for 30 status_is held 1
   gateway gw-b
   ask aio_flush
   ask read -P 1 0 4k
@@ -253,7 +253,7 @@ said()
   client_start
   kill -STOP "${PIDS[gw-b]}"
   tell aio_write -P 3 8k 4k
-  wait_for 5 away
+  wait_for 30 away
   is_not_promoted_in 0.5
   kill -CONT "${PIDS[gw-b]}"
   ask aio_flush
@@ -266,7 +266,7 @@ said()
   status_is reverse on
   status_is promotable no
   stop_gateway gw-b
-  wait_for 5 away
+  wait_for 30 away
   is_not_promoted_in 0.3
 }
 
@@ -274,21 +274,21 @@ said()
   standby --promote-after 0
   client_start
   stop_gateway gw-a
-  wait_for 5 status_is reverse dropped-lost
+  wait_for 30 status_is reverse dropped-lost
   status_is promotable no
   stop_gateway gw-b
-  wait_for 5 away
+  wait_for 30 away
   tell aio_write -P 3 8k 4k
   is_not_promoted_in 0.3
   gateway gw-b
   ask aio_flush
   gateway gw-a
-  wait_for 5 control reverse v
-  wait_for 10 status_is promotable yes
+  wait_for 30 control reverse v
+  wait_for 30 status_is promotable yes
   kill -KILL "${PIDS[gw-a]}" "${PIDS[gw-b]}"
   kill_hard gw-a
   kill_hard gw-b
-  wait_for 5 away
+  wait_for 30 away
   is_not_promoted_in 0.3
   gateway gw-b
   ask read -P 3 8k 4k
@@ -306,7 +306,7 @@ said()
   control reverse v
   status_is promotable yes # nobody has looked yet
   stop_gateway gw-b
-  wait_for 5 status_is reverse dropped-error
+  wait_for 30 status_is reverse dropped-error
   said "not mirrored any more: it does not have what the owner made durable"
   is_not_promoted_in 0.3
   gateway gw-b
@@ -327,21 +327,21 @@ doubted()
   fleet --promote-after 0 --reverse-timeout 1s
   client_start
   control reverse v off
-  wait_for 10 idle gw-a
+  wait_for 30 idle gw-a
   control reverse v
   kill -STOP "${PIDS[gw-a]}"
   ask write -P 7 0 4k
-  wait_for 10 status_is reverse dropped-slow
+  wait_for 30 status_is reverse dropped-slow
 }
 
 @test "S2: a copy on which an ended connection's writes may still land is not promoted" {
   doubted
   kill -CONT "${PIDS[gw-a]}"
-  wait_for 10 control reverse v # once its quarantine is over
-  wait_for 10 status_is changed 0
+  wait_for 30 control reverse v # once its quarantine is over
+  wait_for 30 status_is changed 0
   status_is promotable no
   stop_gateway gw-b
-  wait_for 5 away
+  wait_for 30 away
   is_not_promoted_in 0.3
 }
 
@@ -349,8 +349,8 @@ doubted()
   doubted
   stop_gateway gw-a
   gateway gw-a
-  wait_for 10 control reverse v
-  wait_for 10 status_is promotable yes
+  wait_for 30 control reverse v
+  wait_for 30 status_is promotable yes
 }
 
 # ---- deaths on the way ----
@@ -361,10 +361,10 @@ doubted()
   ask write -P 2 4k 64k
   echo steady >stay.gw-a # there is no move yet
   stop_gateway gw-b
-  wait_for 10 status_is reverse ending
+  wait_for 30 status_is reverse ending
   stop_gateway gw-a
   rm stay.gw-a
-  wait_for 5 status_is reverse dropped-lost
+  wait_for 30 status_is reverse dropped-lost
   is_not_promoted_in 0.3
   gateway gw-b
   ask read -P 2 4k 64k
@@ -377,7 +377,7 @@ doubted()
   qemu-io -f raw -c flush "$(director_uri v)" >/dev/null
   echo steady >stay.gw-a
   stop_gateway gw-b
-  wait_for 10 status_is reverse ending
+  wait_for 30 status_is reverse ending
   kill_hard director
   rm stay.gw-a
   gateway gw-b
@@ -394,8 +394,8 @@ doubted()
   ask write -P 2 4k 64k # acknowledged, not flushed
   echo commit >stay.director
   stop_gateway gw-b
-  wait_for 10 status_is phase commit
-  wait_for 10 owner_is gw-a 3 uncommitted # can be read, and is not synced
+  wait_for 30 status_is phase commit
+  wait_for 30 owner_is gw-a 3 uncommitted # can be read, and is not synced
   kill_hard director
   rm stay.director
   gateway gw-b # it comes back, and is not asked
@@ -414,13 +414,13 @@ doubted()
   ask write -P 2 4k 64k
   echo commit >stay.director
   stop_gateway gw-b
-  wait_for 10 status_is phase commit
+  wait_for 30 status_is phase commit
   tell aio_write -P 3 8k 4k
-  wait_for 5 status_is held 1
+  wait_for 30 status_is held 1
   stop_gateway gw-a
   rm stay.director
-  wait_for 10 owner_is gw-a 3 uncommitted
-  wait_for 10 status_is owner gw-a
+  wait_for 30 owner_is gw-a 3 uncommitted
+  wait_for 30 status_is owner gw-a
   gateway gw-a
   ask aio_flush
   ask read -P 2 4k 4k
@@ -435,9 +435,9 @@ doubted()
   exec 5<"$GATESHIFT_STATE/routes.log"
   flock -x 5
   stop_gateway gw-b
-  wait_for 5 status_is phase commit
+  wait_for 30 status_is phase commit
   tell aio_write -P 3 8k 4k
-  wait_for 5 status_is held 1
+  wait_for 30 status_is held 1
   run -1 control reverse v off
   [[ $output == "err EAGAIN the copy is taking the place of a dead owner" ]]
   run -1 control reverse v
@@ -460,7 +460,7 @@ doubted()
   ask write -P 2 4k 64k
   limit 1
   stop_gateway gw-b
-  wait_for 10 said "'gw-a' could not take the place of 'gw-b': "
+  wait_for 30 said "'gw-a' could not take the place of 'gw-b': "
   tell aio_write -P 3 8k 4k
   limit unlimited
   promoted
@@ -477,19 +477,19 @@ doubted()
   ask write -P 2 4k 64k
   limit 1
   stop_gateway gw-b
-  wait_for 10 said "'gw-a' could not take the place of 'gw-b': "
+  wait_for 30 said "'gw-a' could not take the place of 'gw-b': "
   tell aio_write -P 3 8k 4k
   gateway gw-b
   ask aio_flush
   ask read -P 2 4k 4k
   ask read -P 3 8k 4k
   no_failure
-  wait_for 10 said "move to 'gw-a' given up: the owner is found"
+  wait_for 30 said "move to 'gw-a' given up: the owner is found"
   status_is reverse ended
   owner_is gw-b 2 uncommitted
   limit unlimited
   control reverse v
-  wait_for 10 status_is promotable yes
+  wait_for 30 status_is promotable yes
   control reverse v off
   ask flush
   cmp gw-a/v gw-b/v
@@ -503,7 +503,7 @@ doubted()
   ask write -P 2 4k 64k
   kill -STOP "${PIDS[gw-b]}"
   tell aio_write -P 3 8k 4k
-  wait_for 5 away
+  wait_for 30 away
   run -1 control reverse v off
   [[ $output == "err EAGAIN the owner is away, and the copy may take its place" ]]
   run --separate-stderr -75 migrate-exec --commit v-2
@@ -520,7 +520,7 @@ doubted()
 @test "S17: --commit does not let go of a copy that has become the owner" {
   standby --promote-after 0
   stop_gateway gw-b
-  wait_for 10 owner_is gw-a 3 uncommitted
+  wait_for 30 owner_is gw-a 3 uncommitted
   run -1 migrate-exec --commit v-2
   [[ $output == *"the copy on gw-a took the place of gw-b"* ]]
   put 7 0 4k
