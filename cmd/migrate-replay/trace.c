@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/error.h"
+#include "common/base/saturate.h"
 #include "common/record/record.h"
 #include "common/record/schema.h"
 
@@ -62,15 +63,10 @@ static bool same(const struct trace_span *a, const struct trace_span *b)
     return in_order(a, b) == 0;
 }
 
-static uint64_t sum(uint64_t a, uint64_t b)
-{
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
 static void add(struct trace_span *s, const struct trace_span *more)
 {
-    s->requests = sum(s->requests, more->requests);
-    s->writes = sum(s->writes, more->writes);
+    s->requests = saturate_sum(s->requests, more->requests);
+    s->writes = saturate_sum(s->writes, more->writes);
 }
 
 /* Puts the spans in order; those of one volume, site and time become one. */

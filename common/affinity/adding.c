@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/affinity/demand.h"
+#include "common/base/saturate.h"
 
 /* Sites whose counts are at hand: those whose numbers differ in the lowest bits. */
 enum { AT_HAND = 8 };
@@ -76,7 +77,7 @@ static int add_request(struct adder *a, uint32_t site, uint64_t count)
         at = site_count(a, site);
     if (!at)
         return -ENOMEM;
-    *at = cells_sum(*at, count);
+    *at = saturate_sum(*at, count);
     return 0;
 }
 
@@ -93,7 +94,7 @@ static int add_served(struct adder *a, uint32_t gateway, uint64_t count)
         a->gateway = gateway;
         a->served = row->count;
     }
-    *a->served = cells_sum(*a->served, count);
+    *a->served = saturate_sum(*a->served, count);
     return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "common/affinity/cells.h"
+#include "common/base/saturate.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -82,8 +83,8 @@ static int add_notes(struct cells *c, unsigned hour, uint32_t first1)
     for (uint32_t i = first1; i; i = c->note[i - 1].next1) {
         const struct cells_note *n = &c->note[i - 1];
         uint64_t *of = row_table_at(&t, n->segment);
-        of[n->kind] = cells_sum(of[n->kind], n->count);
-        of[CELLS_BYTES] = cells_sum(of[CELLS_BYTES], n->bytes);
+        of[n->kind] = saturate_sum(of[n->kind], n->count);
+        of[CELLS_BYTES] = saturate_sum(of[CELLS_BYTES], n->bytes);
     }
     return set_row(c, hour, &t);
 }

@@ -76,11 +76,4 @@ int cells_merge(struct cells *c, struct cells *from);
 /* The cells of HOUR in use, ascending by segment; their number. */
 size_t cells_hour(const struct cells *c, unsigned hour, struct cell out[CELLS_ROW]);
 
-/* A + B, or the largest number where it does not fit. */
-static inline uint64_t cells_sum(uint64_t a, uint64_t b)
-{
-    uint64_t sum;
-    return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
 #endif

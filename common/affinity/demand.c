@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/base/saturate.h"
 
 void demand_init(struct demand *d, uint32_t keep_hours)
 {
@@ -148,7 +149,7 @@ int demand_week_hour(struct demand *d, struct demand_week *w, uint32_t site, uns
     struct tally_row *row = tally_at(&w->sites, &d->sites, HOURS_A_WEEK, site, &d->overflowed);
     if (!row)
         return -ENOMEM;
-    row->count[hour] = cells_sum(row->count[hour], count);
+    row->count[hour] = saturate_sum(row->count[hour], count);
     return 0;
 }
 
@@ -158,7 +159,7 @@ int demand_week_served(struct demand *d, struct demand_week *w, uint32_t gateway
     struct tally_row *row = tally_at(&w->served, &d->gateways, 1, gateway, &too_many);
     if (!row)
         return -ENOMEM;
-    *row->count = cells_sum(*row->count, count);
+    *row->count = saturate_sum(*row->count, count);
     return 0;
 }
 

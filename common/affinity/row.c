@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/affinity/cells.h"
+#include "common/base/saturate.h"
 
 enum { CELL_BYTES = (CELLS_KINDS + 1) * PACK_UINT_MAX }; /* the most that a cell takes */
 
@@ -68,7 +69,7 @@ void row_sum(const struct row *r, unsigned by, struct row_table *t)
         struct cell c = get_cell(&at, &next);
         uint64_t *of = row_table_at(t, row_coarser(c.segment1 - 1, by));
         for (size_t k = 0; k < CELLS_KINDS; k++)
-            of[k] = cells_sum(of[k], c.of[k]);
+            of[k] = saturate_sum(of[k], c.of[k]);
     }
 }
 

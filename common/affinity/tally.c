@@ -9,6 +9,7 @@
 #include "common/affinity/cells.h"
 #include "common/base/buf.h"
 #include "common/base/hash.h"
+#include "common/base/saturate.h"
 
 void tally_release(struct tally *t)
 {
@@ -47,7 +48,7 @@ static struct tally_row *add_row(struct tally *t, size_t width, uint32_t name)
 static void add_counts(struct tally_row *to, const struct tally_row *from, size_t width)
 {
     for (size_t i = 0; i < width; i++)
-        to->count[i] = cells_sum(to->count[i], from->count[i]);
+        to->count[i] = saturate_sum(to->count[i], from->count[i]);
 }
 
 /* The one that goes last of those told apart. */

@@ -160,7 +160,7 @@ void health_risk_excess(struct health_risk *r, const struct signal *s, const str
 {
     double times = 0;
     const double p = excess_risk(e, s, limit, &times) * evidence(s);
-    if (!(p > r->slow) && !excess_explains(e, s))
+    if (!(p > r->slow) && !(r->slow > 0 && excess_explains(e, s)))
         return;
     r->p = 1 - (1 - r->p) / (1 - r->slow) * (1 - p);
     r->slow = p;

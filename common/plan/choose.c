@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/base/saturate.h"
 #include "common/plan/choose.h"
 
 #include <errno.h>
@@ -47,7 +48,7 @@ static uint64_t bytes_of(const struct planner *p, const struct plan_entry *e, si
     *known = true;
     for (size_t i = 0; i < e->unit.n; i++) {
         bool one;
-        sum = plan_add_bytes(sum, plan_cost_bytes(p->fleet, e->unit.members[i], target, &one));
+        sum = saturate_sum(sum, plan_cost_bytes(p->fleet, e->unit.members[i], target, &one));
         *known = *known && one;
     }
     return sum;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/base/saturate.h"
 #include "common/plan/guards.h"
 
 #include <math.h>
@@ -218,7 +219,7 @@ static enum plan_refusal room(const struct plan_case *c)
         return PLAN_REFUSED_SIZE_UNKNOWN;
     /* What is kept there has its room already. */
     if (t->capacity_bytes && !plan_fleet_kept(c->fleet, c->volume, c->target) &&
-        plan_add_bytes(load->bytes, v->size_bytes) > t->capacity_bytes)
+        saturate_sum(load->bytes, v->size_bytes) > t->capacity_bytes)
         return PLAN_REFUSED_NO_ROOM;
     return load_fits(c);
 }

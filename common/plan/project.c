@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "common/base/saturate.h"
 #include "common/plan/project.h"
 
 #include <errno.h>
@@ -7,14 +8,9 @@
 
 #include "common/plan/score.h"
 
-uint64_t plan_add_bytes(uint64_t a, uint64_t b)
-{
-    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
-}
-
 static void hold(struct plan_projection *p, size_t gateway, uint64_t bytes, double rate)
 {
-    p->gateways[gateway].bytes = plan_add_bytes(p->gateways[gateway].bytes, bytes);
+    p->gateways[gateway].bytes = saturate_sum(p->gateways[gateway].bytes, bytes);
     p->gateways[gateway].rate += rate;
 }
 

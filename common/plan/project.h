@@ -80,7 +80,4 @@ bool plan_projection_shared(const struct plan_projection *p, const struct plan_f
 
 void plan_projection_release(struct plan_projection *p);
 
-/* A + B, or the largest number. */
-uint64_t plan_add_bytes(uint64_t a, uint64_t b);
-
 #endif

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/saturate.h"
 #include "common/plan/choose.h"
 #include "common/plan/words.h"
 
@@ -180,7 +181,7 @@ static int take_move(void *arg, const struct plan_move *m)
     require(v->owner != PLAN_NONE && v->owner != m->c->target && v->state == ROUTE_STATE_STEADY);
     require(t->state == GATEWAY_STATE_ACTIVE && t->scored && !isnan(t->health.ghs));
     require(plan_fleet_allowed(m->c->fleet, m->c->volume, m->c->target));
-    a->arrived[m->c->target] = plan_add_bytes(a->arrived[m->c->target], v->size_bytes);
+    a->arrived[m->c->target] = saturate_sum(a->arrived[m->c->target], v->size_bytes);
     require(!t->capacity_bytes || a->arrived[m->c->target] <= t->capacity_bytes);
     require(m->not_before == 0 || m->not_before > now);
     require(plan_words_move(&a->words, m->c) == 0);
