@@ -9,7 +9,7 @@ const char *const rec_policy_words[] = {"auto", "manual", "pinned", NULL};
 const char *const rec_route_state_words[] = {"steady",      "moving",          "deferred",
                                              "uncommitted", "manual-recovery", NULL};
 const char *const rec_verify_words[] = {"full", "delta", "none", NULL};
-const char *const rec_plan_kind_words[] = {"mandatory", "optional", "shadow", NULL};
+const char *const rec_plan_kind_words[] = {"mandatory", "optional", "shadow", "standby", NULL};
 const char *const rec_phase_words[] = {"redirect", "replicate", "handover", "retire", NULL};
 const char *const rec_event_words[] = {
     "begin",  "pass",    "mirror",   "hold",      "switched",        "deferred", "stalled",
