@@ -184,12 +184,18 @@ static void alarm_of(struct words *out, const char *what, const char *name, cons
     buf_release(&line);
 }
 
+struct look {
+    struct console *c;
+    struct words *out;
+};
+
 static int alarm_route(const struct route *r, void *arg)
 {
+    const struct look *l = arg;
     if (r->state == ROUTE_STATE_MANUAL_RECOVERY)
-        alarm_of(arg, "volume", r->volume, "manual recovery");
-    if (r->state == ROUTE_STATE_DEFERRED)
-        alarm_of(arg, "volume", r->volume, "its move is deferred");
+        alarm_of(l->out, "volume", r->volume, "manual recovery");
+    if (r->state == ROUTE_STATE_DEFERRED && !names_stands_by(l->c, r))
+        alarm_of(l->out, "volume", r->volume, "its move is deferred");
     return 0;
 }
 
@@ -263,17 +269,24 @@ static void alarm_health(struct console *c, struct words *out)
 
 void names_alarms(struct console *c, struct words *out)
 {
+    struct look l = {c, out};
     alarm_frozen(c, out);
-    each_route(c, alarm_route, out);
+    each_route(c, alarm_route, &l);
     alarm_health(c, out);
 }
 
 /* ---- mood ---- */
 
+struct tally {
+    struct console *c;
+    size_t moves;
+};
+
 static int count_moves(const struct route *r, void *arg)
 {
-    size_t *n = arg;
-    *n += r->state == ROUTE_STATE_MOVING || r->state == ROUTE_STATE_DEFERRED;
+    struct tally *n = arg;
+    n->moves += r->state == ROUTE_STATE_MOVING ||
+                (r->state == ROUTE_STATE_DEFERRED && !names_stands_by(n->c, r));
     return 0;
 }
 
@@ -288,7 +301,9 @@ struct mood names_mood(struct console *c)
         control_close(control);
     }
     free(path);
-    each_route(c, count_moves, &m.moves);
+    struct tally n = {c, 0};
+    each_route(c, count_moves, &n);
+    m.moves = n.moves;
     names_alarms(c, &alarms);
     m.alarms = alarms.n;
     words_release(&alarms);

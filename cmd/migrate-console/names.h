@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "cmd/migrate-console/console.h"
+#include "common/route/store.h"
 
 /*
  * Each appends names to OUT, sorted, as far as they can be read; a configuration or a store that
@@ -29,17 +30,23 @@ enum director { DIRECTOR_AWAY, DIRECTOR_UP, DIRECTOR_HANGS };
 
 struct mood {
     enum director director;
-    size_t moves;  /* volumes that are moving or deferred, or moves that are going on */
+    size_t moves;  /* volumes that are moving or deferred, but for standbys, or moves going on */
     size_t alarms; /* lines of names_alarms() */
 };
 struct mood names_mood(struct console *c);
 
 /*
  * What an operator should look at, each a line: the state folder is frozen; volumes in manual
- * recovery or deferred; gateways that are silent, have to be left (migrate-plan's --critical and
+ * recovery or deferred, unless that is a standby; gateways that are silent, have to be left (migrate-plan's --critical and
  * --p-fail-limit, by their defaults), by the health that is at hand and no larger than 16 MiB.
  */
 void names_alarms(struct console *c, struct words *out);
+
+/*
+ * Is what the route R, which is deferred, is open for a standby (migrate-exec(1)), by the last event
+ * of its journal?
+ */
+bool names_stands_by(const struct console *c, const struct route *r);
 
 /* Where share/loop keeps its results: STATE/loop/NAME.  Owned, free(). */
 char *names_kept(const struct console *c, const char *name);

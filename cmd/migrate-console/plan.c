@@ -347,8 +347,10 @@ static void tell_row(const struct console *c, size_t i, struct buf *out)
         words_need(buf_printf(out, "%s is a shadow: skipped\n", records_get(p, i, "volume")));
         return;
     }
-    words_need(buf_printf(out, "%s moves from %s to %s: ", records_get(p, i, "volume"),
-                          records_get(p, i, "source"), records_get(p, i, "target")));
+    bool standby = strcmp(records_get(p, i, "kind"), "standby") == 0;
+    words_need(buf_printf(
+        out, standby ? "%s stays on %s, and %s stands by: " : "%s moves from %s to %s: ",
+        records_get(p, i, "volume"), records_get(p, i, "source"), records_get(p, i, "target")));
     if (parse_u64(records_get(p, i, "bytes"), &bytes) == 0)
         text_bytes(out, bytes);
     else

@@ -38,9 +38,11 @@ enum admission admit(const struct plan_row *r, const struct route *route, double
                  (unsigned long long)r->epoch, (unsigned long long)route->epoch);
     else if (strcmp(r->source, route->gateway) != 0)
         snprintf(why, size, "the volume is on %s, not on %s", route->gateway, r->source);
-    else if (state)
+    else if (state) {
         snprintf(why, size, "%s", state);
-    else if (r->not_before <= now)
+        if (route->state != ROUTE_STATE_MANUAL_RECOVERY && r->not_before <= now)
+            return ADMIT_OPEN;
+    } else if (r->not_before <= now)
         return route->state == ROUTE_STATE_UNCOMMITTED ? ADMIT_KEPT : ADMIT_NOW;
     else {
         snprintf(why, size, "not before %.0f", r->not_before);

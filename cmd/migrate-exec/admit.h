@@ -25,6 +25,7 @@ struct plan_row {
 enum admission {
     ADMIT_NOW,
     ADMIT_KEPT, /* as far as the row goes, but the last move has left a copy (kept.h) */
+    ADMIT_OPEN, /* … but a migration is open: it may be a standby's (aheadrow.h) */
     ADMIT_LATER,
     ADMIT_NEVER,
     ADMIT_SKIP,

@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "cmd/migrate-exec/admit.h"
+#include "cmd/migrate-exec/ahead.h"
+#include "cmd/migrate-exec/aheadrow.h"
 #include "cmd/migrate-exec/reach.h"
 #include "cmd/migrate-exec/rows.h"
 #include "cmd/migrate-exec/sides.h"
@@ -383,9 +385,9 @@ static void check_named(struct check *c, const char *volume, const char *gateway
             gateway, volume);
 }
 
-/* Do the hooks say that the gateways of a move of VOLUME share its storage? */
+/* Do the hooks say that the gateways of a move of VOLUME, or of a STANDBY, share its storage? */
 static void check_shared(struct check *c, const char *volume, const char *source,
-                         const char *target, uint64_t size)
+                         const char *target, uint64_t size, bool standby)
 {
     const char *const names[] = {target, source};
     char what[2 * NAME_LEN_MAX + 16];
@@ -401,6 +403,8 @@ static void check_shared(struct check *c, const char *volume, const char *source
     snprintf(what, sizeof(what), "storage of %s", volume);
     if (shared < 0)
         say(c, FAIL, what, "hook, shared: %s; a hook that cannot tell ends with 3", why);
+    else if (shared && standby)
+        say(c, WARN, what, AHEAD_SHARED, source, target);
     else if (shared)
         say(c, OK, what, "%s and %s share it: nothing is copied, and %s is fenced", source, target,
             source);
@@ -473,9 +477,34 @@ static void check_volume(struct check *c, const char *volume)
         if (strcmp(to, route.gateway) != 0 &&
             !admit_forbids(&c->fleet, volume, route.gateway, to, why, sizeof(why))) {
             check_named(c, volume, to, route.size_bytes, true);
-            check_shared(c, volume, route.gateway, to, route.size_bytes);
+            check_shared(c, volume, route.gateway, to, route.size_bytes, false);
         }
     }
+}
+
+/* What a row does to the copy that the last move has left (kept.h). */
+static const char *do_to_copy(const struct plan_row *row, const struct route *route)
+{
+    if (strcmp(row->target, route->target) != 0)
+        return "it commits the last move first";
+    return row->kind == PLAN_KIND_STANDBY
+               ? "the copy of the last move stands by there, or is committed first"
+               : "it reverts the last move, which is not committed";
+}
+
+/* A migration of the row's volume is open: that of a standby is no obstacle.  WHY: else it is. */
+static void check_standby(struct check *c, const struct plan_row *row, const char *what,
+                          const char *why)
+{
+    char id[NAME_LEN_MAX + 1], target[NAME_LEN_MAX + 1];
+    if (!aheadrow_find(c->x, row, id, target))
+        say(c, FAIL, what, "%s", why);
+    else if (strcmp(row->target, target) != 0)
+        say(c, OK, what, "may be carried out: it gives up the standby %s on %s first", id, target);
+    else if (row->kind == PLAN_KIND_STANDBY)
+        say(c, OK, what, "%s stands by there already", id);
+    else
+        say(c, OK, what, "may be carried out: it hands over to the standby %s", id);
 }
 
 static void check_row(struct check *c, const struct plan_row *row)
@@ -496,17 +525,17 @@ static void check_row(struct check *c, const struct plan_row *row)
     if (no)
         say(c, FAIL, what, "%s", why);
     else if (a == ADMIT_KEPT)
-        say(c, OK, what, "may be carried out: %s",
-            strcmp(row->target, route.target) == 0
-                ? "it reverts the last move, which is not committed"
-                : "it commits the last move first");
+        say(c, OK, what, "may be carried out: %s", do_to_copy(row, &route));
+    else if (a == ADMIT_OPEN)
+        check_standby(c, row, what, why);
     else
         say(c, a == ADMIT_LATER ? WARN : OK, what, "%s",
             a == ADMIT_LATER ? why : "may be carried out");
     check_director(c, row->volume);
     check_named(c, row->volume, row->source, route.size_bytes, false);
     check_named(c, row->volume, row->target, route.size_bytes, true);
-    check_shared(c, row->volume, row->source, row->target, route.size_bytes);
+    check_shared(c, row->volume, row->source, row->target, route.size_bytes,
+                 row->kind == PLAN_KIND_STANDBY);
 }
 
 /* 0, or the exit status of a plan that cannot be read. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/lateproof.h"
 #include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/mirrored.h"
@@ -272,7 +273,7 @@ static enum outcome expire(const struct exec *x, const char *id)
     struct story s;
     if (story_load(x, id, &s) < 0 || !s.any)
         return GO;
-    if (takeover_is_new(x, id, &s))
+    if (takeover_is_new(x, id, &s) || ahead_took_over(x, id, &s))
         return recover_resume(x, id);
     return has_expired(x, id, &s) ? recover_commit(x, id) : GO;
 }

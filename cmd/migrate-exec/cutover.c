@@ -256,6 +256,13 @@ static enum outcome give_in(struct move *m, const char *why)
                      m->exec->attempts, why);
 }
 
+enum outcome cutover_converge(struct move *m)
+{
+    bool fit;
+    m->unproved = m->size_bytes;
+    return converge(m, &fit);
+}
+
 enum outcome hand_over(struct move *m)
 {
     int backoff = BACKOFF_MS;

@@ -13,6 +13,12 @@
 enum outcome hand_over(struct move *m);
 
 /*
+ * Copies and proves what is left until that is little, or gets no smaller, as before a hold.  GO,
+ * or a fault.
+ */
+enum outcome cutover_converge(struct move *m);
+
+/*
  * Has the director switch, in the hold that it keeps: SWITCHED, GO (the attempt has failed: *WHY),
  * or a fault; DEFERRED also if the outcome is in doubt, so that nothing may be undone.
  */

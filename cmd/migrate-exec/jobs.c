@@ -188,6 +188,20 @@ static bool is_due(const struct jobs *j, const struct row *row)
     return !j->x->wait || row->plan.not_before <= clock_now();
 }
 
+static bool is_standby(const struct row *row)
+{
+    return !row->id[0] && row->plan.kind == PLAN_KIND_STANDBY;
+}
+
+/* Does a move wait that could begin but for the others?  Standbys come behind those. */
+static bool move_waits(const struct jobs *j)
+{
+    for (size_t i = 0; i < j->n; i++)
+        if (j->rows[i].state == ROW_WAITS && !is_standby(&j->rows[i]) && is_due(j, &j->rows[i]))
+            return true;
+    return false;
+}
+
 /* Begins what may begin; is anything left? */
 static bool begin_some(struct jobs *j)
 {
@@ -195,7 +209,7 @@ static bool begin_some(struct jobs *j)
     for (size_t i = 0; i < j->n; i++) {
         struct row *row = &j->rows[i];
         if (row->state == ROW_WAITS && j->running < j->x->jobs && is_due(j, row) &&
-            has_room(j, row))
+            has_room(j, row) && !(is_standby(row) && move_waits(j)))
             start(j, row);
         left = left || row->state == ROW_WAITS;
     }
@@ -283,6 +297,16 @@ static void run_all(struct jobs *j)
 
 /* ---- the plan ---- */
 
+/* The standbys of a plan whose moves were carried out as they were read. */
+static void run_late(struct jobs *j)
+{
+    for (size_t i = 0; i < j->n && !signals_pending(); i++) {
+        struct exec x = *j->x;
+        x.max_age_s += clock_now() - j->rows[i].read;
+        worsen(j, rows_carry_out(&x, &j->rows[i].plan));
+    }
+}
+
 static struct row *remember(struct jobs *j, const struct plan_row *plan)
 {
     if (vec_room(&j->rows, j->n, &j->cap, sizeof(*j->rows)) < 0)
@@ -304,13 +328,15 @@ int jobs_run_plan(const struct exec *x, const char *path)
     while (!signals_pending() && (more = rec_reader_next(r)) > 0) {
         struct plan_row row;
         rows_read(r, &row);
-        if (x->jobs > 1)
+        if (x->jobs > 1 || row.kind == PLAN_KIND_STANDBY)
             remember(&j, &row);
         else
             worsen(&j, rows_carry_out(x, &row));
     }
     if (x->jobs > 1)
         run_all(&j);
+    else
+        run_late(&j);
     int status = jobs_exit_status(j.worst);
     if (more < 0) {
         err_warn("%s", rec_reader_error(r));

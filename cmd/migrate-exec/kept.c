@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/dryrun.h"
 #include "cmd/migrate-exec/foresee.h"
 #include "cmd/migrate-exec/place.h"
@@ -82,6 +83,16 @@ static enum outcome say_dry(const struct exec *x, const struct plan_row *row,
 }
 
 /* ---- back ---- */
+
+/* A row that asks for a standby where the copy is kept as one. */
+static enum outcome stay(const struct exec *x, const struct plan_row *row, const struct kept *k)
+{
+    if (!x->dry_run)
+        return recover_resume(x, k->id);
+    err_warn("nothing to do for '%s': the copy of %s stands by on %s", row->volume, k->id,
+             row->target);
+    return SETTLED;
+}
 
 static enum outcome go_back(const struct exec *x, const struct plan_row *row,
                             const struct route *route, const struct kept *k)
@@ -174,7 +185,8 @@ static enum outcome go_on(const struct exec *x, const struct plan_row *row, stru
     if (!may_give_up(row, route, k))
         return FAILED;
     if (x->dry_run)
-        return say_dry(x, row, route, k, "commit", ", then a move");
+        return say_dry(x, row, route, k, "commit",
+                       row->kind == PLAN_KIND_STANDBY ? ", then a standby" : ", then a move");
     if (!k->story.committing && !keeper_answers(x, row, route))
         return FAILED;
     enum outcome o = look_ahead(x, row, route);
@@ -189,11 +201,12 @@ static enum outcome go_on(const struct exec *x, const struct plan_row *row, stru
 
 /* ---- both ---- */
 
-/* *K is the migration to go on with: of a takeover the one that records it. */
+/* *K is the migration to go on with: of a takeover, and of a standby that did so, recorded. */
 static enum outcome take_up(const struct exec *x, const struct plan_row *row, struct kept *k)
 {
     int r = find(x, row->volume, k);
-    if (r == 1 && k->taken_over && !x->dry_run) {
+    bool alone = r == 1 && (k->taken_over || ahead_took_over(x, k->id, &k->story));
+    if (alone && !x->dry_run) {
         enum outcome o = recover_resume(x, k->id);
         if (o != SWITCHED)
             return o;
@@ -216,8 +229,10 @@ enum outcome kept_carry_out(const struct exec *x, const struct plan_row *row, st
     enum outcome o = take_up(x, row, &k);
     if (o != GO)
         return o;
-    return strcmp(row->target, route->target) == 0 ? go_back(x, row, route, &k)
-                                                   : go_on(x, row, route, &k);
+    bool there = strcmp(row->target, route->target) == 0;
+    if (row->kind == PLAN_KIND_STANDBY)
+        return there && k.story.standby ? stay(x, row, &k) : go_on(x, row, route, &k);
+    return there ? go_back(x, row, route, &k) : go_on(x, row, route, &k);
 }
 
 enum outcome kept_finish(const struct exec *x, const struct plan_row *row)

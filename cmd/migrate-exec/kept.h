@@ -6,7 +6,10 @@
  *     to where the copy is    the revert of that move (--revert)
  *     to anywhere else        the copy is let go first (--commit), then the volume moves
  *
- * The second gives up a copy, so it is only for a row that is mandatory, or a copy whose time is
+ * One that asks for a standby is content with a copy that is there as one (--standby); otherwise
+ * the copy is let go first.
+ *
+ * Letting go gives up a copy, so it is only for a row that is mandatory, or a copy whose time is
  * over; and only if, as far as can be seen, both can be done.  What a kill leaves is that of a
  * --commit, which --resume and the same row go on with, or a steady volume that was not moved.
  */

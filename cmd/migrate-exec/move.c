@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
 #include "cmd/migrate-exec/lanes.h"
@@ -398,6 +399,7 @@ static enum outcome begin(struct move *m, bool resumed)
     if (r < 0)
         return begin_refused(m, r);
     m->begun = true;
+    m->attached = begun.attached;
     if (begun.size != m->size_bytes)
         return move_fails(m, "the director says %llu bytes, not %llu",
                           (unsigned long long)begun.size, (unsigned long long)m->size_bytes);
@@ -427,6 +429,14 @@ static enum outcome begin(struct move *m, bool resumed)
     return GO;
 }
 
+/* Why it is done now: the plan's reason. */
+static int tell_begin(struct move *m, bool resumed)
+{
+    const char *what = resumed ? "resumed" : m->ahead ? "standby" : "";
+    const char *why = !resumed ? m->reason : m->exec->reason ? m->exec->reason : "";
+    return move_event(m, EVENT_BEGIN, "%s%s%s", what, *what && *why ? MOVE_REASON : "", why);
+}
+
 static enum outcome redirect(struct move *m, bool resumed)
 {
     m->phase = PHASE_REDIRECT;
@@ -436,10 +446,14 @@ static enum outcome redirect(struct move *m, bool resumed)
     /* On shared storage the source may be down; it is asked for no more than an unknown size. */
     if (o == GO && !m->from && (!m->shared || m->size_bytes == 0))
         o = reach_source(m);
+    if (o == GO && m->ahead && m->shared)
+        o = move_fails(m, AHEAD_SHARED, m->source, m->target);
     if (o != GO)
         return o;
     m->dirty = m->size_bytes;
-    int r = move_event(m, EVENT_BEGIN, "%s", resumed ? "resumed" : m->reason);
+    int r = m->ahead && !resumed ? ahead_note(m) : 0;
+    if (r == 0)
+        r = tell_begin(m, resumed);
     if (r == 0)
         r = verify_note(m);
     if (r < 0)
@@ -579,6 +593,27 @@ static enum outcome replicate(struct move *m)
         return move_director_failed(m, r);
     /* Now, outside of any hold, the bulk goes to the disk: the flush in the hold is short then. */
     return move_flush(m, FLUSH_MS);
+}
+
+enum outcome move_catch_up(struct move *m, uint64_t *bytes)
+{
+    struct director_status s;
+    struct flow_result res;
+    enum outcome o = begin(m, true);
+    if (o == GO && !m->attached) { /* whoever drives it comes with a connection of its own */
+        disconnect(m);
+        move_leave_director(m);
+        m->begun = false;
+    }
+    if (o != GO || !m->attached)
+        return o;
+    int r = director_status(m->director, &s);
+    if (r < 0)
+        return move_director_failed(m, r);
+    *bytes = m->dirty = s.dirty + s.copying + s.haunted;
+    struct flow_limits limits = {.bytes = m->dirty, .throttled = true};
+    o = m->dirty ? move_copy(m, &limits, &res) : GO;
+    return o == GO ? move_flush(m, FLUSH_MS) : o;
 }
 
 /* ---- ends ---- */
@@ -786,12 +821,29 @@ static void leave_open(struct move *m)
              m->why, deferred ? "cutover" : "resume", m->id);
 }
 
+/* As it was to be: the director goes on mirroring, and the source goes on serving. */
+static enum outcome stand_by(struct move *m)
+{
+    disconnect(m);
+    if (move_event(m, m->ending, "%s", m->why) < 0)
+        return DEFERRED;
+    int r = director_defer(m->director);
+    if (r == 0)
+        return SETTLED;
+    err_warn("'%s' is not marked as deferred in its route: %s; go on with: migrate-exec --resume "
+             "%s",
+             m->id, director_error(m->director), m->id);
+    return DEFERRED;
+}
+
 /* Writes the event that ends the migration for this run. */
 static enum outcome conclude(struct move *m, enum outcome o)
 {
     switch (o) {
     case SWITCHED:
         return m->shared ? shared_finish(m) : move_finish(m);
+    case SETTLED:
+        return stand_by(m);
     case FAILED:
         return move_abort(m);
     case UNAVAILABLE:
@@ -832,6 +884,6 @@ enum outcome move_drive(struct move *m, bool resumed)
     if (o == GO)
         o = replicate(m);
     if (o == GO)
-        o = hand_over(m);
+        o = m->ahead ? ahead_stand(m) : hand_over(m);
     return conclude(m, promoted(m, o));
 }

@@ -69,7 +69,7 @@ struct exec {
     bool wait;                  /* for the not_before of rows */
     bool dry_run;
     const char *who;    /* user and command line */
-    const char *reason; /* of a plan's row, for what is begun on its behalf; NULL: none */
+    const char *reason; /* of a plan's row, for what is done on its behalf; NULL: none */
     struct fleet *fleet;
     struct route_store *store;
     struct rec_writer *out; /* event records */
@@ -116,6 +116,8 @@ struct move {
     struct terms terms, noted; /* as they are, and as the journal has them */
     bool created;              /* the target's export, by this run's hook: it is all zeroes */
     bool back;                 /* to the copy that an uncommitted move has left */
+    bool ahead;                /* ends with the target standing by, not as the owner (ahead.h) */
+    bool attached;             /* the director had the second leg open before we came */
     bool shared;       /* the two export the same bytes (shared.h), as their hooks say … */
     bool was_shared;   /* … and as the journal says */
     bool fenced;       /* then: the source may be, by us */
@@ -215,6 +217,13 @@ enum outcome move_abort(struct move *m);
 /* GO with m->director set, or UNAVAILABLE. */
 enum outcome move_find_director(struct move *m);
 void move_leave_director(struct move *m);
+/*
+ * Attaches to the migration that the director keeps mirrored, and copies and flushes what the
+ * target lacks; no event is written.  GO: nothing is left, or the director had no such migration
+ * (m->attached is not set), and has begun a new one, all of which is to be copied.  *BYTES: what
+ * was lacking.
+ */
+enum outcome move_catch_up(struct move *m, uint64_t *bytes);
 /* Copies what is dirty until LIMITS. */
 enum outcome move_copy(struct move *m, const struct flow_limits *limits, struct flow_result *res);
 /* Flushes the target on our own connections, if there are any, and the director's (S5). */

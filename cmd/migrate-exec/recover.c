@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/admit.h"
+#include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/commit.h"
 #include "cmd/migrate-exec/place.h"
 #include "cmd/migrate-exec/shared.h"
@@ -58,6 +59,7 @@ static enum outcome roll_forward(struct move *m, struct story *s, struct route *
         return s->switched ? shared_retire(m) : shared_finish(m);
     if (s->committing)
         return commit_switched(m, s, route, s->disposal);
+    takeover_recall(m, s);
     return s->switched ? move_retire(m) : move_finish(m);
 }
 
@@ -89,12 +91,16 @@ static enum outcome drive_fenced(struct move *m, const struct route *route)
 static enum outcome go_on(struct move *m, struct story *s)
 {
     struct route route;
+    enum outcome o;
     switch (place_of(m, &route)) {
     case ON_TARGET:
         return roll_forward(m, s, &route);
     case ON_SOURCE:
         if (s->switched)
             return still_manual(m, s, &route);
+        o = m->ahead ? ahead_renew(m, s, &route) : GO;
+        if (o != GO)
+            return o;
         return m->fenced ? drive_fenced(m, &route) : drive_again(m);
     case SUPERSEDED:
         move_event(m, EVENT_FAILED, "a move to %s has taken its place", route.target);
@@ -164,8 +170,11 @@ static enum outcome cutover(struct move *m, struct story *s)
     struct route route;
     /* The switch of a cutover that was killed may be in the store already. */
     bool deferred = s->any_public && s->public.event == EVENT_DEFERRED;
-    if (deferred || (place_of(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED)) {
-        m->was_deferred = true;
+    bool standby = s->ahead && to_resume(s); /* whether or not it does just now */
+    m->ahead = false;
+    if (deferred || standby ||
+        (place_of(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED)) {
+        m->was_deferred = !standby || s->stood;
         return resume(m, s);
     }
     err_warn("'%s' is not deferred: %s%s%s", m->id, rec_event_words[s->last.event],
@@ -263,6 +272,7 @@ static enum outcome abort_open(struct move *m, const struct story *s)
 {
     struct route route;
     enum place place = place_of(m, &route);
+    const char *who = m->exec->reason ? "for a row of a plan" : "by an operator";
     m->back = s->reverts[0] && !s->shared;
     if (s->switched || place == ON_TARGET) {
         err_warn("cannot abort '%s': it has switched to %s; see --commit and --resume", m->id,
@@ -273,9 +283,9 @@ static enum outcome abort_open(struct move *m, const struct story *s)
         return place_report(m, place_unknown(m, &route));
     if (may_be_under_way(m, place, &route)) {
         m->begun = true; /* for all we know */
-        move_ends(m, FAILED, EVENT_ABORTED, "by an operator");
+        move_ends(m, FAILED, EVENT_ABORTED, "%s", who);
     } else {
-        move_ends(m, FAILED, EVENT_ABORTED, "by an operator; nothing touched: %s at epoch %llu, %s",
+        move_ends(m, FAILED, EVENT_ABORTED, "%s; nothing touched: %s at epoch %llu, %s", who,
                   route.gateway, (unsigned long long)route.epoch,
                   rec_route_state_words[route.state]);
         err_warn("'%s' is not under way any more: the store says %s at epoch %llu, %s", m->id,
@@ -284,6 +294,24 @@ static enum outcome abort_open(struct move *m, const struct story *s)
     }
     enum outcome o = move_abort(m);
     return o == FAILED ? SETTLED : o;
+}
+
+/* As abort_open(), for the plan's row that takes its place, and not while its copy is needed. */
+static enum outcome give_up(struct move *m, struct story *s)
+{
+    struct route route;
+    enum outcome o = place_of(m, &route) == ON_SOURCE ? place_ask_director(m, &route) : GO;
+    if (o == GO && m->owner_away)
+        o = move_fails(m, "its owner %s is away, and %s may take its place", m->source, m->target);
+    if (o == GO)
+        return abort_open(m, s);
+    err_warn("cannot give up '%s': %s", m->id, m->why);
+    return o;
+}
+
+enum outcome recover_give_up(const struct exec *x, const char *id)
+{
+    return story_with(x, id, story_take, give_up);
 }
 
 static enum outcome abort_one(struct move *m, struct story *s)

@@ -23,6 +23,12 @@ enum outcome recover_cutover(const struct exec *x, const char *id);
 /* Ends ID on the source, as long as it has not switched; SETTLED when it is ended. */
 enum outcome recover_abort(const struct exec *x, const char *id);
 
+/*
+ * The same on behalf of a plan's row, with x->reason: not under another process that drives it
+ * (DEFERRED), nor while the owner is away (FAILED).
+ */
+enum outcome recover_give_up(const struct exec *x, const char *id);
+
 /* Lets the old copy of the switched migration ID go: fenced and made cold by the hook. */
 enum outcome recover_commit(const struct exec *x, const char *id);
 

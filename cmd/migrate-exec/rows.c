@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/migrate-exec/aheadrow.h"
 #include "cmd/migrate-exec/dryrun.h"
 #include "cmd/migrate-exec/kept.h"
 #include "cmd/migrate-exec/signals.h"
@@ -112,6 +113,7 @@ void rows_set_move(struct move *m, const struct exec *x, const struct plan_row *
     m->epoch = row->epoch;
     m->size_bytes = route->size_bytes;
     m->terms.verify = verify_choose(x, row->kind == PLAN_KIND_MANDATORY, false);
+    m->ahead = row->kind == PLAN_KIND_STANDBY;
 }
 
 static enum outcome move_row(const struct exec *x, const struct plan_row *row,
@@ -121,7 +123,7 @@ static enum outcome move_row(const struct exec *x, const struct plan_row *row,
     rows_set_move(&m, x, row, route);
     enum outcome out;
     if (x->dry_run) {
-        out = dry_run(&m, "");
+        out = dry_run(&m, m.ahead ? "standby: " : "");
     } else {
         out = open_journal(&m);
         if (out == GO)
@@ -140,7 +142,7 @@ static enum admission admit_row(const struct exec *x, const struct plan_row *row
         err_die(EX_IOERR, "cannot read '%s': %s", route_store_path(x->store),
                 *route_store_error(x->store) ? route_store_error(x->store) : err_text(r));
     enum admission a = admit(row, r ? route : NULL, clock_now(), max_age_s, why, size);
-    bool may = a == ADMIT_NOW || a == ADMIT_KEPT || a == ADMIT_LATER;
+    bool may = a == ADMIT_NOW || a == ADMIT_KEPT || a == ADMIT_OPEN || a == ADMIT_LATER;
     return may && admit_forbids(x->fleet, row->volume, row->source, row->target, why, size)
                ? ADMIT_NEVER
                : a;
@@ -166,7 +168,7 @@ enum outcome rows_carry_out(const struct exec *x, const struct plan_row *row)
         err_warn("skipped '%s': %s", row->volume, why);
         return SETTLED;
     }
-    if (a != ADMIT_NOW && a != ADMIT_KEPT) {
+    if (a != ADMIT_NOW && a != ADMIT_KEPT && a != ADMIT_OPEN) {
         err_warn("%s '%s': %s", a == ADMIT_LATER ? "left" : "refused", row->volume, why);
         return a == ADMIT_LATER ? DEFERRED : FAILED;
     }
@@ -178,6 +180,8 @@ enum outcome rows_carry_out(const struct exec *x, const struct plan_row *row)
         out = kept_carry_out(x, row, &route);
     else if (!x->dry_run)
         out = kept_finish(x, row);
+    if (out == GO)
+        out = aheadrow_carry_out(x, row, &route, a == ADMIT_OPEN ? why : NULL);
     if (out == GO)
         out = move_row(x, row, &route);
     if (!signals_pending())

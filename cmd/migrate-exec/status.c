@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/takeover.h"
@@ -33,6 +34,8 @@ static enum outcome print_last(const struct exec *x, const char *id)
     }
     if (r && !takeover_describe(x, id, &e))
         retain_describe(&e, clock_now());
+    if (r)
+        ahead_describe(x, id, &e);
     if (r && (e.event == EVENT_STALLED || e.event == EVENT_MANUAL_RECOVERY) &&
         !strstr(e.detail, " lacks "))
         missing_describe(x, e.volume, e.detail, sizeof(e.detail));

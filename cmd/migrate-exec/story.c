@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/lateproof.h"
 #include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/mirrored.h"
@@ -18,7 +19,8 @@ static bool is_note(const struct event *e)
 {
     struct terms t;
     if (e->phase == PHASE_REDIRECT)
-        return strcmp(e->detail, MOVE_TAKES_EXPORT) == 0 || verify_of_note(e->detail, &t);
+        return strcmp(e->detail, MOVE_TAKES_EXPORT) == 0 || verify_of_note(e->detail, &t) ||
+               ahead_says(e);
     return late_proof_is_note(e) ||
            (e->phase == PHASE_RETIRE &&
             (e->event == EVENT_BEGIN || e->event == EVENT_SWITCHED || e->event == EVENT_REVERTED));
@@ -58,6 +60,8 @@ static int take_event(const struct event *e, void *arg)
         s->public = *e;
         s->any_public = true;
     }
+    s->ahead = s->ahead || ahead_says(e);
+    s->stood = s->stood || e->event == EVENT_DEFERRED;
     s->shared = s->shared || shared_says(e);
     s->fenced = s->shared && shared_fence_of(e, s->fenced);
     if (s->shared && e->event == EVENT_COMMITTED)
@@ -181,6 +185,8 @@ enum outcome story_with(const struct exec *x, const char *id,
     }
     m.unsure = s.promoted || !s.switched;
     m.terms = m.noted = s.terms;
+    m.ahead = s.ahead;
+    m.was_deferred = s.ahead && s.stood; /* an interrupt leaves it as it was */
     story_set_shared(&m, &s);
     if (o == GO)
         o = work(&m, &s);

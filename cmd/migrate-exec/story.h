@@ -22,6 +22,8 @@ struct story {
     struct late_proof proof;
     double retain_until;    /* 0: not said, or no copy is kept */
     bool standby;           /* ... and then it is kept all the same */
+    bool ahead;             /* it is to stand by, not to be handed over (ahead.h) ... */
+    bool stood;             /* ... and did */
     enum disposal disposal; /* what the commit in it is to do with the copy ... */
     char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
     char digest[SEAL_TEXT]; /* of what the owner left; "" if not known */

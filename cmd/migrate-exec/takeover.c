@@ -103,8 +103,10 @@ enum outcome takeover_record(struct move *m, struct story *s, const struct route
 bool takeover_recall(struct move *m, const struct story *s)
 {
     struct route route;
-    bool asked = s->any_public && s->public.phase == PHASE_HANDOVER;
+    bool asked = s->any_public && s->public.phase == PHASE_HANDOVER &&
+                 s->public.event != EVENT_DEFERRED; /* the end of what was asked */
     if (s->switched || s->shared || asked || place_of(m, &route) != ON_TARGET ||
+        route.state != ROUTE_STATE_UNCOMMITTED || /* which an operator's route is not */
         place_ask_director(m, &route) != GO)
         return false;
     m->promoted = true;

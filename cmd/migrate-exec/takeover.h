@@ -27,8 +27,9 @@ bool takeover_is_new(const struct exec *x, const char *id, const struct story *s
 enum outcome takeover_record(struct move *m, struct story *s, const struct route *route);
 
 /*
- * M, which is open, is a way back whose journal says S.  Has the store its switch, and it had not
- * come to ask for one?  Then it is the record of a takeover, cut short, and M is told.
+ * M is open, and its journal says S.  Has the store its switch, and it had not come to ask for one?
+ * Then its target took the place of a dead owner, and M is told: it is a standby or a move that was
+ * left mirrored, or a way back that is the record of a takeover, cut short.
  */
 bool takeover_recall(struct move *m, const struct story *s);
 

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-exec/ahead.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/foresee.h"
+#include "cmd/migrate-exec/place.h"
+#include "cmd/migrate-exec/signals.h"
+#include "common/base/error.h"
+
+/* No other event of this phase is a pass with such a detail. */
+#define NOTE "standby, to be mirrored and not handed over"
+
+int ahead_note(struct move *m)
+{
+    return move_note(m, EVENT_PASS, NOTE);
+}
+
+bool ahead_says(const struct event *e)
+{
+    return e->event == EVENT_PASS && e->phase == PHASE_REDIRECT && strcmp(e->detail, NOTE) == 0;
+}
+
+enum outcome ahead_stand(struct move *m)
+{
+    enum outcome o = cutover_converge(m);
+    if (o != GO)
+        return o;
+    return move_ends(m, SETTLED, EVENT_DEFERRED,
+                     AHEAD_STANDS ": mirrored, to take the place of %s when it is dead, or at "
+                                  "--cutover",
+                     m->source);
+}
+
+/* ---- resume ---- */
+
+static enum outcome not_now(const struct move *m, const char *why)
+{
+    err_warn("'%s': %s does not stand by: %s", m->id, m->target, why);
+    return SETTLED;
+}
+
+/* Nothing is begun that could not go on: each try would be an event of the history. */
+static enum outcome look_ahead(const struct move *m)
+{
+    struct move look;
+    move_init(&look, m->exec);
+    memcpy(look.id, m->id, sizeof(look.id));
+    memcpy(look.volume, m->volume, sizeof(look.volume));
+    memcpy(look.source, m->source, sizeof(look.source));
+    memcpy(look.target, m->target, sizeof(look.target));
+    look.size_bytes = m->size_bytes;
+    look.epoch = m->epoch;
+    look.terms = m->terms;
+    enum outcome o = foresee(&look);
+    if (o == GO && look.shared)
+        o = move_fails(&look, AHEAD_SHARED, look.source, look.target);
+    if (o != GO)
+        o = not_now(m, look.why);
+    move_release(&look);
+    return o;
+}
+
+/* The director mirrors to it, and it may lack what could not be mirrored; or the route is not
+ * marked. */
+static enum outcome catch_up(struct move *m, const struct route *route)
+{
+    uint64_t bytes = 0;
+    enum outcome o = move_catch_up(m, &bytes);
+    if (o != GO)
+        not_now(m, m->why);
+    if (o != GO)
+        return signals_pending() ? DEFERRED : SETTLED;
+    if (!m->attached)
+        return look_ahead(m);
+    if (route->state != ROUTE_STATE_DEFERRED && director_defer(m->director) < 0)
+        return not_now(m, director_error(m->director));
+    if (bytes)
+        err_warn("'%s': %s, which stands by, has caught up %llu bytes", m->id, m->target,
+                 (unsigned long long)bytes);
+    return SETTLED;
+}
+
+/* Does E say that it stands by?  All was proved then. */
+static bool stands(const struct event *e)
+{
+    return e->event == EVENT_DEFERRED &&
+           strncmp(e->detail, AHEAD_STANDS, strlen(AHEAD_STANDS)) == 0;
+}
+
+enum outcome ahead_renew(struct move *m, const struct story *story, const struct route *route)
+{
+    struct director_status s;
+    if (move_find_director(m) != GO)
+        return not_now(m, m->why);
+    int r = director_status(m->director, &s);
+    if (r < 0 && r != -ENOENT)
+        return not_now(m, director_error(m->director));
+    if (r == -ENOENT || strcmp(s.target, m->target) != 0 || strcmp(s.phase, "replicate") == 0 ||
+        strcmp(s.phase, "failed") == 0)
+        return look_ahead(m);
+    if (!s.here)
+        return not_now(m, "its owner is away");
+    if (strcmp(s.phase, "mirror") != 0)
+        return not_now(m, "the director is about to decide who the owner is");
+    if (!stands(&story->last))
+        return look_ahead(m);
+    if (s.promotable && route->state == ROUTE_STATE_DEFERRED)
+        return SETTLED;
+    return catch_up(m, route);
+}
+
+/* ---- afterwards ---- */
+
+bool ahead_took_over(const struct exec *x, const char *id, const struct story *s)
+{
+    struct move m;
+    struct route route;
+    if (!s->ahead || s->switched || event_is_final(s->last.event))
+        return false;
+    move_init(&m, x);
+    snprintf(m.id, sizeof(m.id), "%s", id);
+    return story_set_move(&m, id, &s->last) == 0 && place_of(&m, &route) == ON_TARGET &&
+           route.state == ROUTE_STATE_UNCOMMITTED;
+}
+
+void ahead_describe(const struct exec *x, const char *id, struct event *e)
+{
+    struct story s;
+    struct route route;
+    if (!stands(e) || story_load(x, id, &s) < 0 || !s.ahead || !x->store ||
+        route_store_get(x->store, e->volume, &route) != 1)
+        return;
+    if (ahead_took_over(x, id, &s))
+        snprintf(e->detail, sizeof(e->detail),
+                 "%.60s has taken the place of %.60s, which died, at epoch %llu; "
+                 "--resume records it",
+                 e->target, e->source, (unsigned long long)route.epoch);
+    else if (route.state != ROUTE_STATE_DEFERRED)
+        snprintf(e->detail, sizeof(e->detail),
+                 "does not stand by: the route is %s; --resume has %.60s mirrored again",
+                 rec_route_state_words[route.state], e->target);
+}
