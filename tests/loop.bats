@@ -266,6 +266,29 @@ cycle()
   [[ $(wc -l <state/loop/optional.csv) == 3 ]]
 }
 
+@test "loop: standbys are made by the step plan, behind what moves, and not by the step leave" {
+  settings mode=live 'exec_options=--dry-run'
+  fleet
+  cron probe
+  cp -r "$SHARE/../.." top
+  # A planner of three volumes.
+  cat >top/bin/migrate-plan <<'END'
+#!/bin/sh
+for a; do
+  [ "${a#--explain=}" = "$a" ] || : >"${a#--explain=}"
+done
+echo time,volume,source,target,epoch,kind,benefit,reverse_benefit,source_ghs,target_ghs,das,bytes,not_before,reason
+for row in a,gw-a,gw-b,1,standby v,gw-a,gw-b,1,mandatory c,gw-a,gw-b,1,optional; do
+  echo "$(date +%s),$row,,,,,,,,"
+done
+END
+  run -1 top/share/gateshift/loop leave
+  [[ $(cut -d, -f2,6 state/loop/mandatory.csv) == $'volume,kind\nv,mandatory\nc,optional' ]]
+  touch -d '+1 hour' state/loop/leave.begun
+  run -0 top/share/gateshift/loop plan
+  [[ $(cut -d, -f2,6 state/loop/optional.csv) == $'volume,kind\nc,optional\na,standby' ]]
+}
+
 @test "loop: folders may be named as seen from where it is called" {
   settings
   fleet
