@@ -60,6 +60,12 @@ stands()
   wait_for 30 status_is promotable yes
 }
 
+# owner_is_of VOLUME GATEWAY EPOCH
+owner_is_of()
+{
+  [[ $(route-set "$1" | tail -n 1 | cut -d, -f2,3) == "$2,$3" ]]
+}
+
 # last_event ID: phase and event of the migration's last event.
 last_event()
 {
@@ -326,6 +332,94 @@ taken_over()
     run -0 migrate-exec --abort "$(migrate-exec --status | grep ',deferred,' | cut -d, -f2)"
   done
   ((n > 6 && n < 40))
+}
+
+@test "I4: kill -9 at any sync of a standby's hand-over for a row: --resume brings it to either end" {
+  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
+    skip "built with a sanitizer"
+  fi
+  fleet
+  local n from=gw-a to=gw-b epoch=1 stood=0
+  for ((n = 1; n < 40; n += 2)); do
+    rm -f mark
+    run -0 migrate-exec --retain 0 <(plan "$from" "$to" "$epoch" standby)
+    GS_FAULT=sync:$n:kill GS_FAULT_MARK=mark LD_PRELOAD=$INJECT \
+      migrate-exec --retain 0 <(plan "$from" "$to" "$epoch" mandatory) >out 2>&1 || true
+    migrate-exec --retain 0 --resume >>out 2>&1
+    if owner_is "$from" "$epoch" deferred; then
+      stood=$((stood + 1))
+      migrate-exec --retain 0 <(plan "$from" "$to" "$epoch" mandatory) >>out
+    fi
+    epoch=$((epoch + 1))
+    owner_is "$to" "$epoch" uncommitted
+    [[ $(last_event "v-$epoch") == retire,switched ]]
+    run -1 grep -E 'manual-recovery|promoted' state/history.csv
+    cmp original "$to/v"
+    read -r from to <<<"$to $from"
+    [[ -e mark ]] || break
+  done
+  ((stood > 1 && n > 8 && n < 40))
+}
+
+@test "migrate-exec: a row goes on with a standby whose copying was killed" {
+  fleet
+  start exec migrate-exec --bwlimit 32K <(plan gw-a gw-b 1 standby)
+  wait_for 30 status_is phase replicate
+  run --separate-stderr -75 migrate-exec <(plan gw-a gw-c 1 mandatory)
+  [[ $stderr == "migrate-exec: 'v-2' is driven by another process: "* ]]
+  kill_hard exec
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1 mandatory)
+  [[ $(steps) == "v-2,redirect,begin "*"v-2,handover,switched " ]]
+  owner_is gw-b 2 uncommitted
+  served
+}
+
+@test "migrate-exec: the standbys of a plan come behind its moves" {
+  fleet
+  make_volume gw-a w 256K
+  route-set w gw-a >/dev/null
+  {
+    plan gw-a gw-b 1 standby
+    plan gw-a gw-c 1 mandatory | sed -n '2s/,v,/,w,/p'
+  } >rows
+  run --separate-stderr -0 migrate-exec rows
+  [[ $(steps) == "w-2,"*" w-2,handover,switched v-2,redirect,begin "*"v-2,replicate,deferred " ]]
+  stands
+  run --separate-stderr -0 migrate-exec --abort v-2
+  run --separate-stderr -0 migrate-exec --commit w-2
+  sed -i 's/,w,gw-a,gw-c,1,/,w,gw-c,gw-a,2,/' rows
+  run --separate-stderr -0 migrate-exec --jobs 2 --per-gateway 2 rows
+  stands
+  owner_is_of w gw-a 3
+}
+
+@test "S9: where gateways take one connection a standby is made, catches up and takes over, too" {
+  START=lone_gateway
+  fleet
+  stop director
+  serve --promote-after 0
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1 standby)
+  stands
+  client_start
+  ask discard 64k 64k
+  ask write -P 7 128k 4k
+  ask flush
+  run --separate-stderr -0 migrate-exec --resume
+  [[ $stderr == *"has caught up 65536 bytes" ]]
+  stands
+  ask write -P 8 128k 4k
+  stop_gateway gw-a
+  wait_for 60 owner_is gw-b 2 uncommitted
+  ask read -P 8 128k 4k
+  no_failure
+  run --separate-stderr -0 migrate-exec --resume v-2
+  taken_over
+}
+
+# lone_gateway NAME: one that does not promise that several connections see the same data.
+lone_gateway()
+{
+  start_gateway "$1" --filter=multi-conn multi-conn-mode=disable
 }
 
 @test "migrate-exec: an interrupted standby is aborted; one that stood is left to the next --resume" {

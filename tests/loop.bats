@@ -273,7 +273,7 @@ cycle()
   cp -r "$SHARE/../.." top
   # A planner of three volumes.
   cat >top/bin/migrate-plan <<'END'
-#!/bin/sh
+#!/usr/bin/env sh
 for a; do
   [ "${a#--explain=}" = "$a" ] || : >"${a#--explain=}"
 done

@@ -198,6 +198,22 @@ ends_with()
   [[ $status -eq 0 && ${#lines[@]} -eq 1 ]]
 }
 
+@test "console: a plan's standby is told from a move, and is made" {
+  two_gateways
+  mkdir planner
+  cat >planner/migrate-plan <<'END'
+#!/usr/bin/env sh
+echo time,volume,source,target,epoch,kind,benefit,reverse_benefit,source_ghs,target_ghs,das,bytes,not_before,reason
+echo "$(date +%s),v,gw-a,gw-b,1,standby,,,,,,1048576,,"
+END
+  chmod +x planner/migrate-plan
+  PATH=$GS/planner:$PATH con 'plan; run all'
+  [[ $status -eq 64 && $stderr == *"1: v stays on gw-a, and gw-b stands by: 1.0M bytes are written to its export on gw-b"* ]]
+  PATH=$GS/planner:$PATH con 'plan; run --yes all'
+  [[ $status -eq 0 && ${lines[-1]} == *",replicate,deferred,"*"stands by: "* ]]
+  owner_is gw-a 1 deferred
+}
+
 @test "console: without --yes nobody is asked, and nothing is done" {
   two_gateways
   con 'plan --drain gw-a; run all'
