@@ -313,25 +313,36 @@ taken_over()
     skip "built with a sanitizer"
   fi
   fleet
-  local n
+  local n lacks lacked=
   for ((n = 1; n < 40; n++)); do
     rm -f mark
     GS_FAULT=sync:$n:kill GS_FAULT_MARK=mark LD_PRELOAD=$INJECT \
       migrate-exec <(plan gw-a gw-b 1 standby) >out 2>&1 || true
     [[ -e mark ]] || break
     owner_is gw-a 1 steady || owner_is gw-a 1 moving || owner_is gw-a 1 deferred
+    # Killed before the route was marked: it lacks what is not mirrored until it is caught up with.
+    lacks=
+    if owner_is gw-a 1 moving && migrate-exec --status | grep -q ',deferred,'; then
+      lacks=yes
+      qemu-io -f raw -c "discard 64k 64k" "$(director_uri v)" >/dev/null
+      status_is dirty 65536
+    fi
     # The row goes on with it as --resume does, if its journal knows of anything.
     if ((n % 2)); then
       migrate-exec --resume >>out 2>&1
     fi
     migrate-exec <(plan gw-a gw-b 1 standby) >>out 2>&1
     stands
+    if [[ $lacks ]]; then
+      lacked=yes
+      grep -q "'v-2[.0-9]*': gw-b, which stands by, has caught up 65536 bytes" out
+    fi
     cmp gw-a/v gw-b/v
     run -1 grep -E 'switched|manual-recovery|,hold,' state/history.csv
     migrate-exec --status | grep -q ',deferred,.*stands by'
     run -0 migrate-exec --abort "$(migrate-exec --status | grep ',deferred,' | cut -d, -f2)"
   done
-  ((n > 6 && n < 40))
+  [[ $lacked ]] && ((n > 6 && n < 40))
 }
 
 @test "I4: kill -9 at any sync of a standby's hand-over for a row: --resume brings it to either end" {
@@ -393,15 +404,13 @@ taken_over()
   owner_is_of w gw-a 3
 }
 
-@test "S9: where gateways take one connection a standby is made, catches up and takes over, too" {
+@test "S9: where gateways take one connection a standby is made, keeps up and takes over, too" {
   START=lone_gateway
   ahead
   client_start
   ask discard 64k 64k
   ask write -P 7 128k 4k
   ask flush
-  run --separate-stderr -0 migrate-exec --resume
-  [[ $stderr == *"has caught up 65536 bytes" ]]
   stands
   ask write -P 8 128k 4k
   stop_gateway gw-a
@@ -456,16 +465,12 @@ lone_gateway()
   [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2': gw-b does not stand by: no director answers "* ]]
 }
 
-@test "migrate-exec: --resume has a standby catch up with what was not mirrored, and says little" {
+@test "migrate-exec: a standby keeps up with what is not mirrored, and --resume has nothing to do" {
   ahead
   qemu-io -f raw -c "discard 64k 64k" "$(director_uri v)" >/dev/null
-  status_is promotable no
-  cp state/history.csv history.before
-  run --separate-stderr -0 migrate-exec --resume
-  [[ $output == "$EVENT_HEADER" ]]
-  [[ $stderr == "migrate-exec: 'v-2': gw-b, which stands by, has caught up 65536 bytes" ]]
-  cmp state/history.csv history.before
   stands
+  run --separate-stderr -0 migrate-exec --resume
+  quiet
   cmp gw-a/v gw-b/v
 }
 

@@ -168,6 +168,110 @@ is_not_promoted_in()
   wait_for 5 owner_is gw-a 1 steady
 }
 
+# deferred: a move that could be promoted, and is left to itself.
+deferred()
+{
+  mirrored
+  drive defer v
+  owner_is gw-a 1 deferred
+  driver_kill
+  status_is promotable yes
+}
+
+@test "S17: a deferred move keeps up with what is not mirrored, and its owner is replaced" {
+  both_setup -- --promote-after 0
+  deferred
+  client_start
+  ask write -P 1 0 4k
+  ask discard 64k 256k
+  ask write -P 2 100k 4k
+  ask discard 1000k 4k
+  ask flush
+  wait_for 30 status_is promotable yes
+  status_is unproved 331776 # five blocks, and the page that was written
+  ask write -P 3 8k 4k
+  stop_gateway gw-a
+  promoted
+  ask read -P 1 0 4k
+  ask read -P 2 100k 4k
+  ask read -P 3 8k 4k
+  no_failure
+  kill_hard director
+  stop_gateway gw-b
+  holds gw-b 2 100k 4k
+  cmp -i 512k -n 300k gw-a/v gw-b/v
+}
+
+@test "S7: writes beside blocks that a deferred move keeps up with are on both sides" {
+  both_setup
+  deferred
+  # They are claimed while clients write there.
+  start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randwrite --bs=4k --size=1M \
+    --io_size=4M --rate=2M --iodepth=4 --output=fio.out
+  while kill -0 "${PIDS[fio]}" 2>/dev/null; do
+    qemu-io -f raw -c "discard $((RANDOM % 16 * 64))k 64k" "$(director_uri v)" >/dev/null
+  done
+  wait "${PIDS[fio]}"
+  unset "PIDS[fio]"
+  wait_for 30 status_is promotable yes
+  qemu-io -f raw -c flush "$(director_uri v)"
+  nbdcopy "$(director_uri v)" clients
+  driver_start
+  drive begin v 1 gw-b
+  drive flush v
+  driver_kill
+  cmp clients gw-b/v
+}
+
+@test "S3: a target that is lost while a deferred move keeps up ends it; S2: in quarantine" {
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  head -c 1M /dev/urandom >gw-a/v
+  start_gateway gw-a
+  start_gateway gw-b --filter=pause pause-control=pause.sock
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  start_director --quarantine 60s
+  deferred
+  client_start
+  printf p | socat -t 5 - UNIX-CONNECT:pause.sock
+  ask discard 64k 64k
+  wait_for 30 status_is copying 65536
+  stop_gateway gw-b
+  wait_for 30 owner_is gw-a 1 steady
+  start_gateway gw-b
+  driver_start
+  refuses EAGAIN begin v 1 gw-b
+  [[ $REPLY_LINE == *"may still land"* ]]
+  ask read 64k 64k
+  no_failure
+}
+
+@test "S17: an owner that is lost while a deferred move keeps up is waited for" {
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  head -c 1M /dev/urandom >gw-a/v
+  start_gateway gw-a
+  start_gateway gw-b --filter=pause pause-control=pause.sock
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  start_director --promote-after 0
+  deferred
+  client_start
+  printf p | socat -t 5 - UNIX-CONNECT:pause.sock
+  ask discard 64k 64k
+  wait_for 30 status_is copying 65536
+  stop_gateway gw-a
+  wait_for 30 status_is phase stalled
+  printf r | socat -t 5 - UNIX-CONNECT:pause.sock
+  wait_for 30 status_is dirty 65536
+  status_is promotable no
+  owner_is gw-a 1 deferred
+  start_gateway gw-a
+  wait_for 30 status_is promotable yes
+  no_failure
+}
+
 @test "S17: what the driver wrote and did not flush is not relied upon" {
   both_setup -- --promote-after 0
   converge

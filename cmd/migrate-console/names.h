@@ -37,14 +37,14 @@ struct mood names_mood(struct console *c);
 
 /*
  * What an operator should look at, each a line: the state folder is frozen; volumes in manual
- * recovery or deferred, unless that is a standby; gateways that are silent, have to be left (migrate-plan's --critical and
- * --p-fail-limit, by their defaults), by the health that is at hand and no larger than 16 MiB.
+ * recovery or deferred, unless that is a standby; gateways that are silent, have to be left
+ * (migrate-plan's --critical and --p-fail-limit, by their defaults), by the health that is at hand
+ * and no larger than 16 MiB.
  */
 void names_alarms(struct console *c, struct words *out);
 
 /*
- * Is what the route R, which is deferred, is open for a standby (migrate-exec(1)), by the last event
- * of its journal?
+ * Is the route R deferred for a standby (migrate-exec(1)), by the last event of its journal?
  */
 bool names_stands_by(const struct console *c, const struct route *r);
 

@@ -32,8 +32,7 @@ static bool is_busy(struct volume *v, uint64_t offset, uint64_t length)
     return ranges_busy(&v->ranges, offset, length) || owner_haunted(v, offset, length, true);
 }
 
-/* R's data in one piece, with room in front.  False: they are not all there, or no memory is. */
-static bool gather(struct volume *v, struct request *r, struct slice *out)
+bool catchup_gather(struct volume *v, struct request *r, struct slice *out)
 {
     struct slice part;
     size_t n = 0;
@@ -63,7 +62,7 @@ static void was_read(struct request *r)
     c->reading = NULL;
     if (c->touched || is_busy(v, offset, r->nbd.length)) {
         again_in(c, BUSY_US);
-    } else if (r->error || !gather(v, r, &data)) {
+    } else if (r->error || !catchup_gather(v, r, &data)) {
         again_in(c, IDLE_US);
     } else if (!c->give(c->arg, offset, data)) {
         chunk_put(&v->d->pool, data.chunk);

@@ -43,4 +43,10 @@ void catchup_written(struct catchup *c, uint64_t offset, uint64_t length);
 /* What was given is answered. */
 void catchup_goes_on(struct catchup *c);
 
+/*
+ * What R, a READ of the director's own, was answered, in one piece with room for a request's header
+ * in front.  False: the data are not all there, or no memory is.
+ */
+bool catchup_gather(struct volume *v, struct request *r, struct slice *out);
+
 #endif

@@ -80,6 +80,7 @@ static void move_free(struct move *m)
     struct loop *loop = v->d->loop;
     loop_timer_cancel(loop, &m->deadline);
     loop_timer_cancel(loop, &m->tick);
+    keepup_stop(m);
     copiers_shut_out(m);
     ranges_release(&m->copiers.writing);
     leg_free(m->leg);
@@ -198,12 +199,14 @@ static void tick_copying(struct move *m)
     uint64_t late = stalled ? d->set.retry_us : d->set.leg_us;
     if (!m->copiers.orphans) /* what is known to be in flight still may land still */
         blocks_exorcise(m->blocks, now);
-    if (m->mirror && now > late && volume_target_waits(m->v, now - late))
+    if (m->mirror && now > late && volume_target_waits(m->v, now - late)) {
         move_give_up(m, -ETIMEDOUT, "the target is too slow for mirrored writes (--leg-timeout)");
-    else if (flush_is_late(m))
+    } else if (flush_is_late(m)) {
         move_give_up(m, -ETIMEDOUT, "the target does not answer a flush (--retry-for)");
-    else
+    } else {
         move_start_tick(m);
+        keepup_look(m);
+    }
 }
 
 static void tick(struct loop_timer *t)

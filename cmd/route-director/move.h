@@ -18,6 +18,7 @@
 
 #include "blocks.h"
 #include "copiers.h"
+#include "keepup.h"
 #include "volume.h"
 
 struct changes;
@@ -76,6 +77,7 @@ struct move {
     enum move_wait waits;
     struct leg *leg; /* the target's; in RETIRE the old owner's */
     struct copiers copiers;
+    struct keepup keepup;
     struct blocks *blocks; /* COPYING … DOUBT */
     struct changes *next;  /* will be the map of what the source lacks; NULL: there is none */
     struct storejob job;
