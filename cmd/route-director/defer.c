@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A move that waits for somebody: mirrored, and "deferred" in the route store, so that it can be
- * told from one that is being worked at.  Nothing else changes; begin attaches to it, and without
- * this director a later one begins it again.  The record of a way back says "uncommitted" all the
+ * told from one that is being worked at.  Clients do not wait for the target meanwhile; what they
+ * have answers for and the target has not is in flight, as everything else that a hand-over or a
+ * promotion drains first.  Nothing else changes; begin attaches to it, and without this director a
+ * later one begins it again.  The record of a way back says "uncommitted" all the
  * time: without that a later begin would not know of the copy that is kept.
  */
 #include "move_priv.h"
@@ -30,6 +32,12 @@ static void recorded(struct storejob *j)
         control_err(c, j->result, "%s", j->error);
     else if (c)
         control_ok(c, "%s", "");
+}
+
+bool move_stands_by(const struct move *m)
+{
+    return m->phase == MOVE_COPYING && m->mirror && !m->driver && !m->deferring &&
+           m->stored == ROUTE_STATE_DEFERRED;
 }
 
 void move_defer(struct move *m, struct control *c)

@@ -20,6 +20,8 @@
 enum { ZERO_STEP = 1 << 20 };
 /* A READ that was unanswered on so many connections in a row is not sent again. */
 enum { LOSSES_MAX = 6 };
+/* What a target that stands by may owe, of writes whose clients have their answers. */
+static const size_t lag_max = 16 << 20;
 
 static bool changes(const struct request *r)
 {
@@ -239,6 +241,18 @@ void volume_submit(struct volume *v, struct request *r)
 
 /* ---- ending ---- */
 
+/* What is known of R's end is told. */
+static void answer(struct volume *v, struct request *r)
+{
+    struct director *d = v->d;
+    accesslog_add(d->tap, v, r, loop_now_us(d->loop));
+    stats_add(&d->stats, v, r, loop_now_us(d->loop));
+    if (r->done)
+        r->done(r);
+    else if (r->client)
+        client_answer(r->client, r);
+}
+
 static void finish(struct volume *v, struct request *r)
 {
     struct director *d = v->d;
@@ -248,13 +262,27 @@ static void finish(struct volume *v, struct request *r)
         changes_mark(v->changes, r->nbd.offset, r->nbd.length);
     if (r->error && changes(r) && !r->done)
         owner_doubts(v, r);
-    accesslog_add(d->tap, v, r, loop_now_us(d->loop));
-    stats_add(&d->stats, v, r, loop_now_us(d->loop));
-    if (r->done)
-        r->done(r);
-    else if (r->client)
-        client_answer(r->client, r);
+    if (r->lags)
+        v->lagging_bytes -= r->nbd.length;
+    else
+        answer(v, r);
     request_free(&d->requests, &d->pool, r);
+}
+
+/*
+ * R, which the owner has carried out, waits for nobody but a target that stands by: its client does
+ * not.  Its range stays taken, and whatever drains the volume waits for it.  Only so many bytes lag
+ * at once: then clients wait, as in any move.
+ */
+static void answer_early(struct volume *v, struct request *r)
+{
+    if (r->lags || r->error || r->done || !r->mirrored || r->nbd.length > lag_max ||
+        v->lagging_bytes > lag_max - r->nbd.length || !v->move || !move_stands_by(v->move))
+        return;
+    r->lags = true;
+    v->lagging_bytes += r->nbd.length;
+    answer(v, r);
+    r->client = NULL;
 }
 
 /* Every leg has answered, or is gone. */
@@ -291,6 +319,8 @@ static void end_of_role(struct request *r, enum leg_role role, uint32_t error)
         move_write_ends(r->volume->move, r);
     if (!r->waiting)
         complete(r->volume, r);
+    else if (r->waiting == ROLE_TARGET)
+        answer_early(r->volume, r);
 }
 
 static void fua_flushed(struct request *s)

@@ -116,6 +116,8 @@ enum { CLAIMS_MAX = 48 };
  * most of them: the caller has checked that.  move_begin() takes over a use of V.
  */
 void move_begin(struct volume *v, struct control *c, const struct move_order *o);
+/* Does the target only stand by: nobody works at the move, which is mirrored and deferred? */
+bool move_stands_by(const struct move *m);
 /* It waits for somebody, mirrored: the route says "deferred". */
 void move_defer(struct move *m, struct control *c);
 void move_claim(struct move *m, struct control *c, enum claim_kind kind, uint64_t max,

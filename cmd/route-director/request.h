@@ -32,6 +32,7 @@ struct request {
     bool ranged;                     /* holds its range of the overlap lock */
     uint64_t mirrored_us;            /* when it was sent to the target */
     bool mirrored;                   /* sent to both legs and no error so far */
+    bool lags;                       /* its client has its answer, the target has not answered */
     bool sent;                       /* was sent to the owner once, on a connection that ended */
     uint8_t losses;                  /* how often */
     struct slice whole;              /* a READ's data, where the gateway sends them in pieces */

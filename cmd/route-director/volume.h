@@ -107,6 +107,7 @@ struct volume {
     struct requestq held;    /* wait for the gate */
     bool gate;               /* closed: new requests are held */
     size_t inflight;         /* started and not ended */
+    size_t lagging_bytes;    /* of those whose clients do not wait for a target that stands by */
     struct loop_task close_task;
     struct loop_timer close_late;        /* when its quarantine is over */
     uint64_t requests, errors, pause_us; /* for status, as are: */

@@ -1,0 +1,143 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# S16 of gateshift-safety(7): nobody waits for a target that only stands by, and nothing is lost by it.
+# shellcheck disable=SC2030,SC2031,SC2154
+load helpers
+load client
+load mover
+
+# standby_setup [DIRECTOR-ARGUMENT...]: volume v on gw-a, with a standby on gw-b, both behind a cache
+# that is lost when they are killed; and a client.
+standby_setup()
+{
+  make_volume gw-a v 32M
+  make_volume gw-b v 32M
+  head -c 1M /dev/urandom >gw-a/v
+  truncate -s 32M gw-a/v
+  cached_gateway gw-a
+  cached_gateway gw-b
+  write_gateways
+  route-set v gw-a --size 32M >/dev/null
+  start_director --promote-after 100ms "$@"
+  converge
+  drive flush v
+  drive defer v
+  driver_kill
+  wait_for 10 status_is promotable yes
+  owner_is gw-a 1 deferred
+  client_start
+}
+
+# written N: the client was told so of N writes.
+written()
+{
+  (($(grep -c 'wrote ' client.log) == $1))
+}
+
+promoted()
+{
+  wait_for 10 owner_is gw-b 2 uncommitted
+  wait_for 10 status_is owner gw-b
+  wait_for 10 status_is inflight 0
+}
+
+@test "S16: a client does not wait for a target that stands by" {
+  standby_setup --leg-timeout 10m
+  kill -STOP "${PIDS[gw-b]}"
+  ask write -P 1 0 4k
+  ask write -P 2 64k 64k
+  ask write -z -u 256k 4k
+  written 3
+  ask read -P 1 0 4k
+  ask flush
+  status_is inflight 3
+  # What overlaps waits for its turn.
+  tell aio_write -P 3 0 4k
+  wait_for 10 status_is inflight 4
+  kill -CONT "${PIDS[gw-b]}"
+  wait_for 10 status_is inflight 0
+  ask aio_flush
+  no_failure
+  status_is promotable yes
+}
+
+@test "S17: what lags is on the target before that takes its owner's place" {
+  standby_setup --leg-timeout 10m
+  kill -STOP "${PIDS[gw-b]}"
+  ask write -P 1 0 4k
+  ask write -P 2 64k 64k
+  stop_gateway gw-a
+  tell aio_write -P 3 128k 4k
+  wait_for 10 status_is held 1
+  owner_is gw-a 1 deferred
+  kill -CONT "${PIDS[gw-b]}"
+  promoted
+  ask aio_flush
+  ask read -P 1 0 4k
+  ask read -P 2 64k 64k
+  ask read -P 3 128k 4k
+  no_failure
+}
+
+@test "S17: a target that is lost with what lags takes no place, and nothing else is lost" {
+  standby_setup --leg-timeout 10m
+  kill -STOP "${PIDS[gw-b]}"
+  ask write -P 1 0 4k
+  ask write -P 2 64k 64k
+  stop_gateway gw-b
+  wait_for 10 owner_is gw-a 1 steady
+  wait_for 10 status_is inflight 0
+  ask read -P 1 0 4k
+  ask read -P 2 64k 64k
+  no_failure
+  written 2
+}
+
+@test "S16: a target that is too late is given up, whoever waits for it" {
+  standby_setup --leg-timeout 300ms
+  kill -STOP "${PIDS[gw-b]}"
+  ask write -P 1 0 4k
+  wait_for 10 owner_is gw-a 1 steady
+  ask read -P 1 0 4k
+  no_failure
+  kill -CONT "${PIDS[gw-b]}"
+}
+
+@test "S16: what may lag is bounded: then clients wait" {
+  standby_setup --leg-timeout 10m
+  kill -STOP "${PIDS[gw-b]}"
+  for ((i = 0; i < 16; i++)); do
+    ask write -P 1 "${i}M" 1M
+  done
+  written 16
+  tell aio_write -P 1 16M 4k
+  wait_for 10 status_is inflight 17
+  written 16
+  kill -CONT "${PIDS[gw-b]}"
+  ask aio_flush
+  written 17
+  no_failure
+  wait_for 10 status_is inflight 0
+}
+
+@test "S1: who hands over to it waits for what lags" {
+  standby_setup --leg-timeout 10m
+  kill -STOP "${PIDS[gw-b]}"
+  ask write -P 1 0 4k
+  ask write -P 2 64k 64k
+  ask flush
+  driver_start
+  drive begin v 1 gw-b
+  [[ $REPLY_LINE == *attached* ]]
+  say hold v 20000
+  wait_for 10 status_is phase hold
+  kill -CONT "${PIDS[gw-b]}"
+  hear
+  drive flush v
+  prove_all
+  drive switch v 1
+  wait_for 10 status_is owner gw-b
+  ask read -P 1 0 4k
+  ask read -P 2 64k 64k
+  no_failure
+}
