@@ -170,7 +170,11 @@ gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67; copies 1.0 MiB in about 
   [[ ${lines[1]} == *"; the copy on gw-a is let go first\"" ]]
   # Neither can be done with a gateway that is silent.
   health gw-a,,, gw-b,0.1,0.9 gw-c,0.97,0
-  plan --retain 12d --explain=verdicts.csv
+  plan --retain 12d
+  expect_moves "v gw-b gw-c mandatory"
+  [[ ${lines[1]} == *"; the copy on gw-a is left behind if its gateway is dead\"" ]]
+  health gw-a,,, gw-b,0.7,0 gw-c,0.97,0
+  plan --retain 0 --explain=verdicts.csv
   expect_moves
   expect_verdict v "" 1-placement refused
 }

@@ -37,7 +37,7 @@ int drains_format(const struct drains *d, struct buf *b)
 static int count_move(void *arg, const struct plan_move *m)
 {
     struct drains *d = arg;
-    if (m->kind != PLAN_KIND_SHADOW)
+    if (m->kind == PLAN_KIND_MANDATORY || m->kind == PLAN_KIND_OPTIONAL)
         d->leaving[plan_case_volume(m->c)->owner]++;
     return d->next.move(d->next.arg, m);
 }

@@ -75,6 +75,8 @@ static void take_plan(void *arg, struct rec_reader *r)
         .drained = plan_words_drained(rec_text(r, PLAN_REASON)),
     };
     row.source_das = source_das(r, &row);
+    if (row.kind == PLAN_KIND_STANDBY) /* nobody would have been moved */
+        return;
     check(plan_grades_row(&g->grades, &row));
 }
 

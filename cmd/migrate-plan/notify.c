@@ -138,8 +138,9 @@ void notify(const char *command, double timeout_s, const struct plan_fleet *f,
     for (size_t i = 0; i < f->gateway_names.n; i++)
         tell_gateway(&alarm, &f->gateways[f->gateway_order[i]], lim);
     for (size_t i = 0; i < f->volume_names.n; i++) {
-        const struct plan_volume *v = &f->volumes[f->volume_order[i]];
-        if (v->state == ROUTE_STATE_DEFERRED)
+        const size_t at = f->volume_order[i];
+        const struct plan_volume *v = &f->volumes[at];
+        if (v->state == ROUTE_STATE_DEFERRED && !plan_fleet_kept(f, at, v->other))
             add(&deferred, v->name, "");
         else if (v->state == ROUTE_STATE_MANUAL_RECOVERY)
             add(&recovery, v->name, "");

@@ -8,6 +8,7 @@
 
 #include "common/plan/cost.h"
 #include "common/plan/planner.h"
+#include "common/plan/standby.h"
 #include "common/plan/start.h"
 
 /* More than any volume has in a horizon; a forecast may say anything. */
@@ -386,6 +387,8 @@ int plan_choose(const struct plan_fleet *f, const struct plan_limits *lim, doubl
         err = choose_all(&p);
     for (size_t i = 0; !err && i < p.n; i++)
         err = tell(&p, &p.queue[i]);
+    if (!err)
+        err = plan_standbys(&p);
     plan_projection_release(&p.told);
     plan_projection_release(&p.all);
     plan_units_release(&p.units);

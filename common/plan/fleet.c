@@ -163,7 +163,11 @@ bool plan_fleet_copy(const struct plan_fleet *f, size_t volume, size_t gateway, 
 bool plan_fleet_kept(const struct plan_fleet *f, size_t volume, size_t gateway)
 {
     const struct plan_volume *v = &f->volumes[volume];
-    return v->state == ROUTE_STATE_UNCOMMITTED && v->other == gateway;
+    uint64_t changed;
+    if (v->other != gateway || gateway == PLAN_NONE)
+        return false;
+    return v->state == ROUTE_STATE_UNCOMMITTED ||
+           (v->state == ROUTE_STATE_DEFERRED && plan_fleet_copy(f, volume, gateway, &changed));
 }
 
 int plan_fleet_changed(struct plan_fleet *f, const char *volume, const char *gateway,

@@ -182,8 +182,9 @@ bool plan_fleet_shared(const struct plan_fleet *f, size_t a, size_t b);
 bool plan_fleet_copy(const struct plan_fleet *f, size_t volume, size_t gateway, uint64_t *changed);
 
 /*
- * Is a copy of VOLUME kept on GATEWAY since its last, uncommitted move?  The way there is a revert,
- * which sends and compares what was written since.
+ * Is a copy of VOLUME there on GATEWAY for it to go to?  Kept since its last, uncommitted move: the
+ * way there is a revert, which sends and compares what was written since.  Or standing by, the
+ * target of a deferred move that is mirrored: then it is known what differs.
  */
 bool plan_fleet_kept(const struct plan_fleet *f, size_t volume, size_t gateway);
 

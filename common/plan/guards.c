@@ -83,20 +83,25 @@ static enum plan_refusal open_move(enum rec_route_state state)
 }
 
 /*
- * A kept copy is let go, or gone back to, when the volume has to leave, or once it was kept for as
- * long as was promised.  Either needs its gateway: not one that is silent, and what can wait does
- * so for one that may be dead.
+ * A kept copy is let go, gone back to, or left behind on a gateway that is dead, when the volume
+ * has to leave.  What can wait lets it go once it was kept for as long as was promised, which needs
+ * its gateway, so not one that is silent or may soon be dead.  Of one that only stands by nothing
+ * was promised.
  */
 static bool may_let_go(const struct plan_case *c)
 {
     const struct plan_volume *v = plan_case_volume(c);
-    if (v->state != ROUTE_STATE_UNCOMMITTED || v->other == PLAN_NONE)
+    if (!plan_fleet_kept(c->fleet, c->volume, v->other))
         return false;
     const struct plan_gateway *kept = &c->fleet->gateways[v->other];
+    if (mandatory(c))
+        return true;
     if (!kept->scored || isnan(kept->health.ghs))
         return false;
-    return mandatory(c) || (c->now - v->routed >= c->limits->retain_s &&
-                            plan_cause(kept, c->limits) == PLAN_CAUSE_NONE);
+    if (v->state == ROUTE_STATE_DEFERRED)
+        return true;
+    return c->now - v->routed >= c->limits->retain_s &&
+           plan_cause(kept, c->limits) == PLAN_CAUSE_NONE;
 }
 
 enum plan_refusal plan_judge_volume(const struct plan_case *c)
@@ -404,4 +409,15 @@ enum plan_refusal plan_judge(const struct plan_case *c)
     for (size_t i = 0; !r && i < sizeof(guards) / sizeof(*guards); i++)
         r = guards[i](c);
     return r;
+}
+
+enum plan_refusal plan_judge_standby(const struct plan_case *c)
+{
+    enum plan_refusal r = guard_placement(c);
+    if (!r && (plan_exceeds(c->limits->target_floor, c->score.target_ghs) ||
+               plan_cause(plan_case_target(c), c->limits) != PLAN_CAUSE_NONE))
+        r = PLAN_REFUSED_FLOOR;
+    if (!r)
+        r = health_confidence(c, plan_case_target(c), PLAN_REFUSED_TARGET_OLD);
+    return r ? r : guard_limits(c);
 }

@@ -99,6 +99,12 @@ enum plan_refusal plan_judge_volume(const struct plan_case *c);
 /* The first refusal of this target, or PLAN_PASS.  The volume as such has passed. */
 enum plan_refusal plan_judge(const struct plan_case *c);
 
+/*
+ * The first refusal of a copy that is to stand by there: placement, the target's health and its
+ * confidence, and moves at once; or PLAN_PASS.  The cause is none.
+ */
+enum plan_refusal plan_judge_standby(const struct plan_case *c);
+
 /* Seconds that the volume has to rest since its last move: doubled by each mandatory return. */
 double plan_rest_s(const struct plan_case *c);
 

@@ -34,6 +34,7 @@ struct plan_limits {
     double retain_s;           /* guard 1: before, a kept copy is let go for no optional move */
     unsigned improve;          /* candidates looked at to improve the choice; 0: it stands */
     unsigned order;            /* enum plan_order */
+    bool standby;              /* volumes get copies that stand by */
     bool shadow;               /* every move is only planned, as those of manual volumes are */
     bool force;                /* pinned volumes may make mandatory moves, drains go below floor */
 };

@@ -20,9 +20,8 @@ static void settle(struct plan_projection *p, const struct plan_fleet *f,
 {
     if (gateway == PLAN_NONE)
         return;
-    /* The bytes of a copy that is kept there are counted already. */
-    const bool kept =
-        v->state == ROUTE_STATE_UNCOMMITTED && v->other == gateway && v->owner != gateway;
+    /* The bytes of a copy that is there are counted already. */
+    const bool kept = v->owner != gateway && plan_fleet_kept(f, (size_t)(v - f->volumes), gateway);
     hold(p, gateway, kept ? 0 : v->size_bytes, plan_peak(v, lim));
     if (p->hours) {
         plan_hours_add(&p->hours[gateway], &f->hours[v - f->volumes]);
@@ -52,12 +51,16 @@ void plan_projection_start(struct plan_projection *p, const struct plan_fleet *f
         p->gateways[target].arriving += counts;
 }
 
-/* A deferred move waits for somebody, so it takes room but none of the moves at once. */
+/*
+ * A deferred move waits for somebody, so it takes room but none of the moves at once; where its
+ * target only stands by, that serves nobody.
+ */
 static void add_volume(struct plan_projection *p, const struct plan_fleet *f,
                        const struct plan_limits *lim, const struct plan_volume *v)
 {
+    const bool stands_by = plan_fleet_kept(f, (size_t)(v - f->volumes), v->other);
     settle(p, f, lim, v, v->owner);
-    if (v->state == ROUTE_STATE_MOVING || v->state == ROUTE_STATE_DEFERRED)
+    if (v->state == ROUTE_STATE_MOVING || (v->state == ROUTE_STATE_DEFERRED && !stands_by))
         settle(p, f, lim, v, v->other);
     else if (v->open)
         settle(p, f, lim, v, v->open_to);
@@ -118,6 +121,12 @@ void plan_projection_place(struct plan_projection *p, const struct plan_fleet *f
                            const struct plan_limits *lim, size_t volume, size_t gateway)
 {
     settle(p, f, lim, &f->volumes[volume], gateway);
+}
+
+void plan_projection_hold(struct plan_projection *p, const struct plan_fleet *f, size_t volume,
+                          size_t gateway)
+{
+    hold(p, gateway, f->volumes[volume].size_bytes, 0);
 }
 
 void plan_projection_undo(struct plan_projection *p, const struct plan_fleet *f,

@@ -42,6 +42,10 @@ int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
 void plan_projection_place(struct plan_projection *p, const struct plan_fleet *f,
                            const struct plan_limits *lim, size_t volume, size_t gateway);
 
+/* A copy of VOLUME will be on GATEWAY, and serve nobody. */
+void plan_projection_hold(struct plan_projection *p, const struct plan_fleet *f, size_t volume,
+                          size_t gateway);
+
 /*
  * Takes the N volumes off GATEWAY again that were placed there since its load was BEFORE: the
  * picture is to the last bit what it was.

@@ -71,12 +71,16 @@ static int way_words(struct buf *b, const struct plan_cost *cost, uint64_t size)
 static int kept_words(struct buf *b, const struct plan_case *c)
 {
     const struct plan_volume *v = plan_case_volume(c);
-    if (v->state != ROUTE_STATE_UNCOMMITTED)
+    const bool standby = v->state == ROUTE_STATE_DEFERRED;
+    if (v->state != ROUTE_STATE_UNCOMMITTED && !standby)
         return 0;
     if (v->other == c->target)
-        return buf_adds(b, "; back to the copy that is kept there");
-    return buf_printf(b, "; the copy on %s is let go first",
-                      v->other == PLAN_NONE ? "?" : c->fleet->gateways[v->other].name);
+        return buf_adds(b, standby ? "; to the copy that stands by there"
+                                   : "; back to the copy that is kept there");
+    const struct plan_gateway *kept = &c->fleet->gateways[v->other];
+    const bool silent = !kept->scored || isnan(kept->health.ghs);
+    return buf_printf(b, "; the copy on %s is %s", kept->name,
+                      silent ? "left behind if its gateway is dead" : "let go first");
 }
 
 static int cost_words(struct buf *b, const struct plan_case *c)
@@ -130,6 +134,15 @@ int plan_words_move(struct buf *b, const struct plan_case *c)
         return err;
     return buf_printf(b, "; group '%s' of %zu", c->fleet->groups.names[plan_case_volume(c)->group],
                       c->together);
+}
+
+int plan_words_standby(struct buf *b, const struct plan_case *c)
+{
+    int err = buf_printf(b, "standby for %s: %s healthy %.2f", plan_case_volume(c)->owner_name,
+                         plan_case_target(c)->name, c->score.target_ghs);
+    if (!err)
+        err = affinity_words(b, c);
+    return err ? err : cost_words(b, c);
 }
 
 /* ---- why not ---- */

@@ -14,6 +14,9 @@
  */
 int plan_words_move(struct buf *b, const struct plan_case *c);
 
+/* Appends why a copy is to stand by, as C aims.  0 or -ENOMEM. */
+int plan_words_standby(struct buf *b, const struct plan_case *c);
+
 /* Appends what R, the answer to C, says, with its figures.  0 or -ENOMEM. */
 int plan_words_refusal(struct buf *b, const struct plan_case *c, enum plan_refusal r);
 

@@ -31,6 +31,7 @@ struct volume_row {
     size_t owner;
     size_t other;
     enum rec_route_state state;
+    bool stands_by; /* deferred, its copy on OTHER is mirrored */
     enum rec_policy policy;
     uint64_t size_bytes;
     double requests;
@@ -87,6 +88,7 @@ static void make_volume(struct rng *r, struct volume_row *v, size_t i, size_t ga
         .last_from = rng_below(r, gateways),
         .routed_s = 172800 * decimals(r),
     };
+    v->stands_by = v->state == ROUTE_STATE_DEFERRED && v->other != v->owner && chance(r, .7);
     snprintf(v->name, sizeof(v->name), "v%zu", i);
     for (size_t g = 0; g < gateways; g++)
         v->das[g] = decimals(r);
@@ -141,6 +143,8 @@ static void fill_volume(struct plan_fleet *f, const struct world *w, const struc
     };
     const char *other = row->state ? w->gateways[row->other].name : "";
     CHECK(plan_fleet_volume(f, &v, other, "") == 0);
+    if (row->stands_by)
+        CHECK(plan_fleet_changed(f, row->name, other, 0) == 0);
     if (*row->apart)
         CHECK(plan_fleet_apart(f, row->name, row->apart) == 0);
     if (*row->group)
@@ -187,8 +191,9 @@ struct answer {
     size_t volume[VOLUMES_MAX];
     size_t target[VOLUMES_MAX];
     enum rec_plan_kind kind[VOLUMES_MAX];
-    size_t moves;
-    size_t agreed; /* verdicts move and shadow */
+    size_t moves;    /* all of them; the last ones are */
+    size_t standbys; /* copies that are to stand by */
+    size_t agreed;   /* verdicts move and shadow */
     size_t verdicts;
 };
 
@@ -200,7 +205,9 @@ static int take_move(void *arg, const struct plan_move *m)
     a->volume[a->moves] = row_of(plan_case_volume(m->c)->name);
     a->target[a->moves] = row_of(plan_case_target(m->c)->name);
     a->kind[a->moves++] = m->kind;
-    CHECK(plan_words_move(&a->text, m->c) == 0);
+    a->standbys += m->kind == PLAN_KIND_STANDBY;
+    CHECK((m->kind == PLAN_KIND_STANDBY ? plan_words_standby(&a->text, m->c)
+                                        : plan_words_move(&a->text, m->c)) == 0);
     return buf_adds(&a->text, "\n");
 }
 
@@ -237,15 +244,17 @@ static bool must_leave(const struct gateway_row *g)
     return g->scored && !isnan(g->ghs) && (g->ghs < .4 || g->p_fail > .5);
 }
 
-/* Is no move of V open, or only one whose kept copy may be let go or gone back to? */
+/* Is no move of V open, or only one whose copy may be let go, gone to or left behind? */
 static bool may_go(const struct world *w, const struct volume_row *v)
 {
     const struct gateway_row *kept = &w->gateways[v->other];
-    if (v->state != ROUTE_STATE_UNCOMMITTED)
+    if (v->state != ROUTE_STATE_UNCOMMITTED && !v->stands_by)
         return v->state == ROUTE_STATE_STEADY;
+    if (must_leave(&w->gateways[v->owner]))
+        return true;
     if (!kept->scored || isnan(kept->ghs))
         return false;
-    return must_leave(&w->gateways[v->owner]) || (v->routed_s >= 86400 && !must_leave(kept));
+    return v->stands_by || (v->routed_s >= 86400 && !must_leave(kept));
 }
 
 static void check_target(const struct world *w, const struct volume_row *v,
@@ -311,11 +320,27 @@ static void check_move(const struct answer *a, size_t i)
         check_optional(a->w, v, s, t);
 }
 
+/* A copy that stands by is of no use where its gateway has to be left. */
+static void check_standby(const struct answer *a, size_t i)
+{
+    const struct volume_row *v = &a->w->volumes[a->volume[i]];
+    const struct gateway_row *s = &a->w->gateways[v->owner], *t = &a->w->gateways[a->target[i]];
+    const bool has_one = v->state == ROUTE_STATE_UNCOMMITTED || v->stands_by;
+    CHECK(a->kind[i] == PLAN_KIND_STANDBY);
+    CHECK(s != t && v->policy == POLICY_AUTO && (v->state == ROUTE_STATE_STEADY || has_one));
+    CHECK(s->scored && !isnan(s->ghs) && s->state != GATEWAY_STATE_DOWN && !must_leave(s));
+    CHECK(t->state == GATEWAY_STATE_ACTIVE && t->scored && t->ghs >= .6 && !must_leave(t));
+    CHECK(t->confidence >= .5 && t->age_s <= 300 && t->age_s >= -60);
+    CHECK(!has_one || must_leave(&a->w->gateways[v->other]));
+    for (size_t j = 0; j < a->moves; j++)
+        CHECK(j == i || a->volume[j] != a->volume[i]);
+}
+
 /* Is one that V moves with, and that comes before the I-th move, on its way to the same target? */
 static bool follows(const struct answer *a, size_t i)
 {
     const struct volume_row *rows = a->w->volumes;
-    for (size_t j = 0; j < i; j++)
+    for (size_t j = 0; j < i && a->kind[i] != PLAN_KIND_STANDBY; j++)
         if (a->target[j] == a->target[i] && bound(&rows[a->volume[j]], &rows[a->volume[i]]))
             return true;
     return false;
@@ -341,7 +366,7 @@ static void check_together(const struct answer *a, size_t i)
         const bool may = may_go(a->w, &rows[j]) && rows[j].policy != POLICY_PINNED;
         bound_to += bound(v, &rows[j]) && (may || !must_leave(&a->w->gateways[v->owner]));
     }
-    for (size_t j = 0; j < a->moves; j++)
+    for (size_t j = 0; j < a->moves - a->standbys; j++)
         moved += bound(v, &rows[a->volume[j]]) && a->target[j] == a->target[i];
     CHECK_EQ_U64(moved, bound_to);
 }
@@ -369,7 +394,8 @@ static void check_sums(const struct answer *a, const struct plan_limits *lim)
             CHECK(!a->w->gateways[t].capacity_bytes ||
                   bytes[t] <= a->w->gateways[t].capacity_bytes);
         }
-        if (follows(a, i))
+        /* What must leave is handed over at once to the copy that stands by. */
+        if (follows(a, i) || (v->stands_by && v->other == t && must_leave(&a->w->gateways[s])))
             continue;
         planned++;
         CHECK(++leaving[s] <= lim->max_per_source);
@@ -381,7 +407,8 @@ static void check_sums(const struct answer *a, const struct plan_limits *lim)
 /* Is V on gateway G, or on its way there before the plan? */
 static bool belongs(const struct volume_row *v, size_t g)
 {
-    const bool coming = v->state == ROUTE_STATE_MOVING || v->state == ROUTE_STATE_DEFERRED;
+    const bool coming =
+        v->state == ROUTE_STATE_MOVING || (v->state == ROUTE_STATE_DEFERRED && !v->stands_by);
     return v->owner == g || (coming && v->other == g);
 }
 
@@ -405,7 +432,7 @@ static void check_evacuation(const struct answer *a)
             left[a->w->volumes[i].owner] |= must_leave(&a->w->gateways[a->w->volumes[i].owner]);
     for (size_t g = 0; g < a->w->n_gateways; g++)
         before += left[g];
-    for (size_t i = 0; i < a->moves; i++)
+    for (size_t i = 0; i < a->moves - a->standbys; i++)
         left[a->w->volumes[a->volume[i]].owner] |=
             must_leave(&a->w->gateways[a->w->volumes[a->volume[i]].owner]);
     for (size_t g = 0; g < a->w->n_gateways; g++)
@@ -430,14 +457,18 @@ static size_t test_world(struct rng *r)
     plan_limits_init(&lim);
     if (chance(r, .5))
         lim.max_moves = lim.max_per_source = lim.max_per_target = (unsigned)rng_below(r, 9);
+    lim.standby = chance(r, .5);
     ask(r, &w, &lim, true, &a);
     ask(r, &w, &lim, true, &b);
     ask(r, &w, &lim, false, &quiet);
     CHECK(a.text.len == b.text.len && (!a.text.len || !strcmp(a.text.data, b.text.data)));
-    CHECK(a.agreed == a.moves && quiet.moves == a.moves);
+    CHECK(a.agreed + a.standbys == a.moves && quiet.moves == a.moves);
+    CHECK(lim.standby || !a.standbys);
     CHECK(!memcmp(a.volume, quiet.volume, a.moves * sizeof(*a.volume)));
     CHECK(!memcmp(a.target, quiet.target, a.moves * sizeof(*a.target)));
-    for (size_t i = 0; i < a.moves; i++) {
+    for (size_t i = a.moves - a.standbys; i < a.moves; i++)
+        check_standby(&a, i);
+    for (size_t i = 0; i < a.moves - a.standbys; i++) {
         check_move(&a, i);
         check_apart(&a, i);
         check_together(&a, i);

@@ -1,0 +1,173 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# migrate-plan --standby: copies that stand by before there is a reason to move.
+
+load helpers
+load planner
+
+standbys()
+{
+  health "$@"
+  plan --standby --changed changed.csv
+}
+
+# stand_by VOLUME,GATEWAY...: their copies are there, and mirrored.
+stand_by()
+{
+  { echo volume,gateway,bytes; [[ $# == 0 ]] || printf '%s,0\n' "$@"; } >changed.csv
+}
+
+@test "migrate-plan --standby: each volume that stays gets a copy, if it is asked for" {
+  gateways gw-a,active gw-b,active gw-c,active
+  stand_by
+  health gw-a,0.97,0 gw-b,0.9,0 gw-c,0.97,0
+  plan
+  expect_moves
+  standbys gw-a,0.97,0 gw-b,0.9,0 gw-c,0.97,0
+  expect_moves "v gw-a gw-c standby"
+  [[ ${lines[1]} == *',standby for gw-a: gw-c healthy 0.97; affinity 0.50 to 0.50; copies 1.0 MiB in about '* ]]
+}
+
+@test "migrate-plan --standby: it goes where the volume would like to be, and spreads" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-a v2,gw-a v3,gw-a
+  stand_by
+  affinity v1,gw-a,0.9,100 v1,gw-b,0.5 v1,gw-c,0.5 v2,gw-a,0.9,100 v2,gw-b,0.5 v2,gw-c,0.5 \
+    v3,gw-a,0.9,300 v3,gw-b,0.8 v3,gw-c,0.5
+  health gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
+  plan --standby --affinity affinity.csv --max-per-source 9 --max-per-target 9
+  # Most is asked of v3, for its size; who likes both alike takes what stands by for less.
+  expect_moves "v3 gw-a gw-b standby" "v1 gw-a gw-c standby" "v2 gw-a gw-c standby"
+}
+
+@test "migrate-plan --standby: moves come first, and the limits are on both" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-a v2,gw-a v3,gw-b
+  stand_by
+  standbys gw-a,0.8,0 gw-b,0.97,0 gw-c,0.97,0
+  expect_moves "v1 gw-a gw-b optional" "v3 gw-b gw-c standby"
+  plan --standby --max-moves 1
+  expect_moves "v1 gw-a gw-b optional"
+}
+
+@test "migrate-plan --standby: one is enough, and what the last move left is one" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-a,deferred,gw-b v2,gw-a,uncommitted,gw-b v3,gw-a,moving,gw-b v4,gw-a,deferred,gw-b
+  stand_by v1,gw-b
+  standbys gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
+  expect_moves
+}
+
+@test "migrate-plan --standby: one whose gateway has to be left is made anew" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,deferred,gw-b
+  stand_by v,gw-b
+  standbys gw-a,0.97,0 gw-b,0.3,0.7 gw-c,0.97,0
+  expect_moves "v gw-a gw-c standby"
+  [[ ${lines[1]} == *"; the copy on gw-b is let go first" ]]
+  # Which needs that gateway: one without any health may be dead.
+  standbys gw-a,0.97,0 gw-b,0.01,0.99 gw-c,0.97,0
+  expect_moves
+  # A kept copy is kept for as long as was promised.
+  routes v,gw-a,uncommitted,gw-b
+  health gw-a,0.97,0 gw-b,0.3,0.7 gw-c,0.97,0
+  plan --standby --retain 12d
+  expect_moves
+  plan --standby --retain 11d
+  expect_moves "v gw-a gw-c standby"
+}
+
+@test "migrate-plan --standby: what is to stay as it is gets none" {
+  gateways gw-a,active gw-b,active
+  routes manual,gw-a pinned,gw-a silent,gw-b
+  printf '%s\n' volume,size_bytes,policy,gateways,group,anti manual,,manual,,, pinned,,pinned,,, \
+    >"$GATESHIFT_CONFIG/volumes.csv"
+  stand_by
+  standbys gw-a,0.97,0 gw-b,,
+  expect_moves
+  standbys gw-a,0.97,0 gw-b,0.97,0
+  expect_moves "silent gw-b gw-a standby"
+  health gw-a,0.97,0 gw-b,0.97,0
+  plan --standby --shadow
+  expect_moves
+}
+
+@test "migrate-plan --standby: no target that a move could not have" {
+  stand_by
+  for gw_b in 0.59,0 , 0.97,0.6; do
+    standbys gw-a,0.97,0 "gw-b,$gw_b"
+    expect_moves
+  done
+  gateways gw-a,active gw-b,cordoned
+  standbys gw-a,0.97,0 gw-b,0.97,0
+  expect_moves
+  gateways gw-a,active gw-b,active,1048575
+  standbys gw-a,0.97,0 gw-b,0.97,0
+  expect_moves
+  gateways gw-a,active gw-b,active,1048576
+  standbys gw-a,0.97,0 gw-b,0.97,0
+  expect_moves "v gw-a gw-b standby"
+}
+
+@test "migrate-plan: a volume that must leave is handed over to where its copy stands by" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-a,deferred,gw-b v2,gw-a,deferred,gw-b v3,gw-a,deferred,gw-b
+  stand_by v1,gw-b v2,gw-b
+  standbys gw-a,0.1,0.9 gw-b,0.8,0 gw-c,0.97,0
+  # As many as there are; of the third nothing is known but that its move was deferred.
+  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory"
+  [[ ${lines[1]} == *"; to the copy that stands by there\"" ]]
+  # Or away from both.
+  standbys gw-a,0.1,0.9 gw-b,0.1,0.9 gw-c,0.97,0
+  expect_moves "v1 gw-a gw-c mandatory"
+  [[ ${lines[1]} == *"; the copy on gw-b is let go first\"" ]]
+}
+
+@test "migrate-plan: an optional move of a volume with a standby goes there or anywhere" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,deferred,gw-b
+  stand_by v,gw-b
+  standbys gw-a,0.8,0 gw-b,0.97,0 gw-c,0.97,0
+  expect_moves "v gw-a gw-b optional"
+  standbys gw-a,0.7,0 gw-b,0.8,0 gw-c,0.97,0
+  expect_moves "v gw-a gw-c optional"
+}
+
+@test "migrate-plan: a standby is no deferred move to be told of, and is not graded" {
+  routes v,gw-a,deferred,gw-b
+  stand_by v,gw-b
+  health gw-a,0.97,0 gw-b,0.97,0
+  cat >notify <<'SH'
+#!/bin/sh
+echo "$@" >>told
+SH
+  chmod +x notify
+  plan --notify ./notify --changed changed.csv
+  [[ ! -e told ]]
+  plan --notify ./notify
+  [[ $(<told) == "deferred 1 v" ]]
+  routes v,gw-a
+  plan --standby
+  expect_moves "v gw-a gw-b standby"
+  printf '%s\n' "$output" >plan.csv
+  run --separate-stderr -0 migrate-plan --grade plan.csv --health health.csv --now "$((NOW + 864000))"
+  [[ $output != *standby* ]]
+}
+
+@test "migrate-plan --standby: volumes of a group stand by together" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes g1,gw-a,deferred,gw-c g2,gw-a
+  printf '%s\n' volume,size_bytes,policy,gateways,group,anti g1,,auto,,db, g2,,auto,,db, \
+    >"$GATESHIFT_CONFIG/volumes.csv"
+  stand_by g1,gw-c
+  standbys gw-a,0.97,0 gw-b,0.99,0 gw-c,0.9,0
+  expect_moves "g2 gw-a gw-c standby"
+}
+
+@test "migrate-plan --standby: shared storage is not lost with a gateway" {
+  printf '%s\n' gateway,uri,site,capacity_bytes,iops_limit,state,hook,metrics,storage \
+    gw-a,nbd://192.0.2.1,,,,active,,,san gw-b,nbd://192.0.2.1,,,,active,,,san >"$GATESHIFT_CONFIG/gateways.csv"
+  stand_by
+  standbys gw-a,0.97,0 gw-b,0.97,0
+  expect_moves
+}
