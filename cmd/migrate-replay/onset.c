@@ -44,8 +44,7 @@ static void decide(void *self, struct run *r)
             continue;
         for (;;) {
             const size_t v = most_urgent(r, g), target = v == RUN_NONE ? v : least_busy(r, v);
-            if (target == RUN_NONE ||
-                !run_begin(r, &(struct run_wish){v, target, true, true, NAN, NAN, "degraded"}))
+            if (target == RUN_NONE || !run_must(r, v, target, "degraded"))
                 break;
         }
     }

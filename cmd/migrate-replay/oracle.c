@@ -49,7 +49,7 @@ static void leave(struct run *r, size_t g)
         const size_t target = best_target(r, v);
         if (target == RUN_NONE)
             return;
-        run_begin(r, &(struct run_wish){v, target, true, true, NAN, NAN, "trouble ahead"});
+        run_must(r, v, target, "trouble ahead");
     }
 }
 

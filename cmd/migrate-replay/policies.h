@@ -19,8 +19,8 @@ extern const struct policy policy_reactive;
 extern const struct policy policy_predictive;
 
 /*
- * The same with kept copies that stay mirrored until the volume's next move: going back to one is a
- * hand-over, and it takes over from an owner that dies.
+ * The same with copies that stand by, made ahead or left by the last move, and stay mirrored until
+ * the next one: going to one is a hand-over, and it takes over from an owner that dies.
  */
 extern const struct policy policy_standby;
 

@@ -230,12 +230,13 @@ static int take_move(void *arg, const struct plan_move *m)
     struct predictive *p = arg;
     const struct plan_score *s = &m->c->score;
     const double das = s->target_das - s->source_das;
+    const bool standby = m->kind == PLAN_KIND_STANDBY;
     bool mandatory = false;
     double das_told = NAN;
     if (m->kind == PLAN_KIND_SHADOW || m->not_before > p->run->now)
         return 0;
     buf_clear(&p->words);
-    int err = plan_words_move(&p->words, m->c);
+    int err = standby ? plan_words_standby(&p->words, m->c) : plan_words_move(&p->words, m->c);
     if (err < 0)
         return err;
     plan_words_recall(p->words.data, &mandatory, &das_told);
@@ -243,6 +244,7 @@ static int take_move(void *arg, const struct plan_move *m)
                           .volume = m->c->volume,
                           .target = m->c->target,
                           .mandatory = mandatory,
+                          .standby = standby,
                           .health = mandatory || 2 * (s->target_ghs - s->source_ghs) > das,
                           .das_gain = das,
                           .das_told = das_told,
@@ -262,7 +264,9 @@ static void decide(void *self, struct run *r)
     put_gateways(p, r);
     put_volumes(p, r);
     put_affinity(p, r);
-    check(plan_choose(&p->fleet, r->limits, r->now, &sink));
+    struct plan_limits limits = *r->limits;
+    limits.standby = limits.standby || r->standby;
+    check(plan_choose(&p->fleet, &limits, r->now, &sink));
 }
 
 static void close_predictive(void *self)

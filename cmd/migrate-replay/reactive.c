@@ -152,8 +152,7 @@ static void decide(void *self, struct run *r)
         while (r->n_moves < r->limits->max_moves &&
                r->gateways[g].leaving < r->limits->max_per_source) {
             const size_t v = busiest(r, g), target = v == RUN_NONE ? v : least_used(x, r, v);
-            if (target == RUN_NONE ||
-                !run_begin(r, &(struct run_wish){v, target, true, true, NAN, NAN, "p99 is high"}))
+            if (target == RUN_NONE || !run_must(r, v, target, "p99 is high"))
                 break;
         }
     }

@@ -85,7 +85,8 @@ static void tell(struct run *r, const struct run_move *m, enum rec_event event, 
                  : event == EVENT_SWITCHED ? PHASE_HANDOVER
                                            : PHASE_REPLICATE);
     rec_put_word(w, EVENT_EVENT, event);
-    rec_put_uint(w, EVENT_BYTES_DONE, event == EVENT_SWITCHED ? m->bytes : 0);
+    const bool done = event == EVENT_SWITCHED || event == EVENT_DEFERRED;
+    rec_put_uint(w, EVENT_BYTES_DONE, done ? m->bytes : 0);
     rec_put_uint(w, EVENT_BYTES_TOTAL, m->bytes);
     rec_put_text(w, EVENT_WHO, *r->setting ? r->setting : r->policy);
     rec_put_text(w, EVENT_DETAIL, detail);
@@ -113,13 +114,14 @@ bool run_begin(struct run *r, const struct run_wish *w)
         .das_told = w->das_told,
         .mandatory = w->mandatory,
         .health = w->health,
+        .standby = w->standby,
     };
     m.ends = r->now + fmax(r->stage->step_s, (double)m.bytes / r->limits->copy_rate);
     m.mistaken =
         w->health && !scenario_trouble(r->scenario, v->owner, r->now, r->now + r->stage->horizon_s);
     tell(r, &m, EVENT_BEGIN, w->why);
     if (!answers(r, m.source) || !answers(r, m.target) ||
-        (v->other != RUN_NONE && !answers(r, v->other))) {
+        (!w->mandatory && v->other != RUN_NONE && !answers(r, v->other))) {
         tell(r, &m, EVENT_FAILED, "a gateway does not answer");
         r->tally.failed_moves++;
         r->gateways[m.source].failed = r->now;
@@ -134,6 +136,19 @@ bool run_begin(struct run *r, const struct run_wish *w)
     v->mirrored = false;
     r->dirty = true;
     return true;
+}
+
+bool run_must(struct run *r, size_t volume, size_t target, const char *why)
+{
+    return run_begin(r, &(struct run_wish){
+                            .volume = volume,
+                            .target = target,
+                            .mandatory = true,
+                            .health = true,
+                            .das_gain = NAN,
+                            .das_told = NAN,
+                            .why = why,
+                        });
 }
 
 /* Did affinity alone favour the trip by the margin? */
@@ -194,8 +209,21 @@ static void switch_owner(struct run *r, const struct run_move *m)
     r->gateways[m->source].switched = r->now;
 }
 
+static void stand_by(struct run *r, const struct run_move *m)
+{
+    struct run_volume *v = &r->volumes[m->volume];
+    v->state = ROUTE_STATE_DEFERRED;
+    v->mirrored = true;
+    r->tally.bytes += m->bytes;
+    tell(r, m, EVENT_DEFERRED, "stands by");
+}
+
 static void end_well(struct run *r, const struct run_move *m)
 {
+    if (m->standby) {
+        stand_by(r, m);
+        return;
+    }
     switch_owner(r, m);
     count_switch(r, &r->volumes[m->volume], m);
     tell(r, m, EVENT_SWITCHED, "");
@@ -259,7 +287,17 @@ static void take_over(struct run *r, size_t volume)
     remember(v, &trip);
     r->tally.takeovers++;
     r->dirty = true;
-    tell(r, &m, EVENT_SWITCHED, "the owner is dead, and its kept copy takes over");
+    tell(r, &m, EVENT_SWITCHED, "the owner is dead, and its copy takes over");
+}
+
+/* A move that is deferred ends with it. */
+static void drop_mirror(struct run_volume *v)
+{
+    v->mirrored = false;
+    if (v->state != ROUTE_STATE_DEFERRED)
+        return;
+    v->state = ROUTE_STATE_STEADY;
+    v->other = RUN_NONE;
 }
 
 /*
@@ -273,7 +311,7 @@ static void look_after_mirrors(struct run *r)
         if (!v->mirrored)
             continue;
         if (has_failed(r, v->other)) {
-            v->mirrored = false;
+            drop_mirror(v);
             r->dirty = true;
         } else if (has_failed(r, v->owner) && answers(r, v->other) && !answers(r, v->owner)) {
             take_over(r, i);
@@ -397,8 +435,8 @@ static void sum_up(struct run *r)
 }
 
 /*
- * The mean answer time of gateway G: that of an M/M/1 server at its use, or what its degradation
- * makes of it (linear or exponential, to critical), whichever is worse.
+ * The mean answer time of gateway G: that of an M/M/1 server at its use, and what its degradation
+ * adds for each request (linear or exponential, to critical on an idle one).
  */
 static double mean_us(const struct run *r, size_t g)
 {
@@ -406,9 +444,9 @@ static double mean_us(const struct run *r, size_t g)
     enum rec_scenario_kind kind = SCENARIO_SUDDEN;
     const double done = scenario_progress(r->scenario, g, r->now, &kind);
     if (done > 0 && kind == SCENARIO_LINEAR)
-        return fmax(queue, idle + (SCENARIO_CRITICAL_US - idle) * done);
+        return queue + (SCENARIO_CRITICAL_US - idle) * done;
     if (done > 0 && kind == SCENARIO_CURVED)
-        return fmax(queue, idle * pow(SCENARIO_CRITICAL_US / idle, done));
+        return queue + idle * (pow(SCENARIO_CRITICAL_US / idle, done) - 1);
     return queue;
 }
 

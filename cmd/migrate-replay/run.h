@@ -84,6 +84,7 @@ struct run_move {
     double das_gain, das_told;
     bool mandatory;
     bool health;
+    bool standby;  /* no change of owner: the copy is mirrored then */
     bool mistaken; /* the source was well, and stays so for the horizon */
 };
 
@@ -138,13 +139,18 @@ struct run_wish {
     double das_gain; /* NaN: not known */
     double das_told;
     const char *why; /* as the event's detail */
+    bool standby;    /* a copy that stands by, and no change of owner */
 };
 
 /*
  * Begins a move of a volume that is not on its way already; a copy that is kept elsewhere is let go
- * first.  False: its source or target does not answer, or where that copy is.
+ * first, or, by a move that must be made, left behind.  False: its source or target does not
+ * answer, or, of a move that can wait, where that copy is.
  */
 bool run_begin(struct run *r, const struct run_wish *w);
+
+/* The same of a move that must be made, for health and for the reason WHY. */
+bool run_must(struct run *r, size_t volume, size_t target, const char *why);
 
 /* May another move be made from SOURCE to TARGET, by the limits of moves at once? */
 bool run_may_begin(const struct run *r, size_t source, size_t target);
