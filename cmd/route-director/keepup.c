@@ -17,9 +17,8 @@ enum { SHARE = 3, FAILED_US = 200000 };
 static bool may_begin(const struct move *m)
 {
     const struct volume *v = m->v;
-    return m->phase == MOVE_COPYING && !m->driver && m->stored == ROUTE_STATE_DEFERRED &&
-           m->mirror && !m->back && !m->shared && !m->leg->lost && v->owner.place == OWNER_HERE &&
-           v->owner.leg;
+    return move_stands_by(m) && !m->back && !m->shared && !m->leg->lost &&
+           v->owner.place == OWNER_HERE && v->owner.leg;
 }
 
 static void rested(struct loop_timer *t)
