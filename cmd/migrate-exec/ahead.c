@@ -11,6 +11,9 @@
 #include "cmd/migrate-exec/signals.h"
 #include "common/base/error.h"
 
+/* What a standby lacks at most without help of ours: the director has it keep up. */
+enum { LAG_BYTES = 64 << 20 };
+
 /* No other event of this phase is a pass with such a detail. */
 #define NOTE "standby, to be mirrored and not handed over"
 
@@ -64,7 +67,7 @@ static enum outcome look_ahead(const struct move *m)
     return o;
 }
 
-/* The director mirrors to it, and it may lack what could not be mirrored; or the route is not
+/* The director mirrors to it, but it lacks much, or may not be flushed, or the route is not
  * marked. */
 static enum outcome catch_up(struct move *m, const struct route *route)
 {
@@ -108,9 +111,9 @@ enum outcome ahead_renew(struct move *m, const struct story *story, const struct
         return not_now(m, "the director is about to decide who the owner is");
     if (!stands(&story->last))
         return look_ahead(m);
-    if (s.promotable && route->state == ROUTE_STATE_DEFERRED)
-        return SETTLED;
-    return catch_up(m, route);
+    uint64_t lag = s.dirty + s.copying + s.haunted;
+    bool fine = s.promotable || (lag > 0 && lag <= LAG_BYTES); /* else it may be to be flushed */
+    return fine && route->state == ROUTE_STATE_DEFERRED ? SETTLED : catch_up(m, route);
 }
 
 /* ---- afterwards ---- */

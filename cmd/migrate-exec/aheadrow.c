@@ -34,7 +34,7 @@ static int find_open(const struct exec *x, const struct plan_row *row, char id[N
 bool aheadrow_find(const struct exec *x, const struct plan_row *row, char id[NAME_LEN_MAX + 1],
                    char target[NAME_LEN_MAX + 1])
 {
-    struct story s;
+    struct story s = {.any = false};
     if (find_open(x, row, id, &s) != 1 || !s.ahead)
         return false;
     memcpy(target, s.last.target, sizeof(s.last.target));
@@ -149,7 +149,7 @@ static enum outcome may_make(const struct exec *x, const struct plan_row *row,
 enum outcome aheadrow_carry_out(const struct exec *x, const struct plan_row *row,
                                 struct route *route, const char *open)
 {
-    struct story s;
+    struct story s = {.any = false};
     char id[NAME_LEN_MAX + 1];
     int r = find_open(x, row, id, &s);
     bool there = r == 1 && s.ahead && strcmp(s.last.source, row->source) == 0;
