@@ -41,7 +41,7 @@ static bool judge_next(struct search *s, const struct plan_entry *e)
     if (!spend(s))
         return false;
     struct plan_case c = plan_entry_aim(s->p, e, e->target);
-    return plan_entry_judge(s->p, e, &c) == PLAN_PASS;
+    return plan_entry_may(s->p, e, &c);
 }
 
 static void undo(struct search *s, size_t placed)
