@@ -302,7 +302,10 @@ static bool take(struct health_board *b, struct board_series *s, double time, do
     take_load(g, s, time, value);
     if (s->in_round)
         end_round(g, time);
-    *score = anomaly_add(&s->anomaly, time, value);
+    if (b->rules->no_anomalies)
+        anomaly_follow(&s->anomaly, time, value);
+    else
+        *score = anomaly_add(&s->anomaly, time, value);
     s->in_round = true;
     if (++g->n_in_round == g->n_series)
         end_round(g, time);
@@ -424,8 +427,10 @@ static int room_for_inputs(struct health_board *b, size_t n)
 /* The risk of series S, whose trends are fitted only when somebody asks. */
 static struct health_input judge(const struct health_board *b, struct board_series *s, double now)
 {
-    health_trends_update(&s->trends, &s->signal, s->changed);
-    s->changed = 0;
+    if (health_trends_matter(&s->signal, s->limit)) {
+        health_trends_update(&s->trends, &s->signal, s->changed);
+        s->changed = 0;
+    }
     struct health_risk risk =
         health_risk(&s->signal, &s->trends, s->limit, s->bursts, now, b->rules->horizon_s);
     if (s->excess)

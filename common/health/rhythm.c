@@ -97,12 +97,25 @@ static void add_to_whole(struct rhythm *r, double value, double elapsed_s)
     r->mean += gain * (value - r->mean);
 }
 
-void rhythm_add(struct rhythm *r, double time, double value, double elapsed_s)
+/* OFF is the distance from what is expected. */
+static void take(struct rhythm *r, double time, double value, double off, double elapsed_s)
 {
-    double off = r->n ? value - rhythm_expected(r, time) : 0;
     double from_hour = r->n ? value - hour_expected(r, time) : 0;
     add_to_hour(r, time, value, off, elapsed_s);
     add_to_day(r, time, from_hour, elapsed_s);
     add_to_whole(r, value, elapsed_s);
     r->n++;
+}
+
+void rhythm_add(struct rhythm *r, double time, double value, double elapsed_s)
+{
+    take(r, time, value, r->n ? value - rhythm_expected(r, time) : 0, elapsed_s);
+}
+
+double rhythm_follow(struct rhythm *r, double time, double value, double elapsed_s)
+{
+    double off = r->n ? value - rhythm_expected(r, time) : 0;
+    double z = r->n ? off / rhythm_sd(r, time) : 0;
+    take(r, time, value, off, elapsed_s);
+    return z;
 }
