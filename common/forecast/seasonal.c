@@ -194,33 +194,127 @@ static struct seasonal_state begin(const struct prepared *w, const struct season
     return s;
 }
 
-/* The loss of one window: absolute errors relative to the series, and relative to each value. */
-static double window_loss(const struct prepared *w, const double *forecast, size_t at, size_t h)
+/*
+ * SUM and the loss of one window: absolute errors relative to the series, and relative to each
+ * value.  INFINITY if that is not below LEAST, which the former may tell alone.
+ */
+static double add_loss(const struct prepared *w, const double *forecast, size_t at, size_t h,
+                       double sum, double least)
 {
     double abs_sum = 0, smape_sum = 0;
-    for (size_t i = 0; i < h; i++) {
+    for (size_t i = 0; i < h; i++)
         abs_sum += fabs(forecast[i] - w->y[at + i]);
+    const double by_scale = abs_sum / (w->scale > 0 ? w->scale : 1);
+    if (sum + by_scale >= least)
+        return INFINITY;
+    for (size_t i = 0; i < h; i++)
         smape_sum += series_smape(w->y[at + i], forecast[i]);
-    }
-    double scale = w->scale > 0 ? w->scale : 1;
-    return abs_sum / scale + smape_sum / 200;
+    sum += by_scale + smape_sum / 200;
+    return sum >= least ? (double)INFINITY : sum;
 }
 
-static double loss(const struct prepared *w, const struct seasonal_params *p,
-                   const struct seasonal_search *how, double *forecast)
+/* ---- several at once ---- */
+
+/*
+ * Runs of one series side by side, each with parameters of its own: an hour waits for the last one,
+ * but not for those of the others.  To the bit what each is alone.
+ */
+enum { LANES = 4 };
+
+struct lanes {
+    double level[LANES], trend[LANES], rest[LANES];
+    double gain[LANES], by_trend[LANES], by_day[LANES], by_week[LANES], ar[LANES];
+    double day[HOURS_A_DAY][LANES];
+    double week[HOURS_A_WEEK][LANES];
+};
+
+static void lanes_begin(const struct prepared *w, const struct seasonal_params p[LANES],
+                        struct lanes *s)
 {
-    struct seasonal_state s = begin(w, p);
-    size_t at = 0;
-    double sum = 0;
-    for (size_t j = how->origins; j-- > 0;) {
-        size_t origin = w->n - how->horizon - j * how->step;
-        advance(w, p, &s, at, origin);
-        at = origin;
-        project(w, p, &s, at, how->horizon, forecast);
-        back(w, forecast, how->horizon);
-        sum += window_loss(w, forecast, at, how->horizon);
+    for (unsigned l = 0; l < LANES; l++) {
+        s->level[l] = w->first.level;
+        s->trend[l] = w->first.trend;
+        s->rest[l] = w->first.rest;
+        s->gain[l] = p[l].level + p[l].trend;
+        s->by_trend[l] = p[l].trend;
+        s->by_day[l] = p[l].day;
+        s->by_week[l] = p[l].week;
+        s->ar[l] = p[l].ar;
+        for (size_t i = 0; i < HOURS_A_DAY; i++)
+            s->day[i][l] = w->first.day[i];
+        for (size_t i = 0; i < HOURS_A_WEEK; i++)
+            s->week[i][l] = w->first.week[i] * p[l].keep_week;
     }
-    return sum;
+}
+
+/* As step(). */
+static inline void lanes_step(struct lanes *restrict s, double x, double *restrict day,
+                              double *restrict week)
+{
+    for (unsigned l = 0; l < LANES; l++) {
+        const double kept = trend_damping * s->trend[l];
+        const double r = (x - day[l] - week[l]) - s->level[l];
+        const double e = r - s->ar[l] * s->rest[l];
+        s->level[l] = (s->level[l] + kept) + s->gain[l] * e;
+        s->trend[l] = kept + s->by_trend[l] * e;
+        day[l] += s->by_day[l] * e;
+        week[l] += s->by_week[l] * e;
+        s->rest[l] = r;
+    }
+}
+
+static void lanes_advance(const struct prepared *w, struct lanes *s, size_t from, size_t to)
+{
+    size_t d = (w->day_phase + from) % HOURS_A_DAY, k = (w->week_phase + from) % HOURS_A_WEEK;
+    for (size_t i = from; i < to; i++) {
+        lanes_step(s, w->x[i], s->day[d], s->week[k]);
+        d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
+        k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
+    }
+}
+
+/* Lane L of S at hour AT, as project() does it. */
+static void lane_project(const struct prepared *w, const struct lanes *s, unsigned l, size_t at,
+                         size_t h, double *out)
+{
+    size_t d = (w->day_phase + at) % HOURS_A_DAY, k = (w->week_phase + at) % HOURS_A_WEEK;
+    double level = s->level[l], trend = s->trend[l], rest = s->rest[l];
+    for (size_t i = 0; i < h; i++) {
+        rest *= s->ar[l];
+        out[i] = level + s->day[d][l] + s->week[k][l] + rest;
+        trend *= trend_damping;
+        level += trend;
+        d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
+        k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
+    }
+}
+
+/*
+ * The losses of the first N of P.  A sum only grows: one that is not below LEAST after some of the
+ * windows is not looked at further, and INFINITY.
+ */
+static void losses(const struct prepared *w, const struct seasonal_search *how,
+                   const struct seasonal_params p[LANES], unsigned n, double least,
+                   double *forecast, double sum[LANES])
+{
+    struct lanes s;
+    size_t at = 0;
+    unsigned left = n;
+    lanes_begin(w, p, &s);
+    memset(sum, 0, LANES * sizeof(*sum));
+    for (size_t j = how->origins; left && j-- > 0;) {
+        const size_t origin = w->n - how->horizon - j * how->step;
+        lanes_advance(w, &s, at, origin);
+        at = origin;
+        for (unsigned l = 0; l < n; l++) {
+            if (isinf(sum[l]))
+                continue;
+            lane_project(w, &s, l, at, how->horizon, forecast);
+            back(w, forecast, how->horizon);
+            sum[l] = add_loss(w, forecast, at, how->horizon, sum[l], least);
+            left -= isinf(sum[l]) ? 1 : 0;
+        }
+    }
 }
 
 /* 0 … 1, small values as likely on a logarithmic scale as large ones. */
@@ -262,25 +356,64 @@ static struct seasonal_params disturb(struct rng *r, struct seasonal_params p, d
     return p;
 }
 
+/* A search on its way. */
+struct search {
+    const struct prepared *w;
+    const struct seasonal_search *how;
+    double *forecast; /* room for a window */
+    struct rng rng;
+    unsigned next; /* try */
+    struct seasonal_params best;
+    double least; /* the loss of BEST */
+};
+
+/* Try I: first anywhere, then ever closer around the best. */
+static struct seasonal_params attempt(struct search *s, unsigned i)
+{
+    const unsigned tries = s->how->tries;
+    const double width = 0.5 * (double)(tries - i) / (double)tries + 0.05;
+    return i == 0 || i < tries / 2 ? draw(&s->rng, s->how) : disturb(&s->rng, s->best, width);
+}
+
+/*
+ * The next tries.  Those around a best that one of them beats are made anew: each is what it would
+ * be if they were made one after the other.
+ */
+static void try_some(struct search *s)
+{
+    struct seasonal_params p[LANES];
+    struct rng after[LANES];
+    double sum[LANES];
+    const unsigned first = s->next, more = s->how->tries - first, n = more < LANES ? more : LANES;
+    const bool around = first + n > s->how->tries / 2;
+    for (unsigned l = 0; l < LANES; l++) {
+        p[l] = l < n ? attempt(s, first + l) : p[0];
+        after[l] = s->rng;
+    }
+    losses(s->w, s->how, p, n, s->least, s->forecast, sum);
+    s->next = first + n;
+    for (unsigned l = 0; l < n; l++) {
+        if (first + l > 0 && !(sum[l] < s->least))
+            continue;
+        s->least = sum[l];
+        s->best = p[l];
+        if (!around)
+            continue;
+        s->rng = after[l];
+        s->next = first + l + 1;
+        break;
+    }
+}
+
 static struct seasonal_params search(const struct prepared *w, const struct seasonal_search *how,
                                      double *forecast)
 {
-    struct rng r;
-    rng_init(&r, how->seed);
-    struct seasonal_params best = draw(&r, how);
-    double best_loss = loss(w, &best, how, forecast);
-    unsigned wide = how->tries / 2;
-    for (unsigned i = 1; i < how->tries; i++) {
-        /* First anywhere, then ever closer around the best. */
-        double width = 0.5 * (double)(how->tries - i) / (double)how->tries + 0.05;
-        struct seasonal_params p = i < wide ? draw(&r, how) : disturb(&r, best, width);
-        double l = loss(w, &p, how, forecast);
-        if (l < best_loss) {
-            best_loss = l;
-            best = p;
-        }
-    }
-    return best;
+    struct search s = {.w = w, .how = how, .forecast = forecast, .least = INFINITY};
+    rng_init(&s.rng, how->seed);
+    do
+        try_some(&s);
+    while (s.next < how->tries);
+    return s.best;
 }
 
 /* Fewer windows where the series does not reach back so far. */
