@@ -135,7 +135,11 @@ static unsigned push_levels(struct signal *s, struct health_point p)
 /* A plain mean at first, then an exponential one whose memory is a time, not a count. */
 static void follow(struct signal *s, double value, double elapsed_s)
 {
-    double gain = fmax(1 / (double)(s->n + 1), -expm1(-elapsed_s / LONG_TERM_S));
+    if (elapsed_s > s->gain_elapsed_s || elapsed_s < s->gain_elapsed_s) {
+        s->gain_elapsed_s = elapsed_s;
+        s->gain = -expm1(-elapsed_s / LONG_TERM_S);
+    }
+    double gain = fmax(1 / (double)(s->n + 1), s->gain);
     double off = value - s->mean;
     if (s->n >= SHORT_POINTS) {
         double most = CLIP_DEVIATIONS * signal_sd(s, 0);
