@@ -25,8 +25,9 @@ struct insights {
     const struct fleet *fleet;
     struct insights_how how;
     struct demand demand;
-    size_t next;    /* span of the trace that is not counted yet */
-    size_t volumes; /* one more than the highest number that was counted */
+    size_t next;                         /* span of the trace that is not counted yet */
+    size_t volumes;                      /* one more than the highest number that was counted */
+    int64_t first_week, first_heat_week; /* that DEMAND was trimmed to */
     double origin;
     struct insight *list;
     size_t n, cap;
@@ -107,6 +108,17 @@ double insights_horizon_s(const struct insights *x)
     return x->how.horizon_s;
 }
 
+/* As demand_trim(), which finds nothing in most hours. */
+static void trim(struct insights *x)
+{
+    const int64_t week = demand_first_week(&x->demand), heat = demand_first_heat_week(&x->demand);
+    if (week == x->first_week && heat == x->first_heat_week)
+        return;
+    demand_trim(&x->demand);
+    x->first_week = week;
+    x->first_heat_week = heat;
+}
+
 /* Counts what was asked for before TIME, a full hour. */
 static void count_until(struct insights *x, double time)
 {
@@ -123,7 +135,7 @@ static void count_until(struct insights *x, double time)
         err_need(demand_add(&x->demand, &r) == 0);
         x->volumes = s->volume >= x->volumes ? s->volume + 1 : x->volumes;
     }
-    demand_trim(&x->demand);
+    trim(x);
     err_need(demand_gather(&x->demand) == 0);
 }
 

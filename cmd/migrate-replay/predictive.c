@@ -46,6 +46,7 @@ static void *open_predictive(struct run *r)
         .silent_after_s = 60,
         .damping = SIGNAL_DAMPING_DEFAULT,
         .max_series = MAX_SERIES,
+        .no_anomalies = true,
     };
     p->board = health_board_new(r->stage->limits, &p->rules);
     p->trips = calloc(r->stage->trace->volumes.n + 1, sizeof(*p->trips));

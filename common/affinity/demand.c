@@ -332,15 +332,14 @@ static bool is_named(const struct demand_volume *v, uint32_t id)
 static void add_week(const struct demand_site *s, const struct demand_week *w, bool other,
                      int64_t start, size_t n, double *y)
 {
+    const int64_t first = w->week * HOURS_A_WEEK - start, last = (int64_t)n - first;
+    const int64_t from = first < 0 ? -first : 0, to = last < HOURS_A_WEEK ? last : HOURS_A_WEEK;
     for (size_t i = 0; i < w->sites.n; i++) {
         const struct tally_row *h = &w->sites.row[i];
         if (h->name != s->id && !(other && !is_named(s->of, h->name)))
             continue;
-        for (int64_t k = 0; k < HOURS_A_WEEK; k++) {
-            int64_t at = w->week * HOURS_A_WEEK + k - start;
-            if (at >= 0 && at < (int64_t)n)
-                y[at] += (double)h->count[k];
-        }
+        for (int64_t k = from; k < to; k++)
+            y[first + k] += (double)h->count[k];
     }
 }
 

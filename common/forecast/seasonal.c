@@ -194,33 +194,159 @@ static struct seasonal_state begin(const struct prepared *w, const struct season
     return s;
 }
 
-/* The loss of one window: absolute errors relative to the series, and relative to each value. */
-static double window_loss(const struct prepared *w, const double *forecast, size_t at, size_t h)
+/* ---- several at once ---- */
+
+/* Two numbers that a machine adds and multiplies as fast as one: GCC's and clang's. */
+typedef double pair __attribute__((vector_size(2 * sizeof(double))));
+typedef int64_t pair_bits __attribute__((vector_size(2 * sizeof(int64_t))));
+
+enum { LANES = 4 };
+
+/* As struct moving, of two. */
+struct moving_pair {
+    pair level, trend, rest;
+};
+
+/*
+ * Runs of one series side by side, each with parameters of its own: an hour waits for the last one,
+ * but not for those of the others.  To the bit what each is alone.
+ */
+struct lanes {
+    struct moving_pair moving[LANES / 2];
+    struct {
+        pair gain, trend, day, week, ar;
+    } by[LANES / 2];
+    pair day[HOURS_A_DAY][LANES / 2];
+    pair week[HOURS_A_WEEK][LANES / 2];
+};
+
+static void lanes_begin(const struct prepared *w, const struct seasonal_params p[LANES],
+                        struct lanes *s)
 {
-    double abs_sum = 0, smape_sum = 0;
-    for (size_t i = 0; i < h; i++) {
-        abs_sum += fabs(forecast[i] - w->y[at + i]);
-        smape_sum += series_smape(w->y[at + i], forecast[i]);
+    const struct seasonal_state *f = &w->first;
+    for (unsigned l = 0; l < LANES; l += 2) {
+        const struct seasonal_params *a = &p[l], *b = &p[l + 1];
+        s->moving[l / 2] =
+            (struct moving_pair){{f->level, f->level}, {f->trend, f->trend}, {f->rest, f->rest}};
+        s->by[l / 2].gain = (pair){a->level + a->trend, b->level + b->trend};
+        s->by[l / 2].trend = (pair){a->trend, b->trend};
+        s->by[l / 2].day = (pair){a->day, b->day};
+        s->by[l / 2].week = (pair){a->week, b->week};
+        s->by[l / 2].ar = (pair){a->ar, b->ar};
+        for (size_t i = 0; i < HOURS_A_DAY; i++)
+            s->day[i][l / 2] = (pair){f->day[i], f->day[i]};
+        for (size_t i = 0; i < HOURS_A_WEEK; i++)
+            s->week[i][l / 2] = f->week[i] * (pair){a->keep_week, b->keep_week};
     }
-    double scale = w->scale > 0 ? w->scale : 1;
-    return abs_sum / scale + smape_sum / 200;
 }
 
-static double loss(const struct prepared *w, const struct seasonal_params *p,
-                   const struct seasonal_search *how, double *forecast)
+/* As step(), of pair number I. */
+static inline void lanes_step(struct lanes *s, unsigned i, double x, struct moving_pair *m,
+                              size_t d, size_t k)
 {
-    struct seasonal_state s = begin(w, p);
-    size_t at = 0;
-    double sum = 0;
-    for (size_t j = how->origins; j-- > 0;) {
-        size_t origin = w->n - how->horizon - j * how->step;
-        advance(w, p, &s, at, origin);
-        at = origin;
-        project(w, p, &s, at, how->horizon, forecast);
-        back(w, forecast, how->horizon);
-        sum += window_loss(w, forecast, at, how->horizon);
+    const pair kept = trend_damping * m->trend;
+    const pair r = (x - s->day[d][i] - s->week[k][i]) - m->level;
+    const pair e = r - s->by[i].ar * m->rest;
+    m->level = (m->level + kept) + s->by[i].gain * e;
+    m->trend = kept + s->by[i].trend * e;
+    s->day[d][i] += s->by[i].day * e;
+    s->week[k][i] += s->by[i].week * e;
+    m->rest = r;
+}
+
+static void lanes_advance(const struct prepared *w, struct lanes *s, size_t from, size_t to)
+{
+    size_t d = (w->day_phase + from) % HOURS_A_DAY, k = (w->week_phase + from) % HOURS_A_WEEK;
+    struct moving_pair m = s->moving[0], n = s->moving[1];
+    for (size_t i = from; i < to; i++) {
+        lanes_step(s, 0, w->x[i], &m, d, k);
+        lanes_step(s, 1, w->x[i], &n, d, k);
+        d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
+        k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
     }
-    return sum;
+    s->moving[0] = m;
+    s->moving[1] = n;
+}
+
+/* As project(), of pair number I. */
+static void lanes_project(const struct prepared *w, const struct lanes *s, unsigned i, size_t at,
+                          size_t h, pair *out)
+{
+    size_t d = (w->day_phase + at) % HOURS_A_DAY, k = (w->week_phase + at) % HOURS_A_WEEK;
+    struct moving_pair m = s->moving[i];
+    for (size_t n = 0; n < h; n++) {
+        m.rest *= s->by[i].ar;
+        out[n] = m.level + s->day[d][i] + s->week[k][i] + m.rest;
+        m.trend *= trend_damping;
+        m.level += m.trend;
+        d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
+        k = k + 1 == HOURS_A_WEEK ? 0 : k + 1;
+    }
+}
+
+static inline pair distance(pair a)
+{
+    return (pair)((pair_bits)a & INT64_MAX);
+}
+
+/* As series_smape(), of two forecasts. */
+static inline pair smape(double actual, pair forecast)
+{
+    const pair size = fabs(actual) + distance(forecast);
+    return (pair)((pair_bits)(200 * distance(actual - forecast) / size) & (size > 0));
+}
+
+/*
+ * Adds to SUM the loss of one window: absolute errors relative to the series, and relative to each
+ * value.  What is not below LEAST, which the former may tell alone, is INFINITY.
+ */
+static void add_losses(const struct prepared *w, const pair *forecast, size_t at, size_t h,
+                       double least, double sum[2])
+{
+    pair abs_sum = {0, 0}, smape_sum = {0, 0};
+    for (size_t i = 0; i < h; i++)
+        abs_sum += distance(forecast[i] - w->y[at + i]);
+    const pair by_scale = abs_sum / (w->scale > 0 ? w->scale : 1);
+    if (sum[0] + by_scale[0] >= least && sum[1] + by_scale[1] >= least) {
+        sum[0] = sum[1] = INFINITY;
+        return;
+    }
+    for (size_t i = 0; i < h; i++)
+        smape_sum += smape(w->y[at + i], forecast[i]);
+    for (unsigned l = 0; l < 2; l++) {
+        const double more = sum[l] + (by_scale[l] + smape_sum[l] / 200);
+        sum[l] = isinf(sum[l]) || more >= least ? (double)INFINITY : more;
+    }
+}
+
+/*
+ * The losses of the first N of P.  A sum only grows: one that is not below LEAST after some of the
+ * windows is not looked at further, and INFINITY.
+ */
+static void losses(const struct prepared *w, const struct seasonal_search *how,
+                   const struct seasonal_params p[LANES], unsigned n, double least, pair *forecast,
+                   double sum[LANES])
+{
+    struct lanes s;
+    size_t at = 0;
+    bool left = true;
+    lanes_begin(w, p, &s);
+    for (unsigned l = 0; l < LANES; l++)
+        sum[l] = l < n ? 0 : (double)INFINITY;
+    for (size_t j = how->origins; left && j-- > 0;) {
+        const size_t origin = w->n - how->horizon - j * how->step;
+        lanes_advance(w, &s, at, origin);
+        at = origin;
+        left = false;
+        for (unsigned l = 0; l < LANES; l += 2) {
+            if (isinf(sum[l]) && isinf(sum[l + 1]))
+                continue;
+            lanes_project(w, &s, l / 2, at, how->horizon, forecast);
+            back(w, (double *)forecast, 2 * how->horizon);
+            add_losses(w, forecast, at, how->horizon, least, &sum[l]);
+            left = left || !isinf(sum[l]) || !isinf(sum[l + 1]);
+        }
+    }
 }
 
 /* 0 … 1, small values as likely on a logarithmic scale as large ones. */
@@ -262,25 +388,64 @@ static struct seasonal_params disturb(struct rng *r, struct seasonal_params p, d
     return p;
 }
 
-static struct seasonal_params search(const struct prepared *w, const struct seasonal_search *how,
-                                     double *forecast)
+/* A search on its way. */
+struct search {
+    const struct prepared *w;
+    const struct seasonal_search *how;
+    pair *forecast; /* room for a window */
+    struct rng rng;
+    unsigned next; /* try */
+    struct seasonal_params best;
+    double least; /* the loss of BEST */
+};
+
+/* Try I: first anywhere, then ever closer around the best. */
+static struct seasonal_params attempt(struct search *s, unsigned i)
 {
-    struct rng r;
-    rng_init(&r, how->seed);
-    struct seasonal_params best = draw(&r, how);
-    double best_loss = loss(w, &best, how, forecast);
-    unsigned wide = how->tries / 2;
-    for (unsigned i = 1; i < how->tries; i++) {
-        /* First anywhere, then ever closer around the best. */
-        double width = 0.5 * (double)(how->tries - i) / (double)how->tries + 0.05;
-        struct seasonal_params p = i < wide ? draw(&r, how) : disturb(&r, best, width);
-        double l = loss(w, &p, how, forecast);
-        if (l < best_loss) {
-            best_loss = l;
-            best = p;
-        }
+    const unsigned tries = s->how->tries;
+    const double width = 0.5 * (double)(tries - i) / (double)tries + 0.05;
+    return i == 0 || i < tries / 2 ? draw(&s->rng, s->how) : disturb(&s->rng, s->best, width);
+}
+
+/*
+ * The next tries.  Those around a best that one of them beats are made anew: each is what it would
+ * be if they were made one after the other.
+ */
+static void try_some(struct search *s)
+{
+    struct seasonal_params p[LANES];
+    struct rng after[LANES];
+    double sum[LANES];
+    const unsigned first = s->next, more = s->how->tries - first, n = more < LANES ? more : LANES;
+    const bool around = first + n > s->how->tries / 2;
+    for (unsigned l = 0; l < LANES; l++) {
+        p[l] = l < n ? attempt(s, first + l) : p[0];
+        after[l] = s->rng;
     }
-    return best;
+    losses(s->w, s->how, p, n, s->least, s->forecast, sum);
+    s->next = first + n;
+    for (unsigned l = 0; l < n; l++) {
+        if (first + l > 0 && !(sum[l] < s->least))
+            continue;
+        s->least = sum[l];
+        s->best = p[l];
+        if (!around)
+            continue;
+        s->rng = after[l];
+        s->next = first + l + 1;
+        break;
+    }
+}
+
+static struct seasonal_params search(const struct prepared *w, const struct seasonal_search *how,
+                                     pair *forecast)
+{
+    struct search s = {.w = w, .how = how, .forecast = forecast, .least = INFINITY};
+    rng_init(&s.rng, how->seed);
+    do
+        try_some(&s);
+    while (s.next < how->tries);
+    return s.best;
 }
 
 /* Fewer windows where the series does not reach back so far. */
@@ -303,7 +468,7 @@ int seasonal_fit(struct series s, const struct seasonal_search *how, struct seas
     if (r < 0)
         return r;
     struct seasonal_search h = fitting(how, s.n);
-    double *forecast = malloc(h.horizon * sizeof(*forecast));
+    pair *forecast = malloc(h.horizon * sizeof(*forecast));
     if (forecast)
         *out = search(&w, &h, forecast);
     else

@@ -38,7 +38,7 @@ struct seasonal_state {
 struct seasonal_search {
     bool log, weekly;
     uint64_t seed;
-    unsigned tries; /* of parameters; the time taken is proportional */
+    unsigned tries; /* of parameters, at least 1; the time taken is proportional */
     size_t horizon; /* hours ahead whose mean absolute error is minimised */
     size_t origins; /* … from so many points, */
     size_t step;    /* … so many hours apart, the last HORIZON before the end */

@@ -184,6 +184,15 @@ double anomaly_add(struct anomaly *a, double time, double value)
     return score;
 }
 
+void anomaly_follow(struct anomaly *a, double time, double value)
+{
+    const double elapsed_s = a->n ? fmax(time - a->last, 0) : 0;
+    const double z = rhythm_follow(&a->rhythm, time, value, elapsed_s);
+    a->z = fmin(fmax(z, -Z_MAX), Z_MAX);
+    a->last = time;
+    a->n++;
+}
+
 double anomaly_of_sds(double sds)
 {
     double half = TOLD_SD * (1 - ANOMALY_THRESHOLD) / ANOMALY_THRESHOLD;

@@ -54,6 +54,12 @@ struct anomaly {
  */
 double anomaly_add(struct anomaly *a, double time, double value);
 
+/*
+ * The same, but for the score and what only scores are made of: N, LAST, Z and RHYTHM are kept.  A
+ * fraction of the work, for those who ask for no score of A's, then and later.
+ */
+void anomaly_follow(struct anomaly *a, double time, double value);
+
 /* SDS >= 0 standard deviations on the same scale: four are ANOMALY_THRESHOLD. */
 double anomaly_of_sds(double sds);
 

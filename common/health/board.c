@@ -126,13 +126,15 @@ static void fetch(const void *from, const void *to)
  * Rounds mostly come in the same order.  So the series after S is expected next: what a sample
  * touches of it is fetched into the caches while S is dealt with, and it is found without a search.
  */
-static void expect_next(const struct board_series *s, double time)
+static void expect_next(const struct health_board *b, const struct board_series *s, double time)
 {
     const struct board_series *next = s->after;
     if (!next)
         return;
     const struct rhythm_hour *hour = rhythm_hour_at(&next->anomaly.rhythm, time);
-    fetch(next, next->anomaly.rhythm.hours);
+    fetch(next, b->rules->no_anomalies ? (const void *)next->anomaly.recent
+                                       : (const void *)&next->anomaly.rhythm);
+    fetch(&next->anomaly.rhythm, next->anomaly.rhythm.hours);
     fetch(hour, hour + 1);
     fetch(&next->signal, &next->signal.levels[1]);
     fetch(next->metric, next->metric + 1);
@@ -302,7 +304,10 @@ static bool take(struct health_board *b, struct board_series *s, double time, do
     take_load(g, s, time, value);
     if (s->in_round)
         end_round(g, time);
-    *score = anomaly_add(&s->anomaly, time, value);
+    if (b->rules->no_anomalies)
+        anomaly_follow(&s->anomaly, time, value);
+    else
+        *score = anomaly_add(&s->anomaly, time, value);
     s->in_round = true;
     if (++g->n_in_round == g->n_series)
         end_round(g, time);
@@ -353,7 +358,7 @@ int health_board_add(struct health_board *b, double time, const char *gateway, c
     if (r < 0)
         return r;
     if (possible) {
-        expect_next(s, time);
+        expect_next(b, s, time);
         put_right(b, s, time);
     }
     double score = 0;
@@ -424,8 +429,10 @@ static int room_for_inputs(struct health_board *b, size_t n)
 /* The risk of series S, whose trends are fitted only when somebody asks. */
 static struct health_input judge(const struct health_board *b, struct board_series *s, double now)
 {
-    health_trends_update(&s->trends, &s->signal, s->changed);
-    s->changed = 0;
+    if (health_trends_matter(&s->signal, s->limit)) {
+        health_trends_update(&s->trends, &s->signal, s->changed);
+        s->changed = 0;
+    }
     struct health_risk risk =
         health_risk(&s->signal, &s->trends, s->limit, s->bursts, now, b->rules->horizon_s);
     if (s->excess)

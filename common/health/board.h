@@ -22,6 +22,7 @@ struct health_rules {
                               intervals if that is longer, is silent */
     struct signal_damping damping;
     size_t max_series; /* metrics of all gateways together; more are refused */
+    bool no_anomalies; /* nobody asks for a sample's anomaly score, now or after a save: it is 0 */
 };
 
 struct health_board;

@@ -107,6 +107,19 @@ static double trend_risk(const struct health_trend *t, const struct health_limit
     return clamp01(1 - reach / (TRUST_AHEAD * t->span_s)) * clamp01(2 - 2 * reach / horizon_s);
 }
 
+/* Where a line has to lead to, and S to be, for the line to be news. */
+static double news_from(const struct signal *s, const struct health_limit *l)
+{
+    double sign = l->critical > l->warn ? 1 : -1;
+    return known_worst(s, l, -sign * INFINITY);
+}
+
+bool health_trends_matter(const struct signal *s, const struct health_limit *l)
+{
+    double sign = l->critical > l->warn ? 1 : -1;
+    return sign * signal_short_mean(s) > sign * news_from(s, l);
+}
+
 static void worst_trend(const struct signal *s, const struct health_trends *t,
                         const struct health_limit *l, double now, double horizon_s,
                         struct health_risk *out)
@@ -114,12 +127,13 @@ static void worst_trend(const struct signal *s, const struct health_trends *t,
     double sign = l->critical > l->warn ? 1 : -1;
     double low, high;
     bool day_seen = signal_usual(s, &low, &high);
-    double worst = known_worst(s, l, -sign * INFINITY);
-    double present = signal_short_mean(s);
+    double worst = news_from(s, l);
+    if (!health_trends_matter(s, l))
+        return;
     for (unsigned k = 0; k < SIGNAL_LEVELS; k++) {
         const struct health_trend *line = &t->line[k];
         if (!t->known[k] || (!day_seen && line->span_s > FLANK_S) ||
-            sign * line->end_value <= sign * worst || sign * present <= sign * worst)
+            sign * line->end_value <= sign * worst)
             continue;
         struct health_risk found = *out;
         found.trend = trend_risk(line, l, now, horizon_s, &found);

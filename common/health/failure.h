@@ -31,6 +31,12 @@ struct health_trends {
     bool known[SIGNAL_LEVELS];
 };
 
+/*
+ * Do trends make a difference to health_risk() now?  Not while the signal is where it was on other
+ * days: then it need not be given them up to date.
+ */
+bool health_trends_matter(const struct signal *s, const struct health_limit *l);
+
 /* Fits anew the levels in the mask CHANGED (signal_add). */
 void health_trends_update(struct health_trends *t, const struct signal *s, unsigned changed);
 

@@ -40,26 +40,43 @@ const struct rhythm_hour *rhythm_hour_at(const struct rhythm *r, double time)
     return &r->hours[hour_of(time)];
 }
 
-/* Without what the day of the week adds. */
-static double hour_expected(const struct rhythm *r, double time)
+/* Where a time lies: divisions that each sample needs once. */
+struct place {
+    unsigned hour, day;
+};
+
+static struct place place_of(double time)
 {
-    unsigned h = hour_of(time);
-    return r->hours[h].n > 0 ? r->hours[h].mean : r->mean;
+    return (struct place){hour_of(time), day_of(time)};
+}
+
+/* Without what the day of the week adds. */
+static inline double hour_expected(const struct rhythm *r, struct place p)
+{
+    return r->hours[p.hour].n > 0 ? r->hours[p.hour].mean : r->mean;
+}
+
+static inline double expected(const struct rhythm *r, struct place p)
+{
+    double weeks = fmax(r->days[p.day].weeks - 1, 0);
+    return hour_expected(r, p) + r->days[p.day].shift * weeks / (weeks + DAY_WEEKS_HALF);
+}
+
+static inline double sd(const struct rhythm *r, struct place p)
+{
+    double own = r->hours[p.hour].n > 0 ? r->hours[p.hour].dev : r->dev;
+    double least = fmax(SPREAD_MIN, SPREAD_MIN_RELATIVE * fabs(r->mean));
+    return fmax(least, SD_PER_DEVIATION * (own + WHOLE_SHARE * r->dev));
 }
 
 double rhythm_expected(const struct rhythm *r, double time)
 {
-    unsigned d = day_of(time);
-    double weeks = fmax(r->days[d].weeks - 1, 0);
-    return hour_expected(r, time) + r->days[d].shift * weeks / (weeks + DAY_WEEKS_HALF);
+    return expected(r, place_of(time));
 }
 
 double rhythm_sd(const struct rhythm *r, double time)
 {
-    unsigned h = hour_of(time);
-    double own = r->hours[h].n > 0 ? r->hours[h].dev : r->dev;
-    double least = fmax(SPREAD_MIN, SPREAD_MIN_RELATIVE * fabs(r->mean));
-    return fmax(least, SD_PER_DEVIATION * (own + WHOLE_SHARE * r->dev));
+    return sd(r, place_of(time));
 }
 
 /* A plain mean at first, then an exponential one whose memory is a time. */
@@ -68,19 +85,17 @@ static double gain_of(double n, double elapsed_s, double memory_s, double most)
     return fmax(1 / (n + 1), fmin(elapsed_s / memory_s, most));
 }
 
-static void add_to_hour(struct rhythm *r, double time, double value, double off, double elapsed_s)
+static void add_to_hour(struct rhythm_hour *h, double value, double off, double elapsed_s)
 {
-    unsigned h = hour_of(time);
-    double gain = gain_of(r->hours[h].n, elapsed_s, HOUR_MEMORY_S, HOUR_GAIN_MAX);
-    r->hours[h].mean += gain * (value - r->hours[h].mean);
-    r->hours[h].dev += gain * (fabs(off) - r->hours[h].dev);
-    r->hours[h].n++;
+    double gain = gain_of(h->n, elapsed_s, HOUR_MEMORY_S, HOUR_GAIN_MAX);
+    h->mean += gain * (value - h->mean);
+    h->dev += gain * (fabs(off) - h->dev);
+    h->n++;
 }
 
 /* OFF is the distance from the hour. */
-static void add_to_day(struct rhythm *r, double time, double off, double elapsed_s)
+static void add_to_day(struct rhythm *r, unsigned d, double time, double off, double elapsed_s)
 {
-    unsigned d = day_of(time);
     double day = floor(time / DAY_S);
     if (r->n == 0 || day > r->day)
         r->days[d].weeks = fmin(r->days[d].weeks + 1, DAY_WEEKS_MAX);
@@ -97,12 +112,28 @@ static void add_to_whole(struct rhythm *r, double value, double elapsed_s)
     r->mean += gain * (value - r->mean);
 }
 
-void rhythm_add(struct rhythm *r, double time, double value, double elapsed_s)
+/* OFF is the distance from what is expected. */
+static void take(struct rhythm *r, struct place p, double time, double value, double off,
+                 double elapsed_s)
 {
-    double off = r->n ? value - rhythm_expected(r, time) : 0;
-    double from_hour = r->n ? value - hour_expected(r, time) : 0;
-    add_to_hour(r, time, value, off, elapsed_s);
-    add_to_day(r, time, from_hour, elapsed_s);
+    double from_hour = r->n ? value - hour_expected(r, p) : 0;
+    add_to_hour(&r->hours[p.hour], value, off, elapsed_s);
+    add_to_day(r, p.day, time, from_hour, elapsed_s);
     add_to_whole(r, value, elapsed_s);
     r->n++;
+}
+
+void rhythm_add(struct rhythm *r, double time, double value, double elapsed_s)
+{
+    const struct place p = place_of(time);
+    take(r, p, time, value, r->n ? value - expected(r, p) : 0, elapsed_s);
+}
+
+double rhythm_follow(struct rhythm *r, double time, double value, double elapsed_s)
+{
+    const struct place p = place_of(time);
+    const double off = r->n ? value - expected(r, p) : 0;
+    const double z = r->n ? off / sd(r, p) : 0;
+    take(r, p, time, value, off, elapsed_s);
+    return z;
 }

@@ -45,13 +45,29 @@ static unsigned sort_recent(const struct signal *s, unsigned n, double v[SIGNAL_
     return n;
 }
 
-/* The median of the N newest samples, of which there is one at least. */
-static double recent_median(const struct signal *s, unsigned n)
+/* The median of the three newest samples, or of as many as there are: one at least. */
+static double recent_median(const struct signal *s)
 {
-    double v[SIGNAL_RECENT] = {0};
-    n = sort_recent(s, n, v);
-    assert(n > 0);
-    return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+    const unsigned have = min_u(s->n, SIGNAL_RECENT);
+    assert(have > 0);
+    const double *v = &s->recent[have - 1], last = v[0];
+    if (have < 3)
+        return have == 1 ? last : (v[-1] + last) / 2;
+    const bool falls = v[-2] > v[-1];
+    const double low = v[falls ? -1 : -2], high = v[falls ? -2 : -1];
+    return !(high > last) ? high : low > last ? low : last;
+}
+
+/* Whether M of the N newest samples are above the present value, or below it. */
+static bool is_left(const struct signal *s, const struct signal_damping *d)
+{
+    const double *v = &s->recent[min_u(s->n, SIGNAL_RECENT) - d->n];
+    unsigned above = 0, below = 0;
+    for (unsigned i = 0; i < d->n; i++) {
+        above += v[i] > s->held;
+        below += v[i] < s->held;
+    }
+    return above >= d->m || below >= d->m;
 }
 
 /* Moves the present value as far as enough of the samples went; the first of all is believed. */
@@ -59,6 +75,8 @@ static void hold(struct signal *s, const struct signal_damping *d)
 {
     double v[SIGNAL_RECENT] = {0};
     assert(d->m <= d->n && d->m > d->n / 2 && d->n <= SIGNAL_RECENT);
+    if (s->n > d->n && !is_left(s, d))
+        return;
     unsigned n = sort_recent(s, d->n, v);
     unsigned m = n < d->n ? n / 2 + 1 : d->m;
     s->held = s->n > 1 ? clamp(s->held, v[n - m], v[m - 1]) : v[0];
@@ -117,7 +135,11 @@ static unsigned push_levels(struct signal *s, struct health_point p)
 /* A plain mean at first, then an exponential one whose memory is a time, not a count. */
 static void follow(struct signal *s, double value, double elapsed_s)
 {
-    double gain = fmax(1 / (double)(s->n + 1), -expm1(-elapsed_s / LONG_TERM_S));
+    if (elapsed_s > s->gain_elapsed_s || elapsed_s < s->gain_elapsed_s) {
+        s->gain_elapsed_s = elapsed_s;
+        s->gain = -expm1(-elapsed_s / LONG_TERM_S);
+    }
+    double gain = fmax(1 / (double)(s->n + 1), s->gain);
     double off = value - s->mean;
     if (s->n >= SHORT_POINTS) {
         double most = CLIP_DEVIATIONS * signal_sd(s, 0);
@@ -147,7 +169,7 @@ bool signal_add(struct signal *s, const struct signal_damping *d, double time, d
     s->n++;
     s->last = time;
     hold(s, d);
-    unsigned levels = push_levels(s, (struct health_point){time, recent_median(s, 3)});
+    unsigned levels = push_levels(s, (struct health_point){time, recent_median(s)});
     if (changed)
         *changed = levels;
     return true;

@@ -61,6 +61,8 @@ struct signal {
     double held;       /* the present value */
     double mean;       /* of the long term (2 days): wild samples are clipped before they count */
     double dev;        /* mean absolute deviation from it */
+    /* The gain that this time between samples has, which mostly is the last one's; not saved. */
+    double gain_elapsed_s, gain;
     unsigned n_days;
     double recent[SIGNAL_RECENT]; /* oldest first; min(n, SIGNAL_RECENT) of them */
     struct signal_level

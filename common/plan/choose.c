@@ -87,15 +87,16 @@ static void look_for_best(struct planner *p, struct plan_entry *e)
 {
     bool known = false;
     size_t kept = 0;
+    const size_t n = plan_entry_hopeless(p, e) ? 0 : p->fleet->gateway_names.n;
     e->best = -INFINITY;
-    for (size_t g = 0; g < p->fleet->gateway_names.n; g++) {
+    for (size_t g = 0; g < n; g++) {
         if (g == plan_entry_owner(p, e))
             continue;
         struct plan_case c = plan_entry_aim(p, e, g);
         const double rank = plan_score_rank(&c.score);
         const size_t kept_here = plan_entry_kept(p, e, g);
         if (kept_here < kept || (kept_here == kept && rank < e->best) ||
-            plan_entry_judge(p, e, &c) != PLAN_PASS)
+            !plan_entry_may(p, e, &c))
             continue;
         bool this_known;
         const uint64_t bytes = bytes_of(p, e, g, &this_known);
@@ -239,12 +240,13 @@ static bool better(const struct planner *p, const struct plan_entry *e, const st
 static size_t pick(struct planner *p, const struct plan_entry *e)
 {
     struct plan_case best = {.target = PLAN_NONE};
-    for (size_t i = 0; i < p->fleet->gateway_names.n; i++) {
+    const size_t n = plan_entry_hopeless(p, e) ? 0 : p->fleet->gateway_names.n;
+    for (size_t i = 0; i < n; i++) {
         const size_t g = p->fleet->gateway_order[i];
         if (g == plan_entry_owner(p, e))
             continue;
         struct plan_case c = plan_entry_aim(p, e, g);
-        if (plan_entry_judge(p, e, &c) == PLAN_PASS &&
+        if (plan_entry_may(p, e, &c) &&
             (best.target == PLAN_NONE || better(p, e, &c, &best)))
             best = c;
     }
@@ -336,6 +338,18 @@ static int move(struct planner *p, const struct plan_entry *e)
 
 /* ---- all of them ---- */
 
+static size_t healthiest(const struct plan_fleet *f)
+{
+    size_t best = PLAN_NONE;
+    for (size_t i = 0; i < f->gateway_names.n; i++) {
+        const struct plan_gateway *g = &f->gateways[i];
+        if (g->state == GATEWAY_STATE_ACTIVE && g->scored && !isnan(g->health.ghs) &&
+            (best == PLAN_NONE || g->health.ghs > f->gateways[best].health.ghs))
+            best = i;
+    }
+    return best;
+}
+
 /* Takes what there is room for, in the order of urgency. */
 static void choose_greedily(struct planner *p)
 {
@@ -377,7 +391,14 @@ static int tell(struct planner *p, struct plan_entry *e)
 int plan_choose(const struct plan_fleet *f, const struct plan_limits *lim, double now,
                 const struct plan_sink *sink)
 {
-    struct planner p = {.fleet = f, .limits = lim, .sink = sink, .now = now, .at = &p.told};
+    struct planner p = {
+        .fleet = f,
+        .limits = lim,
+        .sink = sink,
+        .now = now,
+        .at = &p.told,
+        .healthiest = healthiest(f),
+    };
     int err = plan_projection_init(&p.told, f, lim, now);
     if (!err)
         err = plan_projection_init(&p.all, f, lim, now);

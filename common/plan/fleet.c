@@ -254,6 +254,7 @@ static void restart_demand(struct plan_fleet *f, size_t v, const struct plan_dem
     }
     f->volumes[v].demand = *d;
     f->volumes[v].demand.known = true;
+    f->volumes[v].demand.das_most = -INFINITY;
 }
 
 /* Of one run's records for one volume, the careful reading: least confidence, most load. */
@@ -283,6 +284,7 @@ int plan_fleet_affinity(struct plan_fleet *f, const char *volume, const char *ga
     if (!isnan(*cell) && *cell != das)
         return -EEXIST;
     *cell = das;
+    all->das_most = fmax(all->das_most, das);
     f->share[(size_t)v * f->gateway_names.n + g] = (float)share;
     join_demand(all, demand);
     return 0;
@@ -293,6 +295,14 @@ double plan_fleet_das(const struct plan_fleet *f, size_t volume, size_t gateway)
     if (!f->with_affinity)
         return 0.5;
     return f->das ? f->das[volume * f->gateway_names.n + gateway] : (double)NAN;
+}
+
+double plan_fleet_das_most(const struct plan_fleet *f, size_t volume)
+{
+    const struct plan_demand *d = &f->volumes[volume].demand;
+    if (!f->with_affinity)
+        return 0.5;
+    return d->known ? d->das_most : -(double)INFINITY;
 }
 
 bool plan_fleet_balks(const struct plan_fleet *f, size_t gateway, double now)

@@ -49,6 +49,7 @@ struct plan_demand {
     double confidence; /* the lowest of theirs */
     double requests;   /* predicted over the horizon */
     double horizon_s;
+    double das_most; /* the highest DAS of their gateways; filled by plan_fleet_affinity() */
 };
 
 struct plan_volume {
@@ -148,7 +149,8 @@ int plan_fleet_changed(struct plan_fleet *f, const char *volume, const char *gat
 int plan_fleet_health(struct plan_fleet *f, const char *gateway, const struct plan_health *h);
 
 /*
- * One affinity record; the latest of a volume count, as above.  DEMAND.known is not read.
+ * One affinity record; the latest of a volume count, as above.  DEMAND.known and das_most are not
+ * read.
  * -ENOENT: not a listed gateway or not a volume with a route (ignored).  -EEXIST as above.
  */
 int plan_fleet_affinity(struct plan_fleet *f, const char *volume, const char *gateway, double das,
@@ -196,6 +198,9 @@ bool plan_fleet_balks(const struct plan_fleet *f, size_t gateway, double now);
 
 /* The predicted DAS, or NaN where a record is missing; 0.5 when no affinity was given at all. */
 double plan_fleet_das(const struct plan_fleet *f, size_t volume, size_t gateway);
+
+/* No gateway's plan_fleet_das() of VOLUME is higher; -INFINITY where all are NaN. */
+double plan_fleet_das_most(const struct plan_fleet *f, size_t volume);
 
 /* The share that GATEWAY served, 0 … 1; 0 if not known. */
 double plan_fleet_share(const struct plan_fleet *f, size_t volume, size_t gateway);

@@ -411,6 +411,7 @@ enum plan_refusal plan_judge(const struct plan_case *c)
     return r;
 }
 
+<<<<<<< HEAD
 enum plan_refusal plan_judge_standby(const struct plan_case *c)
 {
     enum plan_refusal r = guard_placement(c);
@@ -420,4 +421,52 @@ enum plan_refusal plan_judge_standby(const struct plan_case *c)
     if (!r)
         r = health_confidence(c, plan_case_target(c), PLAN_REFUSED_TARGET_OLD);
     return r ? r : guard_limits(c);
+=======
+/* ---- without a look at each target ---- */
+
+/* Is each of its ways a copy, whatever the target? */
+static bool copies_anywhere(const struct plan_case *c)
+{
+    return !mandatory(c) ||
+           (!*plan_case_source(c)->storage &&
+            !plan_fleet_kept(c->fleet, c->volume, plan_case_volume(c)->other));
+}
+
+static bool no_move_left(const struct plan_case *c)
+{
+    const struct plan_projection *p = c->projection;
+    const struct plan_load *source = &p->gateways[plan_case_volume(c)->owner];
+    if (mandatory(c) && !source->evacuated && p->evacuated >= plan_evacuations(c->fleet, c->limits))
+        return true;
+    return (p->moves >= c->limits->max_moves || source->leaving >= c->limits->max_per_source) &&
+           copies_anywhere(c);
+}
+
+static bool worth_nothing(const struct plan_case *c)
+{
+    return guard_health(c) || guard_benefit(c) || guard_margin(c);
+}
+
+/* Of guards 5 and 6, what does not depend on the target. */
+static bool rests_or_unsure(const struct plan_case *c)
+{
+    return c->now - plan_last_move(c) < plan_rest_s(c) ||
+           health_confidence(c, plan_case_source(c), PLAN_REFUSED_SOURCE_OLD) ||
+           affinity_confidence(c);
+}
+
+bool plan_judge_hopeless(const struct plan_case *c)
+{
+    if (c->target == PLAN_NONE || no_move_left(c))
+        return true;
+    if (c->together == 1 && worth_nothing(c))
+        return true;
+    return !mandatory(c) && (guard_calendar(c) || rests_or_unsure(c));
+}
+
+bool plan_judge_passes(const struct plan_case *c)
+{
+    return !worth_nothing(c) && !guard_placement(c) && !guard_cooldown(c) && !guard_confidence(c) &&
+           !guard_limits(c) && !guard_calendar(c);
+>>>>>>> h-scale
 }

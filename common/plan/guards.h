@@ -105,6 +105,16 @@ enum plan_refusal plan_judge(const struct plan_case *c);
  */
 enum plan_refusal plan_judge_standby(const struct plan_case *c);
 
+/*
+ * Is every target refused, as is seen without a look at each?  C is aimed at the healthiest gateway
+ * that is active (PLAN_NONE: there is none) with the score of plan_score_most(), which only counts
+ * for a volume that moves alone.  False says nothing.
+ */
+bool plan_judge_hopeless(const struct plan_case *c);
+
+/* Is plan_judge() PLAN_PASS?  Sooner told, as what is quickly asked is asked first. */
+bool plan_judge_passes(const struct plan_case *c);
+
 /* Seconds that the volume has to rest since its last move: doubled by each mandatory return. */
 double plan_rest_s(const struct plan_case *c);
 

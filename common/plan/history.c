@@ -162,8 +162,8 @@ const struct plan_trip *plan_past_left(const struct plan_past *p, const char *ga
 
 static bool is_return(const struct plan_past *p, size_t i, double since)
 {
-    for (size_t j = 0; j < i; j++)
-        if (p->trips[j].time >= since && !strcmp(p->trips[j].source, p->trips[i].target))
+    for (size_t j = i; j-- > 0 && p->trips[j].time >= since;)
+        if (!strcmp(p->trips[j].source, p->trips[i].target))
             return true;
     return false;
 }
@@ -171,8 +171,8 @@ static bool is_return(const struct plan_past *p, size_t i, double since)
 unsigned plan_past_returns(const struct plan_past *p, double since)
 {
     unsigned n = 0;
-    for (size_t i = 0; i < p->n; i++)
-        n += p->trips[i].time >= since && p->trips[i].mandatory && is_return(p, i, since);
+    for (size_t i = p->n; i-- > 0 && p->trips[i].time >= since;)
+        n += p->trips[i].mandatory && is_return(p, i, since);
     return n;
 }
 

@@ -41,7 +41,7 @@ static bool judge_next(struct search *s, const struct plan_entry *e)
     if (!spend(s))
         return false;
     struct plan_case c = plan_entry_aim(s->p, e, e->target);
-    return plan_entry_judge(s->p, e, &c) == PLAN_PASS;
+    return plan_entry_may(s->p, e, &c);
 }
 
 static void undo(struct search *s, size_t placed)
@@ -115,21 +115,28 @@ static void take_out(struct search *s, const struct plan_entry *e)
         s->chosen[i] = s->chosen[i + 1];
 }
 
+/* One that could get in where another was. */
+struct guest {
+    struct plan_entry *in, *out;
+    double more;  /* what IN is worth there … */
+    double given; /* … and OUT now */
+};
+
 /* A move that must be made is worth more than any benefit. */
-static bool worth(const struct search *s, const struct plan_entry *in, const struct plan_entry *out,
-                  size_t elsewhere)
+static bool worth(const struct search *s, const struct guest *g, size_t elsewhere)
 {
-    const double change = value(s, out, elsewhere) - value(s, out, out->target);
-    const double more = value(s, in, out->target);
-    return isfinite(change) && isfinite(more) && (in->cause || plan_exceeds(more + change, 0));
+    if (!isfinite(g->more))
+        return false;
+    const double change = value(s, g->out, elsewhere) - g->given;
+    return isfinite(change) && (g->in->cause || plan_exceeds(g->more + change, 0));
 }
 
-/* IN is chosen for where OUT was, which goes ELSEWHERE. */
-static bool get_in(struct search *s, struct plan_entry *in, struct plan_entry *out,
-                   size_t elsewhere)
+/* G gets in, and who was there goes ELSEWHERE. */
+static bool get_in(struct search *s, const struct guest *g, size_t elsewhere)
 {
+    struct plan_entry *in = g->in, *out = g->out;
     const size_t was = out->target;
-    if (elsewhere == was || !spend(s) || !worth(s, in, out, elsewhere))
+    if (elsewhere == was || !spend(s) || !worth(s, g, elsewhere))
         return false;
     in->target = was;
     out->target = elsewhere;
@@ -146,10 +153,15 @@ static bool find_place(struct search *s, struct plan_entry *in)
 {
     const struct plan_fleet *f = s->p->fleet;
     const size_t n = s->n;
-    for (size_t i = 0; i < n; i++)
-        for (size_t g = 0; s->left && s->chosen[i]->rank == in->rank && g < f->gateway_names.n; g++)
-            if (get_in(s, in, s->chosen[i], f->gateway_order[g]))
+    for (size_t i = 0; s->left && i < n; i++) {
+        struct plan_entry *out = s->chosen[i];
+        if (out->rank != in->rank)
+            continue;
+        const struct guest guest = {in, out, value(s, in, out->target), value(s, out, out->target)};
+        for (size_t g = 0; s->left && g < f->gateway_names.n; g++)
+            if (get_in(s, &guest, f->gateway_order[g]))
                 return true;
+    }
     return false;
 }
 

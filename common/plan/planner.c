@@ -55,6 +55,24 @@ enum plan_refusal plan_entry_judge(struct planner *p, const struct plan_entry *e
     return e->unit.n == 1 ? plan_judge(c) : judge_group(p, e, c);
 }
 
+bool plan_entry_may(struct planner *p, const struct plan_entry *e, struct plan_case *c)
+{
+    return e->unit.n == 1 ? plan_judge_passes(c) : judge_group(p, e, c) == PLAN_PASS;
+}
+
+/* One that may go nowhere holds the others. */
+bool plan_entry_hopeless(const struct planner *p, const struct plan_entry *e)
+{
+    bool hopeless = p->healthiest == PLAN_NONE;
+    for (size_t i = 0; !hopeless && i < e->unit.n; i++) {
+        struct plan_case c = plan_entry_case(p, e, e->unit.members[i]);
+        c.target = p->healthiest;
+        c.score = plan_score_most(p->fleet, c.volume, c.target);
+        hopeless = plan_judge_hopeless(&c);
+    }
+    return hopeless;
+}
+
 size_t plan_entry_kept(const struct planner *p, const struct plan_entry *e, size_t target)
 {
     size_t n = 0;

@@ -30,6 +30,7 @@ struct planner {
     struct plan_projection told; /* with the moves that the sink was told */
     struct plan_projection all;  /* with all that are chosen */
     struct plan_projection *at;  /* which of the two is asked and changed */
+    size_t healthiest; /* gateway that is active, by GHS; PLAN_NONE: none is and has one */
     struct plan_units units;
     struct plan_entry *queue;
     size_t n;
@@ -45,6 +46,12 @@ size_t plan_entry_owner(const struct planner *p, const struct plan_entry *e);
 /* May all of E go where C aims?  If not, C is left at the member that was refused. */
 enum plan_refusal plan_entry_judge(struct planner *p, const struct plan_entry *e,
                                    struct plan_case *c);
+
+/* The same answer as to whether they may, without the reason; C may be left anywhere. */
+bool plan_entry_may(struct planner *p, const struct plan_entry *e, struct plan_case *c);
+
+/* Is each target of E refused, as is seen without a look at each?  False says nothing. */
+bool plan_entry_hopeless(const struct planner *p, const struct plan_entry *e);
 
 /* E is on its way to TARGET. */
 void plan_entry_place(struct planner *p, const struct plan_entry *e, size_t target);

@@ -39,6 +39,13 @@ struct plan_score plan_score(const struct plan_fleet *f, size_t volume, size_t t
                     plan_fleet_das(f, volume, target));
 }
 
+struct plan_score plan_score_most(const struct plan_fleet *f, size_t volume, size_t target)
+{
+    const size_t source = f->volumes[volume].owner;
+    return score_of(f, source, target, plan_fleet_das(f, volume, source),
+                    fmax(plan_fleet_das_most(f, volume), unknown_das));
+}
+
 static double joint_das(const struct plan_fleet *f, const size_t *volumes, size_t n, size_t gateway)
 {
     double weighted = 0, requests = 0, plain = 0;

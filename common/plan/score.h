@@ -22,6 +22,12 @@ struct plan_score {
 struct plan_score plan_score(const struct plan_fleet *f, size_t volume, size_t target);
 
 /*
+ * As if TARGET had the highest DAS of all for VOLUME.  With the healthiest gateway as TARGET no
+ * target's benefit is higher, to the bit, nor any that is less the reverse.
+ */
+struct plan_score plan_score_most(const struct plan_fleet *f, size_t volume, size_t target);
+
+/*
  * The same for N > 0 volumes on one gateway that move together.  Their DAS is that of one volume
  * with the demand of all: the mean, weighted by the requests predicted (plain where none are);
  * NaN if one is not known.

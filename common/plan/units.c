@@ -35,6 +35,16 @@ static void fill_rows(const struct plan_fleet *f, struct row *rows)
     }
 }
 
+/* Without groups they are in order: then a look will do. */
+static void sort(void *list, size_t n, size_t size, int (*by)(const void *, const void *))
+{
+    for (size_t i = 1; i < n; i++)
+        if (by((char *)list + (i - 1) * size, (char *)list + i * size) > 0) {
+            qsort(list, n, size, by);
+            return;
+        }
+}
+
 static void split(struct plan_units *u, const struct plan_fleet *f, const struct row *rows)
 {
     for (size_t i = 0; i < f->volume_names.n; i++) {
@@ -59,9 +69,9 @@ int plan_units_init(struct plan_units *u, const struct plan_fleet *f)
         return -ENOMEM;
     }
     fill_rows(f, rows);
-    qsort(rows, n, sizeof(*rows), by_unit);
+    sort(rows, n, sizeof(*rows), by_unit);
     split(u, f, rows);
-    qsort(u->list, u->n, sizeof(*u->list), by_place);
+    sort(u->list, u->n, sizeof(*u->list), by_place);
     free(rows);
     return 0;
 }
