@@ -112,6 +112,30 @@ static void test_told_by_load(void)
     end(&w);
 }
 
+/* A repair ends it, also when reads took many times as long: what is left of that is the past. */
+static void test_over(void)
+{
+    unsigned alarms = 0;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct world w;
+        begin(&w);
+        rng_init(&w.rng, seed);
+        run(&w, 2.6 * DAY_S);
+        w.worsening = 2;
+        run(&w, 2.6 * HOUR_S);
+        CHECK(score(&w).p_fail > 0.5);
+        w.worsening = 1;
+        w.worse = 1;
+        run(&w, 10 * 60);
+        for (int i = 0; i < 50; i++) {
+            run(&w, 60);
+            alarms += score(&w).p_fail > 0.5;
+        }
+        end(&w);
+    }
+    CHECK(alarms == 0);
+}
+
 /* More load than ever makes reads slower than ever, and is no failure; what is not told may be. */
 static void test_more_than_ever(void)
 {
@@ -326,6 +350,7 @@ int main(void)
     test_told_by_load();
     test_steps();
     test_load_is_no_failure();
+    test_over();
     test_more_than_ever();
     test_hiccups();
     test_daily_job();
