@@ -304,17 +304,20 @@ static bool follows_demand(const struct plan_case *c, const struct plan_trip *th
            plan_exceeds(gain, c->limits->margin);
 }
 
+bool plan_case_returns(const struct plan_case *c)
+{
+    const struct plan_trip *left =
+        plan_past_left(&plan_case_volume(c)->past, plan_case_target(c)->name);
+    return left && c->now - left->time < c->limits->return_after_s && !follows_demand(c, left);
+}
+
 static enum plan_refusal guard_cooldown(const struct plan_case *c)
 {
     if (mandatory(c))
         return PLAN_PASS;
     if (c->now - plan_last_move(c) < plan_rest_s(c))
         return PLAN_REFUSED_COOLDOWN;
-    const struct plan_trip *left =
-        plan_past_left(&plan_case_volume(c)->past, plan_case_target(c)->name);
-    if (left && c->now - left->time < c->limits->return_after_s && !follows_demand(c, left))
-        return PLAN_REFUSED_RETURN;
-    return PLAN_PASS;
+    return plan_case_returns(c) ? PLAN_REFUSED_RETURN : PLAN_PASS;
 }
 
 /* ---- 6: confidence ---- */
