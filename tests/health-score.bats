@@ -17,8 +17,8 @@ degrading()
   { header; metrics gw-a nbd_connect_us 1000 1 $(repeat 16 400); } >in.csv
   run --separate-stderr -0 health-score in.csv
   [[ -z $stderr && ${#lines[@]} == 2 ]]
-  [[ ${lines[0]} == time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason,anomaly,lead_low_s,lead_high_s,shift ]]
-  [[ ${lines[1]} == '1015,gw-a,1.0000,1.0000,0.0000,86400,0.5714,nbd_connect_us,"all within limits, nearest nbd_connect_us 400 us",0.0000,,,0.0000' ]]
+  [[ ${lines[0]} == time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason,anomaly,lead_low_s,lead_high_s,shift,unloaded ]]
+  [[ ${lines[1]} == '1015,gw-a,1.0000,1.0000,0.0000,86400,0.5714,nbd_connect_us,"all within limits, nearest nbd_connect_us 400 us",0.0000,,,0.0000,1.0000' ]]
 }
 
 @test "health-score: a trend towards critical is told before warn is reached" {
@@ -42,7 +42,20 @@ degrading()
   } >in.csv
   run --separate-stderr -0 health-score in.csv
   [[ $(field 4) == 0.0500 && $(field 8) == nbd_error_ratio ]]
-  [[ $output == *'"nbd_error_ratio 1, critical is 0.5",0.0000,,,0.0000' ]]
+  [[ $output == *'"nbd_error_ratio 1, critical is 0.5",0.0000,,,0.0000,'"$(field 3)" ]]
+}
+
+@test "health-score: what a gateway would be but for its load is told beside what it is" {
+  {
+    header
+    # shellcheck disable=SC2046
+    metrics gw-a nbd_connect_us 1000 1 $(repeat 10 400)
+    # shellcheck disable=SC2046
+    metrics gw-a cpu_busy 1000 1 $(repeat 10 0.97)
+  } >in.csv
+  run --separate-stderr -0 health-score in.csv
+  awk "BEGIN {exit !($(field 3) < 0.9)}"
+  [[ $output == *,1.0000 ]]
 }
 
 @test "health-score: a silent gateway has no score, and the reason says for how long" {
@@ -52,10 +65,10 @@ degrading()
     metrics gw-b nbd_connect_us 1100 5 400 400
   } >in.csv
   run --separate-stderr -0 health-score in.csv
-  [[ ${lines[1]} == "1105,gw-a,,,,86400,0.0000,,silent for 100 s,0.0000,,,0.0000" ]]
+  [[ ${lines[1]} == "1105,gw-a,,,,86400,0.0000,,silent for 100 s,0.0000,,,0.0000," ]]
   [[ ${lines[2]} == 1105,gw-b,1.0000,* ]]
   run --separate-stderr -0 health-score --now 1200 /dev/stdin <<<"$(header)"
-  [[ ${lines[2]} == "1200,gw-b,,,,86400,0.0000,,silent for 95 s,0.0000,,,0.0000" ]]
+  [[ ${lines[2]} == "1200,gw-b,,,,86400,0.0000,,silent for 95 s,0.0000,,,0.0000," ]]
   run --separate-stderr -0 health-score --now 1200 --silent-after 5m /dev/stdin <<<"$(header)"
   [[ ${lines[2]} == 1105,gw-b,1.0000,* ]]
 }
@@ -211,7 +224,7 @@ degrading()
 @test "health-score: a metric without limits has no say" {
   { header; metrics gw-a anything 1000 1 1 2 3; } >in.csv
   run --separate-stderr -0 health-score in.csv
-  [[ ${lines[1]} == "1002,gw-a,,,,86400,0.0000,,no metric with limits,0.0000,,,0.0000" ]]
+  [[ ${lines[1]} == "1002,gw-a,,,,86400,0.0000,,no metric with limits,0.0000,,,0.0000," ]]
 }
 
 @test "health-score: wild values crash nothing and are kept" {

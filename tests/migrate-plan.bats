@@ -77,6 +77,18 @@ gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67; copies 1.0 MiB in about 
   expect_moves "v gw-a gw-b optional"
 }
 
+@test "migrate-plan: what must leave goes elsewhere rather than back to where it was of late" {
+  gateways gw-a,active gw-b,active gw-c,active
+  health "gw-a,0.15,0.83,nbd_read_us rising" gw-b,0.97,0 gw-c,0.97,0
+  affinity v,gw-a,0.9 v,gw-b,0.8 v,gw-c,0.6
+  history "10 gw-b gw-a optional: x; affinity 0.80 to 0.90"
+  plan --history history.csv --explain=verdicts.csv
+  expect_moves "v gw-a gw-c mandatory"
+  grep -q ',stay,gw-c is the better target: gw-b was left of late$' verdicts.csv
+  plan --history history.csv --return-after 9h
+  expect_moves "v gw-a gw-b mandatory"
+}
+
 @test "migrate-plan: following the sun goes both ways" {
   health gw-a,0.97,0 gw-b,0.97,0
   affinity v,gw-a,0.2 v,gw-b,0.9

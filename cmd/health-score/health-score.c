@@ -247,6 +247,7 @@ static void put_score(struct run *run, size_t gateway, const struct health_score
         rec_put_real(w, HEALTH_GHS, s->ghs);
         rec_put_real(w, HEALTH_CURRENT, s->current);
         rec_put_real(w, HEALTH_P_FAIL, s->p_fail);
+        rec_put_real(w, HEALTH_UNLOADED, s->unloaded);
     }
     check_written(rec_write(w));
 }
@@ -457,7 +458,7 @@ static int score_gateways(const struct opts *o, const struct health_limits *limi
     if (o->failures || o->grade)
         run.labels = labels_new(o->failures, o->grade, o->rules.horizon_s);
     if (schema == &rec_health)
-        for (size_t c = HEALTH_ANOMALY; c <= HEALTH_SHIFT; c++)
+        for (size_t c = HEALTH_ANOMALY; c <= HEALTH_UNLOADED; c++)
             rec_writer_with(run.out, c);
     int lock = state_lock(o->dirs.state);
     state_load(o->dirs.state, run.board);

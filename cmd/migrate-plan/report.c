@@ -74,6 +74,16 @@ static int write_move(void *arg, const struct plan_move *m)
 
 /* ---- verdicts ---- */
 
+/* A target with more benefit may be the worse one, if the volume left it of late. */
+static int better_words(struct buf *words, const struct plan_verdict *v)
+{
+    const struct plan_gateway *better = &v->c->fleet->gateways[v->better];
+    int err = buf_printf(words, "%s is the better target", better->name);
+    if (!err && v->c->score.handicap > 0)
+        err = buf_printf(words, ": %s was left of late", plan_case_target(v->c)->name);
+    return err;
+}
+
 /* Leaves the words in R->words, NUL-terminated. */
 static void verdict_words(struct report *r, const struct plan_verdict *v)
 {
@@ -84,8 +94,7 @@ static void verdict_words(struct report *r, const struct plan_verdict *v)
     else if (v->refusal)
         err = plan_words_refusal(&r->words, v->c, v->refusal);
     else if (v->better != PLAN_NONE)
-        err =
-            buf_printf(&r->words, "%s is the better target", v->c->fleet->gateways[v->better].name);
+        err = better_words(&r->words, v);
     else
         err = plan_words_move(&r->words, v->c);
     check(r, err);

@@ -437,6 +437,7 @@ static struct health_input judge(const struct health_board *b, struct board_seri
         health_risk(&s->signal, &s->trends, s->limit, s->bursts, now, b->rules->horizon_s);
     if (s->excess)
         health_risk_excess(&risk, &s->signal, s->excess, s->limit);
+    risk.by_load = risk.by_load || b->gateways[s->gateway].load_series == s;
     return (struct health_input){
         s->limit, risk, health_shift_find(&s->signal, s->limit), s->signal.n, now,
     };
@@ -483,6 +484,7 @@ int health_board_score(struct health_board *b, size_t gateway, double now, struc
     if (n > 0 && b->model.fitted) {
         out->p_fail = health_model_p(&b->model, out->features);
         out->ghs = out->current * (1 - out->p_fail);
+        out->unloaded = out->unloaded_current * (1 - out->p_fail);
     }
     if (doubtful)
         health_score_doubt(doubtful->limit, &doubtful->signal, out);

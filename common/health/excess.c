@@ -392,12 +392,15 @@ static void weigh(struct excess *e, const struct window w[EXCESS_SCALES])
     bool much = false;
     while (!latest->known && latest < &w[EXCESS_SCALES - 1])
         latest++;
+    /* What has clearly fallen since is over, however little chance has to do with the rest. */
+    const double over = latest->mean + chance(e, (unsigned)(latest - w));
     const double job = JOB_VARIES * fmax(e->usual - chance(e, NOTED) / 2, 0);
     e->strength = 0;
     for (unsigned k = 0; k < EXCESS_SCALES; k++) {
         const double need = chance(e, k) + job;
         const double now = fmin(w[k].mean, latest->mean / STILL);
-        if (!w[k].known || w[k].above < SHARE_ABOVE * w[k].n || now / need <= e->strength)
+        if (!w[k].known || w[k].above < SHARE_ABOVE * w[k].n || w[k].mean > over ||
+            now / need <= e->strength)
             continue;
         e->strength = now / need;
         e->times = exp(w[k].mean);

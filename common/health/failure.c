@@ -148,6 +148,11 @@ static double evidence(const struct signal *s)
     return (double)s->n / ((double)s->n + EVIDENCE_SAMPLES);
 }
 
+static double joined(const struct health_risk *r)
+{
+    return 1 - (1 - r->level) * (1 - r->drift) * (1 - r->trend) * (1 - r->burst) * (1 - r->slow);
+}
+
 struct health_risk health_risk(const struct signal *s, const struct health_trends *t,
                                const struct health_limit *limit, double bursts, double now,
                                double horizon_s)
@@ -165,8 +170,16 @@ struct health_risk health_risk(const struct signal *s, const struct health_trend
     r.trend *= evidence(s);
     r.burst = BURST_MAX * clamp01((bursts - BURST_FROM) / (BURST_FULL - BURST_FROM)) * evidence(s);
     r.slow = SLOW_MAX * health_slow(s, limit) * evidence(s);
-    r.p = 1 - (1 - r.level) * (1 - r.drift) * (1 - r.trend) * (1 - r.burst) * (1 - r.slow);
+    r.p = joined(&r);
     return r;
+}
+
+/* What rises with the load falls with it: its line leads nowhere. */
+static void forget_rise(struct health_risk *r)
+{
+    r->drift = 0;
+    r->trend = 0;
+    r->reach_s = r->reach_low_s = r->reach_high_s = INFINITY;
 }
 
 void health_risk_excess(struct health_risk *r, const struct signal *s, const struct excess *e,
@@ -174,11 +187,17 @@ void health_risk_excess(struct health_risk *r, const struct signal *s, const str
 {
     double times = 0;
     const double p = excess_risk(e, s, limit, &times) * evidence(s);
-    if (!(p > r->slow) && !(r->slow > 0 && excess_explains(e, s)))
-        return;
-    r->p = 1 - (1 - r->p) / (1 - r->slow) * (1 - p);
-    r->slow = p;
-    r->times = times;
+    const double far = health_progress(limit, limit->warn, r->value);
+    const bool explained = (r->p > 0 || far > 0) && excess_explains(e, s);
+    /* No load that was never seen explains everything. */
+    r->by_load = explained && far < 1;
+    if (r->by_load)
+        forget_rise(r);
+    if (p > r->slow || explained) {
+        r->slow = p;
+        r->times = times;
+    }
+    r->p = joined(r);
 }
 
 static bool is_bad(const struct health_limit *l, double value)

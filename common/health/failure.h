@@ -23,6 +23,7 @@ struct health_risk {
     double reach_high_s;
     double since; /* that trend: when and where it was first seen */
     double since_value;
+    bool by_load; /* the gateway's load explains the value, which is below critical */
 };
 
 /* The lines of those levels of a signal that show a trend. */
@@ -57,7 +58,9 @@ struct health_risk health_risk(const struct signal *s, const struct health_trend
 
 /*
  * Joins what E tells of S to its risk R: the greater of it and R->slow counts, or E alone where the
- * load explains what is slow.
+ * load explains what is slow.  Below critical neither drift nor trend count then: what rises with
+ * the load does so no further than the load, and two busy gateways would push their volumes at each
+ * other for it.
  */
 void health_risk_excess(struct health_risk *r, const struct signal *s, const struct excess *e,
                         const struct health_limit *limit);

@@ -31,7 +31,25 @@ struct group {
     double risk;
 };
 
-static struct group gather(const struct health_input *in, size_t n, unsigned number)
+/* What the groups come to together. */
+struct joined {
+    double current;
+    double survive; /* 1 - p_fail */
+    double present; /* weight of the groups that report */
+};
+
+/* UNLOADED: without what the load explains, here as everywhere below. */
+static double subscore(const struct health_input *in, bool unloaded)
+{
+    return unloaded && in->risk.by_load ? 1 : health_subscore(in->limit, in->risk.value);
+}
+
+static double risk_of(const struct health_input *in, bool unloaded)
+{
+    return unloaded && in->risk.by_load ? in->risk.slow : in->risk.p;
+}
+
+static struct group gather(const struct health_input *in, size_t n, unsigned number, bool unloaded)
 {
     struct group g = {0};
     for (size_t i = 0; i < n; i++) {
@@ -40,8 +58,8 @@ static struct group gather(const struct health_input *in, size_t n, unsigned num
             continue;
         g.weight = fmax(g.weight, l->weight);
         g.weights += l->weight;
-        g.sum += l->weight * health_subscore(l, in[i].risk.value);
-        g.risk = fmax(g.risk, l->weight * in[i].risk.p);
+        g.sum += l->weight * subscore(&in[i], unloaded);
+        g.risk = fmax(g.risk, l->weight * risk_of(&in[i], unloaded));
     }
     return g;
 }
@@ -56,13 +74,46 @@ static double full_weight(const struct health_limits *limits, unsigned number)
     return w;
 }
 
-static double vital_cap(const struct health_input *in, size_t n)
+static double vital_cap(const struct health_input *in, size_t n, bool unloaded)
 {
     double cap = 1;
     for (size_t i = 0; i < n; i++)
         if (in[i].limit->vital)
-            cap = fmin(cap, health_subscore(in[i].limit, in[i].risk.value));
+            cap = fmin(cap, subscore(&in[i], unloaded));
     return cap;
+}
+
+/* What STEADY_ANOMALY, at or beyond its threshold, adds to the probability of a failure. */
+static double strange_risk(double steady_anomaly)
+{
+    double beyond = (steady_anomaly - ANOMALY_THRESHOLD) / (1 - ANOMALY_THRESHOLD);
+    return STRANGE_MAX * fmin(fmax(2 * beyond, 0), 1);
+}
+
+static struct joined join(const struct health_limits *limits, const struct health_input *in,
+                          size_t n, double steady_anomaly, bool unloaded)
+{
+    struct joined j = {.survive = 1 - strange_risk(steady_anomaly)};
+    double logs = 0;
+    for (unsigned number = 0; number < limits->groups.n; number++) {
+        const struct group g = gather(in, n, number, unloaded);
+        if (g.weight <= 0)
+            continue;
+        j.present += g.weight;
+        logs += g.weight * log(g.sum / g.weights);
+        j.survive *= 1 - g.risk;
+    }
+    j.current = fmin(exp(logs / j.present), vital_cap(in, n, unloaded));
+    return j;
+}
+
+/* Most gateways need no second look: nothing that is wrong is explained by the load. */
+static bool ails_by_load(const struct health_input *in, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (in[i].risk.by_load && (in[i].risk.p > in[i].risk.slow || subscore(&in[i], false) < 1))
+            return true;
+    return false;
 }
 
 static double confidence(const struct health_input *in, size_t n, double coverage)
@@ -205,13 +256,6 @@ static const struct health_input *most_shifted(const struct health_input *in, si
     return most;
 }
 
-/* What STEADY_ANOMALY, at or beyond its threshold, adds to the probability of a failure. */
-static double strange_risk(double steady_anomaly)
-{
-    double beyond = (steady_anomaly - ANOMALY_THRESHOLD) / (1 - ANOMALY_THRESHOLD);
-    return STRANGE_MAX * fmin(fmax(2 * beyond, 0), 1);
-}
-
 static void gather_features(const struct health_input *in, size_t n, double steady_anomaly,
                             struct health_score *out)
 {
@@ -248,27 +292,22 @@ static void lead_time(const struct health_input *in, size_t n, struct health_sco
 void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
                        double steady_anomaly, struct health_score *out)
 {
-    double logs = 0;
-    double present = 0;
     double all = 0;
     const struct health_input *shifted = most_shifted(in, n);
     out->shift = shifted ? anomaly_of_sds(shifted->shift.sds * shifted->limit->weight) : 0;
-    double survive = 1 - strange_risk(steady_anomaly);
-    for (unsigned number = 0; number < limits->groups.n; number++) {
+    for (unsigned number = 0; number < limits->groups.n; number++)
         all += full_weight(limits, number);
-        struct group g = gather(in, n, number);
-        if (g.weight <= 0)
-            continue;
-        present += g.weight;
-        logs += g.weight * log(g.sum / g.weights);
-        survive *= 1 - g.risk;
-    }
+    const struct joined now = join(limits, in, n, steady_anomaly, false);
+    const struct joined unloaded =
+        ails_by_load(in, n) ? join(limits, in, n, steady_anomaly, true) : now;
     const struct health_input *worst = worst_of(in, n);
     out->known = true;
-    out->current = fmin(exp(logs / present), vital_cap(in, n));
-    out->p_fail = 1 - survive;
-    out->ghs = out->current * survive;
-    out->confidence = confidence(in, n, present / all);
+    out->current = now.current;
+    out->p_fail = 1 - now.survive;
+    out->ghs = now.current * now.survive;
+    out->unloaded_current = unloaded.current;
+    out->unloaded = unloaded.current * unloaded.survive;
+    out->confidence = confidence(in, n, now.present / all);
     out->worst_metric = worst->limit->metric;
     gather_features(in, n, steady_anomaly, out);
     lead_time(in, n, out);

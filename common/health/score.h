@@ -24,11 +24,13 @@ struct health_input {
 };
 
 struct health_score {
-    bool known;     /* false: silent; only REASON and TIME then say something */
-    double time;    /* of the newest sample; of the judgement, if silent */
-    double ghs;     /* current * (1 - p_fail) */
-    double current; /* groups of averaged sub-scores, capped by the worst vital one */
-    double p_fail;  /* within the horizon */
+    bool known;              /* false: silent; only REASON and TIME then say something */
+    double time;             /* of the newest sample; of the judgement, if silent */
+    double ghs;              /* current * (1 - p_fail) */
+    double current;          /* groups of averaged sub-scores, capped by the worst vital one */
+    double p_fail;           /* within the horizon */
+    double unloaded;         /* GHS without what the load explains; at least that with it */
+    double unloaded_current; /* … and current */
     double features[HEALTH_FEATURES]; /* of a gateway that is KNOWN */
     double anomaly;                   /* how unlike itself the gateway is (consensus_score) */
     double shift;      /* how far its weightiest metric has lastingly become worse, on that scale */
@@ -44,6 +46,9 @@ struct health_score {
  * its time and anomaly).  Within a group the sub-scores are
  * averaged by weight, and the riskiest metric speaks for it; groups are joined by a geometric mean
  * weighted by their heaviest metric, and their risks as independent ones.
+ *
+ * Without what the load explains a metric that is as the load has it (health_risk.by_load) is taken
+ * to be within its limits, with no other risk than the one in health_risk.slow.
  */
 void health_score_join(const struct health_limits *limits, const struct health_input *in, size_t n,
                        double steady_anomaly, struct health_score *out);

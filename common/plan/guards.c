@@ -309,17 +309,20 @@ static bool follows_demand(const struct plan_case *c, const struct plan_trip *th
            plan_exceeds(gain, c->limits->margin);
 }
 
+bool plan_case_returns(const struct plan_case *c)
+{
+    const struct plan_trip *left =
+        plan_past_left(&plan_case_volume(c)->past, plan_case_target(c)->name);
+    return left && c->now - left->time < c->limits->return_after_s && !follows_demand(c, left);
+}
+
 static enum plan_refusal guard_cooldown(const struct plan_case *c)
 {
     if (mandatory(c))
         return PLAN_PASS;
     if (c->now - plan_last_move(c) < plan_rest_s(c))
         return PLAN_REFUSED_COOLDOWN;
-    const struct plan_trip *left =
-        plan_past_left(&plan_case_volume(c)->past, plan_case_target(c)->name);
-    if (left && c->now - left->time < c->limits->return_after_s && !follows_demand(c, left))
-        return PLAN_REFUSED_RETURN;
-    return PLAN_PASS;
+    return plan_case_returns(c) ? PLAN_REFUSED_RETURN : PLAN_PASS;
 }
 
 /* ---- 6: confidence ---- */
@@ -411,7 +414,6 @@ enum plan_refusal plan_judge(const struct plan_case *c)
     return r;
 }
 
-<<<<<<< HEAD
 enum plan_refusal plan_judge_standby(const struct plan_case *c)
 {
     enum plan_refusal r = guard_placement(c);
@@ -421,7 +423,8 @@ enum plan_refusal plan_judge_standby(const struct plan_case *c)
     if (!r)
         r = health_confidence(c, plan_case_target(c), PLAN_REFUSED_TARGET_OLD);
     return r ? r : guard_limits(c);
-=======
+}
+
 /* ---- without a look at each target ---- */
 
 /* Is each of its ways a copy, whatever the target? */
@@ -468,5 +471,4 @@ bool plan_judge_passes(const struct plan_case *c)
 {
     return !worth_nothing(c) && !guard_placement(c) && !guard_cooldown(c) && !guard_confidence(c) &&
            !guard_limits(c) && !guard_calendar(c);
->>>>>>> h-scale
 }

@@ -118,6 +118,12 @@ bool plan_judge_passes(const struct plan_case *c);
 /* Seconds that the volume has to rest since its last move: doubled by each mandatory return. */
 double plan_rest_s(const struct plan_case *c);
 
+/*
+ * Did the volume leave the target less than return_after_s ago, and is the way back none that
+ * follows the demand?  An optional move is refused for it (guard 5).
+ */
+bool plan_case_returns(const struct plan_case *c);
+
 /* Time of the volume's last move, or -INFINITY. */
 double plan_last_move(const struct plan_case *c);
 

@@ -13,16 +13,34 @@ struct plan_case plan_entry_case(const struct planner *p, const struct plan_entr
         .volume = volume,
         .target = PLAN_NONE,
         .cause = e->cause,
-        .score = {NAN, NAN, NAN, NAN, NAN, NAN},
+        .score = {NAN, NAN, NAN, NAN, NAN, NAN, 0},
         .together = e->unit.n,
     };
 }
 
+/* If one of E does. */
+static bool returns(const struct plan_entry *e, const struct plan_case *c)
+{
+    struct plan_case each = *c;
+    bool any = false;
+    for (size_t i = 0; !any && i < e->unit.n; i++) {
+        each.volume = e->unit.members[i];
+        any = plan_case_returns(&each);
+    }
+    return any;
+}
+
+/*
+ * What must leave may go back to where it was of late: but the alarm may be false, as that before
+ * it was, so another gateway is taken unless that is worse by the margin.
+ */
 struct plan_case plan_entry_aim(const struct planner *p, const struct plan_entry *e, size_t target)
 {
     struct plan_case c = plan_entry_case(p, e, e->unit.members[0]);
     c.target = target;
     c.score = plan_score_joint(p->fleet, e->unit.members, e->unit.n, target);
+    if (e->cause && returns(e, &c))
+        c.score.handicap = p->limits->margin;
     return c;
 }
 

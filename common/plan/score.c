@@ -73,7 +73,9 @@ double plan_score_rank(const struct plan_score *s)
 {
     if (isnan(s->target_ghs))
         return -INFINITY;
-    return isnan(s->source_ghs) ? s->target_ghs - 1 + or_unknown(s->target_das) : s->benefit;
+    const double benefit =
+        isnan(s->source_ghs) ? s->target_ghs - 1 + or_unknown(s->target_das) : s->benefit;
+    return benefit - s->handicap;
 }
 
 enum plan_cause plan_cause(const struct plan_gateway *g, const struct plan_limits *lim)

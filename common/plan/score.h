@@ -15,8 +15,9 @@ struct plan_score {
     double target_ghs;
     double source_das; /* as recorded; NaN: no record, then 0.5 stands in the benefit */
     double target_das;
-    double benefit; /* GHS(t) - GHS(s) + DAS(v,t); NaN without both healths */
-    double reverse; /* GHS(s) - GHS(t) + DAS(v,s) */
+    double benefit;  /* GHS(t) - GHS(s) + DAS(v,t); NaN without both healths */
+    double reverse;  /* GHS(s) - GHS(t) + DAS(v,s) */
+    double handicap; /* of a target among others: so much less is the benefit worth; mostly 0 */
 };
 
 struct plan_score plan_score(const struct plan_fleet *f, size_t volume, size_t target);
@@ -37,7 +38,8 @@ struct plan_score plan_score_joint(const struct plan_fleet *f, const size_t *vol
 
 /*
  * What candidates and volumes are ranked by: the benefit, a source of unknown health taken as
- * healthy (it is the same for each candidate of a volume).  -INFINITY without the target's health.
+ * healthy (it is the same for each candidate of a volume), less the handicap.  -INFINITY without
+ * the target's health.
  */
 double plan_score_rank(const struct plan_score *s);
 

@@ -98,6 +98,7 @@ static const struct rec_column health_columns[] = {
     {"lead_low_s", REC_UINT, REC_EMPTY | REC_OPTIONAL, NULL},
     {"lead_high_s", REC_UINT, REC_EMPTY | REC_OPTIONAL, NULL},
     {"shift", REC_RATIO, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"unloaded", REC_RATIO, REC_EMPTY | REC_OPTIONAL, NULL},
 };
 const struct rec_schema rec_health = {"health", COLUMNS(health_columns)};
 

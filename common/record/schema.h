@@ -148,7 +148,8 @@ enum {
     HEALTH_ANOMALY,
     HEALTH_LEAD_LOW_S,
     HEALTH_LEAD_HIGH_S,
-    HEALTH_SHIFT
+    HEALTH_SHIFT,
+    HEALTH_UNLOADED
 };
 extern const struct rec_schema rec_health;
 

@@ -112,6 +112,51 @@ static void test_told_by_load(void)
     end(&w);
 }
 
+/* A repair ends it, also when reads took many times as long: what is left of that is the past. */
+static void test_over(void)
+{
+    unsigned alarms = 0;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct world w;
+        begin(&w);
+        rng_init(&w.rng, seed);
+        run(&w, 2.6 * DAY_S);
+        w.worsening = 2;
+        run(&w, 2.6 * HOUR_S);
+        CHECK(score(&w).p_fail > 0.5);
+        w.worsening = 1;
+        w.worse = 1;
+        run(&w, 10 * 60);
+        for (int i = 0; i < 50; i++) {
+            run(&w, 60);
+            alarms += score(&w).p_fail > 0.5;
+        }
+        end(&w);
+    }
+    CHECK(alarms == 0);
+}
+
+/* Of a gateway that is slow by its load alone that is said, not of one that is slow itself, too. */
+static void test_unloaded(void)
+{
+    static const struct {
+        double use, worse; /* the use that is added: 0.26 makes 0.95, more than ever */
+    } worlds[] = {{0.26, 1}, {0.26, 8}, {0.18, 1}, {0.18, 8}};
+    for (size_t i = 0; i < 4; i++) {
+        struct world w;
+        begin(&w);
+        w.use = 0.2;
+        run(&w, 2.25 * DAY_S);
+        w.use = worlds[i].use;
+        w.worse = worlds[i].worse;
+        run(&w, HOUR_S / 4);
+        const struct health_score s = score(&w);
+        CHECK(s.ghs < 0.9 && s.unloaded >= s.ghs);
+        CHECK(w.worse > 1 ? s.unloaded < 0.5 : s.unloaded > 0.9);
+        end(&w);
+    }
+}
+
 /* More load than ever makes reads slower than ever, and is no failure; what is not told may be. */
 static void test_more_than_ever(void)
 {
@@ -159,6 +204,23 @@ static void test_load_is_no_failure(void)
     w.use = 0;
     run(&w, 2 * HOUR_S);
     CHECK(w.highest_p < 0.3);
+    end(&w);
+}
+
+/* Nor is it one that load, and the reads with it, climb higher and higher. */
+static void test_rise_with_load(void)
+{
+    struct world w;
+    double highest = 0;
+    begin(&w);
+    run(&w, 2.25 * DAY_S); /* the use is 0.7 */
+    while (use_of(&w) < 0.95) {
+        w.use += 0.012;
+        run(&w, 300);
+        highest = fmax(highest, w.highest_p);
+    }
+    CHECK(score(&w).current < 0.95);
+    CHECK(highest < 0.4);
     end(&w);
 }
 
@@ -326,6 +388,9 @@ int main(void)
     test_told_by_load();
     test_steps();
     test_load_is_no_failure();
+    test_rise_with_load();
+    test_over();
+    test_unloaded();
     test_more_than_ever();
     test_hiccups();
     test_daily_job();

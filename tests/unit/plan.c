@@ -491,6 +491,38 @@ static void test_share_breaks_ties(void)
     check_moves(&f, &lim, "v>c");
 }
 
+/* v left b ten hours ago, for whatever reason, and must leave a now; c is as well as b. */
+static void check_return(double das_b, double das_c, enum rec_route_state state, double hours_ago,
+                         const char *want)
+{
+    const struct plan_demand d = {.time = now, .confidence = 1, .requests = 1, .horizon_s = hour};
+    const struct past left = {hours_ago, "b", "a", false, NAN};
+    struct plan_fleet f = {0};
+    struct plan_limits lim;
+    plan_limits_init(&lim);
+    add_gateway(&f, "a", &failing);
+    add_gateway(&f, "b", &well);
+    add_gateway(&f, "c", &well);
+    add_volume(&f, "v", "a", state, state ? "b" : "");
+    add_past(&f, &left, 0);
+    f.with_history = true;
+    f.with_affinity = true;
+    CHECK(plan_fleet_affinity(&f, "v", "a", .5, 0, &d) == 0);
+    CHECK(plan_fleet_affinity(&f, "v", "b", das_b, 0, &d) == 0);
+    CHECK(plan_fleet_affinity(&f, "v", "c", das_c, 0, &d) == 0);
+    check_moves(&f, &lim, want);
+}
+
+static void test_returns_last(void)
+{
+    test_begin("what must leave returns only for the margin, or to a kept copy");
+    check_return(.5, .5, ROUTE_STATE_STEADY, 10, "v>c");
+    check_return(.69, .4, ROUTE_STATE_STEADY, 10, "v>c");
+    check_return(.7, .39, ROUTE_STATE_STEADY, 10, "v>b");
+    check_return(.7, .4, ROUTE_STATE_STEADY, 72, "v>b");
+    check_return(.5, .5, ROUTE_STATE_UNCOMMITTED, 10, "v>b");
+}
+
 /* Or every volume of a site would be on the gateway that comes first by name. */
 static void test_load_breaks_ties(void)
 {
@@ -600,6 +632,7 @@ int main(void)
     test_order();
     test_share_breaks_ties();
     test_load_breaks_ties();
+    test_returns_last();
     test_without_history();
     test_contradictions();
     test_recall();
