@@ -180,7 +180,7 @@ int plan_standbys(struct planner *p)
     int err = s.moves && s.rates && s.homes && s.wishes ? 0 : -ENOMEM;
     if (!err)
         fill(&s);
-    for (size_t i = 0; !err && i < s.n; i++)
+    for (size_t i = 0; !err && i < s.n && p->at->moves < p->limits->max_moves; i++)
         err = plan(&s, s.wishes[i].volume);
     free(s.moves);
     free(s.rates);
