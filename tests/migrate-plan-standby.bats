@@ -92,6 +92,21 @@ stand_by()
   expect_moves
 }
 
+@test "migrate-plan: volumes.csv says of a volume that it has a standby, or none" {
+  gateways gw-a,active gw-b,active
+  routes v1,gw-a v2,gw-a v3,gw-a
+  printf '%s\n' volume,size_bytes,policy,gateways,standby v1,,auto,,yes v2,,auto,,no v3,,auto,, \
+    >"$GATESHIFT_CONFIG/volumes.csv"
+  health gw-a,0.97,0 gw-b,0.97,0
+  plan --max-per-source 9 --max-per-target 9
+  expect_moves "v1 gw-a gw-b standby"
+  plan --max-per-source 9 --max-per-target 9 --standby
+  expect_moves "v1 gw-a gw-b standby" "v3 gw-a gw-b standby"
+  echo v4,,auto,,maybe >>"$GATESHIFT_CONFIG/volumes.csv"
+  EXPECT=-65 plan
+  [[ $stderr == *"volumes.csv:5: "*standby* ]]
+}
+
 @test "migrate-plan --standby: no target that a move could not have" {
   stand_by
   for gw_b in 0.59,0 , 0.97,0.6; do

@@ -177,8 +177,8 @@ int look_gateways(struct console *c, struct words *w)
 
 static void show_volumes(struct console *c, const struct records *r)
 {
-    static const char *const titles[] = {"volume", ">size", "policy",  "gateways",
-                                         "group",  "anti",  "clients", NULL};
+    static const char *const titles[] = {"volume", ">size",   "policy",  "gateways", "group",
+                                         "anti",   "clients", "standby", NULL};
     struct table t = {0};
     (void)c;
     table_begin(&t, titles);

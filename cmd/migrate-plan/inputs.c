@@ -72,6 +72,7 @@ static void add_route(struct load *l, struct plan_volume *v, const char *other, 
 {
     const struct fleet_volume *listed = fleet_volume(l->config, v->name);
     v->policy = listed ? listed->policy : POLICY_AUTO;
+    v->standby = listed ? listed->standby : STANDBY_ASKED;
     if (!v->size_bytes && listed)
         v->size_bytes = listed->size_bytes;
     int err = plan_fleet_volume(l->f, v, other, listed ? listed->gateways : "");

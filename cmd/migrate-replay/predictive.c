@@ -92,6 +92,7 @@ static void add_volume(struct predictive *p, const struct run *r, size_t v)
         .size_bytes = r->volumes[v].bytes,
         .routed = r->volumes[v].moved,
         .policy = listed ? listed->policy : POLICY_AUTO,
+        .standby = listed ? listed->standby : STANDBY_ASKED,
     };
     check(plan_fleet_volume(&p->fleet, &w, "", listed ? listed->gateways : ""));
     if (listed && *listed->anti)

@@ -196,6 +196,7 @@ static int add_volume(struct load *l)
         .group = field_copy(l, VOLUME_GROUP),
         .anti = field_copy(l, VOLUME_ANTI),
         .clients = field_copy(l, VOLUME_CLIENTS),
+        .standby = (enum rec_standby)rec_word(l->r, VOLUME_STANDBY),
     };
     bool whole = v.gateways && v.group && v.anti && v.clients;
     long id = whole ? intern_add(&f->volume_names, name) : -ENOMEM;

@@ -29,6 +29,7 @@ struct fleet_volume {
     char *gateways; /* the allowed ones, blank-separated; "": all */
     char *group;    /* "" if none */
     char *anti;
+    enum rec_standby standby; /* does a copy of it stand by: as asked for, always or never? */
     char *clients; /* who may open it, blank-separated, as fleet_site.client; "": anyone */
 };
 

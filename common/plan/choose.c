@@ -95,8 +95,7 @@ static void look_for_best(struct planner *p, struct plan_entry *e)
         struct plan_case c = plan_entry_aim(p, e, g);
         const double rank = plan_score_rank(&c.score);
         const size_t kept_here = plan_entry_kept(p, e, g);
-        if (kept_here < kept || (kept_here == kept && rank < e->best) ||
-            !plan_entry_may(p, e, &c))
+        if (kept_here < kept || (kept_here == kept && rank < e->best) || !plan_entry_may(p, e, &c))
             continue;
         bool this_known;
         const uint64_t bytes = bytes_of(p, e, g, &this_known);
@@ -246,8 +245,7 @@ static size_t pick(struct planner *p, const struct plan_entry *e)
         if (g == plan_entry_owner(p, e))
             continue;
         struct plan_case c = plan_entry_aim(p, e, g);
-        if (plan_entry_may(p, e, &c) &&
-            (best.target == PLAN_NONE || better(p, e, &c, &best)))
+        if (plan_entry_may(p, e, &c) && (best.target == PLAN_NONE || better(p, e, &c, &best)))
             best = c;
     }
     return best.target;

@@ -33,8 +33,8 @@ struct plan_sink {
 };
 
 /*
- * Decides about every volume of F (settled) at time NOW, and then, with limits->standby, which of
- * those that stay get a copy that stands by (standby.h), of which no verdict is told.  Mandatory moves go before optional ones,
+ * Decides about every volume of F (settled) at time NOW, and then which of those that stay get a
+ * copy that stands by (standby.h), of which no verdict is told.  Mandatory moves go before optional ones,
  * and those of manual volumes, which are only shadows, last; within a kind, the higher benefit
  * for each byte sent (by limits->order: as such) first, then fewer bytes, then the name.  A volume
  * takes the target with the highest benefit that every guard lets it, among equals the one that is

@@ -62,10 +62,11 @@ struct plan_volume {
     uint64_t size_bytes; /* 0: not known */
     double routed;       /* time of the route record */
     enum rec_policy policy;
-    uint64_t *allowed; /* a bit a gateway; NULL: all */
-    size_t apart;      /* shares no gateway with others of this number; PLAN_NONE: with any */
-    size_t group;      /* moves together with others of this number; PLAN_NONE: alone */
-    size_t copies;     /* the first in plan_fleet.copies; PLAN_NONE: none is known */
+    enum rec_standby standby; /* as asked for by the limits, always or never */
+    uint64_t *allowed;        /* a bit a gateway; NULL: all */
+    size_t apart;  /* shares no gateway with others of this number; PLAN_NONE: with any */
+    size_t group;  /* moves together with others of this number; PLAN_NONE: alone */
+    size_t copies; /* the first in plan_fleet.copies; PLAN_NONE: none is known */
     struct plan_demand demand;
     bool forecast;         /* hours were given */
     uint64_t peak_milli;   /* of its busiest hour; filled by plan_fleet_settle() */

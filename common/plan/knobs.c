@@ -214,7 +214,7 @@ const struct argp knobs_argp = {
          "Plan every move as a shadow, which is not executed (default: no)", 10},
         {"standby", OPT_LONG + STANDBY, 0, 0,
          "Plan a mirrored copy for each volume that has none, to take the place of an owner that "
-         "dies (default: no)",
+         "dies (default: for those that volumes.csv names)",
          10},
         {"start-window", OPT_LONG + START_WINDOW, "DURATION", 0,
          "How long an optional move may wait for its quietest hour, with --forecast (default 6h)",

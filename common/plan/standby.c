@@ -49,7 +49,9 @@ static bool wants(const struct standbys *s, size_t volume)
 {
     const struct planner *p = s->p;
     const struct plan_volume *v = &p->fleet->volumes[volume];
-    if (s->moves[volume] || v->open || v->policy != POLICY_AUTO || v->owner == PLAN_NONE)
+    const bool wanted =
+        v->standby == STANDBY_YES || (v->standby == STANDBY_ASKED && p->limits->standby);
+    if (!wanted || s->moves[volume] || v->open || v->policy != POLICY_AUTO || v->owner == PLAN_NONE)
         return false;
     const struct plan_gateway *owner = &p->fleet->gateways[v->owner];
     if (!answers(owner) || owner->state == GATEWAY_STATE_DOWN || must_be_left(p, v->owner) ||
@@ -167,7 +169,7 @@ static int plan(struct standbys *s, size_t volume)
 int plan_standbys(struct planner *p)
 {
     const size_t volumes = p->fleet->volume_names.n + 1;
-    if (!p->limits->standby || p->limits->shadow)
+    if (p->limits->shadow)
         return 0;
     p->at = &p->all;
     struct standbys s = {

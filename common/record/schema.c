@@ -6,6 +6,7 @@
 const char *const rec_op_words[] = {"read", "write", "trim", "zero", "flush", NULL};
 const char *const rec_gateway_state_words[] = {"active", "cordoned", "drain", "down", NULL};
 const char *const rec_policy_words[] = {"auto", "manual", "pinned", NULL};
+const char *const rec_standby_words[] = {"asked", "yes", "no", NULL};
 const char *const rec_route_state_words[] = {"steady",      "moving",          "deferred",
                                              "uncommitted", "manual-recovery", NULL};
 const char *const rec_verify_words[] = {"full", "delta", "none", NULL};
@@ -163,6 +164,7 @@ static const struct rec_column volume_columns[] = {
     {"group", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
     {"anti", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
     {"clients", REC_TEXT, REC_EMPTY | REC_OPTIONAL, NULL},
+    {"standby", REC_WORD, REC_EMPTY | REC_OPTIONAL, rec_standby_words},
 };
 const struct rec_schema rec_volume = {"volume", COLUMNS(volume_columns)};
 

@@ -17,6 +17,8 @@ enum rec_gateway_state {
 extern const char *const rec_gateway_state_words[];
 enum rec_policy { POLICY_AUTO, POLICY_MANUAL, POLICY_PINNED };
 extern const char *const rec_policy_words[];
+enum rec_standby { STANDBY_ASKED, STANDBY_YES, STANDBY_NO };
+extern const char *const rec_standby_words[];
 enum rec_route_state {
     ROUTE_STATE_STEADY,
     ROUTE_STATE_MOVING,
@@ -27,12 +29,7 @@ enum rec_route_state {
 extern const char *const rec_route_state_words[];
 enum rec_verify { VERIFY_FULL, VERIFY_DELTA, VERIFY_NONE };
 extern const char *const rec_verify_words[];
-enum rec_plan_kind {
-    PLAN_KIND_MANDATORY,
-    PLAN_KIND_OPTIONAL,
-    PLAN_KIND_SHADOW,
-    PLAN_KIND_STANDBY
-};
+enum rec_plan_kind { PLAN_KIND_MANDATORY, PLAN_KIND_OPTIONAL, PLAN_KIND_SHADOW, PLAN_KIND_STANDBY };
 extern const char *const rec_plan_kind_words[];
 enum rec_phase { PHASE_REDIRECT, PHASE_REPLICATE, PHASE_HANDOVER, PHASE_RETIRE };
 extern const char *const rec_phase_words[];
@@ -201,7 +198,8 @@ enum {
     VOLUME_GATEWAYS,
     VOLUME_GROUP,
     VOLUME_ANTI,
-    VOLUME_CLIENTS
+    VOLUME_CLIENTS,
+    VOLUME_STANDBY
 };
 extern const struct rec_schema rec_volume;
 
