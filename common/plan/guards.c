@@ -430,9 +430,8 @@ enum plan_refusal plan_judge_standby(const struct plan_case *c)
 /* Is each of its ways a copy, whatever the target? */
 static bool copies_anywhere(const struct plan_case *c)
 {
-    return !mandatory(c) ||
-           (!*plan_case_source(c)->storage &&
-            !plan_fleet_kept(c->fleet, c->volume, plan_case_volume(c)->other));
+    return !mandatory(c) || (!*plan_case_source(c)->storage &&
+                             !plan_fleet_kept(c->fleet, c->volume, plan_case_volume(c)->other));
 }
 
 static bool no_move_left(const struct plan_case *c)
