@@ -27,12 +27,7 @@ enum rec_route_state {
 extern const char *const rec_route_state_words[];
 enum rec_verify { VERIFY_FULL, VERIFY_DELTA, VERIFY_NONE };
 extern const char *const rec_verify_words[];
-enum rec_plan_kind {
-    PLAN_KIND_MANDATORY,
-    PLAN_KIND_OPTIONAL,
-    PLAN_KIND_SHADOW,
-    PLAN_KIND_STANDBY
-};
+enum rec_plan_kind { PLAN_KIND_MANDATORY, PLAN_KIND_OPTIONAL, PLAN_KIND_SHADOW, PLAN_KIND_STANDBY };
 extern const char *const rec_plan_kind_words[];
 enum rec_phase { PHASE_REDIRECT, PHASE_REPLICATE, PHASE_HANDOVER, PHASE_RETIRE };
 extern const char *const rec_phase_words[];
