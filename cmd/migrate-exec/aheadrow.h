@@ -24,7 +24,7 @@
 enum outcome aheadrow_carry_out(const struct exec *x, const struct plan_row *row,
                                 struct route *route, const char *open);
 
-/* Is an open standby of ROW's volume, at its epoch, in x's state folder?  Then its ID and target. */
+/* Has ROW's volume, at the row's epoch, an open standby?  Then its ID and target are set. */
 bool aheadrow_find(const struct exec *x, const struct plan_row *row, char id[NAME_LEN_MAX + 1],
                    char target[NAME_LEN_MAX + 1]);
 

@@ -5,10 +5,10 @@
  * place again (S17).  One block at a time, and at most a quarter of the time, so that clients
  * hardly notice.
  *
- * It is a copier like a driver (S6, S7): it claims the block, reads, writes, and reports; a client's
- * write that comes meanwhile makes it worth nothing.  What it has sent is known as unanswered like
- * what a copier of the move sends through the director (copiers.h), for the quarantine of a target
- * that is lost (S2), and is covered by the leg's flush (S5).
+ * It is a copier like a driver (S6, S7): it claims the block, reads, writes, and reports; a write
+ * of a client that comes meanwhile makes it worth nothing.  What it has sent is known as unanswered
+ * like what a copier of the move sends through the director (copiers.h), for the quarantine of a
+ * target that is lost (S2), and is covered by the leg's flush (S5).
  */
 #ifndef DIRECTOR_KEEPUP_H
 #define DIRECTOR_KEEPUP_H
