@@ -225,7 +225,8 @@ static void put_affinity(struct predictive *p, const struct run *r)
 
 /*
  * A move for health: one that must be made, or to which health adds more than affinity, what the
- * source lacks by its load alone left aside: that foretells nothing.  As in the begin event of a migration, the reason in words is what later decisions know of it.
+ * source lacks by its load alone left aside: that foretells nothing.  As in the begin event of a
+ * migration, the reason in words is what later decisions know of it.
  */
 static int take_move(void *arg, const struct plan_move *m)
 {
