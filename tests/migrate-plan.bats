@@ -57,6 +57,14 @@ gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67; copies 1.0 MiB in about 
   expect_verdict v gw-b 2-health refused
 }
 
+@test "migrate-plan: the reason tells what the source would be but for its load" {
+  printf '%s\n' time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason,unloaded \
+    $((NOW - 10)),gw-a,0.80,,0,86400,0.9,,,0.98 $((NOW - 10)),gw-b,0.97,,0,86400,0.9,,,0.97 >health.csv
+  plan
+  expect_moves "v gw-a gw-b optional"
+  [[ ${lines[1]} == *'"optional: gw-a health 0.80 (0.98 but for its load), gw-b healthy 0.97; '* ]]
+}
+
 @test "migrate-plan: a silent gateway is neither left nor a target" {
   routes v,gw-a w,gw-b
   health gw-a,, gw-b,0.3,0

@@ -116,6 +116,28 @@ field()
     END { exit bad || n < 2 }' moves.csv
 }
 
+# twenty HOURS BUSY: vol-0 … vol-19, all on gw-a, 400 requests a second each, then for an hour BUSY.
+twenty()
+{
+  awk -v hours="$1" -v busy="$2" -v t0=$T0 -v header=$HEADER 'BEGIN {
+    print header
+    for (h = 0; h <= hours; h++)
+      for (v = 0; v < 20; v++)
+        printf "%d,vol-%d,gw-a,10.1.0.1,read,0,4096,0,,%d\n", t0 + 3600 * h, v, 3600 * (h < hours ? 400 : busy)
+  }'
+}
+
+@test "migrate-replay: what leaves a gateway that has too much to do flees from nothing" {
+  sed -i s/,1000,/,10000,/ config/gateways.csv
+  twenty 4 475 >access.csv
+  run --separate-stderr -0 replay --policy predictive --affinity-every 0 --volume-size 1000M --copy-rate 10M \
+    --events events.csv access.csv
+  [[ $(field health_moves predictive),$(field mismigrations predictive) == 0,0 ]]
+  [[ $(field affinity_moves predictive) -gt 0 ]]
+  grep -q 'optional: gw-a health 0.[0-9]* (1.00 but for its load), gw-. healthy' events.csv
+  [[ $(<events.csv) != *mandatory* ]]
+}
+
 @test "migrate-replay: standby: a mirrored copy takes over from an owner that dies, and is handed over to" {
   steady 4 60 >access.csv
   scenario "gw-a 1500 - 1740 linear" "gw-b - 2400 2640 sudden" "gw-a 3000 3120 3300 linear" >scenario.csv

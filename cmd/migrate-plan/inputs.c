@@ -153,6 +153,14 @@ static void took(struct load *l, int err, const char *gateway, struct rec_reader
         check(err);
 }
 
+/* How much of what a gateway lacks its load explains. */
+static double by_load(const struct rec_reader *r)
+{
+    if (!rec_present(r, HEALTH_UNLOADED) || !rec_present(r, HEALTH_GHS))
+        return 0;
+    return fmax(rec_real(r, HEALTH_UNLOADED) - rec_real(r, HEALTH_GHS), 0);
+}
+
 static void take_health(void *arg, struct rec_reader *r)
 {
     struct load *l = arg;
@@ -160,6 +168,7 @@ static void take_health(void *arg, struct rec_reader *r)
     const struct plan_health h = {
         .time = rec_real(r, HEALTH_TIME),
         .ghs = file_real_or_nan(r, HEALTH_GHS),
+        .by_load = by_load(r),
         .p_fail = file_real_or_nan(r, HEALTH_P_FAIL),
         .confidence = rec_real(r, HEALTH_CONFIDENCE),
         .horizon_s = rec_real(r, HEALTH_HORIZON_S),

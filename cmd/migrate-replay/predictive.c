@@ -138,6 +138,7 @@ static void put_health(struct predictive *p, size_t g, double now)
     w->health = (struct plan_health){
         .time = s.time,
         .ghs = s.known ? as_printed(s.ghs) : (double)NAN,
+        .by_load = s.known ? fmax(as_printed(s.unloaded) - as_printed(s.ghs), 0) : 0,
         .p_fail = s.known ? as_printed(s.p_fail) : (double)NAN,
         .confidence = as_printed(s.confidence),
         .horizon_s = p->rules.horizon_s,
@@ -224,14 +225,17 @@ static void put_affinity(struct predictive *p, const struct run *r)
 /* ---- deciding ---- */
 
 /*
- * A move for health: one that must be made, or to which health adds more than affinity.  As in the
- * begin event of a migration, the reason in words is what later decisions know of it.
+ * A move for health: one that must be made, or to which health adds more than affinity does, and
+ * than what the source lacks by its load alone, which foretells nothing.  As in the begin event of
+ * a migration, the reason in words is what later decisions know of it.
  */
 static int take_move(void *arg, const struct plan_move *m)
 {
     struct predictive *p = arg;
     const struct plan_score *s = &m->c->score;
     const double das = s->target_das - s->source_das;
+    const double by_load = plan_case_source(m->c)->health.by_load;
+    const double ill = s->target_ghs - s->source_ghs - by_load;
     const bool standby = m->kind == PLAN_KIND_STANDBY;
     bool mandatory = false;
     double das_told = NAN;
@@ -247,7 +251,7 @@ static int take_move(void *arg, const struct plan_move *m)
                           .target = m->c->target,
                           .mandatory = mandatory,
                           .standby = standby,
-                          .health = mandatory || 2 * (s->target_ghs - s->source_ghs) > das,
+                          .health = mandatory || 2 * ill > fmax(das, 2 * by_load),
                           .das_gain = das,
                           .das_told = das_told,
                           .why = p->words.data,

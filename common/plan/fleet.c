@@ -209,7 +209,8 @@ static bool same(double a, double b)
 
 static bool same_health(const struct plan_health *a, const struct plan_health *b)
 {
-    return same(a->ghs, b->ghs) && same(a->p_fail, b->p_fail) && a->confidence == b->confidence;
+    return same(a->ghs, b->ghs) && same(a->p_fail, b->p_fail) && a->confidence == b->confidence &&
+           same(a->by_load, b->by_load);
 }
 
 int plan_fleet_health(struct plan_fleet *f, const char *gateway, const struct plan_health *h)

@@ -24,6 +24,7 @@
 struct plan_health {
     double time;       /* Unix seconds */
     double ghs;        /* 0 … 1; NaN: the gateway is silent */
+    double by_load;    /* how much higher it would be but for its load; 0: not at all, not given */
     double p_fail;     /* 0 … 1; NaN: not given */
     double confidence; /* 0 … 1 */
     double horizon_s;  /* that p_fail is for; 0: not given */

@@ -309,11 +309,19 @@ static bool follows_demand(const struct plan_case *c, const struct plan_trip *th
            plan_exceeds(gain, c->limits->margin);
 }
 
+static bool of_late(const struct plan_case *c, const struct plan_trip *t)
+{
+    return t && c->now - t->time < c->limits->return_after_s;
+}
+
 bool plan_case_returns(const struct plan_case *c)
 {
-    const struct plan_trip *left =
-        plan_past_left(&plan_case_volume(c)->past, plan_case_target(c)->name);
-    return left && c->now - left->time < c->limits->return_after_s && !follows_demand(c, left);
+    const struct plan_past *past = &plan_case_volume(c)->past;
+    /* Most volumes moved long ago: their trips need not be gone through. */
+    if (!of_late(c, plan_past_last(past)))
+        return false;
+    const struct plan_trip *left = plan_past_left(past, plan_case_target(c)->name);
+    return of_late(c, left) && !follows_demand(c, left);
 }
 
 static enum plan_refusal guard_cooldown(const struct plan_case *c)

@@ -40,7 +40,10 @@ static int source_words(struct buf *b, const struct plan_case *c)
     case PLAN_CAUSE_NONE:
         break;
     }
-    return buf_printf(b, "optional: %s health %.2f", s->name, s->health.ghs);
+    int err = buf_printf(b, "optional: %s health %.2f", s->name, s->health.ghs);
+    if (!err && s->health.by_load >= 0.005)
+        err = buf_printf(b, " (%.2f but for its load)", s->health.ghs + s->health.by_load);
+    return err;
 }
 
 static double das_or_half(double das)
