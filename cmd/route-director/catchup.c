@@ -29,7 +29,7 @@ static void again_in(struct catchup *c, uint64_t us)
 /* May anything be landing there that was not answered yet? */
 static bool is_busy(struct volume *v, uint64_t offset, uint64_t length)
 {
-    return ranges_busy(&v->ranges, offset, length) || owner_haunted(v, offset, length, true);
+    return io_range_taken(v, offset, length) || owner_haunted(v, offset, length, true);
 }
 
 bool catchup_gather(struct volume *v, struct request *r, struct slice *out)

@@ -21,7 +21,7 @@ enum { ZERO_STEP = 1 << 20 };
 /* A READ that was unanswered on so many connections in a row is not sent again. */
 enum { LOSSES_MAX = 6 };
 /* What a target that stands by may owe, of writes whose clients have their answers. */
-static const size_t lag_max = 16 << 20;
+static const size_t lag_max = 4 << 20;
 
 static bool changes(const struct request *r)
 {
@@ -167,6 +167,11 @@ static bool overlap(const struct nbd_request *a, const struct nbd_request *b)
     return a->offset < b->offset + b->length && b->offset < a->offset + a->length;
 }
 
+bool io_range_taken(const struct volume *v, uint64_t offset, uint64_t length)
+{
+    return ranges_busy(&v->ranges, offset, length) || ranges_busy(&v->lagging, offset, length);
+}
+
 static bool log_is_full(const struct volume *v)
 {
     size_t max = v->d->set.replay_bytes;
@@ -185,7 +190,7 @@ static bool may_start(struct volume *v, struct request *r)
         return false;
     if (!changes(r))
         return true;
-    if (log_is_full(v) || ranges_busy(&v->ranges, r->nbd.offset, r->nbd.length))
+    if (log_is_full(v) || io_range_taken(v, r->nbd.offset, r->nbd.length))
         return false;
     for (struct request *q = v->blocked.first; q; q = q->next)
         if (overlap(&q->nbd, &r->nbd))
@@ -274,11 +279,18 @@ static void finish(struct volume *v, struct request *r)
  * not.  Its range stays taken, and whatever drains the volume waits for it.  Only so many bytes lag
  * at once: then clients wait, as in any move.
  */
+static bool may_lag(const struct volume *v, const struct request *r)
+{
+    return !r->lags && !r->error && !r->done && r->mirrored && r->ranged &&
+           r->nbd.length <= lag_max && v->lagging_bytes <= lag_max - r->nbd.length && v->move &&
+           move_stands_by(v->move);
+}
+
 static void answer_early(struct volume *v, struct request *r)
 {
-    if (r->lags || r->error || r->done || !r->mirrored || r->nbd.length > lag_max ||
-        v->lagging_bytes > lag_max - r->nbd.length || !v->move || !move_stands_by(v->move))
+    if (!may_lag(v, r) || ranges_take(&v->lagging, r->nbd.offset, r->nbd.length) < 0)
         return;
+    ranges_drop(&v->ranges, r->nbd.offset, r->nbd.length);
     r->lags = true;
     v->lagging_bytes += r->nbd.length;
     answer(v, r);
@@ -291,7 +303,7 @@ static void complete(struct volume *v, struct request *r)
     if (v->move && changes(r) && !r->done)
         move_write_ends(v->move, r);
     if (r->ranged)
-        ranges_drop(&v->ranges, r->nbd.offset, r->nbd.length);
+        ranges_drop(r->lags ? &v->lagging : &v->ranges, r->nbd.offset, r->nbd.length);
     bool ranged = r->ranged;
     v->inflight--;
     finish(v, r);
@@ -313,6 +325,8 @@ static void end_of_role(struct request *r, enum leg_role role, uint32_t error)
     if (role == ROLE_OWNER || r->done)
         r->error = error;
     bool missed = error && role == ROLE_TARGET && r->mirrored;
+    if (role == ROLE_TARGET && !error && r->volume->move)
+        r->volume->move->heard_us = loop_now_us(r->volume->d->loop);
     if (error)
         r->mirrored = false;
     if (missed && r->volume->move) /* before the owner's answer, which may never come (S17) */
@@ -416,12 +430,12 @@ void volume_data(struct leg *l, struct request *r, struct slice part, size_t roo
 
 /* ---- all requests of a volume ---- */
 
-bool volume_target_waits(const struct volume *v, uint64_t before_us)
+bool volume_target_waits(const struct volume *v, uint64_t before_us, bool lagging)
 {
     const struct requests *t = &v->d->requests;
     for (size_t i = 0; i < t->n; i++)
         if (t->slots[i]->volume == v && t->slots[i]->waiting & ROLE_TARGET && !t->slots[i]->done &&
-            t->slots[i]->mirrored_us < before_us)
+            t->slots[i]->mirrored_us < before_us && (lagging || !t->slots[i]->lags))
             return true;
     return false;
 }
@@ -517,7 +531,7 @@ void io_send_again(struct volume *v)
 bool volume_range_busy(void *arg, uint64_t offset, uint64_t length)
 {
     const struct volume *v = arg;
-    return ranges_busy(&v->ranges, offset, length) || copiers_write(v, offset, length);
+    return io_range_taken(v, offset, length) || copiers_write(v, offset, length);
 }
 
 /* ---- the gate ---- */

@@ -23,6 +23,9 @@ uint32_t io_all_data(struct volume *v, struct request *r);
 /* Is there no need to ask the gateway?  Then R->error is the answer. */
 bool io_answers_here(struct volume *v, struct request *r);
 
+/* Is a command that is not answered on every side changing, or about to change, bytes there? */
+bool io_range_taken(const struct volume *v, uint64_t offset, uint64_t length);
+
 /*
  * What is in flight to the owner may land whatever becomes of the volume: says so to who comes
  * after (intents.h).  False: nothing is.

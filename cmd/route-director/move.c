@@ -197,9 +197,11 @@ static void tick_copying(struct move *m)
     /* Without an owner it is not the target that clients wait for. */
     bool stalled = m->phase == MOVE_STALLED || m->phase == MOVE_PROMOTING;
     uint64_t late = stalled ? d->set.retry_us : d->set.leg_us;
+    /* What lags keeps nobody waiting, as long as there is an answer now and then. */
+    bool lagging = stalled || m->heard_us + late < now;
     if (!m->copiers.orphans) /* what is known to be in flight still may land still */
         blocks_exorcise(m->blocks, now);
-    if (m->mirror && now > late && volume_target_waits(m->v, now - late)) {
+    if (m->mirror && now > late && volume_target_waits(m->v, now - late, lagging)) {
         move_give_up(m, -ETIMEDOUT, "the target is too slow for mirrored writes (--leg-timeout)");
     } else if (flush_is_late(m)) {
         move_give_up(m, -ETIMEDOUT, "the target does not answer a flush (--retry-for)");
@@ -491,7 +493,7 @@ void move_unmirror(struct volume *v)
 static void drop_target(struct move *m)
 {
     struct volume *v = m->v;
-    bool unanswered = volume_target_waits(v, UINT64_MAX) || m->copiers.writing.n;
+    bool unanswered = volume_target_waits(v, UINT64_MAX, true) || m->copiers.writing.n;
     const void *writer = NULL;
     copiers_close(m, ROLE_TARGET);
     leg_free(m->leg);

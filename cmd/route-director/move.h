@@ -86,6 +86,7 @@ struct move {
     bool deferring;        /* "deferred" is being written … */
     struct storejob defer; /* … by this */
     struct loop_timer deadline; /* of the hold; later of the doubt */
+    uint64_t heard_us;          /* when the target has last carried out a request */
     struct loop_timer tick;     /* haunted blocks, late mirrored writes; retries in doubt */
     uint64_t held_at_us, hold_until_us;
     bool promoted;       /* COMMIT, DOUBT, RETIRE: without the old owner … */

@@ -105,7 +105,7 @@ static uint64_t never_proved(const struct move *m)
 void move_promote_step(struct move *m)
 {
     struct volume *v = m->v;
-    if (m->flushes || volume_target_waits(v, UINT64_MAX) || copiers_wait(v, ROLE_TARGET))
+    if (m->flushes || volume_target_waits(v, UINT64_MAX, true) || copiers_wait(v, ROLE_TARGET))
         return; /* what it was sent before the flush is answered first (S5) */
     if (!move_may_promote(m)) {
         m->phase = MOVE_STALLED;

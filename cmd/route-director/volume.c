@@ -93,6 +93,7 @@ static void close_volume(struct loop_task *t)
     owner_release(v);
     loop_task_cancel(v->d->loop, &v->close_task);
     ranges_release(&v->ranges);
+    ranges_release(&v->lagging);
     free(v);
 }
 
@@ -477,7 +478,8 @@ void volume_drop(struct volume *v, const char *why)
     v->users++;
     while (v->clients)
         client_drop(v->clients);
-    bool haunted = io_haunt_waiting(v) || v->owner.haunts.n;
+    bool haunted = io_haunt_waiting(v) || v->owner.haunts.n ||
+                   quarantine_left_us(v->d, v->name) > 0; /* what a dropped target may do (S2) */
     owner_release(v);
     volume_fail_held(v, NBD_ESHUTDOWN);
     volume_fail_blocked(v, NBD_ESHUTDOWN);

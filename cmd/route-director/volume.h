@@ -102,7 +102,8 @@ struct volume {
     uint64_t incarnation;    /* a number that no other opening of the volume has */
     struct changes *changes; /* since the kept copy was left; NULL: not known, or none is kept */
     struct reverse *reverse; /* gives it the writes, if that was asked for; NULL: never was */
-    struct ranges ranges;
+    struct ranges ranges;    /* of commands that the owner has not answered, … */
+    struct ranges lagging;   /* … and of those that only a target that stands by has not */
     struct requestq blocked; /* wait for a range, or for room in the log */
     struct requestq held;    /* wait for the gate */
     bool gate;               /* closed: new requests are held */
@@ -151,8 +152,11 @@ void volume_forget_role(struct volume *v, enum leg_role role, uint32_t error);
 void volume_fail_blocked(struct volume *v, uint32_t error);
 /* Something became free: starts what can go now. */
 void volume_unblock(struct volume *v);
-/* Is a client's request that was mirrored before BEFORE_US waiting for the target? */
-bool volume_target_waits(const struct volume *v, uint64_t before_us);
+/*
+ * Is a client's request that was mirrored before BEFORE_US waiting for the target?  LAGGING: also
+ * one whose client does not.
+ */
+bool volume_target_waits(const struct volume *v, uint64_t before_us, bool lagging);
 
 /*
  * The owner is another, by the store: clients are cut off, and find it when they connect again.  In
