@@ -38,6 +38,7 @@ plan()
 # fleet: volume v of random data on gw-a, gw-b and gw-c beside it, a director.  Their hook does what
 # "dir" does, unless $GS/away.NAME is there; what it was asked for is in $GS/tried.NAME, what of it it
 # was there for in $GS/asked.NAME, and before ACTION it carries $GS/ACTION.NAME out, if that is there.
+# With $GS/shared.NAME it says that the gateway shares its storage.
 fleet()
 {
   make_volume gw-a v 256K
@@ -52,6 +53,7 @@ fleet()
 echo \$2 >>'$GS/tried.'\$1
 [ ! -e '$GS/away.'\$1 ] || { echo no route to host >&2; exit 1; }
 echo \$2 >>'$GS/asked.'\$1
+[ \$2 != shared ] || [ ! -e '$GS/shared.'\$1 ] || exit 0
 [ ! -x '$GS/'\$2.\$1 ] || '$GS/'\$2.\$1
 dir=\$1
 shift
@@ -113,10 +115,10 @@ steps()
   printf '%s\n' "${lines[@]:1}" | cut -d, -f2,6,7 | tr '\n' ' '
 }
 
-# asked NAME: what the gateway's hook was asked for, but for sizes.
+# asked NAME: what the gateway's hook was asked to do.
 asked()
 {
-  grep -v size "asked.$1" | tr '\n' ' '
+  grep -vE '^(size|shared)$' "asked.$1" | tr '\n' ' '
 }
 
 # served: what clients read is the volume's content.
@@ -282,6 +284,10 @@ served()
 @test "S14: a pending fence does not hit a gateway that an operator has made the owner" {
   left
   back gw-a
+  touch shared.gw-a # nor one whose export may be the owner's, too
+  run --separate-stderr -75 migrate-exec --resume v-2
+  [[ $stderr == *"its copy on gw-a is left behind still: it shares its storage with the owner" ]]
+  rm shared.gw-a
   route-set v gw-a --force >/dev/null
   run --separate-stderr -0 migrate-exec --resume v-2
   [[ ${lines[1]} == *",retire,committed,"*"what was left behind on gw-a stays as it is: that is the owner by the store, at epoch 4, steady"* ]]

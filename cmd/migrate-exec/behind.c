@@ -190,6 +190,17 @@ static enum outcome end_used(struct move *m, const struct story *s, const struct
     return r < 0 ? DEFERRED : SWITCHED;
 }
 
+/* What is the owner's, too, must not be made cold.  GO, or DEFERRED, said. */
+static enum outcome stands_alone(struct move *m, const struct route *route)
+{
+    struct hook hook = move_hook(m, m->source);
+    char text[160];
+    int r = hook_shared(&hook, route->gateway, text, sizeof(text));
+    if (r == 1)
+        return not_now(m, "it shares its storage with the owner");
+    return r < 0 ? not_now(m, text) : GO;
+}
+
 /* Fenced and made cold: GO, with what became of it in WHAT. */
 static enum outcome let_go(struct move *m, struct story *s, const struct route *route, char *what,
                            size_t size)
@@ -199,7 +210,7 @@ static enum outcome let_go(struct move *m, struct story *s, const struct route *
                       .unknown = s->unknown,
                       .owner = route->gateway};
     m->phase = PHASE_RETIRE;
-    if (commit_note(m, s, &l) < 0)
+    if (stands_alone(m, route) != GO || commit_note(m, s, &l) < 0)
         return DEFERRED;
     s->committing = true;
     return letgo(m, &l, what, size);

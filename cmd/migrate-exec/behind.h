@@ -26,7 +26,8 @@
  *     end.  The store is read once more behind it: a gateway that was made the owner at that very
  *     moment gets its export back.
  *   - What is not clear (no record, manual-recovery, an epoch before the journal's, a director that
- *     disagrees, or does not answer) is left as it is, and open.
+ *     disagrees, or does not answer; storage that it shares with the owner) is left as it is, and
+ *     open.
  * It is made cold, whatever an earlier --commit was to do: nobody can compare it with an owner that
  * knows what has changed any more.
  */
