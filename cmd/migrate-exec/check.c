@@ -2,7 +2,6 @@
 #include "cmd/migrate-exec/check.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/aheadrow.h"
+#include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/reach.h"
 #include "cmd/migrate-exec/rows.h"
 #include "cmd/migrate-exec/sides.h"
@@ -144,6 +144,16 @@ static void check_routes(struct check *c)
         say(c, OK, "routes", "%zu volumes", n);
 }
 
+static void say_behind(void *arg, const char *id, const struct event *last)
+{
+    char what[2 * NAME_LEN_MAX + 16];
+    snprintf(what, sizeof(what), "copy of %s on %s", last->volume, last->source);
+    say(arg, WARN, what,
+        "left behind by %s, as %s did not answer; when it is back --resume has the copy fenced and "
+        "made cold; if that is never, take its hook out of gateways.csv",
+        id, last->source);
+}
+
 /* ---- director ---- */
 
 /* Is the director that serves VOLUME, or would, there, and does it listen to us? */
@@ -174,18 +184,6 @@ static void check_director(struct check *c, const char *volume)
 }
 
 /* ---- gateways ---- */
-
-static void run_probe(struct nbd_probe *p)
-{
-    bool over = nbd_probe_begin(p, clock_mono_us() + PROBE_US);
-    while (!over) {
-        struct pollfd fd = nbd_probe_pollfd(p);
-        uint64_t now = clock_mono_us();
-        uint64_t end = nbd_probe_deadline_us(p);
-        int n = poll(&fd, 1, end > now ? (int)((end - now) / 1000) + 1 : 0);
-        over = nbd_probe_step(p, n > 0 ? fd.revents : 0);
-    }
-}
 
 /* A volume on a gateway, as the source or a target of moves. */
 struct place {
@@ -246,7 +244,7 @@ static void check_reachable(struct check *c, const struct fleet_gateway *g)
             err_text(r < 0 ? r : ENOMEM));
         return;
     }
-    run_probe(p);
+    nbd_probe_run(p, PROBE_US);
     const struct nbd_probe_report *report = nbd_probe_report(p);
     if (!report->connected && is_taken(c, g))
         say(c, OK, what, "the director has the one connection that it takes");
@@ -583,6 +581,7 @@ int check_environment(struct exec *x, char *const *words, size_t n)
     check_space(&c);
     if (status == 0) {
         check_routes(&c);
+        behind_each(x, say_behind, &c);
         check_gateways(&c);
         if (n)
             status = check_words(&c, words, n);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/ahead.h"
+#include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/lateproof.h"
 #include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/mirrored.h"
@@ -26,8 +27,7 @@ static void tell_director(struct move *m)
         err_warn("director did not reload '%s': %s", m->volume, director_error(m->director));
 }
 
-/* The route becomes steady. */
-static enum outcome settle_route(struct move *m, struct route *route)
+enum outcome commit_settle(struct move *m, struct route *route)
 {
     int state = (int)route->state;
     route_settle(route);
@@ -59,11 +59,7 @@ static const char *known_digest(const struct story *s, const struct letgo *l)
     return left && s->digest[0] ? s->digest : "-";
 }
 
-/*
- * What is to be done with the copy, in the journal before it is: an interrupted commit that is run
- * again gives the copy the label that it may have already.  0 or -errno.
- */
-static int note_commit(struct move *m, const struct story *s, struct letgo *l)
+int commit_note(struct move *m, const struct story *s, struct letgo *l)
 {
     char detail[LABEL_DETAIL_SIZE];
     if (s->label[0] && s->disposal == l->disposal) {
@@ -189,11 +185,11 @@ enum outcome commit_switched(struct move *m, struct story *s, struct route *rout
         return o;
     bool unproved = route->verify != VERIFY_FULL && !s->proof.done;
     letgo_recall(&l, s->archived);
-    if (note_commit(m, s, &l) < 0)
+    if (commit_note(m, s, &l) < 0)
         return DEFERRED;
     o = letgo(m, &l, what, sizeof(what));
     if (o == GO)
-        o = settle_route(m, route);
+        o = commit_settle(m, route);
     if (o == GO && move_event(m, EVENT_COMMITTED, "%s%s", what, unproved ? "; not proved" : "") < 0)
         o = DEFERRED;
     return o == GO ? SWITCHED : o;
@@ -211,7 +207,7 @@ static enum outcome commit_shared(struct move *m, const struct story *s)
     return s->retired ? SETTLED : shared_retire(m);
 }
 
-static enum outcome commit(struct move *m, struct story *s)
+enum outcome commit_asked(struct move *m, struct story *s)
 {
     struct route route;
     if (s->shared && s->switched)
@@ -231,6 +227,8 @@ static enum outcome commit(struct move *m, struct story *s)
     }
     if (place == TAKEN_OVER)
         return takeover_refuse_commit(m, &route);
+    if (s->behind && !(place == ON_TARGET && place_keeps(&route, m->source)))
+        return behind_finish(m, s, DEFERRED);
     if (place != ON_TARGET)
         return place_report(m, place_unknown(m, &route));
     enum outcome o = place_ask_director(m, &route);
@@ -251,7 +249,7 @@ static enum outcome commit(struct move *m, struct story *s)
 
 enum outcome recover_commit(const struct exec *x, const char *id)
 {
-    return story_with(x, id, story_take, commit);
+    return story_with(x, id, story_take, commit_asked);
 }
 
 /* Is ID's old copy kept, for longer than it was to be?  Asked of the store, too. */

@@ -6,11 +6,13 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/ahead.h"
+#include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/dryrun.h"
 #include "cmd/migrate-exec/foresee.h"
 #include "cmd/migrate-exec/place.h"
 #include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/signals.h"
+#include "cmd/migrate-exec/silence.h"
 #include "cmd/migrate-exec/takeover.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -123,20 +125,20 @@ static bool may_give_up(const struct plan_row *row, const struct route *route, c
 
 /*
  * Does the hook that is to take the copy out of service answer?  A commit that is begun and can't
- * go on would keep the volume from going back, too.
+ * go on would keep the volume from going back, too.  If the whole gateway is silent a row that is
+ * mandatory LEAVES the copy behind (behind.h).  False: it is said why not.
  */
 static bool keeper_answers(const struct exec *x, const struct plan_row *row,
-                           const struct route *route)
+                           const struct route *route, const struct kept *k, bool *leaves)
 {
     struct move m;
     char text[200];
     char why[NAME_LEN_MAX + 256];
-    uint64_t bytes;
     rows_set_move(&m, x, row, route);
-    struct hook hook = move_hook(&m, route->target);
-    int r = hook_there(&hook) ? hook_size(&hook, &bytes, text, sizeof(text)) : HOOK_DONE;
+    enum silence silence = silence_of(&m, route->target, text, sizeof(text));
     move_release(&m);
-    if (r == HOOK_DONE || r == HOOK_CANNOT || r == HOOK_ABSENT)
+    *leaves = silence == SILENCE_ALL && row->kind == PLAN_KIND_MANDATORY;
+    if (silence == SILENCE_NONE || *leaves || k->story.committing)
         return true;
     snprintf(why, sizeof(why), "its copy cannot be let go: hook of %s, size: %s", route->target,
              text);
@@ -182,16 +184,17 @@ static enum outcome read_steady(const struct exec *x, const struct plan_row *row
 static enum outcome go_on(const struct exec *x, const struct plan_row *row, struct route *route,
                           const struct kept *k)
 {
-    if (!may_give_up(row, route, k))
+    bool leaves;
+    if (!may_give_up(row, route, k) || !keeper_answers(x, row, route, k, &leaves))
         return FAILED;
+    if (x->dry_run && leaves)
+        return say_dry(x, row, route, k, "copy", " left behind, then a move");
     if (x->dry_run)
         return say_dry(x, row, route, k, "commit",
                        row->kind == PLAN_KIND_STANDBY ? ", then a standby" : ", then a move");
-    if (!k->story.committing && !keeper_answers(x, row, route))
-        return FAILED;
     enum outcome o = look_ahead(x, row, route);
     if (o == GO)
-        o = commit(x, k);
+        o = leaves ? behind_leave(x, k->id) : commit(x, k);
     if (o == GO && signals_pending()) {
         err_warn("'%s' is not moved: interrupted by %s", row->volume, signals_pending());
         return DEFERRED;
@@ -243,7 +246,7 @@ enum outcome kept_finish(const struct exec *x, const struct plan_row *row)
         int r = story_load(x, id, &s);
         if (r == -ENOENT)
             return GO;
-        if (r < 0 || !s.switched || !s.committing || s.last.event == EVENT_COMMITTED)
+        if (r < 0 || !s.switched || !s.committing || s.behind || s.last.event == EVENT_COMMITTED)
             continue;
         enum outcome o = recover_resume(x, id);
         return o == SWITCHED || o == SETTLED ? GO : o;

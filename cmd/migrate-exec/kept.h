@@ -10,7 +10,8 @@
  * the copy is let go first.
  *
  * Letting go gives up a copy, so it is only for a row that is mandatory, or a copy whose time is
- * over; and only if, as far as can be seen, both can be done.  What a kill leaves is that of a
+ * over; and only if, as far as can be seen, both can be done.  A copy whose gateway is silent is
+ * left behind by a mandatory row (behind.h), and by no other.  What a kill leaves is that of a
  * --commit, which --resume and the same row go on with, or a steady volume that was not moved.
  */
 #ifndef EXEC_KEPT_H

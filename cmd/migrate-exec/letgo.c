@@ -59,30 +59,30 @@ static int act(struct move *m, const struct letgo *l, const char *action)
  * The director has the one connection that the new owner takes.  That lives on without the export,
  * so that only the hook can say if it is there still.
  */
-static bool export_is_there(const struct move *m, char *why, size_t size)
+static bool export_is_there(const struct move *m, const char *owner, char *why, size_t size)
 {
-    struct hook hook = move_hook(m, m->target);
+    struct hook hook = move_hook(m, owner);
     uint64_t bytes;
     char text[100];
     int r = hook_there(&hook) ? hook_size(&hook, &bytes, text, sizeof(text)) : HOOK_CANNOT;
     if (r == HOOK_DONE || r == HOOK_CANNOT)
         return true;
-    snprintf(why, size, "hook of %.60s: %s", m->target, r == HOOK_ABSENT ? "no export" : text);
+    snprintf(why, size, "hook of %.60s: %s", owner, r == HOOK_ABSENT ? "no export" : text);
     return false;
 }
 
-static bool owner_serves(const struct move *m, char *why, size_t size)
+static bool owner_serves(const struct move *m, const char *owner, char *why, size_t size)
 {
-    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, m->target);
+    const struct fleet_gateway *g = fleet_gateway(m->exec->fleet, owner);
     struct nbd_export *e;
     if (!g) {
-        snprintf(why, size, "gateway '%s' is not in gateways.csv", m->target);
+        snprintf(why, size, "gateway '%s' is not in gateways.csv", owner);
         return false;
     }
-    if (reach_is_held(m->director, m->target))
-        return export_is_there(m, why, size);
-    if (side_connect(m->target, g->uri, m->volume, m->size_bytes, SIDE_WRITABLE,
-                     m->exec->io_timeout_ms, &e, why, size) < 0)
+    if (reach_is_held(m->director, owner))
+        return export_is_there(m, owner, why, size);
+    if (side_connect(owner, g->uri, m->volume, m->size_bytes, SIDE_WRITABLE, m->exec->io_timeout_ms,
+                     &e, why, size) < 0)
         return false;
     nbd_export_free(e);
     return true;
@@ -98,13 +98,18 @@ static enum outcome take_back(struct move *m, const struct letgo *l, const char 
     return stops(m, why);
 }
 
-bool letgo_may_begin(struct move *m)
+static bool may_begin(const struct move *m, const char *owner)
 {
     char why[200];
-    if (owner_serves(m, why, sizeof(why)))
+    if (owner_serves(m, owner, why, sizeof(why)))
         return true;
     err_warn("cannot commit '%s': %s", m->id, why);
     return false;
+}
+
+bool letgo_may_begin(struct move *m)
+{
+    return may_begin(m, m->target);
 }
 
 #define PACKED      "packed as archive/"
@@ -197,11 +202,12 @@ static void describe(const struct move *m, const struct letgo *l, int fenced, in
 
 enum outcome letgo(struct move *m, struct letgo *l, char *what, size_t size)
 {
+    const char *owner = l->owner ? l->owner : m->target;
     struct hook hook = move_hook(m, m->source);
     char why[200];
     int result;
     enum outcome o = GO;
-    if (!letgo_may_begin(m))
+    if (!may_begin(m, owner))
         return DEFERRED;
     if (!hook_there(&hook)) {
         snprintf(what, size, "%s has no hook: its copy stays as it is, unfenced", m->source);
@@ -215,7 +221,7 @@ enum outcome letgo(struct move *m, struct letgo *l, char *what, size_t size)
     int cold = fenced < 0 ? -1 : act(m, l, "cold");
     if (cold < 0)
         return FAILED;
-    if (cold == HOOK_DONE && !owner_serves(m, why, sizeof(why)))
+    if (cold == HOOK_DONE && !owner_serves(m, owner, why, sizeof(why)))
         return take_back(m, l, why);
     o = dispose(m, l, cold, &result);
     if (o == GO)

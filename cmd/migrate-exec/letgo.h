@@ -13,6 +13,7 @@ struct letgo {
     bool unknown;             /* the copy may lack writes: its flush had failed */
     bool packed;              /* the copy is in the state folder's archive … */
     bool ours;                /* … where it is to be, as the hook cannot archive */
+    const char *owner;        /* who serves the volume; NULL: M's target (borrowed) */
     char digest[DIGEST_SIZE]; /* of the copy; "" if it was not read */
     char label[LABEL_SIZE];
 };

@@ -21,6 +21,7 @@
 #include "cmd/migrate-exec/move.h"
 #include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/rows.h"
+#include "cmd/migrate-exec/silence.h"
 #include "cmd/migrate-exec/status.h"
 #include "common/base/error.h"
 #include "common/base/opts.h"
@@ -513,7 +514,9 @@ int main(int argc, char **argv)
         open_store(&o.exec, o.action != STATUS);
     if (o.action != CHECK)
         rec_writer_header(o.exec.out);
+    o.exec.silences = silences_new();
     int status = act(&o);
+    silences_free(o.exec.silences);
     rec_writer_free(o.exec.out);
     route_store_close(o.exec.store);
     fleet_release(&fleet);

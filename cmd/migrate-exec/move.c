@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/ahead.h"
+#include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
 #include "cmd/migrate-exec/lanes.h"
@@ -441,6 +442,8 @@ static enum outcome redirect(struct move *m, bool resumed)
 {
     m->phase = PHASE_REDIRECT;
     enum outcome o = move_find_director(m);
+    if (o == GO && behind_clear(m->exec, m->volume, m->target) != GO)
+        o = move_fails(m, "what was left behind on %s comes first", m->target);
     if (o == GO)
         o = shared_ask(m);
     /* On shared storage the source may be down; it is asked for no more than an unknown size. */

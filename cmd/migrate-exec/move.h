@@ -62,6 +62,7 @@ struct exec {
     unsigned io_timeout_ms;     /* of a gateway that does not answer */
     uint64_t quarantine_us;     /* how long to wait for a director's quarantine */
     unsigned jobs;              /* rows at once */
+    struct silences *silences;  /* gateways that do not answer (silence.h); NULL: not known */
     struct progress_cell *cell; /* of one of them: where it says how far it is; else NULL */
     unsigned per_gateway;       /* of them from a gateway, and to it */
     double retain_s;            /* how long old copies are kept until --expire commits */

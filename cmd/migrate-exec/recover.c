@@ -7,6 +7,7 @@
 
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/ahead.h"
+#include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/commit.h"
 #include "cmd/migrate-exec/place.h"
 #include "cmd/migrate-exec/shared.h"
@@ -151,6 +152,8 @@ static enum outcome resume(struct move *m, struct story *s)
     struct route route;
     if (takeover_is(m, s, &route))
         return takeover_record(m, s, &route);
+    if (behind_is(s))
+        return behind_resume(m, s);
     if (to_resume(s))
         return s->reverts[0] ? go_on_back(m, s) : go_on(m, s);
     if (standby_is(s))
@@ -168,6 +171,10 @@ enum outcome recover_resume(const struct exec *x, const char *id)
 static enum outcome cutover(struct move *m, struct story *s)
 {
     struct route route;
+    if (s->behind) {
+        err_warn("'%s' is not deferred: its copy was left behind; see --resume", m->id);
+        return FAILED;
+    }
     /* The switch of a cutover that was killed may be in the store already. */
     bool deferred = s->any_public && s->public.event == EVENT_DEFERRED;
     bool standby = s->ahead && to_resume(s); /* whether or not it does just now */
@@ -199,7 +206,8 @@ void recover_each_open(const struct exec *x,
     for (size_t i = 0; i < n; i++) {
         struct story s;
         r = story_load(x, ids[i], &s);
-        if (r < 0 || (s.any && (to_resume(&s) || standby_is(&s) || takeover_is_new(x, ids[i], &s))))
+        if (r < 0 || (s.any && (to_resume(&s) || standby_is(&s) || behind_is(&s) ||
+                                takeover_is_new(x, ids[i], &s))))
             take(arg, ids[i], &s.last);
     }
     journal_ids_free(ids, n);

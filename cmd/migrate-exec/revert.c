@@ -18,9 +18,11 @@ static enum outcome may_revert(struct move *m, const struct story *s, struct rou
 {
     if (story_say_ended(m, s))
         return FAILED;
-    if (!s->switched || s->committing) {
+    if (!s->switched || s->committing || s->behind) {
         err_warn("cannot revert '%s': %s", m->id,
-                 s->switched ? "its --commit was begun" : "it has not switched");
+                 s->behind     ? "its copy was left behind"
+                 : s->switched ? "its --commit was begun"
+                               : "it has not switched");
         return FAILED;
     }
     if (place_of(m, route) != ON_TARGET || !place_keeps(route, m->source)) {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cmd/migrate-exec/aheadrow.h"
+#include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/dryrun.h"
 #include "cmd/migrate-exec/kept.h"
 #include "cmd/migrate-exec/signals.h"
@@ -175,10 +176,10 @@ enum outcome rows_carry_out(const struct exec *x, const struct plan_row *row)
     if (!x->dry_run && rows_say_frozen(x))
         return DEFERRED;
     signals_catch();
-    enum outcome out = GO;
-    if (a == ADMIT_KEPT)
+    enum outcome out = x->dry_run ? GO : behind_clear(x, row->volume, row->target);
+    if (out == GO && a == ADMIT_KEPT)
         out = kept_carry_out(x, row, &route);
-    else if (!x->dry_run)
+    else if (out == GO && !x->dry_run)
         out = kept_finish(x, row);
     if (out == GO)
         out = aheadrow_carry_out(x, row, &route, a == ADMIT_OPEN ? why : NULL);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/ahead.h"
+#include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/takeover.h"
@@ -36,7 +37,8 @@ static enum outcome print_last(const struct exec *x, const char *id)
         retain_describe(&e, clock_now());
     if (r)
         ahead_describe(x, id, &e);
-    if (r && (e.event == EVENT_STALLED || e.event == EVENT_MANUAL_RECOVERY) &&
+    if (r && !behind_describe(x, id, &e) &&
+        (e.event == EVENT_STALLED || e.event == EVENT_MANUAL_RECOVERY) &&
         !strstr(e.detail, " lacks "))
         missing_describe(x, e.volume, e.detail, sizeof(e.detail));
     return r ? status_print(x, &e) : SETTLED;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/migrate-exec/ahead.h"
+#include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/lateproof.h"
 #include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/mirrored.h"
@@ -82,6 +83,8 @@ static int take_event(const struct event *e, void *arg)
         snprintf(s->archived, sizeof(s->archived), "%s", e->detail);
     if (e->event == EVENT_BEGIN && e->phase == PHASE_RETIRE)
         take_commit(e, s);
+    if (behind_says(e, &s->unproved))
+        s->behind = true;
     return 0;
 }
 

@@ -18,6 +18,8 @@ struct story {
     bool retired;  /* ... and that the source was let go */
     bool shared;   /* nothing was copied */
     bool fenced;   /* ... and the source may be fenced */
+    bool behind;   /* the copy was left behind with a silent gateway (behind.h) ... */
+    bool unproved; /* ... before all of it was proved */
     bool committing;
     struct late_proof proof;
     double retain_until;    /* 0: not said, or no copy is kept */

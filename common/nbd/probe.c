@@ -360,6 +360,18 @@ bool nbd_probe_step(struct nbd_probe *p, short revents)
     return ended;
 }
 
+void nbd_probe_run(struct nbd_probe *p, uint64_t timeout_us)
+{
+    bool over = nbd_probe_begin(p, clock_mono_us() + timeout_us);
+    while (!over) {
+        struct pollfd fd = nbd_probe_pollfd(p);
+        uint64_t now = clock_mono_us();
+        uint64_t end = nbd_probe_deadline_us(p);
+        int n = poll(&fd, 1, end > now ? (int)((end - now) / 1000) + 1 : 0);
+        over = nbd_probe_step(p, n > 0 ? fd.revents : 0);
+    }
+}
+
 const struct nbd_probe_report *nbd_probe_report(const struct nbd_probe *p)
 {
     return &p->report;

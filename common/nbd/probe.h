@@ -50,6 +50,9 @@ uint64_t nbd_probe_deadline_us(const struct nbd_probe *p);
  */
 bool nbd_probe_step(struct nbd_probe *p, short revents);
 
+/* All of it, for who has nothing else to do: begins, and waits for the end, TIMEOUT_US at most. */
+void nbd_probe_run(struct nbd_probe *p, uint64_t timeout_us);
+
 /* Of the probe that is over; borrowed until the next begin. */
 const struct nbd_probe_report *nbd_probe_report(const struct nbd_probe *p);
 const char *nbd_probe_error(const struct nbd_probe *p);
