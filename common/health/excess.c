@@ -264,7 +264,8 @@ static void gather(const struct excess *e, struct window w[EXCESS_SCALES])
                 add_minute(&sum, s->excess);
         }
         w[k] = sum;
-        w[k].known = sum.n >= WINDOW_MIN && 2 * sum.n >= sum.all;
+        /* Where many loads are beyond what is known, the others are told too low by chance. */
+        w[k].known = sum.n >= WINDOW_MIN && UNKNOWN_SHARE * (sum.all - sum.n) <= sum.all;
         w[k].mean = w[k].known ? mean_of(&sum) : 0;
     }
 }

@@ -20,9 +20,9 @@ function median(v, first, last,    n, i, j, x, s)
 
 BEGIN {FS = ","; told = -1; doubled = -1}
 FNR == 1 {file++; next}
-# Reasons, in the middle, may hold commas: only the columns before and the last one are taken.
-file == 1 && $1 < from && ($NF > 0.56 || ($3 != "" && ($3 < 0.4 || $5 > 0.5))) {quiet++}
-file == 1 && $1 >= from && $NF > 0.56 && told < 0 {told = $1 - from}
+# Reasons, in the middle, may hold commas: only columns before and behind are taken.
+file == 1 && $1 < from && ($(NF - 1) > 0.56 || ($3 != "" && ($3 < 0.4 || $5 > 0.5))) {quiet++}
+file == 1 && $1 >= from && $(NF - 1) > 0.56 && told < 0 {told = $1 - from}
 file == 2 && $3 == "client_latency_us" {at[++n] = $1; us[n] = $4; if ($1 < from) before = n}
 END {
   base = median(us, 1, before)

@@ -29,12 +29,14 @@ struct world {
     double worsening; /* … and so many times more each hour */
     const char *load; /* the metric; NULL: none */
     double load_unit;
+    double load_sd; /* of what is told of it */
     double highest_p;
 };
 
 static void begin(struct world *w)
 {
-    *w = (struct world){.time = START_S, .worse = 1, .worsening = 1, .load = "cpu_busy"};
+    *w = (struct world){
+        .time = START_S, .worse = 1, .worsening = 1, .load = "cpu_busy", .load_sd = 0.02};
     w->load_unit = 1;
     rng_init(&w->rng, 3);
     if (health_limits_builtin(&w->limits) < 0)
@@ -77,7 +79,7 @@ static void run(struct world *w, double span_s)
         add(w, "nbd_error_ratio", 0);
         add(w, "nbd_read_us", read_us);
         if (w->load)
-            add(w, w->load, w->load_unit * (use + 0.02 * rng_normal(&w->rng)));
+            add(w, w->load, w->load_unit * (use + w->load_sd * rng_normal(&w->rng)));
         w->worse *= pow(w->worsening, STEP_S / HOUR_S);
         if (fmod(w->time, 300) < STEP_S)
             w->highest_p = fmax(w->highest_p, score(w).p_fail);
@@ -222,6 +224,27 @@ static void test_rise_with_load(void)
     CHECK(score(&w).current < 0.95);
     CHECK(highest < 0.4);
     end(&w);
+}
+
+/* Nor that it is at the edge of what was seen: where its measure is too low, reads seem too long. */
+static void test_edge_of_loads(void)
+{
+    double highest = 0;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        struct world w;
+        begin(&w);
+        rng_init(&w.rng, seed);
+        w.load_sd = 0.08;
+        w.use = -0.04;
+        run(&w, 2.3 * DAY_S);
+        for (int i = 0; i < 120; i++) {
+            w.use += 0.76 - use_of(&w);
+            run(&w, 60);
+            highest = fmax(highest, score(&w).p_fail);
+        }
+        end(&w);
+    }
+    CHECK(highest < 0.5);
 }
 
 /* Ten minutes without an answer, and two slow ones, are none either. */
@@ -389,6 +412,7 @@ int main(void)
     test_steps();
     test_load_is_no_failure();
     test_rise_with_load();
+    test_edge_of_loads();
     test_over();
     test_unloaded();
     test_more_than_ever();
