@@ -413,13 +413,13 @@ static struct seasonal_params attempt(struct search *s, unsigned i)
  */
 static void try_some(struct search *s)
 {
-    struct seasonal_params p[LANES];
+    struct seasonal_params p[LANES] = {{0}};
     struct rng after[LANES];
     double sum[LANES];
     const unsigned first = s->next, more = s->how->tries - first, n = more < LANES ? more : LANES;
     const bool around = first + n > s->how->tries / 2;
-    for (unsigned l = 0; l < LANES; l++) {
-        p[l] = l < n ? attempt(s, first + l) : p[0];
+    for (unsigned l = 0; l < n; l++) {
+        p[l] = attempt(s, first + l);
         after[l] = s->rng;
     }
     losses(s->w, s->how, p, n, s->least, s->forecast, sum);

@@ -42,7 +42,7 @@ double rhythm_sd(const struct rhythm *r, double time);
 /* Takes VALUE, ELAPSED_S after the sample before it (0 for the first). */
 void rhythm_add(struct rhythm *r, double time, double value, double elapsed_s);
 
-/* The same; returns how many rhythm_sd() VALUE was off rhythm_expected() before; 0 for the first. */
+/* The same; returns how many rhythm_sd() VALUE was off rhythm_expected() before; 0: the first. */
 double rhythm_follow(struct rhythm *r, double time, double value, double elapsed_s);
 
 #endif

@@ -6,7 +6,8 @@
 #   REPLAY_SEEDS      scenarios of 12 failures each (1:20)
 #   REPLAY_OPTIONS    further options of migrate-replay, for another day than the reported one
 #   REPLAY_POLICIES   other policies than all six
-#   REPLAY_FLEETS     VOLUMESxGATEWAYS … of the second part (1000x10 10000x100)
+#   REPLAY_FLEETS     VOLUMESxGATEWAYS … of the second part (1000x10 10000x100); 100000x1000 takes a
+#                     minute
 #
 # The constants were fixed before the seeds 1 to 20 were run; what was looked at on the way had the
 # seeds 101 to 110, on other volumes and weeks.  They are the commands' defaults, but for --retain,
