@@ -130,7 +130,7 @@ stand_by()
   stand_by v1,gw-b v2,gw-b
   standbys gw-a,0.1,0.9 gw-b,0.8,0 gw-c,0.97,0
   # As many as there are; of the third nothing is known but that its move was deferred.
-  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory"
+  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory" "v3 gw-a gw-c mandatory"
   [[ ${lines[1]} == *"; to the copy that stands by there\"" ]]
   # Or away from both.
   standbys gw-a,0.1,0.9 gw-b,0.1,0.9 gw-c,0.97,0

@@ -34,12 +34,12 @@ struct plan_sink {
 
 /*
  * Decides about every volume of F (settled) at time NOW, and then which of those that stay get a
- * copy that stands by (standby.h), of which no verdict is told.  Mandatory moves go before optional ones,
- * and those of manual volumes, which are only shadows, last; within a kind, the higher benefit
- * for each byte sent (by limits->order: as such) first, then fewer bytes, then the name.  A volume
- * takes the target with the highest benefit that every guard lets it, among equals the one that is
- * sent fewer bytes, then the one that served the larger share, then the one with the lower peak of
- * predicted requests, then the first by name.
+ * copy that stands by (standby.h), of which no verdict is told.  Mandatory moves go before optional
+ * ones, and those of manual volumes, which are only shadows, last; within a kind, the higher
+ * benefit for each byte sent (by limits->order: as such) first, then fewer bytes, then the name.  A
+ * volume takes the target with the highest benefit that every guard lets it, among equals the one
+ * that is sent fewer bytes, then the one that served the larger share, then the one with the lower
+ * peak of predicted requests, then the first by name.
  *
  * Volumes of a group on one gateway move together or not at all, judged one by one but with the
  * score of all, and count as one move at once.  One that may not move at all holds the others, but

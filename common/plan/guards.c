@@ -91,6 +91,8 @@ static enum plan_refusal open_move(enum rec_route_state state)
 static bool may_let_go(const struct plan_case *c)
 {
     const struct plan_volume *v = plan_case_volume(c);
+    if (v->state == ROUTE_STATE_DEFERRED && mandatory(c))
+        return true; /* mirrored or not: nothing is better on a gateway that fails */
     if (!plan_fleet_kept(c->fleet, c->volume, v->other))
         return false;
     const struct plan_gateway *kept = &c->fleet->gateways[v->other];

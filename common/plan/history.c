@@ -27,6 +27,7 @@ static int new_migration(struct plan_history *h, const char *volume, const char 
         .failed = NAN,
         .began = NAN,
         .last = -INFINITY,
+        .deferred = INFINITY,
         .das_gain = NAN,
     };
     return m->volume && m->source && m->target ? 0 : -ENOMEM;
@@ -66,7 +67,8 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
     m->last = fmax(m->last, time);
     m->ended = m->ended || event == EVENT_SWITCHED || event == EVENT_REVERTED ||
                event == EVENT_FAILED || event == EVENT_ABORTED || event == EVENT_COMMITTED;
-    m->deferred = m->deferred || event == EVENT_DEFERRED;
+    if (event == EVENT_DEFERRED)
+        m->deferred = fmin(m->deferred, time);
     if (event == EVENT_BEGIN) {
         plan_words_recall(detail, &m->mandatory, &m->das_gain);
         m->began = later(m->began, time);
@@ -94,8 +96,8 @@ void plan_history_settle(struct plan_history *h)
     for (size_t i = 0; i < h->ids.n; i++) {
         const struct plan_migration *m = &h->migrations[i];
         const double us = (m->switched - m->began) * 1e6;
-        if (m->deferred || !m->sent_bytes || m->sent_bytes > UINT64_MAX - h->rated_bytes ||
-            !(us >= 1) || us > week_us)
+        if (m->deferred < m->switched || !m->sent_bytes ||
+            m->sent_bytes > UINT64_MAX - h->rated_bytes || !(us >= 1) || us > week_us)
             continue;
         h->rated_bytes += m->sent_bytes;
         h->rated_us += (uint64_t)us;

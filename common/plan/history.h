@@ -41,7 +41,7 @@ struct plan_migration {
     double began;        /* NaN: not seen */
     double last;         /* of its events */
     bool ended;          /* by one of them */
-    bool deferred;       /* it has waited for somebody */
+    double deferred;     /* when it first waited for somebody; INFINITY: never */
     uint64_t sent_bytes; /* as its switch says; 0: not known */
     bool mandatory;
     double das_gain;

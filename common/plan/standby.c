@@ -155,6 +155,8 @@ static struct plan_case pick(const struct standbys *s, size_t volume)
 static int plan(struct standbys *s, size_t volume)
 {
     struct planner *p = s->p;
+    if (p->at->gateways[p->fleet->volumes[volume].owner].leaving >= p->limits->max_per_source)
+        return 0;
     const struct plan_case c = pick(s, volume);
     const struct plan_move m = {&c, PLAN_KIND_STANDBY, 0};
     if (c.target == PLAN_NONE)

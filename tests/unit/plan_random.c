@@ -248,6 +248,8 @@ static bool must_leave(const struct gateway_row *g)
 static bool may_go(const struct world *w, const struct volume_row *v)
 {
     const struct gateway_row *kept = &w->gateways[v->other];
+    if (v->state == ROUTE_STATE_DEFERRED && must_leave(&w->gateways[v->owner]))
+        return true;
     if (v->state != ROUTE_STATE_UNCOMMITTED && !v->stands_by)
         return v->state == ROUTE_STATE_STEADY;
     if (must_leave(&w->gateways[v->owner]))
