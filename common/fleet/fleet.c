@@ -213,21 +213,21 @@ static int add_site(struct load *l)
 {
     struct fleet *f = l->f;
     const char *client = rec_text(l->r, SITE_CLIENT);
-    struct fleet_site s = {0};
-    for (size_t i = 0; i < f->n_sites; i++)
-        if (strcmp(f->sites[i].client, client) == 0)
-            return twice(l, "client", client);
-    if (parse_client(client, &s.prefix) < 0)
+    struct fleet_prefix prefix;
+    if (intern_find(&f->client_names, client) >= 0)
+        return twice(l, "client", client);
+    if (parse_client(client, &prefix) < 0)
         return not_a_client(l, client);
-    if (vec_room(&f->sites, f->n_sites, &l->cap, sizeof(*f->sites)) < 0)
+    if (vec_room(&f->sites, f->client_names.n, &l->cap, sizeof(*f->sites)) < 0)
         return no_memory(l);
-    s.client = field_copy(l, SITE_CLIENT);
-    s.site = field_copy(l, SITE_SITE);
-    s.tz = field_copy(l, SITE_TZ);
-    f->sites[f->n_sites++] = s;
-    if (!s.client || !s.site || !s.tz || intern_add(&f->site_names, s.site) < 0)
+    const long id = intern_add(&f->client_names, client);
+    if (id < 0)
         return no_memory(l);
-    return 0;
+    struct fleet_site *s = &f->sites[id];
+    *s = (struct fleet_site){field_copy(l, SITE_SITE), field_copy(l, SITE_TZ)};
+    if (!s->site || !s->tz || intern_add(&f->site_names, s->site) < 0)
+        return no_memory(l);
+    return prefix_set_add(&f->prefixes, &prefix, (size_t)id) == -ENOMEM ? no_memory(l) : 0;
 }
 
 static int add_distance(struct load *l)
@@ -316,6 +316,7 @@ int fleet_load(struct fleet *f, const char *dir, unsigned parts)
         r = load_file(&l, "volumes.csv", false, &rec_volume, add_volume);
     if (r == 0 && parts & FLEET_SITES)
         r = load_file(&l, "sites.csv", false, &rec_site, add_site);
+    prefix_set_sort(&f->prefixes);
     if (r == 0 && parts & FLEET_DISTANCES)
         r = load_file(&l, "distances.csv", false, &rec_distance, add_distance);
     if (r == 0)
@@ -331,8 +332,7 @@ void fleet_release(struct fleet *f)
     }
     for (size_t i = 0; i < f->volume_names.n; i++)
         volume_release(&f->volumes[i]);
-    for (size_t i = 0; i < f->n_sites; i++) {
-        free(f->sites[i].client);
+    for (size_t i = 0; i < f->client_names.n; i++) {
         free(f->sites[i].site);
         free(f->sites[i].tz);
     }
@@ -340,6 +340,8 @@ void fleet_release(struct fleet *f)
     free(f->volumes);
     free(f->sites);
     free(f->rtt_us);
+    prefix_set_release(&f->prefixes);
+    intern_release(&f->client_names);
     intern_release(&f->gateway_names);
     intern_release(&f->volume_names);
     intern_release(&f->site_names);
@@ -409,20 +411,13 @@ bool fleet_admits(const struct fleet *f, const char *volume, const char *client)
 
 const char *fleet_site_of(const struct fleet *f, const char *client)
 {
-    const char *site = "default";
-    int best = -1; /* bits of the longest prefix so far */
     struct fleet_prefix address;
-    bool has_address = prefix_of_client(client, &address) == 0;
-    for (size_t i = 0; i < f->n_sites; i++) {
-        const struct fleet_site *s = &f->sites[i];
-        if (strcmp(s->client, client) == 0)
-            return s->site;
-        if (best < 0 && strcmp(s->client, "*") == 0)
-            site = s->site;
-        if (has_address && s->prefix.bits > best && prefix_holds(&s->prefix, &address)) {
-            best = s->prefix.bits;
-            site = s->site;
-        }
+    long id = intern_find(&f->client_names, client);
+    if (id < 0 && prefix_of_client(client, &address) == 0) {
+        const size_t number = prefix_set_find(&f->prefixes, &address);
+        id = number == PREFIX_NONE ? -1 : (long)number;
     }
-    return site;
+    if (id < 0)
+        id = intern_find(&f->client_names, "*");
+    return id < 0 ? "default" : f->sites[id].site;
 }

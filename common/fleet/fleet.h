@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/base/intern.h"
+#include "common/fleet/prefixset.h"
 #include "common/record/schema.h"
 
 struct fleet_gateway {
@@ -33,17 +34,9 @@ struct fleet_volume {
     char *clients; /* who may open it, blank-separated, as fleet_site.client; "": anyone */
 };
 
-/* What a site's client matches, parsed.  IPv4 is held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2). */
-struct fleet_prefix {
-    unsigned char address[16];
-    int bits; /* 0…128; -1: not an address */
-};
-
 struct fleet_site {
-    char *client; /* address, CIDR prefix, "uid:N" or "*" */
     char *site;
     char *tz;
-    struct fleet_prefix prefix;
 };
 
 struct fleet {
@@ -51,12 +44,14 @@ struct fleet {
     struct fleet_gateway *gateways;
     struct intern volume_names;
     struct fleet_volume *volumes;
+    struct intern
+        client_names; /* of sites: address, CIDR prefix, "uid:N" or "*"; id = index there */
     struct fleet_site *sites;
-    size_t n_sites;
-    struct intern site_names; /* every site named in any file */
-    double *rtt_us;           /* [site * gateways + gateway]; NaN where no row says */
-    char error[512];          /* after a failure: the line to print */
-    int status;               /* after a failure: the exit status (65, 66, 71, 74 or 78) */
+    struct prefix_set prefixes; /* of the clients that are addresses; number = index in sites */
+    struct intern site_names;   /* every site named in any file */
+    double *rtt_us;             /* [site * gateways + gateway]; NaN where no row says */
+    char error[512];            /* after a failure: the line to print */
+    int status;                 /* after a failure: the exit status (65, 66, 71, 74 or 78) */
 };
 
 enum fleet_part {

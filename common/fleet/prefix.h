@@ -5,7 +5,11 @@
 
 #include <stdbool.h>
 
-#include "common/fleet/fleet.h"
+/* IPv4 is held as IPv4-mapped IPv6 (RFC 4291, 2.5.5.2). */
+struct fleet_prefix {
+    unsigned char address[16];
+    int bits; /* 0…128; -1: not an address */
+};
 
 /* "ADDRESS" or "ADDRESS/BITS", IPv4 or IPv6: 0, or -EINVAL. */
 int prefix_parse(const char *text, struct fleet_prefix *p);

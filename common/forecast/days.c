@@ -29,6 +29,14 @@ void days_mean(struct series s, size_t days, double out[HOURS_A_DAY])
         out[i] /= days ? (double)days : 1;
 }
 
+VEC_CLONES
+void days_add(const double *restrict y, double weight, size_t n, double *restrict sum)
+{
+#pragma omp simd
+    for (size_t i = 0; i < n; i++)
+        sum[i] += weight * y[i];
+}
+
 /*
  * Puts each column in order: neighbours change places, even and odd ones in turn, as many times as
  * there are rows (Knuth 5.3.4).  No branch depends on the values.

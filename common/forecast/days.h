@@ -22,4 +22,7 @@ void days_mean(struct series s, size_t days, double out[HOURS_A_DAY]);
 /* … and their Q-quantile, as series_quantile() has it. */
 void days_quantile(struct series s, size_t days, double q, double out[HOURS_A_DAY]);
 
+/* Adds WEIGHT times each of N hours Y to SUM. */
+void days_add(const double *y, double weight, size_t n, double *sum);
+
 #endif

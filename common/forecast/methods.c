@@ -19,13 +19,13 @@ static const double burst_part = 0.1;
  */
 static void predict_median(struct series s, size_t h, double *out)
 {
-    double median[HOURS_A_DAY], mean[HOURS_A_DAY];
+    double median[HOURS_A_DAY], mean[HOURS_A_DAY], day[HOURS_A_DAY];
     days_quantile(s, MEDIAN_DAYS, 0.5, median);
     days_mean(s, MEAN_DAYS, mean);
-    for (size_t i = 0, hour = 0; i < h; i++) {
-        out[i] = (1 - burst_part) * median[hour] + burst_part * mean[hour];
-        hour = hour + 1 == HOURS_A_DAY ? 0 : hour + 1;
-    }
+    for (size_t i = 0; i < HOURS_A_DAY; i++)
+        day[i] = (1 - burst_part) * median[i] + burst_part * mean[i];
+    for (size_t i = 0; i < h; i += HOURS_A_DAY)
+        memcpy(out + i, day, (h - i < HOURS_A_DAY ? h - i : HOURS_A_DAY) * sizeof(*out));
 }
 
 void methods_high(struct series s, double out[HOURS_A_DAY])
@@ -73,8 +73,8 @@ int methods_mixed(const struct model *m, struct series s, const size_t *origin, 
     if (r == 0)
         memset(out, 0, n * h * sizeof(*out));
     for (size_t k = 0; r == 0 && k < MODEL_METHODS; k++)
-        for (size_t i = 0; m->weight[k] > 0 && i < n * h; i++)
-            out[i] += m->weight[k] * each[k * n * h + i];
+        if (m->weight[k] > 0)
+            days_add(each + k * n * h, m->weight[k], n * h, out);
     free(each);
     return r;
 }

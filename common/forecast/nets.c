@@ -19,9 +19,12 @@ enum { WARM_STEPS_MAX = 200, TELL_STEPS = 16, FORECAST_BATCH = 32 };
 /* What a leg's rate falls to, relative to its highest. */
 static const double last_rate = 0.01;
 
+/* Nets of one kind correct the same baseline; the kinds take turns. */
+enum { KINDS = 2 };
+
 static enum sample_base base_of(size_t net)
 {
-    return net % 2 ? SAMPLE_WEEKS : SAMPLE_MODEL;
+    return net % KINDS ? SAMPLE_WEEKS : SAMPLE_MODEL;
 }
 
 struct lstm_shape nets_shape(const struct nets *n)
@@ -228,21 +231,34 @@ struct alike {
     size_t n, steps;
 };
 
+/* What the nets of a kind see; those of the first have been here before. */
+static void put_rows(const struct sample *s, const struct alike *g, size_t kind, struct lstm *l,
+                     float *base)
+{
+    float *in = lstm_input(l);
+    for (size_t step = 0; step < g->steps; step++)
+        for (size_t i = 0; i < g->n; i++, in += SAMPLE_IN) {
+            const struct sample *one = &s[g->at[i]];
+            const size_t point = one->points - g->steps + step;
+            if (kind == 0)
+                sample_row(one, point, base_of(kind), in, base + i * SAMPLE_AHEAD);
+            else
+                sample_row_as(one, point, base_of(kind), in, base + i * SAMPLE_AHEAD);
+        }
+}
+
 static void forecast_alike(const struct nets *n, const struct sample *s, const struct alike *g,
                            struct lstm *l, float *base, double *out)
 {
-    for (size_t net = 0; net < n->config.nets; net++) {
-        for (size_t step = 0, row = 0; step < g->steps; step++)
-            for (size_t i = 0; i < g->n; i++, row++) {
-                const struct sample *one = &s[g->at[i]];
-                sample_row(one, one->points - g->steps + step, base_of(net),
-                           lstm_input(l) + row * SAMPLE_IN, base + i * SAMPLE_AHEAD);
-            }
-        const float *y = lstm_last(l, n->net[net].average, g->n, g->steps);
-        for (size_t i = 0; i < g->n; i++)
-            for (size_t h = 0; h < SAMPLE_AHEAD; h++)
-                out[g->at[i] * SAMPLE_AHEAD + h] +=
-                    (double)(base[i * SAMPLE_AHEAD + h] + y[i * SAMPLE_AHEAD + h]);
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        put_rows(s, g, kind, l, base);
+        for (size_t net = kind; net < n->config.nets; net += KINDS) {
+            const float *y = lstm_last(l, n->net[net].average, g->n, g->steps);
+            for (size_t i = 0; i < g->n; i++)
+                for (size_t h = 0; h < SAMPLE_AHEAD; h++)
+                    out[g->at[i] * SAMPLE_AHEAD + h] +=
+                        (double)(base[i * SAMPLE_AHEAD + h] + y[i * SAMPLE_AHEAD + h]);
+        }
     }
     for (size_t i = 0; i < g->n; i++) {
         double *f = &out[g->at[i] * SAMPLE_AHEAD];

@@ -142,6 +142,14 @@ VEC_PART void put_features(const float *now, const float *base, float scaled, fl
     put(out, all, sizeof(all) / sizeof(all[0]), 0);
 }
 
+/* Where a row's parts stand: the last day, the baseline, the same hours a week ago, features. */
+enum {
+    AT_BASE = HOURS_A_DAY,
+    AT_WEEK = AT_BASE + SAMPLE_AHEAD,
+    AT_FEATURES = AT_WEEK + SAMPLE_AHEAD,
+    AT_BASE_LEVEL = AT_FEATURES + 6,
+};
+
 /* NOW: behind the last hour that is known. */
 VEC_CLONES
 static void fill_row(const float *restrict now, const float *restrict base, float scaled,
@@ -150,19 +158,54 @@ static void fill_row(const float *restrict now, const float *restrict base, floa
     const float *week = now - HOURS_A_WEEK;
     float level = mean_of(week, HOURS_A_WEEK);
     put(in, now - HOURS_A_DAY, HOURS_A_DAY, level);
-    put(in + HOURS_A_DAY, base, SAMPLE_AHEAD, level);
-    put(in + HOURS_A_DAY + SAMPLE_AHEAD, week, SAMPLE_AHEAD, level);
-    put_features(now, base, scaled, level, in + HOURS_A_DAY + 2 * SAMPLE_AHEAD);
+    put(in + AT_BASE, base, SAMPLE_AHEAD, level);
+    put(in + AT_WEEK, week, SAMPLE_AHEAD, level);
+    put_features(now, base, scaled, level, in + AT_FEATURES);
+}
+
+/* Gives a row another baseline. */
+VEC_CLONES
+static void change_base(const float *restrict now, const float *restrict base, float *restrict in)
+{
+    float level = mean_of(now - HOURS_A_WEEK, HOURS_A_WEEK);
+    float of_base = mean_of(base, SAMPLE_AHEAD) - level;
+    put(in + AT_BASE, base, SAMPLE_AHEAD, level);
+    put(in + AT_BASE_LEVEL, &of_base, 1, 0);
+}
+
+VEC_CLONES
+static void mean_weeks(const float *restrict now, float *restrict base)
+{
+    const float *week = now - HOURS_A_WEEK;
+#pragma omp simd
+    for (size_t i = 0; i < SAMPLE_AHEAD; i++)
+        base[i] = 0.5f * (week[i] + (week - HOURS_A_WEEK)[i]);
+}
+
+static const float *now_at(const struct sample *s, size_t point)
+{
+    return s->x + s->origin + point * s->step;
+}
+
+static void put_base(const struct sample *s, size_t point, enum sample_base kind, float *base)
+{
+    if (kind == SAMPLE_MODEL)
+        memcpy(base, s->base + point * SAMPLE_AHEAD, SAMPLE_AHEAD * sizeof(*base));
+    else
+        mean_weeks(now_at(s, point), base);
 }
 
 void sample_row(const struct sample *s, size_t point, enum sample_base kind, float *in, float *base)
 {
-    const float *now = s->x + s->origin + point * s->step, *week = now - HOURS_A_WEEK;
-    if (kind == SAMPLE_MODEL)
-        memcpy(base, s->base + point * SAMPLE_AHEAD, SAMPLE_AHEAD * sizeof(*base));
-    for (size_t i = 0; kind == SAMPLE_WEEKS && i < SAMPLE_AHEAD; i++)
-        base[i] = 0.5f * (week[i] + (week - HOURS_A_WEEK)[i]);
-    fill_row(now, base, s->scaled, in);
+    put_base(s, point, kind, base);
+    fill_row(now_at(s, point), base, s->scaled, in);
+}
+
+void sample_row_as(const struct sample *s, size_t point, enum sample_base kind, float *in,
+                   float *base)
+{
+    put_base(s, point, kind, base);
+    change_base(now_at(s, point), base, in);
 }
 
 size_t sample_steps(const struct sample *s)

@@ -9,6 +9,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/fsfile.h"
+#include "common/base/rng.h"
+#include "common/fleet/prefix.h"
 #include "tests/unit/tap.h"
 
 #define ALL_PARTS (FLEET_GATEWAYS | FLEET_VOLUMES | FLEET_SITES | FLEET_DISTANCES)
@@ -185,6 +187,99 @@ static void test_sites(void)
     fleet_release(&f);
 }
 
+/* An address of few, so that prefixes meet: IPv4, the same as IPv6, or IPv6 of its own. */
+static void draw_address(struct rng *r, char out[64])
+{
+    static const unsigned byte[] = {0, 1, 2, 127, 128, 255};
+    unsigned b[4];
+    for (size_t i = 0; i < 4; i++)
+        b[i] = byte[rng_below(r, 6)];
+    const uint64_t kind = rng_below(r, 5);
+    if (kind == 0)
+        snprintf(out, 64, "::ffff:%u.%u.%u.%u", b[0] % 3, b[1], b[2], b[3]);
+    else if (kind == 1)
+        snprintf(out, 64, "%x:%x::%x:%x", b[0] % 3, b[1], b[2], b[3]);
+    else
+        snprintf(out, 64, "%u.%u.%u.%u", b[0] % 3, b[1], b[2], b[3]);
+}
+
+/* The longest prefix, looked for one by one; the first of equal ones. */
+static size_t site_by_hand(char (*client)[64], size_t n, const char *asked)
+{
+    struct fleet_prefix address, p;
+    size_t site = n;
+    int best = -1;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(client[i], asked) == 0)
+            return i;
+    for (size_t i = 0; i < n; i++) {
+        if (best < 0 && strcmp(client[i], "*") == 0)
+            site = i;
+        if (prefix_of_client(asked, &address) < 0 || prefix_parse(client[i], &p) < 0)
+            continue;
+        if (p.bits > best && prefix_holds(&p, &address)) {
+            best = p.bits;
+            site = i;
+        }
+    }
+    return site;
+}
+
+static size_t draw_clients(struct rng *r, char (*client)[64], size_t n)
+{
+    size_t made = 0;
+    for (size_t i = 0; i < n; i++) {
+        char address[64];
+        draw_address(r, address);
+        const uint64_t most = strchr(address, ':') ? 128 : 32, bits = rng_below(r, most + 1);
+        const uint64_t kind = rng_below(r, 20);
+        if (kind == 0)
+            snprintf(client[made], 64, "*");
+        else if (kind == 1)
+            snprintf(client[made], 64, "uid:%u", (unsigned)rng_below(r, 9));
+        else if (kind == 2)
+            snprintf(client[made], 64, "%s", address);
+        else
+            snprintf(client[made], 64, "%.50s/%u", address, (unsigned)bits);
+        size_t k = 0;
+        while (strcmp(client[k], client[made]) != 0)
+            k++;
+        made += k == made;
+    }
+    return made;
+}
+
+static void test_random_sites(void)
+{
+    enum { MOST = 300 };
+    static char client[MOST][64];
+    struct rng r;
+    rng_init(&r, 17);
+    for (size_t round = 0; round < 60; round++) {
+        const size_t n = draw_clients(&r, client, 1 + rng_below(&r, round < 30 ? 8 : MOST));
+        struct buf text = {0};
+        struct fleet f = {0};
+        CHECK(buf_printf(&text, "client,site,tz\n") >= 0);
+        for (size_t i = 0; i < n; i++)
+            CHECK(buf_printf(&text, "%s,site-%zu,\n", client[i], i) >= 0);
+        put(2, text.data);
+        CHECK(fleet_load(&f, dir, FLEET_SITES) == 0);
+        for (size_t i = 0; i < 200; i++) {
+            char asked[64], right[32] = "default";
+            draw_address(&r, asked);
+            if (i % 10 == 0)
+                snprintf(asked, sizeof(asked), "uid:%zu", i / 20);
+            const size_t site = site_by_hand(client, n, asked);
+            if (site < n)
+                snprintf(right, sizeof(right), "site-%zu", site);
+            CHECK_STR(fleet_site_of(&f, asked), right);
+        }
+        fleet_release(&f);
+        buf_release(&text);
+    }
+    put(2, sites);
+}
+
 static void test_distances(void)
 {
     struct fleet f = {0};
@@ -277,6 +372,7 @@ int main(void)
     test_allowed();
     test_admits();
     test_sites();
+    test_random_sites();
     test_distances();
     test_absent();
     test_mistakes();

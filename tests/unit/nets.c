@@ -334,6 +334,39 @@ static void test_poor_worlds(void)
     free(w);
 }
 
+static float furthest(const float *a, const float *b, size_t n)
+{
+    float most = 0;
+    for (size_t i = 0; i < n; i++)
+        most = fmaxf(most, fabsf(a[i] - b[i]));
+    return most;
+}
+
+/* A row whose baseline is changed is the row of that baseline, at every point. */
+static void test_rows(void)
+{
+    struct world *w = calloc(1, sizeof(*w));
+    struct sample s;
+    make_world(w, 1);
+    CHECK(model_fit(w->of[0].s, 1, &w->of[0].model) == 0);
+    CHECK(sample_for_forecast(w->of[0].s, &w->of[0].model, &s) == 0 && s.points > 1);
+    for (size_t point = 0; point < s.points; point++) {
+        float in[2][SAMPLE_IN], base[2][SAMPLE_AHEAD];
+        sample_row(&s, point, SAMPLE_MODEL, in[0], base[0]);
+        for (enum sample_base kind = SAMPLE_WEEKS;; kind = SAMPLE_MODEL) {
+            sample_row(&s, point, kind, in[1], base[1]);
+            CHECK(furthest(in[0], in[1], SAMPLE_IN) > 1e-3f);
+            sample_row_as(&s, point, kind, in[0], base[0]);
+            CHECK(furthest(in[0], in[1], SAMPLE_IN) < 1e-5f);
+            CHECK(furthest(base[0], base[1], SAMPLE_AHEAD) < 1e-5f);
+            if (kind == SAMPLE_MODEL)
+                break;
+        }
+    }
+    sample_release(&s);
+    free(w);
+}
+
 /* An epoch has each point's hour once, in groups of one length, the same number for any seed. */
 static void test_batches(void)
 {
@@ -401,6 +434,7 @@ int main(void)
     test_gradient();
     test_causal();
     test_loss();
+    test_rows();
     test_batches();
     test_learns();
     test_gate_stays_shut();
