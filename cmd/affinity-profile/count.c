@@ -255,9 +255,12 @@ static bool is_alike(struct counter *c, const struct batch *b)
     return c->how->source || seen_counts_all(&c->p->index.seen, &c->seen, first, last);
 }
 
+/* The two loops stand apart, so that each has all registers. */
+
 /* The numbers of the lines FROM … of B, as far as they were met lately; behind the last of them. */
-static size_t find_names(const struct count_into *into, const struct batch *b, size_t from,
-                         struct names_numbers out[ACCESSES_MOST])
+__attribute__((noinline)) static size_t find_names(const struct count_into *into,
+                                                   const struct batch *b, size_t from,
+                                                   struct names_numbers out[ACCESSES_MOST])
 {
     size_t n = from;
     while (n < b->read.n && names_known(&into->names, route_of(&b->read.line[n]),
@@ -266,17 +269,25 @@ static size_t find_names(const struct count_into *into, const struct batch *b, s
     return n;
 }
 
+/* Adds L, in HOUR, with NAMES, if that is not easy: 0 or -ENOMEM. */
+__attribute__((noinline)) static int add_line(struct demand *d, const struct access_line *l,
+                                              int64_t hour, struct names_numbers names)
+{
+    struct demand_record r = record_of(l, hour, names_record(names));
+    return demand_add_later(d, &r);
+}
+
 /* Adds the lines FROM … TO − 1 of B, in HOUR, with these NAMES: 0 or -ENOMEM. */
-static int add_lines(struct demand *d, const struct batch *b, size_t from, size_t to, int64_t hour,
-                     const struct names_numbers *names)
+__attribute__((noinline)) static int add_lines(struct demand *d, const struct batch *b, size_t from,
+                                               size_t to, int64_t hour,
+                                               const struct names_numbers *names)
 {
     int e = 0;
     for (size_t i = from; e == 0 && i < to; i++) {
-        struct demand_record r = record_of(&b->read.line[i], hour, names_record(names[i]));
-        if (r.volume < d->n_spots && demand_spot_takes(&d->spot[r.volume], r))
-            continue;
-        struct demand_record slow = r;
-        e = demand_add_later(d, &slow);
+        const struct access_line *l = &b->read.line[i];
+        struct demand_record r = record_of(l, hour, names_record(names[i]));
+        if (r.volume >= d->n_spots || !demand_spot_takes(&d->spot[r.volume], r))
+            e = add_line(d, l, hour, names[i]);
     }
     return e;
 }

@@ -42,7 +42,7 @@ __attribute__((always_inline)) static inline bool demand_spot_takes(struct deman
     uint64_t bytes = r.length * r.count; /* … which is right where cells_is_short() says so: */
     uint64_t odd = r.length >> (64 - CELLS_COUNT_BITS);
     odd |= (last >> s->shift ^ segment) | segment / CELLS_SEGMENTS;
-    if ((s->hour != r.hour) | (s->gateway != r.gateway) | (s->site[k] != r.site))
+    if (s->hour != r.hour || s->gateway != r.gateway || s->site[k] != r.site)
         return false;
     if (odd || r.op > DEMAND_WRITE || !cells_is_short(r.count, bytes) || s->next == s->end ||
         __builtin_add_overflow(s->count[k], r.count, &sum))

@@ -10,8 +10,8 @@
 
 enum {
     WORDS_FIRST = 16,
-    WORDS_MIN = 256, /* fewer are not worth being added to rows, … */
-    WORDS_HOUR = 64, /* … or, if with another hour their row may be complete, so many */
+    WORDS_MIN = 1024, /* fewer are not worth being added to rows, … */
+    WORDS_HOUR = 64,  /* … or, if with another hour their row may be complete, so many */
 };
 
 static uint64_t product(uint64_t a, uint64_t b)

@@ -11,7 +11,7 @@
  * when there are as many as these have: so each costs about the same in whatever order, and touches
  * no memory but the end of a list.
  *
- * Memory: 3 KiB, about 7 bytes for each cell in use (at most 40), and for what is noted 2 KiB, in a
+ * Memory: 3 KiB, about 7 bytes for each cell in use (at most 40), and for what is noted 8 KiB, in a
  * log in order of time with many cells an hour 8, in any other at most 512; so at most 1.8 MiB.
  */
 #ifndef GS_AFFINITY_CELLS_H
