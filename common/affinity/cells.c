@@ -99,14 +99,11 @@ static int bound(struct cells *c)
 static inline const uint64_t *add_note(struct row_table *t, const uint64_t *at)
 {
     uint64_t word = *at++, count = word >> CELLS_COUNT_AT, bytes = (uint32_t)word;
-    uint64_t *of = row_table_at(t, segment_of(word));
-    size_t kind = word >> CELLS_KIND_AT & 1;
     if (count == CELLS_LONG) {
         count = *at++;
         bytes = *at++;
     }
-    of[kind] = saturate_sum(of[kind], count);
-    of[CELLS_BYTES] = saturate_sum(of[CELLS_BYTES], bytes);
+    row_table_add(t, segment_of(word), word >> CELLS_KIND_AT & 1, count, bytes);
     return at;
 }
 

@@ -69,8 +69,8 @@ static inline struct memo_slot memo_ends(const char *text, size_t len)
 /* The first of the two places of a text with these ENDS. */
 static inline struct memo_slot *memo_place(const struct memo *m, const struct memo_slot *ends)
 {
-    uint64_t h = (ends->first ^ ends->len) * UINT64_C(0x9e3779b97f4a7c15) + ends->last;
-    h = (h ^ h >> 32) * UINT64_C(0xd6e8feb86659fd93);
+    uint64_t h = (ends->last ^ ends->len) * UINT64_C(0x9e3779b97f4a7c15) ^ ends->first;
+    h *= UINT64_C(0xd6e8feb86659fd93);
     return &m->slots[h >> m->shift & ~UINT64_C(1)];
 }
 
