@@ -24,8 +24,8 @@ int names_init(struct names *n, const struct fleet *fleet);
 void names_release(struct names *n);
 
 /*
- * Two columns side by side: "FIRST,SECOND", LEN bytes, of which FIRST has so many.  0: they stand in
- * a line, at whose bytes nobody looked but to find that one comma.
+ * Two columns side by side: "FIRST,SECOND", LEN bytes, of which FIRST has so many.  0: they stand
+ * in a line, at whose bytes nobody looked but to find that one comma.
  */
 struct names_pair {
     const char *at;
@@ -33,8 +33,8 @@ struct names_pair {
 };
 
 /*
- * A route and an origin are one number each: of the gateway + 1, and of the kind, so many bits; what
- * is left is the volume, and the site.
+ * A route and an origin are one number each: of the gateway + 1, and of the kind, so many bits;
+ * what is left is the volume, and the site.
  */
 enum { NAMES_GATEWAY_BITS = 10, NAMES_KIND_BITS = 2 };
 struct names_numbers {
@@ -64,8 +64,9 @@ static inline struct demand_record names_record(struct names_numbers n)
 }
 
 /*
- * The numbers of "VOLUME,GATEWAY" and "CLIENT,OP" in D, always the same ones, into OUT.  0, -ENOMEM,
- * or -EINVAL: one is no name (the gateway may be empty), or they stand in a line that is not plain.
+ * The numbers of "VOLUME,GATEWAY" and "CLIENT,OP" in D, always the same ones, into OUT.  0,
+ * -ENOMEM, or -EINVAL: one is no name (the gateway may be empty), or they stand in a line that is
+ * not plain.
  */
 int names_find(struct names *n, struct demand *d, struct names_pair route, struct names_pair origin,
                struct demand_record *out);

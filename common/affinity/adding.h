@@ -33,7 +33,7 @@ struct demand_spot {
  */
 int demand_add_later(struct demand *d, const struct demand_record *r);
 
-/* The same for R of the volume that S is the spot of; false: it is not that easy, nothing is done. */
+/* The same for R of the volume whose spot S is; false: it is not that easy, nothing is done. */
 __attribute__((always_inline)) static inline bool demand_spot_takes(struct demand_spot *s,
                                                                     const struct demand_record r)
 {

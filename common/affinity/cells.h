@@ -12,7 +12,8 @@
  * no memory but the end of a list.
  *
  * Memory: 3 KiB, about 7 bytes for each cell in use (at most 40), and for what is noted 8 KiB, in a
- * log in order of time with many cells an hour 8, in any other at most 512; so at most 1.8 MiB.
+ * log in order of time at most 32, in any other at most 512, and as many while that is put in
+ * order; so at most 2.3 MiB.
  */
 #ifndef GS_AFFINITY_CELLS_H
 #define GS_AFFINITY_CELLS_H

@@ -7,8 +7,9 @@
  * order: parts can be counted apart and merged.  Decay, which halves the weight with every week, is
  * applied where a question is answered.
  *
- * Memory: 128 bytes a volume that was added to; a volume and week 1.4 KiB for each of at most DEMAND_NAMES sites, 1.5 KiB for as many
- * gateways, and cells.h's 2.3 MiB at most for each of the last DEMAND_HEAT_WEEKS weeks.
+ * Memory: 256 bytes a volume that is added to; a volume and week 1.4 KiB for each of at most
+ * DEMAND_NAMES sites, 1.5 KiB for as many gateways, and cells.h's 2.3 MiB at most for each of the
+ * last DEMAND_HEAT_WEEKS weeks.
  */
 #ifndef GS_AFFINITY_DEMAND_H
 #define GS_AFFINITY_DEMAND_H

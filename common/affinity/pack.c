@@ -11,7 +11,7 @@
 
 enum { MAGIC_LEN = 8 };
 
-/* Large memory that is filled in one go: 2 MiB at a time cost less than 4 KiB, if there are some. */
+/* Large memory that is filled in one go: pages of 2 MiB, if there are some, cost less. */
 static void prefer_large_pages(void *memory, size_t size)
 {
     const uintptr_t page = (uintptr_t)2 << 20;

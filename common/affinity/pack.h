@@ -53,9 +53,9 @@ size_t unpack_count(struct unpacker *u, size_t max, size_t size);
 
 /* ---- a file: MAGIC (8 characters), XXH3-128 of the body, body ---- */
 
-/* Appends MAGIC and room for a digest to P's; the place of the body, which is packed behind them. */
+/* Appends MAGIC and room for a digest; the place of the body, which is packed behind them. */
 size_t pack_begin(struct packer *p, const char *magic);
-/* Ends the body that begins at PLACE, where its digest is put in.  0 or -ENOMEM: P's is as before. */
+/* Ends the body at PLACE, whose digest is put in.  0, or -ENOMEM: the buffer is as before. */
 int pack_end(struct packer *p, size_t place);
 /* Appends MAGIC and BODY's digest and BODY to OUT.  0 or -ENOMEM. */
 int pack_file(const char *magic, const struct buf *body, struct buf *out);

@@ -99,8 +99,8 @@ int rec_reader_next(struct rec_reader *r);
 /*
  * The text of the next records, as far as it is at hand, where the fields of a line are the
  * schema's first columns, in their order.  Nothing was looked at: that is left to who reads
- * millions.  Lines that begin before BEGIN are the reader's, if they end within LEN; REC_LINES_SLACK
- * bytes more may be read.  Borrowed until the next call that is given the reader.
+ * millions.  Lines that begin before BEGIN are the reader's, if they end within LEN;
+ * REC_LINES_SLACK bytes more may be read.  Borrowed until the next call that is given the reader.
  */
 enum { REC_LINES_SLACK = 256 };
 struct rec_lines {
