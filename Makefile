@@ -83,8 +83,9 @@ $(relaxed:%=$(BUILD)/common/forecast/%.o): cflags += $(SIMD) -ffast-math
 # … or that may be anything, but added in any order.
 $(BUILD)/common/forecast/days.o $(BUILD)/common/forecast/series.o: cflags += $(SIMD)
 
-# Eight numbers that are stored one by one are not to be packed into a vector first.
-$(BUILD)/common/record/marks.o: cflags += -fno-tree-slp-vectorize
+# Numbers that are used one by one are not to be packed into a vector first.
+unpacked := common/record/marks common/record/accesses cmd/affinity-profile/count
+$(unpacked:%=$(BUILD)/%.o): cflags += -fno-tree-slp-vectorize
 
 # Stamps that are touched when what they hold changes.
 stamp = @mkdir -p $(@D); printf '%s\n' $(1) | cmp -s - $@ || printf '%s\n' $(1) >$@

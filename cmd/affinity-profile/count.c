@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/affinity/adding.h"
 #include "common/base/error.h"
 #include "common/base/hash.h"
 #include "common/record/accesses.h"
@@ -13,17 +14,14 @@
 
 static int into_init(struct count_into *into, const struct profile *p)
 {
-    *into = (struct count_into){.waiting = calloc(DEMAND_BATCH, sizeof(*into->waiting))};
     demand_init(&into->demand, p->demand.keep_hours);
-    int r = names_init(&into->names, &p->fleet);
-    return into->waiting ? r : -ENOMEM;
+    return names_init(&into->names, &p->fleet);
 }
 
 static void into_release(struct count_into *into)
 {
     demand_release(&into->demand);
     names_release(&into->names);
-    free(into->waiting);
 }
 
 int counter_init(struct counter *c, struct profile *p, const struct ingest *how)
@@ -44,14 +42,6 @@ void counter_release(struct counter *c)
     seen_run_release(&c->seen);
     rec_reader_free(c->reader);
     buf_release(&c->scratch);
-}
-
-/* Adds what waits, for more to come: 0 or -ENOMEM. */
-static int flush(struct count_into *into)
-{
-    int r = demand_add_batch(&into->demand, into->waiting, into->n);
-    into->n = 0;
-    return r;
 }
 
 /* ---- hours of a pipe ---- */
@@ -80,9 +70,7 @@ static int close_hours(struct counter *c, int64_t before)
     size_t n = 0;
     int r = 0;
     while (r == 0 && n < c->n_open && c->open[n].hour < before) {
-        r = flush(&c->open[n].into);
-        if (r == 0)
-            r = demand_merge(&c->all.demand, &c->open[n].into.demand);
+        r = demand_merge(&c->all.demand, &c->open[n].into.demand);
         into_release(&c->open[n++].into);
     }
     memmove(c->open, c->open + n, (c->n_open - n) * sizeof(*c->open));
@@ -111,38 +99,33 @@ static struct count_into *into_of(struct counter *c, int64_t hour)
 
 /* ---- one record ---- */
 
-/* The texts A and B as they may lie side by side; in SCRATCH.  AT is NULL: out of memory. */
+/* "A,B", at AT of SCRATCH, in which there is room. */
 static struct names_pair pair_of(struct buf *scratch, struct access_text a, struct access_text b)
 {
-    buf_clear(scratch);
-    int failed = buf_add(scratch, a.at, a.len);
-    failed |= buf_add(scratch, ",", 1);
-    failed |= buf_add(scratch, b.at, b.len);
-    return (struct names_pair){failed ? NULL : scratch->data, scratch->len, a.len};
-}
-
-/* Takes R, the last of those that wait, for complete: 0 or -ENOMEM. */
-static int add(struct count_into *into)
-{
-    return ++into->n < DEMAND_BATCH ? 0 : flush(into);
+    size_t at = scratch->len;
+    buf_add(scratch, a.at, a.len);
+    buf_add(scratch, ",", 1);
+    buf_add(scratch, b.at, b.len);
+    return (struct names_pair){scratch->data + at, scratch->len - at, a.len};
 }
 
 /* Counts A, of HOUR: 0 or -ENOMEM. */
 static int count_access(struct counter *c, struct count_into *into, int64_t hour,
                         const struct access *a)
 {
-    struct demand_record *r = &into->waiting[into->n];
-    struct names_pair origin = pair_of(&c->scratch, a->client, a->op);
-    if (!origin.at || names_origin(&into->names, &into->demand, origin, r) < 0)
+    struct demand_record r;
+    buf_clear(&c->scratch);
+    if (buf_reserve(&c->scratch, a->volume.len + a->gateway.len + a->client.len + a->op.len + 2))
         return -ENOMEM;
     struct names_pair route = pair_of(&c->scratch, a->volume, a->gateway);
-    if (!route.at || names_route(&into->names, &into->demand, route, r) < 0)
+    struct names_pair origin = pair_of(&c->scratch, a->client, a->op);
+    if (names_find(&into->names, &into->demand, route, origin, &r) < 0)
         return -ENOMEM;
-    r->hour = hour;
-    r->offset = a->offset;
-    r->length = a->length;
-    r->count = a->count;
-    return add(into);
+    r.hour = hour;
+    r.offset = a->offset;
+    r.length = a->length;
+    r.count = a->count;
+    return demand_add_later(&into->demand, &r);
 }
 
 /* Is the current record, of TIME, to be counted?  1, 0, or -ENOMEM. */
@@ -200,115 +183,153 @@ static int count_record(struct counter *c, const struct access *a)
 
 /* ---- many records ---- */
 
-/* The columns FROM … TO − 1 of a line whose fields begin at AT, the first of them alone. */
-static inline struct names_pair columns(const char *base, const uint32_t *at, size_t from)
+/* Some lines, and what was read of the first of them. */
+struct batch {
+    struct rec_lines lines;
+    struct accesses read;
+};
+
+/* The line I of B as access_digest() does it: without a count that is empty. */
+static uint64_t digest_of(const struct batch *b, size_t i)
 {
-    return (struct names_pair){base + at[from], at[from + 2] - at[from] - 1,
-                               at[from + 1] - at[from] - 1};
+    const char *line = i ? b->read.line[i - 1].end : b->lines.text;
+    const char *newline = b->read.line[i].end - 1;
+    bool no_count = b->lines.fields > ACCESS_COUNT && newline[-1] == ',';
+    return hash64(line, (size_t)(newline - line) - no_count);
 }
 
-/* All that access_digest() looks at. */
-static uint64_t digest_of(const struct rec_lines *l, const uint32_t *at)
+static inline struct names_pair route_of(const struct access_line *l)
 {
-    bool counted = l->fields > ACCESS_COUNT && at[ACCESS_COUNT + 1] - at[ACCESS_COUNT] > 1;
-    return hash64(l->base + at[0], at[ACCESS_COUNT + counted] - at[0] - 1);
+    return (struct names_pair){l->route, l->route_len, 0};
 }
 
-/* Who asked, and for what, into R, behind what its names say: 0, or as names_…() say. */
-static inline int take_line(struct count_into *into, const struct rec_lines *l, const uint32_t *at,
-                            const struct access_numbers *a, struct demand_record *r)
+static inline struct names_pair origin_of(const struct access_line *l)
 {
-    int e = names_origin(&into->names, &into->demand, columns(l->base, at, ACCESS_CLIENT), r);
-    if (e == 0)
-        e = names_route(&into->names, &into->demand, columns(l->base, at, ACCESS_VOLUME), r);
-    r->offset = a->offset;
-    r->length = a->length;
-    r->count = a->count;
-    return e;
+    return (struct names_pair){l->origin, l->origin_len, 0};
 }
 
-/* Counts a line, if it is new: 1, 0, -ENOMEM, or -EINVAL: count_record() has to. */
-static int count_line(struct counter *c, const struct rec_lines *l, const uint32_t *at,
-                      const struct access_numbers *a)
+/* What L, in HOUR, says behind what its NAMES do. */
+static inline struct demand_record record_of(const struct access_line *l, int64_t hour,
+                                             struct demand_record names)
 {
-    int64_t hour = hour_of(c, a->time);
-    if (a->time > c->last || hour < c->from_hour)
+    names.hour = hour;
+    names.offset = l->offset;
+    names.length = l->length;
+    names.count = l->count;
+    return names;
+}
+
+/* Counts line I of B, if it is new: 1, 0, -ENOMEM, or -EINVAL: count_record() has to. */
+static int count_line(struct counter *c, const struct batch *b, size_t i)
+{
+    const struct access_line *l = &b->read.line[i];
+    int64_t hour = hour_of(c, l->time);
+    if (l->time > c->last || hour < c->from_hour)
         return -EINVAL;
     struct count_into *into = into_of(c, hour);
     if (!into)
         return -ENOMEM;
-    struct demand_record *r = &into->waiting[into->n];
-    int e = take_line(into, l, at, a, r);
+    struct demand_record r;
+    int e = names_find(&into->names, &into->demand, route_of(l), origin_of(l), &r);
     if (e < 0)
         return e;
+    r = record_of(l, hour, r);
     struct seen *seen = &c->p->index.seen;
-    enum seen_verdict verdict = c->how->source ? SEEN_COUNT : seen_look(seen, &c->seen, a->time);
+    enum seen_verdict verdict = c->how->source ? SEEN_COUNT : seen_look(seen, &c->seen, l->time);
     int fresh = verdict == SEEN_COUNT;
     if (verdict == SEEN_ASK)
-        fresh = seen_new(seen, &c->seen, a->time, digest_of(l, at));
+        fresh = seen_new(seen, &c->seen, l->time, digest_of(b, i));
     if (fresh < 0)
         return fresh;
-    note_time(c, fresh ? into : NULL, a->time);
-    r->hour = hour;
-    e = fresh ? add(into) : 0;
+    note_time(c, fresh ? into : NULL, l->time);
+    e = fresh ? demand_add_later(&into->demand, &r) : 0;
     return e < 0 ? e : fresh;
 }
-
-/* Some lines, and the numbers of the first N of them. */
-struct batch {
-    struct rec_lines lines;
-    struct access_numbers numbers[128];
-    size_t n;
-};
 
 /* Are all of B to be counted, in the same hour?  Then C is in it. */
 static bool is_alike(struct counter *c, const struct batch *b)
 {
-    double first = b->numbers[0].time, last = first;
-    for (size_t i = 1; i < b->n; i++) {
-        first = b->numbers[i].time < first ? b->numbers[i].time : first;
-        last = b->numbers[i].time > last ? b->numbers[i].time : last;
-    }
+    double first = b->read.first, last = b->read.last;
     if (last > c->last || hour_of(c, last) != hour_of(c, first) || c->hour < c->from_hour)
         return false;
     return c->how->source || seen_counts_all(&c->p->index.seen, &c->seen, first, last);
 }
 
-/* Counts the lines of B, whose hour is C's, from the first on: how many, -ENOMEM, … */
-static size_t count_alike(struct counter *c, const struct batch *b, int *error)
+/* The two loops stand apart, so that each has all registers. */
+
+/* The numbers of the lines FROM … of B, as far as they were met lately; behind the last of them. */
+__attribute__((noinline)) static size_t find_names(const struct count_into *into,
+                                                   const struct batch *b, size_t from,
+                                                   struct names_numbers out[ACCESSES_MOST])
 {
-    const uint32_t *at = b->lines.at;
-    struct count_into *into = into_of(c, c->hour);
-    double newest = -1;
-    size_t n = 0;
-    *error = into ? 0 : -ENOMEM;
-    for (; !*error && n < b->n; n++, at += b->lines.fields) {
-        struct demand_record *r = &into->waiting[into->n];
-        *error = take_line(into, &b->lines, at, &b->numbers[n], r);
-        if (*error)
-            break;
-        r->hour = c->hour;
-        newest = b->numbers[n].time > newest ? b->numbers[n].time : newest;
-        *error = add(into);
-    }
-    if (n) {
-        seen_note(&c->seen, newest);
-        note_time(c, into, newest);
-    }
-    c->records += n;
+    size_t n = from;
+    while (n < b->read.n && names_known(&into->names, route_of(&b->read.line[n]),
+                                        origin_of(&b->read.line[n]), &out[n]))
+        n++;
     return n;
 }
 
-static size_t count_each(struct counter *c, const struct batch *b, int *error)
+/* Adds L, in HOUR, with NAMES, if that is not easy: 0 or -ENOMEM. */
+__attribute__((noinline)) static int add_line(struct demand *d, const struct access_line *l,
+                                              int64_t hour, struct names_numbers names)
 {
+    struct demand_record r = record_of(l, hour, names_record(names));
+    return demand_add_later(d, &r);
+}
+
+/* Adds the lines FROM … TO − 1 of B, in HOUR, with these NAMES: 0 or -ENOMEM. */
+__attribute__((noinline)) static int add_lines(struct demand *d, const struct batch *b, size_t from,
+                                               size_t to, int64_t hour,
+                                               const struct names_numbers *names)
+{
+    int e = 0;
+    for (size_t i = from; e == 0 && i < to; i++) {
+        const struct access_line *l = &b->read.line[i];
+        struct demand_record r = record_of(l, hour, names_record(names[i]));
+        if (r.volume >= d->n_spots || !demand_spot_takes(&d->spot[r.volume], r))
+            e = add_line(d, l, hour, names[i]);
+    }
+    return e;
+}
+
+/*
+ * Counts the lines FROM … of B, whose hour is C's and which are all new, as far as their names were
+ * met lately; behind the last of them.  *ERROR: 0 or -ENOMEM.
+ */
+static size_t count_known(struct counter *c, const struct batch *b, size_t from, int *error)
+{
+    struct names_numbers names[ACCESSES_MOST];
+    struct count_into *into = into_of(c, c->hour);
+    *error = into ? 0 : -ENOMEM;
+    size_t to = into ? find_names(into, b, from, names) : from;
+    if (to == from)
+        return from;
+    double newest = b->read.line[from].time;
+    for (size_t i = from + 1; i < to; i++)
+        newest = b->read.line[i].time > newest ? b->read.line[i].time : newest;
+    *error = add_lines(&into->demand, b, from, to, c->hour, names);
+    seen_note(&c->seen, newest);
+    note_time(c, into, newest);
+    c->records += to - from;
+    return to;
+}
+
+/* Counts the lines of B up to one that count_line() does not: how many, and what that said. */
+static size_t count_batch(struct counter *c, const struct batch *b, int *error)
+{
+    bool alike = is_alike(c, b);
     size_t n = 0;
-    for (; n < b->n; n++) {
-        int counted = count_line(c, &b->lines, b->lines.at + n * b->lines.fields, &b->numbers[n]);
+    while (n < b->read.n) {
+        n = alike ? count_known(c, b, n, error) : n;
+        if (*error < 0 || n == b->read.n)
+            break;
+        int counted = count_line(c, b, n);
         if (counted < 0) {
             *error = counted;
             break;
         }
         c->records += (uint64_t)counted;
+        n++;
     }
     return n;
 }
@@ -319,11 +340,12 @@ static int count_lines(struct counter *c)
     struct batch b;
     int e = 0;
     while (!e && accesses_quick() && rec_reader_lines(c->reader, &b.lines)) {
-        b.n = accesses_read(&b.lines, b.numbers, sizeof(b.numbers) / sizeof(*b.numbers));
-        if (!b.n)
+        accesses_read(&b.lines, &b.read);
+        if (!b.read.n)
             break;
-        size_t n = is_alike(c, &b) ? count_alike(c, &b, &e) : count_each(c, &b, &e);
-        rec_reader_take(c->reader, n);
+        size_t n = count_batch(c, &b, &e);
+        if (n)
+            rec_reader_take(c->reader, n, (size_t)(b.read.line[n - 1].end - b.lines.text));
     }
     return e == -ENOMEM ? e : 0;
 }
@@ -431,6 +453,6 @@ double counter_peek(struct counter *c, char *const *path, uint64_t from)
 void counter_run(struct counter *c, struct count_part *part)
 {
     count_part(c, part);
-    if ((flush(&c->all) < 0 || demand_settle(&c->all.demand) < 0) && !part->status)
+    if (demand_settle(&c->all.demand) < 0 && !part->status)
         set_failure(part, EX_OSERR, err_text(-ENOMEM));
 }

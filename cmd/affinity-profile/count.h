@@ -23,9 +23,7 @@ struct count_part {
 /* Where records are counted. */
 struct count_into {
     struct demand demand;
-    struct names names;            /* numbers in DEMAND */
-    struct demand_record *waiting; /* [DEMAND_BATCH], owned: to be added, together */
-    size_t n;
+    struct names names; /* numbers in DEMAND */
 };
 
 /* An hour of a pipe that is not known to be complete. */

@@ -11,12 +11,14 @@
  * when there are as many as these have: so each costs about the same in whatever order, and touches
  * no memory but the end of a list.
  *
- * Memory: 3 KiB, about 7 bytes for each cell in use (at most 40), and for what is noted 6 KiB, in a
- * log in order of time with many cells an hour 24, in any other at most 768; so at most 2.1 MiB.
+ * Memory: 3 KiB, about 7 bytes for each cell in use (at most 40), and for what is noted 8 KiB, in a
+ * log in order of time at most 32, in any other at most 512, and as many while that is put in
+ * order; so at most 2.3 MiB.
  */
 #ifndef GS_AFFINITY_CELLS_H
 #define GS_AFFINITY_CELLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -29,23 +31,43 @@ enum {
     CELLS_SHIFT_MAX = 54,
 };
 
-/* Of one segment, and not yet in its row. */
-struct cells_note {
-    uint64_t count, bytes;
-    uint16_t segment;
-    unsigned char kind, hour;
-    uint32_t next1; /* note of the same hour, + 1; see cells_settle() */
+/*
+ * Accesses of one kind to a segment in an hour of the week, not yet in its row: a word with bytes,
+ * hour, segment, kind and count, from its lowest bits on; or, if bytes or count are too many, one
+ * with CELLS_LONG as count, and two with the count and the bytes.
+ */
+enum {
+    CELLS_HOUR_AT = 32,
+    CELLS_SEGMENT_AT = 40,
+    CELLS_KIND_AT = 51,
+    CELLS_COUNT_AT = 52,
+    CELLS_COUNT_BITS = 64 - CELLS_COUNT_AT,
+    CELLS_LONG = (1 << CELLS_COUNT_BITS) - 1,
 };
+
+static inline bool cells_is_short(uint64_t count, uint64_t bytes)
+{
+    return count < CELLS_LONG && !(bytes >> CELLS_HOUR_AT);
+}
+
+/* Of what is short, or with CELLS_LONG and 0. */
+static inline uint64_t cells_note(unsigned hour, uint32_t segment, enum cells_kind kind,
+                                  uint64_t count, uint64_t bytes)
+{
+    return bytes | (uint64_t)hour << CELLS_HOUR_AT | (uint64_t)segment << CELLS_SEGMENT_AT |
+           (uint64_t)kind << CELLS_KIND_AT | count << CELLS_COUNT_AT;
+}
 
 /* cells_init(); cells_release() frees. */
 struct cells {
     size_t n;       /* cells in use */
     unsigned shift; /* a segment is 2^shift bytes */
     struct row row[HOURS_A_WEEK];
-    struct cells_note *note; /* owned */
-    uint32_t n_notes, cap_notes;
+    uint64_t *note; /* owned */
+    uint32_t n_words, cap_words;
     uint32_t cost;                         /* cells of the hours that have notes */
     unsigned hour;                         /* that of the last note; HOURS_A_WEEK: there is none */
+    bool mixed;                            /* the notes do not ascend by hour */
     uint64_t noted[HOURS_A_WEEK / 64 + 1]; /* hours that have notes, a bit each */
 };
 
@@ -60,6 +82,14 @@ void cells_release(struct cells *c);
 int cells_add(struct cells *c, unsigned hour, enum cells_kind kind, uint64_t offset,
               uint64_t length, uint64_t count);
 int cells_add_flushes(struct cells *c, unsigned hour, uint64_t count);
+
+/*
+ * Lets the caller note accesses of HOUR, in segments of C's size: words (short ones) to *NEXT …
+ * *END − 1, of which there is at least one.  Until cells_close(), with what is behind the last word
+ * that was written, C is not to be used otherwise.  0 or -ENOMEM: it is not open.
+ */
+int cells_open(struct cells *c, unsigned hour, uint64_t **next, uint64_t **end);
+void cells_close(struct cells *c, const uint64_t *next);
 
 /* Adds a cell as it was saved, in segments of C's size.  0 or -ENOMEM. */
 int cells_put(struct cells *c, unsigned hour, uint32_t segment, const uint64_t of[CELLS_KINDS]);

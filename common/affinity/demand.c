@@ -36,6 +36,7 @@ void demand_release(struct demand *d)
     for (size_t i = 0; i < d->volumes.n; i++)
         volume_release(&d->volume[i]);
     free(d->volume);
+    free(d->spot);
     intern_release(&d->volumes);
     intern_release(&d->sites);
     intern_release(&d->gateways);
@@ -201,15 +202,6 @@ static void take_all(struct demand *d, struct demand *from)
     d->keep_hours = empty.keep_hours;
     d->now.hour = -1;
     *from = empty;
-}
-
-int demand_settle(struct demand *d)
-{
-    int r = 0;
-    for (size_t i = 0; i < d->volumes.n; i++)
-        for (size_t k = 0; r == 0 && k < d->volume[i].n_weeks; k++)
-            r = cells_settle(&d->volume[i].weeks[k]->cells);
-    return r;
 }
 
 int demand_merge(struct demand *d, struct demand *from)

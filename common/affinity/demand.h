@@ -7,8 +7,9 @@
  * order: parts can be counted apart and merged.  Decay, which halves the weight with every week, is
  * applied where a question is answered.
  *
- * Memory a volume and week: 1.4 KiB for each of at most DEMAND_NAMES sites, 1.5 KiB for as many
- * gateways, and cells.h's 2.3 MiB at most for each of the last DEMAND_HEAT_WEEKS weeks.
+ * Memory: 256 bytes a volume that is added to; a volume and week 1.4 KiB for each of at most
+ * DEMAND_NAMES sites, 1.5 KiB for as many gateways, and cells.h's 2.3 MiB at most for each of the
+ * last DEMAND_HEAT_WEEKS weeks.
  */
 #ifndef GS_AFFINITY_DEMAND_H
 #define GS_AFFINITY_DEMAND_H
@@ -72,6 +73,8 @@ struct demand {
     double newest;       /* its time in Unix seconds; −1 before the first; kept by the caller */
     uint32_t keep_hours;
     struct demand_now now;
+    struct demand_spot *spot; /* owned, [n_spots], by volume; see adding.h */
+    size_t n_spots;
     bool overflowed; /* some volume has had more than DEMAND_NAMES sites in a week */
 };
 
@@ -102,13 +105,7 @@ long demand_gateway_id(struct demand *d, const char *name, size_t len);
 /* Adds R.  0, -ENOMEM, or -ERANGE: R's offset and length are out of range (nothing is added). */
 int demand_add(struct demand *d, const struct demand_record *r);
 
-/*
- * Adds the N (at most DEMAND_BATCH) R, whose ranges were checked: the same, but volume by volume,
- * and demand_settle() has to be called when all was added.  0 or -ENOMEM.
- */
-enum { DEMAND_BATCH = 8192 };
-int demand_add_batch(struct demand *d, const struct demand_record *r, size_t n);
-/* 0 or -ENOMEM. */
+/* To be called when all was added with demand_add_later().  0 or -ENOMEM. */
 int demand_settle(struct demand *d);
 
 /* Adds all of FROM, which may be emptied by that; both need not be settled.  0 or -ENOMEM. */

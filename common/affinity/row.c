@@ -19,20 +19,50 @@ void row_table_clear(struct row_table *t)
 
 /* ---- bytes ---- */
 
+enum { CELL_WIDE = 8 }; /* bytes that are written of a short one, for at most 7 */
+
+/* GAP, READS and WRITES, below 2^7, and BYTES, below 2^28, as put_cell() writes them. */
+static inline unsigned char *put_short(unsigned char *to, uint32_t gap, uint64_t reads,
+                                       uint64_t writes, uint64_t bytes)
+{
+    uint32_t v = (uint32_t)bytes;
+    /* Seven bits a byte, all but the last with the eighth. */
+    v = (v & 0xfffc000) << 2 | (v & 0x3fff);
+    v = (v & 0x3f803f80) << 1 | (v & 0x7f007f);
+    uint32_t last = (31 - (uint32_t)__builtin_clz(v | 1)) & ~7u;
+    v |= UINT32_C(0x80808080) & ((UINT32_C(1) << last) - 1);
+    uint64_t all = gap | reads << 8 | writes << 16 | (uint64_t)v << 24;
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    all = __builtin_bswap64(all);
+#endif
+    memcpy(to, &all, CELL_WIDE);
+    return to + 4 + last / 8;
+}
+
+/* The numbers of a cell, GAP segments behind the one before, to the bytes at TO; behind them. */
+static inline unsigned char *put_cell(unsigned char *to, uint32_t gap, const uint64_t *of)
+{
+    uint64_t reads = of[CELLS_READS], writes = of[CELLS_WRITES], bytes = of[CELLS_BYTES];
+    if (((gap | reads | writes) < 0x80) & !(bytes >> 28))
+        return put_short(to, gap, reads, writes, bytes);
+    to = pack_uint_to(to, gap);
+    for (size_t k = 0; k < CELLS_KINDS; k++)
+        to = pack_uint_to(to, of[k]);
+    return to;
+}
+
 /* T's cells to the bytes at TO; behind the last of them.  *N cells. */
 static unsigned char *put_cells(const struct row_table *t, unsigned char *to, uint32_t *n)
 {
-    uint32_t next = 0;
-    *n = 0;
+    uint32_t next = 0, cells = 0;
     for (uint32_t w = 0; w < sizeof(t->used) / sizeof(*t->used); w++)
         for (uint64_t left = t->used[w]; left; left &= left - 1) {
             uint32_t segment = w * 64 + (uint32_t)__builtin_ctzll(left);
-            to = pack_uint_to(to, segment - next);
+            to = put_cell(to, segment - next, t->of[segment]);
             next = segment + 1;
-            for (size_t k = 0; k < CELLS_KINDS; k++)
-                to = pack_uint_to(to, t->of[segment][k]);
-            ++*n;
+            cells++;
         }
+    *n = cells;
     return to;
 }
 

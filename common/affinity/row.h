@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/affinity/pack.h"
+#include "common/base/saturate.h"
 
 enum {
     CELLS_SEGMENTS = 1024,        /* a volume; then the place of the flushes, */
@@ -51,6 +52,22 @@ static inline uint64_t *row_table_at(struct row_table *t, uint32_t segment)
     }
     return of;
 }
+
+/*
+ * Adds COUNT of KIND (reads or writes) and BYTES to SEGMENT's numbers in T.  Whether it was in use
+ * is not decided: of a busy hour nobody could guess it, and a wrong guess costs more than all this.
+ */
+static inline void row_table_add(struct row_table *t, uint32_t segment, size_t kind, uint64_t count,
+                                 uint64_t bytes)
+{
+    uint64_t *used = &t->used[segment / 64], *of = t->of[segment];
+    uint64_t keep = -(*used >> segment % 64 & 1); /* all bits, or none */
+    *used |= UINT64_C(1) << segment % 64;
+    of[kind] = saturate_sum(of[kind] & keep, count);
+    of[kind ^ 1] &= keep;
+    of[CELLS_BYTES] = saturate_sum(of[CELLS_BYTES] & keep, bytes);
+}
+_Static_assert((CELLS_READS ^ 1) == CELLS_WRITES, "reads and writes differ in one bit");
 
 /* SEGMENT as one of those that are 2^BY times larger. */
 static inline uint32_t row_coarser(uint32_t segment, unsigned by)

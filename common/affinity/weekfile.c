@@ -83,20 +83,34 @@ static bool has_any(const struct demand_week *w, enum weekfile_kind kind)
     return w && (kind == WEEKFILE_DEMAND ? w->sites.n : w->cells.n) > 0;
 }
 
+/* About the bytes that the cells of N volumes take, which are nearly all of their file. */
+static size_t heat_size(const struct named *volume, size_t n)
+{
+    size_t bytes = n * (NAME_LEN_MAX + 2);
+    for (size_t i = 0; i < n; i++) {
+        const struct demand_week *w = volume[i].thing;
+        for (unsigned h = 0; h < HOURS_A_WEEK; h++)
+            bytes += w->cells.row[h].size + 2;
+    }
+    return bytes;
+}
+
 int weekfile_pack(const struct demand *d, enum weekfile_kind kind, int64_t week, struct buf *out)
 {
     struct named *volume = calloc(d->volumes.n + 1, sizeof(*volume));
-    struct buf body = {0};
-    struct packer p = {&body, false};
+    struct packer p = {out, false};
     size_t n = 0;
     if (!volume)
         return -ENOMEM;
+    size_t place = pack_begin(&p, magic[kind]);
     for (size_t i = 0; i < d->volumes.n; i++) {
         const struct demand_week *w = week_of(&d->volume[i], week);
         if (has_any(w, kind))
             volume[n++] = (struct named){d->volume[i].volume, w};
     }
     qsort(volume, n, sizeof(*volume), by_name);
+    if (kind == WEEKFILE_HEAT)
+        pack_room(&p, heat_size(volume, n));
     pack_int(&p, week);
     pack_uint(&p, n);
     for (size_t i = 0; i < n; i++) {
@@ -107,10 +121,8 @@ int weekfile_pack(const struct demand *d, enum weekfile_kind kind, int64_t week,
         else
             pack_heat(&p, &w->cells);
     }
-    int r = p.failed ? -ENOMEM : pack_file(magic[kind], &body, out);
-    buf_release(&body);
     free(volume);
-    return r;
+    return pack_end(&p, place);
 }
 
 /* ---- in: each returns 0, -ENOMEM, or sets u->failed ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The numbers of access records, for who reads millions: a line is checked and read in one pass, 16
- * bytes at a time.  Lines that look as a director writes them are read, of others nothing is said.
+ * Access records, for who reads millions: lines that look as a director writes them are found,
+ * checked and read in one pass, 64 bytes at a time; of others nothing is said.
  */
 #ifndef GS_RECORD_ACCESSES_H
 #define GS_RECORD_ACCESSES_H
@@ -12,19 +12,33 @@
 
 #include "common/record/record.h"
 
-struct access_numbers {
+struct access_line {
     double time;
     uint64_t offset, length; /* their sum fits in 63 bits */
     uint64_t count;
+    const char *route, *origin; /* in the lines' text: "VOLUME,GATEWAY" and "CLIENT,OP" */
+    const char *end;            /* behind its newline */
+    uint32_t route_len, origin_len;
+};
+
+enum { ACCESSES_MOST = 64 };
+
+struct accesses {
+    size_t n;
+    double first, last; /* of their times, if there are any */
+    struct access_line line[ACCESSES_MOST];
 };
 
 /*
- * The numbers of the LINES of rec_access, at most MOST, into OUT, up to one that is not read: how
- * many were.  Of these, value_parse() takes every field with the same number, except for volume,
- * gateway, client and op, at which nobody looked; error is empty.
+ * The first LINES of rec_access into OUT, up to one that is not read.  Nobody looked at what stands
+ * in the two pairs but a comma: a line is one, and value_parse() takes every other field with the
+ * same number, if in both pairs there is nothing odd (access_is_odd()).  Error is empty.
  */
-size_t accesses_read(const struct rec_lines *lines, struct access_numbers *out, size_t most);
+void accesses_read(const struct rec_lines *lines, struct accesses *out);
 /* Is it worth asking?  No line is read by a processor without AVX2. */
 bool accesses_quick(void);
+
+/* Does the text hold a quote, a newline or another control character? */
+bool access_is_odd(const char *text, size_t len);
 
 #endif

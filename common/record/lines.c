@@ -15,7 +15,7 @@
 #define ROOM_SIZE ((size_t)REC_LINE_MAX + 64)
 
 /* Behind the area: the NUL of a last line without newline, and what the splitter asks for. */
-#define TAIL_SIZE ((size_t)128)
+#define TAIL_SIZE ((size_t)REC_LINES_SLACK + 64)
 _Static_assert(SPLIT_SLACK < TAIL_SIZE, "a NUL and SPLIT_SLACK bytes must fit behind the area");
 
 int lines_init(struct lines *l, lines_before_read *before_read, void *ctx)

@@ -44,7 +44,7 @@ bool lines_is_cut(const struct lines *l);
 
 /*
  * The bytes that lines_next() can hand lines from without reading: *TEXT, valid until then; their
- * number.  SPLIT_SLACK bytes behind may be read.
+ * number.  REC_LINES_SLACK bytes behind may be read.
  */
 static inline size_t lines_at_hand(const struct lines *l, char **text)
 {

@@ -19,7 +19,6 @@ typedef size_t lowest_fn(uint64_t mask);
 struct way {
     look_fn *look;
     lowest_fn *lowest;
-    bool kinds; /* and what the bytes are */
 };
 
 INLINE size_t lowest_portable(uint64_t mask)
@@ -127,24 +126,6 @@ AVX2 INLINE size_t lowest_avx2(uint64_t mask)
 {
     return (size_t)_tzcnt_u64(mask);
 }
-
-/* Commas, newlines and what is odd, which is seldom anything. */
-AVX2 INLINE struct marks_block look_for_places_avx2(const char *p)
-{
-    const __m256i newline = _mm256_set1_epi8('\n'), comma = _mm256_set1_epi8(',');
-    __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
-    __m256i w = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
-    __m256i a = _mm256_cmpeq_epi8(v, newline), b = _mm256_cmpeq_epi8(w, newline);
-    __m256i odd_v = _mm256_andnot_si256(a, is_odd(v)), odd_w = _mm256_andnot_si256(b, is_odd(w));
-    __m256i odd = _mm256_or_si256(odd_v, odd_w);
-    struct marks_block m = {
-        .commas = bits_of(_mm256_cmpeq_epi8(v, comma), _mm256_cmpeq_epi8(w, comma)),
-        .newlines = bits_of(a, b),
-    };
-    if (!_mm256_testz_si256(odd, odd))
-        m.odd = bits_of(odd_v, odd_w);
-    return m;
-}
 #endif
 
 /* ---- lines ---- */
@@ -198,10 +179,8 @@ INLINE void find(struct marks *m, const char *text, size_t len, const struct way
         uint64_t inside = len - at < 64 ? (UINT64_C(1) << (len - at)) - 1 : UINT64_MAX;
         b.newlines &= inside;
         uint64_t ends = (b.commas & inside) | b.newlines;
-        if (way.kinds) {
-            m->not_name[at / 64] = (b.not_name & ~b.commas) | (b.not_first & (ends << 1 | begins));
-            m->not_digit[at / 64] = b.not_digit & ~b.commas;
-        }
+        m->not_name[at / 64] = (b.not_name & ~b.commas) | (b.not_first & (ends << 1 | begins));
+        m->not_digit[at / 64] = b.not_digit & ~b.commas;
         begins = ends >> 63;
         put_places(m->at + 1 + f.ends, at, ends, way.lowest);
         put_lines(m, &f, &b, ends);
@@ -209,28 +188,17 @@ INLINE void find(struct marks *m, const char *text, size_t len, const struct way
     }
     m->n = f.lines;
     m->next = 0;
-    m->kinds = way.kinds;
 }
 
 void marks_find_portable(struct marks *m, const char *text, size_t len)
 {
-    find(m, text, len, (struct way){look_portable, lowest_portable, true});
-}
-
-static void find_places_portable(struct marks *m, const char *text, size_t len)
-{
-    find(m, text, len, (struct way){look_portable, lowest_portable, false});
+    find(m, text, len, (struct way){look_portable, lowest_portable});
 }
 
 #if defined(__x86_64__)
 AVX2 static void find_avx2(struct marks *m, const char *text, size_t len)
 {
-    find(m, text, len, (struct way){look_avx2, lowest_avx2, true});
-}
-
-AVX2 static void find_places_avx2(struct marks *m, const char *text, size_t len)
-{
-    find(m, text, len, (struct way){look_for_places_avx2, lowest_avx2, false});
+    find(m, text, len, (struct way){look_avx2, lowest_avx2});
 }
 
 static bool has_avx2(void)
@@ -238,8 +206,7 @@ static bool has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
 }
 #else
-#define find_avx2        marks_find_portable
-#define find_places_avx2 find_places_portable
+#define find_avx2 marks_find_portable
 
 static bool has_avx2(void)
 {
@@ -250,9 +217,4 @@ static bool has_avx2(void)
 void marks_find(struct marks *m, const char *text, size_t len)
 {
     (has_avx2() ? find_avx2 : marks_find_portable)(m, text, len);
-}
-
-void marks_find_places(struct marks *m, const char *text, size_t len)
-{
-    (has_avx2() ? find_places_avx2 : find_places_portable)(m, text, len);
 }

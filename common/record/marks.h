@@ -27,7 +27,6 @@ struct marks_block {
 /* Zero-initialise. */
 struct marks {
     size_t n, next; /* whole lines found, and the one that marks_next() hands out next */
-    bool kinds;     /* not_name and not_digit were made */
     /* The first line begins at 0; then a place behind each comma and each newline. */
     uint32_t at[MARKS_TEXT + 64];
     /* line[i]: where line i begins in AT, doubled; odd: the line holds odd bytes. */
@@ -38,8 +37,6 @@ struct marks {
 
 /* Finds the lines that end within the LEN (1 … MARKS_TEXT) bytes at TEXT; 64 behind may be read. */
 void marks_find(struct marks *m, const char *text, size_t len);
-/* Their fields' places only, in half the time. */
-void marks_find_places(struct marks *m, const char *text, size_t len);
 /* The same as every processor can do it, for tests. */
 void marks_find_portable(struct marks *m, const char *text, size_t len);
 
@@ -58,15 +55,6 @@ static inline bool marks_next(struct marks *m, struct marks_line *out)
     out->at = m->at + from / 2;
     out->n = from & 1 ? 0 : to - from / 2;
     return true;
-}
-
-/* So many of the next lines have FIELDS fields and no odd byte.  Their places lie side by side. */
-static inline size_t marks_alike(const struct marks *m, size_t fields)
-{
-    size_t i = m->next;
-    while (i < m->n && !(m->line[i] & 1) && m->line[i + 1] / 2 - m->line[i] / 2 == fields)
-        i++;
-    return i - m->next;
 }
 
 enum { MARKS_BITS = 56 };

@@ -52,7 +52,11 @@ struct rec_reader {
 
     char *marked; /* the text of marks */
     struct marks marks;
+    size_t mark_most; /* bytes, the next time */
 };
+
+/* Bytes that are looked at where most lines were read by others. */
+enum { MARK_FIRST = 256 };
 
 static char *stdin_only[] = {(char[]){"-"}};
 
@@ -72,6 +76,7 @@ struct rec_reader *rec_reader_new(const struct rec_schema *schema)
         return NULL;
     }
     r->schema = schema;
+    r->mark_most = MARKS_TEXT;
     rec_reader_files(r, NULL, 0);
     return r;
 }
@@ -401,15 +406,14 @@ static int check_fields(struct rec_reader *r)
     return 1;
 }
 
-typedef void find_fn(struct marks *m, const char *text, size_t len);
-
-/* Finds the lines at hand. */
-static void mark(struct rec_reader *r, find_fn *find)
+/* Finds the lines at hand: first some of them, then ever more. */
+static void mark(struct rec_reader *r)
 {
     size_t len = lines_at_hand(&r->lines, &r->marked);
     r->marks.n = r->marks.next = 0;
     if (len)
-        find(&r->marks, r->marked, len < MARKS_TEXT ? len : MARKS_TEXT);
+        marks_find(&r->marks, r->marked, len < r->mark_most ? len : r->mark_most);
+    r->mark_most = 2 * r->mark_most < MARKS_TEXT ? 2 * r->mark_most : MARKS_TEXT;
 }
 
 /* The next of the lines at hand, if it is plain: true, and it is split.  False takes nothing. */
@@ -419,8 +423,8 @@ static bool next_marked(struct rec_reader *r)
     struct marks_line line;
     if (r->in_range && lines_offset(&r->lines) >= r->to)
         return false;
-    if (r->marks.next == r->marks.n || !r->marks.kinds)
-        mark(r, marks_find);
+    if (r->marks.next == r->marks.n)
+        mark(r);
     if (!marks_next(&r->marks, &line) || line.n - 1 >= REC_COLUMNS_MAX)
         return false;
     if (line.at[line.n] - line.at[0] == 1)
@@ -453,34 +457,29 @@ int rec_reader_next(struct rec_reader *r)
     }
 }
 
-size_t rec_reader_lines(struct rec_reader *r, struct rec_lines *out)
+bool rec_reader_lines(struct rec_reader *r, struct rec_lines *out)
 {
-    *out = (struct rec_lines){.fields = r->n_fields};
+    char *text;
     if (!r->input || !r->in_order)
-        return 0;
-    if (r->marks.next == r->marks.n)
-        mark(r, marks_find_places);
-    const struct marks *m = &r->marks;
-    out->base = r->marked;
-    out->at = m->at + m->line[m->next] / 2;
-    out->n = marks_alike(m, out->fields);
+        return false;
+    size_t len = lines_at_hand(&r->lines, &text), begin = len;
     if (r->in_range) {
-        /* Of those, the ones that begin in it. */
-        uint64_t left = r->to - lines_offset(&r->lines);
-        if (lines_offset(&r->lines) >= r->to)
-            out->n = 0;
-        while (out->n && out->at[(out->n - 1) * out->fields] - out->at[0] >= left)
-            out->n--;
+        uint64_t at = lines_offset(&r->lines), left = r->to > at ? r->to - at : 0;
+        begin = left < len ? (size_t)left : len;
     }
-    return out->n;
+    *out = (struct rec_lines){text, len, begin, r->n_fields};
+    return begin > 0;
 }
 
-void rec_reader_take(struct rec_reader *r, size_t n)
+void rec_reader_take(struct rec_reader *r, size_t n, size_t bytes)
 {
-    struct marks *m = &r->marks;
-    m->next += n;
-    lines_take(&r->lines, r->marked + m->at[m->line[m->next] / 2]);
+    char *text;
+    lines_at_hand(&r->lines, &text);
+    lines_take(&r->lines, text + bytes);
     r->line += n;
+    /* The marks, if any, were of these lines.  Of the next ones few may need some. */
+    r->marks.n = r->marks.next = 0;
+    r->mark_most = MARK_FIRST;
 }
 
 const char *rec_text(const struct rec_reader *r, size_t col)

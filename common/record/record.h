@@ -97,29 +97,29 @@ void rec_reader_tie(struct rec_reader *r, struct rec_writer *w);
 int rec_reader_next(struct rec_reader *r);
 
 /*
- * The lines of the next N records, as far as they are at hand, lie without a quote and have a field
- * for each of the schema's first columns, in their order.  Nothing of them was checked: that, and
- * what they say, is left to who reads millions.  Field F of line L is the bytes at[i] … at[i + 1] −
- * 2 behind BASE, i = L · FIELDS + F, and a comma or newline is behind it; REC_LINES_SLACK bytes
- * behind a line may be read.  Borrowed until the next call that is given the reader.
+ * The text of the next records, as far as it is at hand, where the fields of a line are the
+ * schema's first columns, in their order.  Nothing was looked at: that is left to who reads
+ * millions.  Lines that begin before BEGIN are the reader's, if they end within LEN;
+ * REC_LINES_SLACK bytes more may be read.  Borrowed until the next call that is given the reader.
  */
-enum { REC_LINES_SLACK = 64 };
+enum { REC_LINES_SLACK = 256 };
 struct rec_lines {
-    const char *base;
-    const uint32_t *at; /* [n · fields + 1] */
-    size_t fields, n;
+    const char *text;
+    size_t len, begin;
+    size_t fields; /* of a line */
 };
 
 /*
- * The next lines of R, before which rec_reader_next() was called once: their number, *OUT.  0: the
- * next record is for rec_reader_next().
+ * The next lines of R, before which rec_reader_next() was called once: false if there are none, or
+ * the columns are others.
  */
-size_t rec_reader_lines(struct rec_reader *r, struct rec_lines *out);
+bool rec_reader_lines(struct rec_reader *r, struct rec_lines *out);
 /*
- * The first N of these lines were read, and are records without a fault.  With others, begin
- * rec_reader_next(), which looks at the same line and says what is wrong with it, or nothing.
+ * The first N (not 0) of these lines, BYTES of text, were read, and are records without a fault.
+ * With others, begin rec_reader_next(), which looks at the same line and says what is wrong with
+ * it, or nothing.
  */
-void rec_reader_take(struct rec_reader *r, size_t n);
+void rec_reader_take(struct rec_reader *r, size_t n, size_t bytes);
 
 /*
  * After a negative result: "name:line: reason", or "cannot open 'name': reason", or "cannot read

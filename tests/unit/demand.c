@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "common/affinity/adding.h"
 #include "common/affinity/heat.h"
 #include "common/affinity/sources.h"
 #include "common/affinity/weekfile.h"
@@ -23,7 +24,7 @@ struct access {
     char volume[16], site[16], gateway[16];
 };
 
-static void add(struct demand *d, const struct access *a)
+static struct demand_record record_in(struct demand *d, const struct access *a)
 {
     struct demand_record r = a->r;
     r.volume = (uint32_t)demand_volume_id(d, a->volume, strlen(a->volume));
@@ -31,6 +32,12 @@ static void add(struct demand *d, const struct access *a)
     r.gateway = DEMAND_NO_GATEWAY;
     if (*a->gateway)
         r.gateway = (uint32_t)demand_gateway_id(d, a->gateway, strlen(a->gateway));
+    return r;
+}
+
+static void add(struct demand *d, const struct access *a)
+{
+    struct demand_record r = record_in(d, a);
     CHECK(demand_add(d, &r) == 0);
 }
 
@@ -111,6 +118,47 @@ static void test_order(void)
         check_same(&x, &y);
         demand_release(&x);
         demand_release(&y);
+    }
+}
+
+/* As who adds millions does it; how many were easy. */
+static size_t add_many(struct demand *d, const struct access *a, size_t n)
+{
+    size_t easy = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct demand_record r = record_in(d, &a[i]);
+        if (r.volume < d->n_spots && demand_spot_takes(&d->spot[r.volume], r))
+            easy++;
+        else
+            CHECK(demand_add_later(d, &r) == 0);
+    }
+    return easy;
+}
+
+/* Many at a time, in any order or by the hour, are counted as one by one. */
+static void test_many(void)
+{
+    static struct access a[RECORDS];
+    for (unsigned round = 0; round < 8; round++) {
+        bool in_order = round % 2;
+        unsigned sites = round % 4 < 2 ? 3 : 100;
+        struct demand one, many;
+        demand_init(&one, KEEP);
+        demand_init(&many, KEEP);
+        make_accesses(a, RECORDS, sites, 20 + round);
+        for (size_t i = 0; in_order && i < RECORDS; i++) {
+            a[i].r.hour = FIRST + (int64_t)(i / 50);
+            snprintf(a[i].gateway, sizeof(a[i].gateway), "g%s", a[i].volume);
+        }
+        add_all(&one, a, RECORDS);
+        size_t easy = add_many(&many, a, RECORDS / 2);
+        CHECK(round < 4 || demand_settle(&many) == 0);
+        easy += add_many(&many, a + RECORDS / 2, RECORDS - RECORDS / 2);
+        CHECK(!in_order || sites > 3 || easy > RECORDS / 10);
+        CHECK(demand_settle(&many) == 0);
+        check_same(&one, &many);
+        demand_release(&one);
+        demand_release(&many);
     }
 }
 
@@ -407,6 +455,7 @@ int main(void)
 {
     test_begin("demand");
     test_order();
+    test_many();
     test_merge();
     test_save_and_load();
     test_damage();
