@@ -608,6 +608,31 @@ waiting_switch()
   owner_is gw-b 2 uncommitted
 }
 
+@test "S15: what a driver has proved when it defers the move is proved for the next, but for what is written" {
+  move_setup
+  converge
+  status_is unproved 0
+  drive defer v
+  driver_kill
+  put 9 64k 4k
+  driver_start
+  wait_for 10 drive begin v 1 gw-b
+  status_is unproved 4096
+  drive flush v
+  prove_all
+  # One that is killed leaves no proof, and what it was to prove decides, too.
+  driver_kill
+  driver_start
+  wait_for 10 drive begin v 1 gw-b
+  status_is unproved 1048576
+  prove_all
+  drive defer v
+  driver_kill
+  driver_start
+  wait_for 10 drive begin v 1 gw-b verify=delta
+  [[ $(status_of unproved) -ne 0 || $(status_of exempt) -ne 0 ]]
+}
+
 @test "S16: a deferred move whose target is lost ends on the owner" {
   move_setup
   converge

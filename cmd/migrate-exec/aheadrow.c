@@ -76,8 +76,7 @@ static enum outcome hand_over(const struct exec *x, const struct plan_row *row,
     struct exec own = *x;
     if (x->dry_run)
         return say_dry(x, row, route, "cutover", id, "");
-    own.reason = row->reason;
-    own.verify = (int)verify_choose(x, row->kind == PLAN_KIND_MANDATORY, false);
+    own.reason = row->reason; /* what it is to prove is the standby's: that may be proved already */
     return recover_cutover(&own, id);
 }
 

@@ -28,6 +28,7 @@ static void recorded(struct storejob *j)
     }
     if (j->result == 0)
         m->v->route = j->route;
+    m->in_order = c && j->result == 0;
     if (c && j->result < 0)
         control_err(c, j->result, "%s", j->error);
     else if (c)

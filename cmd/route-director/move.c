@@ -352,16 +352,19 @@ static void begin_prepared(struct move *m)
 }
 
 /*
- * The former driver is gone: another goes on with what is synced; proofs are void (S15).  What it
- * wants proved is in the record with the switch at the latest.
+ * The former driver is gone: another goes on with what is synced; proofs are void (S15), unless
+ * that one had left the move in order.  What it wants proved is in the record with the switch at
+ * the latest.
  */
 static void attach(struct move *m, struct control *c, enum rec_verify verify)
 {
+    bool proved = m->in_order && !m->copiers.orphans;
     m->driver = c;
+    m->in_order = false;
     m->flushed = false;
     m->verify = verify;
     blocks_set_verify(m->blocks, verify);
-    if (!m->shared)
+    if (!m->shared && !proved)
         blocks_unprove(m->blocks);
     tell_begun(m, c, "attached");
 }

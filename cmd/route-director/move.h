@@ -92,6 +92,7 @@ struct move {
     bool promoted;       /* COMMIT, DOUBT, RETIRE: without the old owner … */
     uint64_t unproved;   /* … with so many bytes that were not proved */
     uint64_t promote_us; /* not before: an attempt failed */
+    bool in_order;       /* its driver has deferred it, and none has attached since */
     bool copies_flushed; /* the driver's connections flushed since their last write to the target */
     bool flushed;     /* every connection that wrote to the target flushed since its last write */
     unsigned flushes; /* of the flush under way, not answered yet */
