@@ -15,11 +15,11 @@ setup_file()
   ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$INJECT" "$BATS_TEST_DIRNAME/fault/inject.c"
 }
 
-# plan SOURCE TARGET EPOCH [KIND [REASON]]: a plan of one row.
+# plan SOURCE TARGET EPOCH [KIND [REASON [NOT-BEFORE]]]: a plan of one row.
 plan()
 {
   echo time,volume,source,target,epoch,kind,benefit,reverse_benefit,source_ghs,target_ghs,das,bytes,not_before,reason
-  echo "$(date +%s),v,$1,$2,$3,${4-optional},,,,,,,,${5-}"
+  echo "$(date +%s),v,$1,$2,$3,${4-optional},,,,,,,${6-},${5-}"
 }
 
 # fleet: volume v of random data on gw-a, gw-b and gw-c, a director.  START starts a gateway.
@@ -242,6 +242,44 @@ taken_over()
   served
 }
 
+@test "migrate-exec: a row for a volume with a standby whose time has not come is left, or waited for" {
+  ahead
+  local later=$(($(date +%s) + 1000))
+  run --separate-stderr -75 migrate-exec <(plan gw-a gw-b 1 mandatory "" $later)
+  [[ $stderr == "migrate-exec: left 'v': not before $later" && $output == "$EVENT_HEADER" ]]
+  stands
+  run --separate-stderr -0 migrate-exec --wait \
+    <(plan gw-a gw-b 1 optional "" $(($(date +%s) + 1)))
+  owner_is gw-b 2 uncommitted
+}
+
+@test "S15: a standby's hand-over that was in doubt is recorded as the switch that it is" {
+  ahead
+  local lock
+  exec {lock}<>state/routes.log
+  flock "$lock" # no commit gets through
+  start exec migrate-exec --window 30000 --cutover v-2
+  wait_for 30 status_is phase commit
+  kill_hard exec
+  run --separate-stderr -75 migrate-exec --quarantine 0 --cutover v-2
+  [[ $(steps) == "v-2,redirect,begin v-2,redirect,stalled " ]]
+  start exec migrate-exec --quarantine 1h --cutover v-2
+  wait_for 30 eval '(($(grep -c ",v-2,.*,redirect,begin,.*,resumed$" state/history.csv) == 3))'
+  kill -TERM "${PIDS[exec]}"
+  wait "${PIDS[exec]}" || true
+  unset "PIDS[exec]"
+  [[ $(last_event v-2) == redirect,deferred ]]
+  owner_is gw-a 1 deferred
+  flock -u "$lock"
+  exec {lock}>&-
+  wait_for 30 owner_is gw-b 2 uncommitted
+  stop director # who no longer lives cannot tell what it was
+  serve
+  run --separate-stderr -0 migrate-exec --resume
+  [[ $(steps) == "v-2,handover,switched " && $output != *promoted* ]]
+  served
+}
+
 @test "migrate-exec: --cutover hands over to a standby, whether or not it is mirrored just now" {
   ahead
   kill_hard director
@@ -287,6 +325,32 @@ taken_over()
   [[ $(steps) == "v-2.2,"*",aborted v-2.3,redirect,begin "*"v-2.3,handover,switched " ]]
   owner_is gw-b 2 uncommitted
   served
+}
+
+@test "migrate-exec: a standby that takes the place of one that a row was to give up is left alone" {
+  ahead
+  printf '%s\n' '#!/bin/sh' '[ "$1" = size ] || exit 3' ": >'$GS/asked'" \
+    "while [ -e '$GS/asked' ]; do sleep 0.02; done" 'exit 4' >hook
+  chmod +x hook
+  make_volume gw-c v 0
+  sed -i "/^gw-c,/s|,dir .*|,$GS/hook|" config/gateways.csv
+  migrate-exec <(plan gw-a gw-c 1 mandatory) >row.out 2>row.err 3>&- &
+  PIDS[row]=$!
+  wait_for 30 test -e asked
+  run --separate-stderr -0 migrate-exec --abort v-2
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1 standby)
+  rm gw-c/v asked
+  local code=0
+  wait "${PIDS[row]}" || code=$?
+  unset "PIDS[row]"
+  ((code == 1))
+  [[ $(<row.err) == "migrate-exec: refused 'v': its route was changed meanwhile" ]]
+  [[ $(<row.out) == "$EVENT_HEADER" && $(last_event v-2.2) == replicate,deferred ]]
+  stands
+  run --separate-stderr -1 migrate-exec --cutover v-2
+  [[ $stderr == "migrate-exec: 'v-2' is not deferred: aborted" ]]
+  run --separate-stderr -0 migrate-exec --cutover v-2.2
+  owner_is gw-b 2 uncommitted
 }
 
 @test "migrate-exec: no standby is given up while its owner is away" {
@@ -402,6 +466,28 @@ taken_over()
   run --separate-stderr -0 migrate-exec --jobs 2 --per-gateway 2 rows
   stands
   owner_is_of w gw-a 3
+}
+
+@test "migrate-exec: --resume brings moves to their end before it has standbys mirrored again" {
+  ahead
+  make_volume gw-a w 256K
+  head -c 256K /dev/urandom >gw-a/w
+  route-set w gw-a >/dev/null
+  local jobs epoch=1
+  for jobs in 1 2; do
+    start exec migrate-exec --bwlimit 32K <(plan gw-a gw-c "$epoch" mandatory | sed 's/,v,/,w,/')
+    wait_for 30 eval 'control status w | grep -q " phase=replicate "'
+    kill_hard exec
+    stop director
+    serve
+    run --separate-stderr -0 migrate-exec --jobs "$jobs" --resume
+    epoch=$((epoch + 1))
+    [[ $(steps) == "w-$epoch,"*" w-$epoch,handover,switched v-2,redirect,begin "*"v-2,replicate,deferred " ]]
+    stands
+    run -0 migrate-exec --revert "w-$epoch"
+    epoch=$((epoch + 1))
+    run -0 migrate-exec --commit "w-$epoch"
+  done
 }
 
 @test "S9: where gateways take one connection a standby is made, keeps up and takes over, too" {
@@ -520,6 +606,25 @@ lone_gateway()
   cached_gateway gw-a
   run --separate-stderr -0 migrate-exec <(plan gw-b gw-a 2 mandatory)
   owner_is gw-a 3 uncommitted
+}
+
+@test "S17: a standby that took over in the midst of its hand-over has not been switched to" {
+  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
+    skip "built with a sanitizer"
+  fi
+  ahead
+  local n
+  for ((n = 1; n < 30; n++)); do
+    GS_FAULT=sync:$n:kill LD_PRELOAD=$INJECT migrate-exec --cutover v-2 >out 2>&1 || true
+    [[ $(tail -n 1 state/migrations/v-2.csv) != *,handover,hold,* ]] || break
+  done
+  ((n < 30))
+  stands
+  client_start
+  stop_gateway gw-a
+  wait_for 60 owner_is gw-b 2 uncommitted
+  run --separate-stderr -0 migrate-exec --resume
+  taken_over
 }
 
 @test "S17: a standby that took over is recorded after everybody's restart: by --expire, and by a row" {

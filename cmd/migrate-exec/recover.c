@@ -177,15 +177,16 @@ static enum outcome cutover(struct move *m, struct story *s)
     }
     /* The switch of a cutover that was killed may be in the store already. */
     bool deferred = s->any_public && s->public.event == EVENT_DEFERRED;
-    bool standby = s->ahead && to_resume(s); /* whether or not it does just now */
+    bool open = to_resume(s);        /* else what is deferred by the route is another */
+    bool standby = s->ahead && open; /* whether or not it does just now */
     m->ahead = false;
     if (deferred || standby ||
-        (place_of(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED)) {
+        (open && place_of(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED)) {
         m->was_deferred = !standby || s->stood;
         return resume(m, s);
     }
     err_warn("'%s' is not deferred: %s%s%s", m->id, rec_event_words[s->last.event],
-             to_resume(s) ? "; go on with: migrate-exec --resume " : "", to_resume(s) ? m->id : "");
+             open ? "; go on with: migrate-exec --resume " : "", open ? m->id : "");
     return s->switched && s->retired ? SETTLED : FAILED;
 }
 
@@ -195,21 +196,36 @@ enum outcome recover_cutover(const struct exec *x, const char *id)
     return story_with(x, id, story_take, cutover);
 }
 
-void recover_each_open(const struct exec *x,
-                       void (*take)(void *arg, const char *id, const struct event *last), void *arg)
+/* May anything be to be done of ID?  Also if its journal, which goes to S, can't be read. */
+static bool is_open(const struct exec *x, const char *id, struct story *s)
+{
+    return story_load(x, id, s) < 0 ||
+           (s->any && (to_resume(s) || standby_is(s) || behind_is(s) || takeover_is_new(x, id, s)));
+}
+
+void recover_each_open(const struct exec *x, recover_take *take, void *arg)
 {
     char **ids;
     size_t n;
+    size_t late = 0; /* so many of those that were looked at come later: the first */
+    struct story s;
     int r = journal_ids(x->dirs.state, &ids, &n);
     if (r < 0)
         err_die(EX_OSERR, "cannot read '%s/migrations': %s", x->dirs.state, err_text(r));
     for (size_t i = 0; i < n; i++) {
-        struct story s;
-        r = story_load(x, ids[i], &s);
-        if (r < 0 || (s.any && (to_resume(&s) || standby_is(&s) || behind_is(&s) ||
-                                takeover_is_new(x, ids[i], &s))))
-            take(arg, ids[i], &s.last);
+        char *id = ids[i];
+        if (!is_open(x, id, &s))
+            continue;
+        if (s.ahead && !s.switched) {
+            ids[i] = ids[late];
+            ids[late++] = id;
+        } else {
+            take(arg, id, &s.last, false);
+        }
     }
+    for (size_t i = 0; i < late; i++)
+        if (is_open(x, ids[i], &s))
+            take(arg, ids[i], &s.last, true);
     journal_ids_free(ids, n);
 }
 
@@ -218,10 +234,11 @@ struct resumption {
     enum outcome worst;
 };
 
-static void resume_next(void *arg, const char *id, const struct event *last)
+static void resume_next(void *arg, const char *id, const struct event *last, bool standby)
 {
     struct resumption *all = arg;
     (void)last;
+    (void)standby;
     if (signals_pending())
         return;
     enum outcome o = recover_resume(all->x, id);
@@ -308,6 +325,8 @@ static enum outcome abort_open(struct move *m, const struct story *s)
 static enum outcome give_up(struct move *m, struct story *s)
 {
     struct route route;
+    if (!s->switched && event_is_final(s->last.event))
+        return SETTLED; /* meanwhile, and what the director has open now is another's */
     enum outcome o = place_of(m, &route) == ON_SOURCE ? place_ask_director(m, &route) : GO;
     if (o == GO && m->owner_away)
         o = move_fails(m, "its owner %s is away, and %s may take its place", m->source, m->target);
