@@ -13,6 +13,8 @@
 
 /* Bytes of a copy's request: so a copy takes its share of the requests a gateway can serve. */
 static const double copy_request_bytes = 256 << 10;
+/* What a write makes a director prove anew: most writes are smaller. */
+static const double write_bytes = 16 << 10;
 /* Nearer to its capacity a queue only grows; clients wait for answers before they ask more. */
 static const double use_max = 0.98;
 
@@ -95,6 +97,13 @@ static void tell(struct run *r, const struct run_move *m, enum rec_event event, 
         outfile_fail(r->events_file, err);
 }
 
+/* What has to be proved again of V's mirrored copy: what was written, evenly over all of it. */
+static double unproved(const struct run_volume *v)
+{
+    const double places = (double)v->bytes / write_bytes;
+    return places > 0 ? (double)v->bytes * (1 - exp(-v->since / places)) : 0;
+}
+
 static bool answers(const struct run *r, size_t gateway)
 {
     return scenario_condition(r->scenario, gateway, r->now) != CONDITION_FAILED;
@@ -116,7 +125,8 @@ bool run_begin(struct run *r, const struct run_wish *w)
         .health = w->health,
         .standby = w->standby,
     };
-    m.ends = r->now + fmax(r->stage->step_s, (double)m.bytes / r->limits->copy_rate);
+    m.read = m.bytes ? (double)m.bytes : unproved(v);
+    m.ends = r->now + fmax(r->stage->step_s, m.read / r->limits->copy_rate);
     m.mistaken =
         w->health && !scenario_trouble(r->scenario, v->owner, r->now, r->now + r->stage->horizon_s);
     tell(r, &m, EVENT_BEGIN, w->why);
@@ -204,6 +214,7 @@ static void switch_owner(struct run *r, const struct run_move *m)
     v->kept_until = r->now + r->limits->retain_s;
     v->other = m->source;
     v->mirrored = r->standby;
+    v->since = 0;
     v->state = ROUTE_STATE_UNCOMMITTED;
     r->tally.bytes += m->bytes;
     r->gateways[m->source].switched = r->now;
@@ -214,6 +225,7 @@ static void stand_by(struct run *r, const struct run_move *m)
     struct run_volume *v = &r->volumes[m->volume];
     v->state = ROUTE_STATE_DEFERRED;
     v->mirrored = true;
+    v->since = 0;
     r->tally.bytes += m->bytes;
     tell(r, m, EVENT_DEFERRED, "stands by");
 }
@@ -427,7 +439,8 @@ static void sum_up(struct run *r)
     for (size_t v = 0; v < r->n_volumes; v++)
         add_load(r, v);
     for (size_t i = 0; i < r->n_moves; i++) {
-        const double rate = r->moves[i].bytes ? r->limits->copy_rate / copy_request_bytes : 0;
+        const bool reads = r->moves[i].read > 0;
+        const double rate = reads ? r->limits->copy_rate / copy_request_bytes : 0;
         r->gateways[r->moves[i].source].rate += rate;
         r->gateways[r->moves[i].target].rate += rate;
     }
@@ -498,6 +511,8 @@ static void count_step(struct run *r)
         for (size_t s = 0; s < sites_of(r); s++)
             count_site(r, g, s, part < TALLY_PARTS ? part : TALLY_PARTS - 1);
     r->tally.gained_us += r->gaining_us * r->stage->step_s;
+    for (size_t v = 0; v < r->n_volumes; v++)
+        r->volumes[v].since += r->writes[v] * r->stage->step_s;
 }
 
 /* ---- the clock ---- */

@@ -56,6 +56,7 @@ struct run_volume {
     size_t other; /* the target of a move under way, or where a copy is kept; RUN_NONE */
     enum rec_route_state state;
     bool mirrored; /* the copy on OTHER gets all writes, and can take over */
+    double since;  /* writes since that copy was proved equal */
     uint64_t epoch;
     uint64_t bytes;
     double moved;           /* time of the last change of owner, or of the first sight */
@@ -81,6 +82,7 @@ struct run_move {
     uint64_t number;
     double begun, ends;
     uint64_t bytes; /* 0: a hand-over to a mirrored copy */
+    double read;    /* bytes that are read on both sides: to be copied, or proved */
     double das_gain, das_told;
     bool mandatory;
     bool health;
