@@ -109,7 +109,7 @@ stand_by()
 
 @test "migrate-plan --standby: no target that a move could not have" {
   stand_by
-  for gw_b in 0.59,0 , 0.97,0.6; do
+  for gw_b in 0.59,0 ',' 0.97,0.6; do
     standbys gw-a,0.97,0 "gw-b,$gw_b"
     expect_moves
   done
