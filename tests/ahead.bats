@@ -15,11 +15,11 @@ setup_file()
   ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$INJECT" "$BATS_TEST_DIRNAME/fault/inject.c"
 }
 
-# plan SOURCE TARGET EPOCH [KIND [REASON]]: a plan of one row.
+# plan SOURCE TARGET EPOCH [KIND [REASON [NOT-BEFORE]]]: a plan of one row.
 plan()
 {
   echo time,volume,source,target,epoch,kind,benefit,reverse_benefit,source_ghs,target_ghs,das,bytes,not_before,reason
-  echo "$(date +%s),v,$1,$2,$3,${4-optional},,,,,,,,${5-}"
+  echo "$(date +%s),v,$1,$2,$3,${4-optional},,,,,,,${6-},${5-}"
 }
 
 # fleet: volume v of random data on gw-a, gw-b and gw-c, a director.  START starts a gateway.
@@ -240,6 +240,17 @@ taken_over()
   run --separate-stderr -0 migrate-exec <(plan gw-b gw-a 2 mandatory)
   owner_is gw-a 3 uncommitted
   served
+}
+
+@test "migrate-exec: a row for a volume with a standby whose time has not come is left, or waited for" {
+  ahead
+  local later=$(($(date +%s) + 1000))
+  run --separate-stderr -75 migrate-exec <(plan gw-a gw-b 1 mandatory "" $later)
+  [[ $stderr == "migrate-exec: left 'v': not before $later" && $output == "$EVENT_HEADER" ]]
+  stands
+  run --separate-stderr -0 migrate-exec --wait \
+    <(plan gw-a gw-b 1 optional "" $(($(date +%s) + 1)))
+  owner_is gw-b 2 uncommitted
 }
 
 @test "migrate-exec: --cutover hands over to a standby, whether or not it is mirrored just now" {

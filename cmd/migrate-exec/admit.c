@@ -4,16 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the route's state has against a new move; NULL: nothing. */
-static const char *busy(enum rec_route_state s)
+/* The move that is open, by the route's state; NULL: none. */
+static const char *open_move(enum rec_route_state s)
 {
     switch (s) {
     case ROUTE_STATE_DEFERRED:
         return "a deferred move is open: see migrate-exec --status and --cutover";
     case ROUTE_STATE_MOVING:
         return "a move is open: see migrate-exec --status";
-    case ROUTE_STATE_MANUAL_RECOVERY:
-        return "it is in manual recovery";
     default:
         return NULL;
     }
@@ -26,7 +24,7 @@ enum admission admit(const struct plan_row *r, const struct route *route, double
         snprintf(why, size, "a shadow row");
         return ADMIT_SKIP;
     }
-    const char *state = route ? busy(route->state) : NULL;
+    const char *open = route ? open_move(route->state) : NULL;
     if (!route)
         snprintf(why, size, "the volume has no route");
     else if (strcmp(r->source, r->target) == 0)
@@ -38,16 +36,16 @@ enum admission admit(const struct plan_row *r, const struct route *route, double
                  (unsigned long long)r->epoch, (unsigned long long)route->epoch);
     else if (strcmp(r->source, route->gateway) != 0)
         snprintf(why, size, "the volume is on %s, not on %s", route->gateway, r->source);
-    else if (state) {
-        snprintf(why, size, "%s", state);
-        if (route->state != ROUTE_STATE_MANUAL_RECOVERY && r->not_before <= now)
-            return ADMIT_OPEN;
-    } else if (r->not_before <= now)
-        return route->state == ROUTE_STATE_UNCOMMITTED ? ADMIT_KEPT : ADMIT_NOW;
-    else {
+    else if (route->state == ROUTE_STATE_MANUAL_RECOVERY)
+        snprintf(why, size, "it is in manual recovery");
+    else if (!(r->not_before <= now)) {
         snprintf(why, size, "not before %.0f", r->not_before);
-        return ADMIT_LATER;
-    }
+        return ADMIT_LATER; /* what is open may be a standby's, or over by then */
+    } else if (open) {
+        snprintf(why, size, "%s", open);
+        return ADMIT_OPEN;
+    } else
+        return route->state == ROUTE_STATE_UNCOMMITTED ? ADMIT_KEPT : ADMIT_NOW;
     return ADMIT_NEVER;
 }
 

@@ -79,9 +79,13 @@ static void test_states(void)
     struct route route = steady;
     for (int s = ROUTE_STATE_MOVING; s <= ROUTE_STATE_MANUAL_RECOVERY; s++) {
         bool kept = s == ROUTE_STATE_UNCOMMITTED;
+        bool none = s == ROUTE_STATE_MANUAL_RECOVERY;
+        struct plan_row row = good;
         route.state = (enum rec_route_state)s;
-        CHECK(ask(&good, &route, why) == (kept ? ADMIT_KEPT : ADMIT_NEVER));
+        CHECK(ask(&row, &route, why) == (kept ? ADMIT_KEPT : none ? ADMIT_NEVER : ADMIT_OPEN));
         CHECK(kept == !why[0]);
+        row.not_before = NOW + 1; /* what is open now may be a standby's, or over by then */
+        CHECK(ask(&row, &route, why) == (none ? ADMIT_NEVER : ADMIT_LATER));
     }
 }
 
