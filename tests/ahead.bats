@@ -300,6 +300,32 @@ taken_over()
   served
 }
 
+@test "migrate-exec: a standby that takes the place of one that a row was to give up is left alone" {
+  ahead
+  printf '%s\n' '#!/bin/sh' '[ "$1" = size ] || exit 3' ": >'$GS/asked'" \
+    "while [ -e '$GS/asked' ]; do sleep 0.02; done" 'exit 4' >hook
+  chmod +x hook
+  make_volume gw-c v 0
+  sed -i "/^gw-c,/s|,dir .*|,$GS/hook|" config/gateways.csv
+  migrate-exec <(plan gw-a gw-c 1 mandatory) >row.out 2>row.err 3>&- &
+  PIDS[row]=$!
+  wait_for 30 test -e asked
+  run --separate-stderr -0 migrate-exec --abort v-2
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1 standby)
+  rm gw-c/v asked
+  local code=0
+  wait "${PIDS[row]}" || code=$?
+  unset "PIDS[row]"
+  ((code == 1))
+  [[ $(<row.err) == "migrate-exec: refused 'v': its route was changed meanwhile" ]]
+  [[ $(<row.out) == "$EVENT_HEADER" && $(last_event v-2.2) == replicate,deferred ]]
+  stands
+  run --separate-stderr -1 migrate-exec --cutover v-2
+  [[ $stderr == "migrate-exec: 'v-2' is not deferred: aborted" ]]
+  run --separate-stderr -0 migrate-exec --cutover v-2.2
+  owner_is gw-b 2 uncommitted
+}
+
 @test "migrate-exec: no standby is given up while its owner is away" {
   ahead
   kill_hard director

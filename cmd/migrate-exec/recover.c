@@ -177,15 +177,16 @@ static enum outcome cutover(struct move *m, struct story *s)
     }
     /* The switch of a cutover that was killed may be in the store already. */
     bool deferred = s->any_public && s->public.event == EVENT_DEFERRED;
-    bool standby = s->ahead && to_resume(s); /* whether or not it does just now */
+    bool open = to_resume(s);        /* else what is deferred by the route is another */
+    bool standby = s->ahead && open; /* whether or not it does just now */
     m->ahead = false;
     if (deferred || standby ||
-        (place_of(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED)) {
+        (open && place_of(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED)) {
         m->was_deferred = !standby || s->stood;
         return resume(m, s);
     }
     err_warn("'%s' is not deferred: %s%s%s", m->id, rec_event_words[s->last.event],
-             to_resume(s) ? "; go on with: migrate-exec --resume " : "", to_resume(s) ? m->id : "");
+             open ? "; go on with: migrate-exec --resume " : "", open ? m->id : "");
     return s->switched && s->retired ? SETTLED : FAILED;
 }
 
@@ -308,6 +309,8 @@ static enum outcome abort_open(struct move *m, const struct story *s)
 static enum outcome give_up(struct move *m, struct story *s)
 {
     struct route route;
+    if (!s->switched && event_is_final(s->last.event))
+        return SETTLED; /* meanwhile, and what the director has open now is another's */
     enum outcome o = place_of(m, &route) == ON_SOURCE ? place_ask_director(m, &route) : GO;
     if (o == GO && m->owner_away)
         o = move_fails(m, "its owner %s is away, and %s may take its place", m->source, m->target);
