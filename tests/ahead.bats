@@ -253,6 +253,33 @@ taken_over()
   owner_is gw-b 2 uncommitted
 }
 
+@test "S15: a standby's hand-over that was in doubt is recorded as the switch that it is" {
+  ahead
+  local lock
+  exec {lock}<>state/routes.log
+  flock "$lock" # no commit gets through
+  start exec migrate-exec --window 30000 --cutover v-2
+  wait_for 30 status_is phase commit
+  kill_hard exec
+  run --separate-stderr -75 migrate-exec --quarantine 0 --cutover v-2
+  [[ $(steps) == "v-2,redirect,begin v-2,redirect,stalled " ]]
+  start exec migrate-exec --quarantine 1h --cutover v-2
+  wait_for 30 eval '(($(grep -c ",v-2,.*,redirect,begin,.*,resumed$" state/history.csv) == 3))'
+  kill -TERM "${PIDS[exec]}"
+  wait "${PIDS[exec]}" || true
+  unset "PIDS[exec]"
+  [[ $(last_event v-2) == redirect,deferred ]]
+  owner_is gw-a 1 deferred
+  flock -u "$lock"
+  exec {lock}>&-
+  wait_for 30 owner_is gw-b 2 uncommitted
+  stop director # who no longer lives cannot tell what it was
+  serve
+  run --separate-stderr -0 migrate-exec --resume
+  [[ $(steps) == "v-2,handover,switched " && $output != *promoted* ]]
+  served
+}
+
 @test "migrate-exec: --cutover hands over to a standby, whether or not it is mirrored just now" {
   ahead
   kill_hard director
@@ -557,6 +584,25 @@ lone_gateway()
   cached_gateway gw-a
   run --separate-stderr -0 migrate-exec <(plan gw-b gw-a 2 mandatory)
   owner_is gw-a 3 uncommitted
+}
+
+@test "S17: a standby that took over in the midst of its hand-over has not been switched to" {
+  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
+    skip "built with a sanitizer"
+  fi
+  ahead
+  local n
+  for ((n = 1; n < 30; n++)); do
+    GS_FAULT=sync:$n:kill LD_PRELOAD=$INJECT migrate-exec --cutover v-2 >out 2>&1 || true
+    [[ $(tail -n 1 state/migrations/v-2.csv) != *,handover,hold,* ]] || break
+  done
+  ((n < 30))
+  stands
+  client_start
+  stop_gateway gw-a
+  wait_for 60 owner_is gw-b 2 uncommitted
+  run --separate-stderr -0 migrate-exec --resume
+  taken_over
 }
 
 @test "S17: a standby that took over is recorded after everybody's restart: by --expire, and by a row" {

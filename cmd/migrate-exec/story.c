@@ -41,6 +41,18 @@ static void take_commit(const struct event *e, struct story *s)
     label_of_note(e->detail, s->label, NULL);
 }
 
+/*
+ * A hold is the last event before a switch is asked for.  That is not so any more once a director
+ * has let the move begin again, which it does not with a switch under way, or an attempt has given
+ * in.  To have tried to begin says nothing: the switch may be in doubt meanwhile.
+ */
+static bool take_asked(const struct event *e, bool before)
+{
+    bool begun = e->phase == PHASE_REPLICATE || e->phase == PHASE_HANDOVER;
+    bool over = e->event == EVENT_PASS || e->event == EVENT_MIRROR || e->event == EVENT_DEFERRED;
+    return e->event == EVENT_HOLD || (before && !(begun && over));
+}
+
 static int take_event(const struct event *e, void *arg)
 {
     struct story *s = arg;
@@ -61,6 +73,7 @@ static int take_event(const struct event *e, void *arg)
         s->public = *e;
         s->any_public = true;
     }
+    s->asked = take_asked(e, s->asked);
     s->ahead = s->ahead || ahead_says(e);
     s->stood = s->stood || e->event == EVENT_DEFERRED;
     s->shared = s->shared || shared_says(e);

@@ -24,6 +24,7 @@ struct story {
     struct late_proof proof;
     double retain_until;    /* 0: not said, or no copy is kept */
     bool standby;           /* ... and then it is kept all the same */
+    bool asked;             /* a switch may be under way, or have been made, for us */
     bool ahead;             /* it is to stand by, not to be handed over (ahead.h) ... */
     bool stood;             /* ... and did */
     enum disposal disposal; /* what the commit in it is to do with the copy ... */

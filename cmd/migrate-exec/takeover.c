@@ -44,13 +44,17 @@ bool takeover_is_new(const struct exec *x, const char *id, const struct story *s
     return set_move(&m, x, id, s) && takeover_is(&m, s, &route) && !way_back_is_open(x, &route);
 }
 
-/* How much of the owner's copy is not proved: the director that promoted it knows. */
-static uint64_t unproved_bytes(const struct move *m, const struct route *route)
+/*
+ * Does the director that promoted the owner live?  *BYTES: how much of the copy is not proved; all
+ * of it, if nobody knows.
+ */
+static bool promoter_lives(const struct move *m, const struct route *route, uint64_t *bytes)
 {
     struct director_status s;
-    bool known = m->director && director_status(m->director, &s) == 0 && s.promoted &&
+    bool lives = m->director && director_status(m->director, &s) == 0 && s.promoted &&
                  s.epoch == route->epoch && strcmp(s.owner, route->gateway) == 0;
-    return known ? s.unproved : route->size_bytes;
+    *bytes = lives ? s.unproved : route->size_bytes;
+    return lives;
 }
 
 int takeover_end(struct move *m, const struct move *back)
@@ -86,7 +90,7 @@ enum outcome takeover_record(struct move *m, struct story *s, const struct route
     back.epoch = route->epoch - 1;
     back.terms.verify = route->verify;
     back.promoted = true;
-    back.unproved = unproved_bytes(m, route);
+    promoter_lives(m, route, &back.unproved);
     move_leave_director(m);
     o = revert_open(&back, m->id);
     if (o == GO) {
@@ -103,14 +107,14 @@ enum outcome takeover_record(struct move *m, struct story *s, const struct route
 bool takeover_recall(struct move *m, const struct story *s)
 {
     struct route route;
-    bool asked = s->any_public && s->public.phase == PHASE_HANDOVER &&
-                 s->public.event != EVENT_DEFERRED; /* the end of what was asked */
-    if (s->switched || s->shared || asked || place_of(m, &route) != ON_TARGET ||
+    uint64_t unproved;
+    if (s->switched || s->shared || place_of(m, &route) != ON_TARGET ||
         route.state != ROUTE_STATE_UNCOMMITTED || /* which an operator's route is not */
-        place_ask_director(m, &route) != GO)
+        place_ask_director(m, &route) != GO ||
+        (!promoter_lives(m, &route, &unproved) && s->asked)) /* that is the switch */
         return false;
     m->promoted = true;
-    m->unproved = unproved_bytes(m, &route);
+    m->unproved = unproved;
     return true;
 }
 
