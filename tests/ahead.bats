@@ -468,6 +468,28 @@ taken_over()
   owner_is_of w gw-a 3
 }
 
+@test "migrate-exec: --resume brings moves to their end before it has standbys mirrored again" {
+  ahead
+  make_volume gw-a w 256K
+  head -c 256K /dev/urandom >gw-a/w
+  route-set w gw-a >/dev/null
+  local jobs epoch=1
+  for jobs in 1 2; do
+    start exec migrate-exec --bwlimit 32K <(plan gw-a gw-c "$epoch" mandatory | sed 's/,v,/,w,/')
+    wait_for 30 eval 'control status w | grep -q " phase=replicate "'
+    kill_hard exec
+    stop director
+    serve
+    run --separate-stderr -0 migrate-exec --jobs "$jobs" --resume
+    epoch=$((epoch + 1))
+    [[ $(steps) == "w-$epoch,"*" w-$epoch,handover,switched v-2,redirect,begin "*"v-2,replicate,deferred " ]]
+    stands
+    run -0 migrate-exec --revert "w-$epoch"
+    epoch=$((epoch + 1))
+    run -0 migrate-exec --commit "w-$epoch"
+  done
+}
+
 @test "S9: where gateways take one connection a standby is made, keeps up and takes over, too" {
   START=lone_gateway
   ahead

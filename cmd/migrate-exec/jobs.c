@@ -25,7 +25,7 @@ enum { LOOK_MS = 200 }; /* for a signal, or a row whose time has come */
 enum row_state { ROW_WAITS, ROW_RUNS, ROW_OVER };
 
 struct row {
-    struct plan_row plan;      /* of one to be resumed the names alone */
+    struct plan_row plan;      /* of one to be resumed the names, and if it is to stand by */
     char id[NAME_LEN_MAX + 1]; /* to be resumed; "": a row of the plan */
     double read;               /* when: a row does not grow too old by waiting for others */
     enum row_state state;
@@ -190,7 +190,7 @@ static bool is_due(const struct jobs *j, const struct row *row)
 
 static bool is_standby(const struct row *row)
 {
-    return !row->id[0] && row->plan.kind == PLAN_KIND_STANDBY;
+    return row->plan.kind == PLAN_KIND_STANDBY;
 }
 
 /* Does a move wait that could begin but for the others?  Standbys come behind those. */
@@ -351,9 +351,9 @@ int jobs_run_plan(const struct exec *x, const char *path)
 
 /* ---- what was begun before ---- */
 
-static void remember_open(void *arg, const char *id, const struct event *last)
+static void remember_open(void *arg, const char *id, const struct event *last, bool standby)
 {
-    struct plan_row plan = {.epoch = 0};
+    struct plan_row plan = {.kind = standby ? PLAN_KIND_STANDBY : PLAN_KIND_MANDATORY};
     memcpy(plan.volume, last->volume, sizeof(plan.volume));
     memcpy(plan.source, last->source, sizeof(plan.source));
     memcpy(plan.target, last->target, sizeof(plan.target));

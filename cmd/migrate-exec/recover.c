@@ -196,21 +196,36 @@ enum outcome recover_cutover(const struct exec *x, const char *id)
     return story_with(x, id, story_take, cutover);
 }
 
-void recover_each_open(const struct exec *x,
-                       void (*take)(void *arg, const char *id, const struct event *last), void *arg)
+/* May anything be to be done of ID?  Also if its journal, which goes to S, can't be read. */
+static bool is_open(const struct exec *x, const char *id, struct story *s)
+{
+    return story_load(x, id, s) < 0 ||
+           (s->any && (to_resume(s) || standby_is(s) || behind_is(s) || takeover_is_new(x, id, s)));
+}
+
+void recover_each_open(const struct exec *x, recover_take *take, void *arg)
 {
     char **ids;
     size_t n;
+    size_t late = 0; /* so many of those that were looked at come later: the first */
+    struct story s;
     int r = journal_ids(x->dirs.state, &ids, &n);
     if (r < 0)
         err_die(EX_OSERR, "cannot read '%s/migrations': %s", x->dirs.state, err_text(r));
     for (size_t i = 0; i < n; i++) {
-        struct story s;
-        r = story_load(x, ids[i], &s);
-        if (r < 0 || (s.any && (to_resume(&s) || standby_is(&s) || behind_is(&s) ||
-                                takeover_is_new(x, ids[i], &s))))
-            take(arg, ids[i], &s.last);
+        char *id = ids[i];
+        if (!is_open(x, id, &s))
+            continue;
+        if (s.ahead && !s.switched) {
+            ids[i] = ids[late];
+            ids[late++] = id;
+        } else {
+            take(arg, id, &s.last, false);
+        }
     }
+    for (size_t i = 0; i < late; i++)
+        if (is_open(x, ids[i], &s))
+            take(arg, ids[i], &s.last, true);
     journal_ids_free(ids, n);
 }
 
@@ -219,10 +234,11 @@ struct resumption {
     enum outcome worst;
 };
 
-static void resume_next(void *arg, const char *id, const struct event *last)
+static void resume_next(void *arg, const char *id, const struct event *last, bool standby)
 {
     struct resumption *all = arg;
     (void)last;
+    (void)standby;
     if (signals_pending())
         return;
     enum outcome o = recover_resume(all->x, id);

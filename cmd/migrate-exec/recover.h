@@ -12,10 +12,12 @@
 enum outcome recover_resume(const struct exec *x, const char *id);
 /* The same with every migration that has not ended, one after the other; the worst outcome. */
 enum outcome recover_resume_all(const struct exec *x);
-/* Calls TAKE for each of them, with its last event; that has no names if its journal is damaged. */
-void recover_each_open(const struct exec *x,
-                       void (*take)(void *arg, const char *id, const struct event *last),
-                       void *arg);
+/*
+ * Calls TAKE for each of them, with its last event; that has no names if its journal is damaged.
+ * Last come those that are to stand by, and no more (ahead.h).
+ */
+typedef void recover_take(void *arg, const char *id, const struct event *last, bool standby);
+void recover_each_open(const struct exec *x, recover_take *take, void *arg);
 
 /* As recover_resume(), for a deferred migration alone: attach, catch up, hand over. */
 enum outcome recover_cutover(const struct exec *x, const char *id);
