@@ -39,7 +39,7 @@ fleet()
 # serve [ARGUMENT...]: a director for which a busy machine is no slow gateway.
 serve()
 {
-  start_director --quarantine 200ms --leg-timeout 60s --promote-after 100ms "$@"
+  start_director --quarantine "${QUARANTINE:-200ms}" --leg-timeout 60s --promote-after 100ms "$@"
 }
 
 # ahead [OPTION...]: as fleet, and gw-b stands by, as v-2.
@@ -558,6 +558,28 @@ lone_gateway()
   run --separate-stderr -0 migrate-exec --resume
   quiet
   cmp gw-a/v gw-b/v
+}
+
+@test "migrate-exec: --resume has a standby flushed that was not caught up with to the end" {
+  QUARANTINE=1h
+  ahead
+  # Whoever copied the first block did not flush it, and the second is haunted.
+  driver_start
+  drive begin v 1 gw-b
+  qemu-io -f raw -c "discard 64k 128k" "$(director_uri v)" >/dev/null
+  drive claim v copy 65536
+  copy_extent 65536 65536
+  drive synced v "$(cut -d ' ' -f 2 <<<"$REPLY_LINE")"
+  drive claim v copy 65536
+  driver_kill
+  wait_for 30 status_is haunted 65536
+  status_is copies unflushed
+  run --separate-stderr -0 migrate-exec --resume
+  status_is copies flushed
+  status_is haunted 65536
+  # What it lacks still is the director's business.
+  run --separate-stderr -0 migrate-exec --resume
+  quiet
 }
 
 @test "migrate-exec: a target that is away is waited for" {

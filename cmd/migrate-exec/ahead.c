@@ -112,7 +112,8 @@ enum outcome ahead_renew(struct move *m, const struct story *story, const struct
     if (!stands(&story->last))
         return look_ahead(m);
     uint64_t lag = s.dirty + s.copying + s.haunted;
-    bool fine = s.promotable || (lag > 0 && lag <= LAG_BYTES); /* else it may be to be flushed */
+    bool keeps_up = lag > 0 && lag <= LAG_BYTES && !s.unflushed;
+    bool fine = s.promotable || keeps_up; /* else it may be to be flushed, which no director does */
     return fine && route->state == ROUTE_STATE_DEFERRED ? SETTLED : catch_up(m, route);
 }
 
