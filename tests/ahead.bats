@@ -603,6 +603,38 @@ lone_gateway()
   no_failure
 }
 
+@test "migrate-exec: where a standby is lost with its director the route says so" {
+  local client
+  ahead
+  for client in '' yes; do
+    stop director
+    stop_gateway gw-b
+    serve
+    if [[ $client ]]; then
+      client_start
+    fi
+    owner_is gw-a 1 deferred
+    cp state/history.csv history.before
+    run --separate-stderr -0 migrate-exec --resume
+    [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2': gw-b does not stand by: "* ]]
+    owner_is gw-a 1 steady
+    run -0 migrate-exec --status v-2
+    [[ ${lines[1]} == *"does not stand by: the route is steady; --resume has gw-b mirrored again"* ]]
+    run --separate-stderr -0 migrate-exec --resume
+    owner_is gw-a 1 steady
+    cmp state/history.csv history.before
+    start_gateway gw-b
+    run --separate-stderr -0 migrate-exec --resume
+    stands
+  done
+  # Who is not asked may have it still.
+  stop director
+  stop_gateway gw-b
+  run --separate-stderr -0 migrate-exec --resume
+  [[ $stderr == *"gw-b does not stand by: no director answers"* ]]
+  owner_is gw-a 1 deferred
+}
+
 # ---- the owner dies ----
 
 @test "S17: a verifying client notices nothing of the death of an owner that has a standby" {
