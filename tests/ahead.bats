@@ -39,7 +39,7 @@ fleet()
 # serve [ARGUMENT...]: a director for which a busy machine is no slow gateway.
 serve()
 {
-  start_director --quarantine 200ms --leg-timeout 60s --promote-after 100ms "$@"
+  start_director --quarantine "${QUARANTINE:-200ms}" --leg-timeout 60s --promote-after 100ms "$@"
 }
 
 # ahead [OPTION...]: as fleet, and gw-b stands by, as v-2.
@@ -560,6 +560,28 @@ lone_gateway()
   cmp gw-a/v gw-b/v
 }
 
+@test "migrate-exec: --resume has a standby flushed that was not caught up with to the end" {
+  QUARANTINE=1h
+  ahead
+  # Whoever copied the first block did not flush it, and the second is haunted.
+  driver_start
+  drive begin v 1 gw-b
+  qemu-io -f raw -c "discard 64k 128k" "$(director_uri v)" >/dev/null
+  drive claim v copy 65536
+  copy_extent 65536 65536
+  drive synced v "$(cut -d ' ' -f 2 <<<"$REPLY_LINE")"
+  drive claim v copy 65536
+  driver_kill
+  wait_for 30 status_is haunted 65536
+  status_is copies unflushed
+  run --separate-stderr -0 migrate-exec --resume
+  status_is copies flushed
+  status_is haunted 65536
+  # What it lacks still is the director's business.
+  run --separate-stderr -0 migrate-exec --resume
+  quiet
+}
+
 @test "migrate-exec: a target that is away is waited for" {
   ahead
   client_start
@@ -579,6 +601,38 @@ lone_gateway()
   stands
   cmp gw-a/v gw-b/v
   no_failure
+}
+
+@test "migrate-exec: where a standby is lost with its director the route says so" {
+  local client
+  ahead
+  for client in '' yes; do
+    stop director
+    stop_gateway gw-b
+    serve
+    if [[ $client ]]; then
+      client_start
+    fi
+    owner_is gw-a 1 deferred
+    cp state/history.csv history.before
+    run --separate-stderr -0 migrate-exec --resume
+    [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2': gw-b does not stand by: "* ]]
+    owner_is gw-a 1 steady
+    run -0 migrate-exec --status v-2
+    [[ ${lines[1]} == *"does not stand by: the route is steady; --resume has gw-b mirrored again"* ]]
+    run --separate-stderr -0 migrate-exec --resume
+    owner_is gw-a 1 steady
+    cmp state/history.csv history.before
+    start_gateway gw-b
+    run --separate-stderr -0 migrate-exec --resume
+    stands
+  done
+  # Who is not asked may have it still.
+  stop director
+  stop_gateway gw-b
+  run --separate-stderr -0 migrate-exec --resume
+  [[ $stderr == *"gw-b does not stand by: no director answers"* ]]
+  owner_is gw-a 1 deferred
 }
 
 # ---- the owner dies ----

@@ -94,6 +94,27 @@ static bool stands(const struct event *e)
            strncmp(e->detail, AHEAD_STANDS, strlen(AHEAD_STANDS)) == 0;
 }
 
+/*
+ * What the director has no leg to can't be had.  As after the loss of a target that was mirrored
+ * the route says that nobody stands by; the journal has whom --resume tries again.
+ */
+static enum outcome settle(struct move *m, const struct route *route)
+{
+    bool marked = route->state == ROUTE_STATE_DEFERRED || route->state == ROUTE_STATE_MOVING;
+    int r = marked && !signals_pending() ? move_settle(m, true) : 0;
+    if (r < 0)
+        err_warn("the route of '%s' goes on saying %s: %s", m->volume,
+                 rec_route_state_words[route->state], err_text(r));
+    return SETTLED;
+}
+
+/* Does the director say that it serves M's source, with no move? */
+static bool is_idle(const struct move *m, const struct director_status *s)
+{
+    return strcmp(s->phase, "steady") == 0 && strcmp(s->target, "-") == 0 && s->here &&
+           s->epoch == m->epoch && strcmp(s->owner, m->source) == 0;
+}
+
 enum outcome ahead_renew(struct move *m, const struct story *story, const struct route *route)
 {
     struct director_status s;
@@ -102,7 +123,11 @@ enum outcome ahead_renew(struct move *m, const struct story *story, const struct
     int r = director_status(m->director, &s);
     if (r < 0 && r != -ENOENT)
         return not_now(m, director_error(m->director));
-    if (r == -ENOENT || strcmp(s.target, m->target) != 0 || strcmp(s.phase, "replicate") == 0 ||
+    if (r == -ENOENT || is_idle(m, &s)) {
+        enum outcome o = look_ahead(m);
+        return o == GO ? GO : settle(m, route);
+    }
+    if (strcmp(s.target, m->target) != 0 || strcmp(s.phase, "replicate") == 0 ||
         strcmp(s.phase, "failed") == 0)
         return look_ahead(m);
     if (!s.here)
@@ -112,7 +137,8 @@ enum outcome ahead_renew(struct move *m, const struct story *story, const struct
     if (!stands(&story->last))
         return look_ahead(m);
     uint64_t lag = s.dirty + s.copying + s.haunted;
-    bool fine = s.promotable || (lag > 0 && lag <= LAG_BYTES); /* else it may be to be flushed */
+    bool keeps_up = lag > 0 && lag <= LAG_BYTES && !s.unflushed;
+    bool fine = s.promotable || keeps_up; /* else it may be to be flushed, which no director does */
     return fine && route->state == ROUTE_STATE_DEFERRED ? SETTLED : catch_up(m, route);
 }
 

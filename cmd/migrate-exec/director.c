@@ -455,6 +455,8 @@ static int take_status(struct director_status *s, const char *key, const char *v
         s->here = strcmp(value, "here") == 0;
     else if (strcmp(key, "durable") == 0)
         s->no_flush = strcmp(value, "no-flush") == 0;
+    else if (strcmp(key, "copies") == 0)
+        s->unflushed = strcmp(value, "unflushed") == 0;
     else if (strcmp(key, "promotable") == 0)
         s->promotable = strcmp(value, "yes") == 0;
     else if (strcmp(key, "promoted") == 0)

@@ -148,6 +148,7 @@ struct director_status {
     uint64_t pause_us;                  /* of the last cutover */
     uint64_t read_us_now, write_us_now; /* what clients wait; 0: unknown */
     uint64_t dirty, copying, haunted;   /* bytes that the target does not have */
+    bool unflushed;                     /* what drivers sent the target may not be durable */
     bool promotable; /* the target could take the place of an owner that is dead */
     bool promoted;   /* … and has, with so many bytes unproved: */
     uint64_t unproved;

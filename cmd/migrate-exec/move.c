@@ -632,12 +632,7 @@ static int find_holder(const struct move *m, char *path, size_t size)
     return r;
 }
 
-/*
- * Sees to it that the route is steady.  A director may have ended the move and not been able to
- * say so in the store; IDLE: m->director told that it has no move.  Nobody else may serve the
- * volume.  0 or -errno.
- */
-static int settle_in_store(struct move *m, bool idle)
+int move_settle(struct move *m, bool idle)
 {
     struct route route;
     char path[128];
@@ -681,7 +676,7 @@ static int abort_where_it_is(struct move *m, char *why, size_t size)
         snprintf(why, size, "%s", director_error(m->director));
         return r;
     }
-    r = settle_in_store(m, r != -ENOTCONN);
+    r = move_settle(m, r != -ENOTCONN);
     if (r < 0)
         snprintf(why, size, "%s", r == -EBUSY ? "its director does not answer" : err_text(r));
     return r;

@@ -215,6 +215,13 @@ enum outcome move_abort(struct move *m);
 
 /* ---- steps ---- */
 
+/*
+ * Sees to it that the route of M, which has not switched, is steady.  A director may have ended the
+ * move and not been able to say so in the store; IDLE: m->director told that it has no move.
+ * Nobody else may serve the volume (-EBUSY); -ESTALE: the record is not M's.  0 or -errno.
+ */
+int move_settle(struct move *m, bool idle);
+
 /* GO with m->director set, or UNAVAILABLE. */
 enum outcome move_find_director(struct move *m);
 void move_leave_director(struct move *m);

@@ -188,6 +188,15 @@ static const char *private_sides(const struct volume *v)
     return target ? "target" : "none";
 }
 
+/* What the drivers of its move have sent to the target. */
+static const char *copies_word(const struct volume *v)
+{
+    const struct move *m = v->move;
+    if (!m || !m->blocks)
+        return "-";
+    return m->copies_flushed ? "flushed" : "unflushed";
+}
+
 static void status_line(struct control *c, const struct volume *v)
 {
     const struct move *m = v->move;
@@ -212,7 +221,7 @@ static void status_line(struct control *c, const struct volume *v)
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
         "durable=%s changed=%s promotable=%s promoted=%s verify=%s exempt=%llu reverse=%s "
-        "private=%s%s",
+        "private=%s copies=%s%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
         (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
         (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -226,7 +235,7 @@ static void status_line(struct control *c, const struct volume *v)
         v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush", changed,
         promotable ? "yes" : "no", promoted ? "yes" : "no",
         open ? rec_verify_words[m->verify] : "-", (unsigned long long)n.exempt, reverse_word(v),
-        private_sides(v), latency.data ? latency.data : "");
+        private_sides(v), copies_word(v), latency.data ? latency.data : "");
     buf_release(&latency);
 }
 
