@@ -29,9 +29,9 @@ enum outcome takeover_record(struct move *m, struct story *s, const struct route
 /*
  * M is open, and its journal says S.  Has the store its switch, and it had not come to ask for one,
  * or says the director that it is a promotion?  Then its target took the place of a dead owner, and
- * M is told: it is a standby or a move that was left mirrored, or a way back that is the record of a
- * takeover, cut short.  Where a hold may have asked for one, and the director that knows is gone, it
- * counts as a switch: what was proved is in the route either way.
+ * M is told: it is a standby or a move that was left mirrored, or a way back that is the record of
+ * a takeover, cut short.  Where a hold may have asked for a switch, and the director that knows is
+ * gone, it counts as one: what was proved is in the route either way.
  */
 bool takeover_recall(struct move *m, const struct story *s);
 
