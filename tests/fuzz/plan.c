@@ -118,8 +118,12 @@ static void add_row(struct plan_fleet *f, struct bytes *b)
     name(label, sizeof(label), 'l', byte(b) % 3);
     const double time = now + 100 - (double)byte(b) * 2;
     const struct plan_health h = {time, ratio(b), ratio(b), fmin(1, byte(b) / 128.0), 86400, ""};
-    const struct plan_demand d = {true, time, fmin(1, byte(b) / 128.0), (double)number(b),
-                                  (double)byte(b) * 100};
+    const struct plan_demand d = {
+        .time = time,
+        .confidence = fmin(1, byte(b) / 128.0),
+        .requests = (double)number(b),
+        .horizon_s = (double)byte(b) * 100,
+    };
     if (kind == 0)
         take(plan_fleet_apart(f, volume, label));
     else if (kind == 1)

@@ -226,7 +226,7 @@ static void test_rise_with_load(void)
     end(&w);
 }
 
-/* Nor that it is at the edge of what was seen: where its measure is too low, reads seem too long. */
+/* Nor that it is at the edge of what was seen: where its measure is low, reads seem too long. */
 static void test_edge_of_loads(void)
 {
     double highest = 0;
