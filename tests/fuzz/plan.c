@@ -117,7 +117,16 @@ static void add_row(struct plan_fleet *f, struct bytes *b)
     name(gateway, sizeof(gateway), 'g', byte(b) % (GATEWAYS + 1));
     name(label, sizeof(label), 'l', byte(b) % 3);
     const double time = now + 100 - (double)byte(b) * 2;
-    const struct plan_health h = {time, ratio(b), ratio(b), fmin(1, byte(b) / 128.0), 86400, ""};
+    const double ghs = ratio(b), by_load = ratio(b), p_fail = ratio(b);
+    const struct plan_health h = {
+        .time = time,
+        .ghs = ghs,
+        .by_load = by_load,
+        .p_fail = p_fail,
+        .confidence = fmin(1, byte(b) / 128.0),
+        .horizon_s = 86400,
+        .reason = "",
+    };
     const struct plan_demand d = {
         .time = time,
         .confidence = fmin(1, byte(b) / 128.0),
