@@ -147,17 +147,15 @@ promoted()
   drive flush v
   drive defer v
   driver_kill
-  client_start
-  wait_for 10 prompted
+  local writes=()
   for ((i = 0; i < 60; i++)); do # 3 s of the target's
-    echo "write -P 1 $((4 * i))k 4k"
-  done >&4
-  wait_for 10 written 60
-  TOLD=$((TOLD + 60))
+    writes+=(-c "write -P 1 $((4 * i))k 4k")
+  done
+  run -0 qemu-io -f raw "${writes[@]}" "$(director_uri v)"
+  [[ $output != *failed* ]]
   wait_for 30 status_is inflight 0
   owner_is gw-a 1 deferred
   status_is phase mirror
-  no_failure
   wait_for 10 cmp -s -n 240k gw-a/v gw-b/v
 }
 
