@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-3.0-or-later
 # migrate-plan --standby: copies that stand by before there is a reason to move.
+# shellcheck disable=SC2154
 
 load helpers
 load planner

@@ -97,17 +97,6 @@ static enum outcome look_ahead(const struct exec *x, const struct plan_row *row,
     return o;
 }
 
-/* The store's record behind the abort: GO, with *ROUTE. */
-static enum outcome read_steady(const struct exec *x, const struct plan_row *row,
-                                struct route *route)
-{
-    int r = route_store_get(x->store, row->volume, route);
-    if (r == 1 && route->state == ROUTE_STATE_STEADY && route->epoch == row->epoch &&
-        strcmp(route->gateway, row->source) == 0)
-        return GO;
-    return refuse(row, "its route was changed meanwhile");
-}
-
 static enum outcome give_up(const struct exec *x, const struct plan_row *row, struct route *route,
                             const char *id)
 {
@@ -123,7 +112,7 @@ static enum outcome give_up(const struct exec *x, const struct plan_row *row, st
         err_warn("'%s' is not moved: interrupted by %s", row->volume, signals_pending());
         return DEFERRED;
     }
-    return o == SETTLED ? read_steady(x, row, route) : o;
+    return o == SETTLED ? rows_read_steady(x, row, route) : o;
 }
 
 /* ---- none yet ---- */

@@ -169,18 +169,6 @@ static enum outcome commit(const struct exec *x, const struct kept *k)
     return o == SWITCHED || o == SETTLED ? GO : o;
 }
 
-/* The store's record behind the commit: GO, with *ROUTE. */
-static enum outcome read_steady(const struct exec *x, const struct plan_row *row,
-                                struct route *route)
-{
-    int r = route_store_get(x->store, row->volume, route);
-    if (r == 1 && route->state == ROUTE_STATE_STEADY && route->epoch == row->epoch &&
-        strcmp(route->gateway, row->source) == 0)
-        return GO;
-    err_warn("refused '%s': its route was changed meanwhile", row->volume);
-    return FAILED;
-}
-
 static enum outcome go_on(const struct exec *x, const struct plan_row *row, struct route *route,
                           const struct kept *k)
 {
@@ -199,7 +187,7 @@ static enum outcome go_on(const struct exec *x, const struct plan_row *row, stru
         err_warn("'%s' is not moved: interrupted by %s", row->volume, signals_pending());
         return DEFERRED;
     }
-    return o == GO ? read_steady(x, row, route) : o;
+    return o == GO ? rows_read_steady(x, row, route) : o;
 }
 
 /* ---- both ---- */

@@ -117,6 +117,16 @@ void rows_set_move(struct move *m, const struct exec *x, const struct plan_row *
     m->ahead = row->kind == PLAN_KIND_STANDBY;
 }
 
+enum outcome rows_read_steady(const struct exec *x, const struct plan_row *row, struct route *route)
+{
+    int r = route_store_get(x->store, row->volume, route);
+    if (r == 1 && route->state == ROUTE_STATE_STEADY && route->epoch == row->epoch &&
+        strcmp(route->gateway, row->source) == 0)
+        return GO;
+    err_warn("refused '%s': its route was changed meanwhile", row->volume);
+    return FAILED;
+}
+
 static enum outcome move_row(const struct exec *x, const struct plan_row *row,
                              const struct route *route)
 {

@@ -22,4 +22,11 @@ void rows_set_move(struct move *m, const struct exec *x, const struct plan_row *
 /* Carries ROW out, or says why not. */
 enum outcome rows_carry_out(const struct exec *x, const struct plan_row *row);
 
+/*
+ * The store's record once what was in ROW's way is ended.  GO, with *ROUTE, steady and as ROW has
+ * it; FAILED, with the message printed.
+ */
+enum outcome rows_read_steady(const struct exec *x, const struct plan_row *row,
+                              struct route *route);
+
 #endif
