@@ -9,8 +9,7 @@ MIDNIGHT=1760054400
 
 setup_file()
 {
-  export INJECT=$BATS_FILE_TMPDIR/inject.so
-  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$INJECT" "$BATS_TEST_DIRNAME/fault/inject.c"
+  make_inject
 }
 
 setup()

@@ -10,8 +10,7 @@ HEADER=volume,gateway,epoch,state,target,size_bytes,time,verify
 setup_file()
 {
   # The library is small and the compiler is needed for the commands anyway.
-  export INJECT=$BATS_FILE_TMPDIR/inject.so
-  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$INJECT" "$BATS_TEST_DIRNAME/fault/inject.c"
+  make_inject
 }
 
 setup()

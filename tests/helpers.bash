@@ -22,6 +22,14 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-exitcode=99}
 declare -gA PIDS=()
 declare -ga GATEWAYS=()
 
+# make_inject: $INJECT, a library that has calls fail or processes die (tests/fault/inject.c).  To be
+# called by setup_file.
+make_inject()
+{
+  export INJECT=$BATS_FILE_TMPDIR/inject.so
+  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$INJECT" "$SRC/tests/fault/inject.c"
+}
+
 common_setup()
 {
   GS=$BATS_TEST_TMPDIR

@@ -6,26 +6,13 @@
 # shellcheck disable=SC2016,SC2030,SC2031
 load helpers
 load mover
+load routelog
 
 EVENT_HEADER=time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
 
 setup_file()
 {
-  export INJECT=$BATS_FILE_TMPDIR/inject.so
-  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$INJECT" "$BATS_TEST_DIRNAME/fault/inject.c"
-  # Ends a line of the route store's log with its checksum.
-  export XXH3=$BATS_FILE_TMPDIR/xxh3
-  ${CC:-cc} -o "$XXH3" -x c - -lxxhash <<'END'
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-#include <xxhash.h>
-int main(int argc, char **argv)
-{
-    return argc != 2 || printf("%s,%016" PRIx64 "\n", argv[1],
-                               (uint64_t)XXH3_64bits(argv[1], strlen(argv[1]))) < 0;
-}
-END
+  make_inject
 }
 
 # plan SOURCE TARGET EPOCH [KIND [REASON]]: a plan of one row.
@@ -353,7 +340,7 @@ taken_over()
   line=$(tail -n 1 state/routes.log)
   [[ $line == v,gw-b,2,uncommitted,gw-a,* ]]
   line=${line/v,gw-b,2,uncommitted,gw-a,/v,gw-a,3,uncommitted,gw-b,}
-  "$XXH3" "${line%,*}" >>state/routes.log
+  log_route "${line%,*}"
   owner_is gw-a 3 uncommitted
   serve
 }

@@ -9,8 +9,7 @@ EVENT_HEADER=time,migration,volume,source,target,phase,event,bytes_done,bytes_to
 
 setup_file()
 {
-  export INJECT=$BATS_FILE_TMPDIR/inject.so
-  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$INJECT" "$BATS_TEST_DIRNAME/fault/inject.c"
+  make_inject
 }
 
 # plan SOURCE TARGET EPOCH [TIME [KIND [NOT_BEFORE]]]: a plan of one row.

@@ -149,6 +149,21 @@ stand_by()
   expect_moves "v gw-a gw-c optional"
 }
 
+@test "migrate-plan: a move that was deferred for another reason is no standby" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,deferred,gw-b w,gw-a,deferred,gw-b
+  stand_by v,gw-b w,gw-b
+  cat >history.csv <<'CSV'
+time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
+900,v-2,v,gw-a,gw-b,handover,deferred,,1048576,,,2 attempts failed: no; mirrored meanwhile
+900,w-2,w,gw-a,gw-b,replicate,deferred,,1048576,,,"stands by: mirrored, to take the place of gw-a"
+CSV
+  health gw-a,0.8,0 gw-b,0.97,0 gw-c,0.97,0
+  plan --changed changed.csv --history history.csv --explain=verdicts.csv --max-per-source 9 --max-per-target 9
+  expect_moves "w gw-a gw-b optional"
+  expect_verdict v "" 1-placement refused
+}
+
 @test "migrate-plan: a standby is no deferred move to be told of, and is not graded" {
   routes v,gw-a,deferred,gw-b
   stand_by v,gw-b

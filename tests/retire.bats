@@ -7,8 +7,7 @@ load helpers
 
 setup_file()
 {
-  export INJECT=$BATS_FILE_TMPDIR/inject.so
-  ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$INJECT" "$BATS_TEST_DIRNAME/fault/inject.c"
+  make_inject
   export DIGEST=$BATS_FILE_TMPDIR/digest
   ${CC:-cc} -o "$DIGEST" -x c - -lxxhash <<'END'
 #include <stdio.h>

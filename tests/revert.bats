@@ -5,6 +5,7 @@
 
 load helpers
 load mover
+load routelog
 
 SIZE=8M
 BYTES=$((8 << 20))
@@ -343,22 +344,11 @@ copying_back()
 taken_back()
 {
   local line
-  "${CC:-cc}" -o xxh3 -x c - -lxxhash <<'END'
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-#include <xxhash.h>
-int main(int argc, char **argv)
-{
-    return argc != 2 || printf("%s,%016" PRIx64 "\n", argv[1],
-                               (uint64_t)XXH3_64bits(argv[1], strlen(argv[1]))) < 0;
-}
-END
   stop director
   line=$(tail -n 1 "$GATESHIFT_STATE/routes.log")
   [[ $line == v,gw-b,2,uncommitted,gw-a,* ]]
   line=${line/,2,/,3,}
-  ./xxh3 "${line%,*}" >>"$GATESHIFT_STATE/routes.log"
+  log_route "${line%,*}"
   owner_is gw-b 3 uncommitted
   restart_director
 }

@@ -25,7 +25,7 @@ static int says_so(const struct console *c, const struct route *r, unsigned n)
     if (is == 0 && text.len > 1) {
         text.data[text.len - 1] = 0; /* the last newline */
         const char *last = strrchr(text.data, '\n');
-        is = last && strstr(last, ",deferred,") && strstr(last, ",\"stands by: ");
+        is = last && strstr(last, ",deferred,") && strstr(last, ",\"" REC_STANDS_BY ": ");
     }
     buf_release(&path);
     buf_release(&text);

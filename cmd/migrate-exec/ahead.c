@@ -27,15 +27,30 @@ bool ahead_says(const struct event *e)
     return e->event == EVENT_PASS && e->phase == PHASE_REDIRECT && strcmp(e->detail, NOTE) == 0;
 }
 
+/* Bytes that the target does not have. */
+static uint64_t lacks(const struct director_status *s)
+{
+    return s->dirty + s->copying + s->haunted;
+}
+
 enum outcome ahead_stand(struct move *m)
 {
+    struct director_status s;
+    char rest[96] = "";
     enum outcome o = cutover_converge(m);
     if (o != GO)
         return o;
+    int r = director_status(m->director, &s);
+    if (r < 0)
+        return move_director_failed(m, r);
+    uint64_t lag = lacks(&s);
+    if (lag > 0)
+        snprintf(rest, sizeof(rest), " but for %llu bytes, which the director copies",
+                 (unsigned long long)lag);
     return move_ends(m, SETTLED, EVENT_DEFERRED,
-                     AHEAD_STANDS ": mirrored, to take the place of %s when it is dead, or at "
-                                  "--cutover",
-                     m->source);
+                     REC_STANDS_BY ": mirrored%s, to take the place of %s when it is dead, or at "
+                                   "--cutover",
+                     rest, m->source);
 }
 
 /* ---- resume ---- */
@@ -87,11 +102,11 @@ static enum outcome catch_up(struct move *m, const struct route *route)
     return SETTLED;
 }
 
-/* Does E say that it stands by?  All was proved then. */
+/* Does E say that it stands by?  What lagged then the director has copied since, or does. */
 static bool stands(const struct event *e)
 {
     return e->event == EVENT_DEFERRED &&
-           strncmp(e->detail, AHEAD_STANDS, strlen(AHEAD_STANDS)) == 0;
+           strncmp(e->detail, REC_STANDS_BY, strlen(REC_STANDS_BY)) == 0;
 }
 
 /*
@@ -136,7 +151,7 @@ enum outcome ahead_renew(struct move *m, const struct story *story, const struct
         return not_now(m, "the director is about to decide who the owner is");
     if (!stands(&story->last))
         return look_ahead(m);
-    uint64_t lag = s.dirty + s.copying + s.haunted;
+    uint64_t lag = lacks(&s);
     bool keeps_up = lag > 0 && lag <= LAG_BYTES && !s.unflushed;
     bool fine = s.promotable || keeps_up; /* else it may be to be flushed, which no director does */
     return fine && route->state == ROUTE_STATE_DEFERRED ? SETTLED : catch_up(m, route);

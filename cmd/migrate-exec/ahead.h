@@ -16,9 +16,6 @@
 
 #include "cmd/migrate-exec/story.h"
 
-/* How the detail of its event "deferred" begins. */
-#define AHEAD_STANDS "stands by"
-
 /* Why there can be none, for the source and the target. */
 #define AHEAD_SHARED "%s and %s share their storage: there is nothing to stand by"
 

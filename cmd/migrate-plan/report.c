@@ -48,8 +48,7 @@ static int write_move(void *arg, const struct plan_move *m)
     struct rec_writer *w = r->plan;
     const struct plan_volume *v = plan_case_volume(m->c);
     buf_clear(&r->words);
-    check(r, m->kind == PLAN_KIND_STANDBY ? plan_words_standby(&r->words, m->c)
-                                          : plan_words_move(&r->words, m->c));
+    check(r, plan_words_move(&r->words, m->c));
     rec_put_real(w, PLAN_TIME, m->c->now);
     rec_put_text(w, PLAN_VOLUME, v->name);
     rec_put_text(w, PLAN_SOURCE, v->owner_name);

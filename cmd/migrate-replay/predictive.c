@@ -186,6 +186,7 @@ static void put_volumes(struct predictive *p, const struct run *r)
         to->owner_name = r->stage->fleet->gateways[from->owner].name;
         to->other = from->other == RUN_NONE ? PLAN_NONE : from->other;
         to->state = from->state;
+        to->stands_by = from->state == ROUTE_STATE_DEFERRED;
         to->epoch = from->epoch;
         to->routed = from->moved;
         put_copy(p, from, v);
@@ -236,13 +237,12 @@ static int take_move(void *arg, const struct plan_move *m)
     const double das = s->target_das - s->source_das;
     const double by_load = plan_case_source(m->c)->health.by_load;
     const double ill = s->target_ghs - s->source_ghs - by_load;
-    const bool standby = m->kind == PLAN_KIND_STANDBY;
     bool mandatory = false;
     double das_told = NAN;
     if (m->kind == PLAN_KIND_SHADOW || m->not_before > p->run->now)
         return 0;
     buf_clear(&p->words);
-    int err = standby ? plan_words_standby(&p->words, m->c) : plan_words_move(&p->words, m->c);
+    int err = plan_words_move(&p->words, m->c);
     if (err < 0)
         return err;
     plan_words_recall(p->words.data, &mandatory, &das_told);
@@ -250,7 +250,7 @@ static int take_move(void *arg, const struct plan_move *m)
                           .volume = m->c->volume,
                           .target = m->c->target,
                           .mandatory = mandatory,
-                          .standby = standby,
+                          .standby = m->kind == PLAN_KIND_STANDBY,
                           .health = mandatory || 2 * ill > fmax(das, 2 * by_load),
                           .das_gain = das,
                           .das_told = das_told,

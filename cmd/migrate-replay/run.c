@@ -227,7 +227,7 @@ static void stand_by(struct run *r, const struct run_move *m)
     v->mirrored = true;
     v->since = 0;
     r->tally.bytes += m->bytes;
-    tell(r, m, EVENT_DEFERRED, "stands by");
+    tell(r, m, EVENT_DEFERRED, REC_STANDS_BY);
 }
 
 static void end_well(struct run *r, const struct run_move *m)

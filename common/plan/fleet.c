@@ -166,8 +166,9 @@ bool plan_fleet_kept(const struct plan_fleet *f, size_t volume, size_t gateway)
     uint64_t changed;
     if (v->other != gateway || gateway == PLAN_NONE)
         return false;
-    return v->state == ROUTE_STATE_UNCOMMITTED ||
-           (v->state == ROUTE_STATE_DEFERRED && plan_fleet_copy(f, volume, gateway, &changed));
+    if (v->state == ROUTE_STATE_DEFERRED)
+        return (v->stands_by || !f->with_history) && plan_fleet_copy(f, volume, gateway, &changed);
+    return v->state == ROUTE_STATE_UNCOMMITTED;
 }
 
 int plan_fleet_changed(struct plan_fleet *f, const char *volume, const char *gateway,
@@ -386,6 +387,11 @@ static void note_open(struct plan_fleet *f, struct plan_volume *v, size_t i)
     v->open_to = plan_fleet_find(f, m->target);
 }
 
+static void note_standby(struct plan_volume *v, const struct plan_migration *m)
+{
+    v->stands_by = v->stands_by || (v->state == ROUTE_STATE_DEFERRED && m->stands_by && !m->ended);
+}
+
 static void note_outcome(struct plan_fleet *f, const struct plan_migration *m)
 {
     const size_t g = plan_fleet_find(f, m->source);
@@ -405,6 +411,7 @@ static int collect_past(struct plan_fleet *f)
         if (plan_history_trips(&f->history, i, &f->volumes[v].past) < 0)
             return -ENOMEM;
         note_open(f, &f->volumes[v], i);
+        note_standby(&f->volumes[v], &f->history.migrations[i]);
     }
     for (size_t v = 0; v < f->volume_names.n; v++)
         plan_past_sort(&f->volumes[v].past);

@@ -65,9 +65,10 @@ struct plan_volume {
     enum rec_policy policy;
     enum rec_standby standby; /* as asked for by the limits, always or never */
     uint64_t *allowed;        /* a bit a gateway; NULL: all */
-    size_t apart;  /* shares no gateway with others of this number; PLAN_NONE: with any */
-    size_t group;  /* moves together with others of this number; PLAN_NONE: alone */
-    size_t copies; /* the first in plan_fleet.copies; PLAN_NONE: none is known */
+    size_t apart;   /* shares no gateway with others of this number; PLAN_NONE: with any */
+    size_t group;   /* moves together with others of this number; PLAN_NONE: alone */
+    bool stands_by; /* its move is deferred on purpose, says the history */
+    size_t copies;  /* the first in plan_fleet.copies; PLAN_NONE: none is known */
     struct plan_demand demand;
     bool forecast;         /* hours were given */
     uint64_t peak_milli;   /* of its busiest hour; filled by plan_fleet_settle() */
@@ -188,7 +189,8 @@ bool plan_fleet_copy(const struct plan_fleet *f, size_t volume, size_t gateway, 
 /*
  * Is a copy of VOLUME there on GATEWAY for it to go to?  Kept since its last, uncommitted move: the
  * way there is a revert, which sends and compares what was written since.  Or standing by, the
- * target of a deferred move that is mirrored: then it is known what differs.
+ * target of a move that was deferred for that, says the history if it was given, and is mirrored:
+ * then it is known what differs.
  */
 bool plan_fleet_kept(const struct plan_fleet *f, size_t volume, size_t gateway);
 

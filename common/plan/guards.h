@@ -87,6 +87,7 @@ struct plan_case {
     struct plan_score score; /* of the unit that VOLUME moves with */
     size_t together;         /* volumes in that unit; 1: VOLUME alone */
     double start;            /* of a planned move: Unix seconds; 0: at once */
+    bool standby;            /* a copy is to stand by there: VOLUME stays */
 };
 
 const struct plan_volume *plan_case_volume(const struct plan_case *c);

@@ -67,8 +67,10 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
     m->last = fmax(m->last, time);
     m->ended = m->ended || event == EVENT_SWITCHED || event == EVENT_REVERTED ||
                event == EVENT_FAILED || event == EVENT_ABORTED || event == EVENT_COMMITTED;
-    if (event == EVENT_DEFERRED)
+    if (event == EVENT_DEFERRED) {
         m->deferred = fmin(m->deferred, time);
+        m->stands_by = m->stands_by || strncmp(detail, REC_STANDS_BY, strlen(REC_STANDS_BY)) == 0;
+    }
     if (event == EVENT_BEGIN) {
         plan_words_recall(detail, &m->mandatory, &m->das_gain);
         m->began = later(m->began, time);

@@ -132,6 +132,7 @@ static struct plan_case aim(const struct standbys *s, size_t volume, size_t targ
         .target = target,
         .score = plan_score(s->p->fleet, volume, target),
         .together = 1,
+        .standby = true,
     };
 }
 

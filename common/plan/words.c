@@ -121,8 +121,19 @@ static int affinity_words(struct buf *b, const struct plan_case *c)
     return buf_printf(b, "%s%.*f%s%.*f", affinity_mark, n, from, between_mark, n, to);
 }
 
+static int standby_words(struct buf *b, const struct plan_case *c)
+{
+    int err = buf_printf(b, "standby for %s: %s healthy %.2f", plan_case_volume(c)->owner_name,
+                         plan_case_target(c)->name, c->score.target_ghs);
+    if (!err)
+        err = affinity_words(b, c);
+    return err ? err : cost_words(b, c);
+}
+
 int plan_words_move(struct buf *b, const struct plan_case *c)
 {
+    if (c->standby)
+        return standby_words(b, c);
     int err = source_words(b, c);
     if (err < 0)
         return err;
@@ -137,15 +148,6 @@ int plan_words_move(struct buf *b, const struct plan_case *c)
         return err;
     return buf_printf(b, "; group '%s' of %zu", c->fleet->groups.names[plan_case_volume(c)->group],
                       c->together);
-}
-
-int plan_words_standby(struct buf *b, const struct plan_case *c)
-{
-    int err = buf_printf(b, "standby for %s: %s healthy %.2f", plan_case_volume(c)->owner_name,
-                         plan_case_target(c)->name, c->score.target_ghs);
-    if (!err)
-        err = affinity_words(b, c);
-    return err ? err : cost_words(b, c);
 }
 
 /* ---- why not ---- */

@@ -9,13 +9,10 @@
 #include "common/plan/guards.h"
 
 /*
- * Appends why the move of C is made, such as "mandatory: gw-a p_fail 0.83 (nbd_read_us rising),
- * gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 1.05".  0 or -ENOMEM.
+ * Appends why the move of C, or its standby, is made, such as "mandatory: gw-a p_fail 0.83
+ * (nbd_read_us rising), gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 1.05".  0 or -ENOMEM.
  */
 int plan_words_move(struct buf *b, const struct plan_case *c);
-
-/* Appends why a copy is to stand by, as C aims.  0 or -ENOMEM. */
-int plan_words_standby(struct buf *b, const struct plan_case *c);
 
 /* Appends what R, the answer to C, says, with its figures.  0 or -ENOMEM. */
 int plan_words_refusal(struct buf *b, const struct plan_case *c, enum plan_refusal r);

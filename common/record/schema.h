@@ -49,6 +49,8 @@ enum rec_event {
     EVENT_MODIFIED
 };
 extern const char *const rec_event_words[];
+/* How the detail of "deferred" begins where that was the aim: a copy stands by. */
+#define REC_STANDS_BY "stands by"
 enum rec_failure_kind { FAILURE_KIND_FAILURE, FAILURE_KIND_OUTAGE, FAILURE_KIND_EVACUATED };
 extern const char *const rec_failure_kind_words[];
 enum rec_verdict { VERDICT_MOVE, VERDICT_SHADOW, VERDICT_STAY, VERDICT_REFUSED };

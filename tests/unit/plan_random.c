@@ -160,6 +160,12 @@ static void fill_scores(struct plan_fleet *f, const struct world *w, const struc
         const char *gateway = w->gateways[order[i]].name;
         CHECK(plan_fleet_affinity(f, row->name, gateway, row->das[order[i]], 0, &d) == 0);
     }
+    char id[16];
+    snprintf(id, sizeof(id), "s%.8s", row->name);
+    if (row->stands_by)
+        CHECK(plan_history_event(&f->history, now - row->routed_s, id, row->name,
+                                 w->gateways[row->owner].name, w->gateways[row->other].name,
+                                 EVENT_DEFERRED, REC_STANDS_BY ": mirrored") == 0);
     if (row->last_move_s > 0)
         CHECK(plan_history_event(&f->history, now - row->last_move_s, row->name, row->name,
                                  w->gateways[row->last_from].name, w->gateways[row->owner].name,
@@ -206,8 +212,7 @@ static int take_move(void *arg, const struct plan_move *m)
     a->target[a->moves] = row_of(plan_case_target(m->c)->name);
     a->kind[a->moves++] = m->kind;
     a->standbys += m->kind == PLAN_KIND_STANDBY;
-    CHECK((m->kind == PLAN_KIND_STANDBY ? plan_words_standby(&a->text, m->c)
-                                        : plan_words_move(&a->text, m->c)) == 0);
+    CHECK(plan_words_move(&a->text, m->c) == 0);
     return buf_adds(&a->text, "\n");
 }
 
