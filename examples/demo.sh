@@ -112,7 +112,7 @@ fio --name=client --ioengine=nbd --uri="nbd+unix:///vol1?socket=$T/front.sock" -
   --iodepth=32 --size=8M --verify=crc32c --verify_state_save=0 >fill.log 2>&1 || die 'filling failed'
 background fio.log fio --name=client --ioengine=nbd --uri="nbd+unix:///vol1?socket=$T/front.sock" \
   --rw=randrw --rwmixread=90 --bs=4k --iodepth=64 --size=8M --verify=crc32c --verify_backlog=16 \
-  --verify_state_save=0 --rate_iops=4000,150 --time_based --runtime=150 \
+  --serialize_overlap=1 --verify_state_save=0 --rate_iops=4000,150 --time_based --runtime=150 \
   --output-format=json --output=fio.json
 fio=${pids[3]}
 printf '%s$ %s%s\n' "$bold" 'gateway-probe --interval 500ms >metric.csv &' "$plain"

@@ -68,7 +68,7 @@ echo $! >director.pid
 vm="nbd+unix:///vm-1?socket=$GATESHIFT_RUN/nbd.sock"
 wait_for 20 nbdinfo --size "$vm"
 fio --name=client --ioengine=nbd --uri="$vm" --rw=randrw --bs=4k --size=64M --time_based --runtime=300 --rate_iops=200 \
-  --verify=crc32c --verify_backlog=16 --verify_state_save=0 >fio.log 2>&1 &
+  --verify=crc32c --verify_backlog=16 --serialize_overlap=1 --verify_state_save=0 >fio.log 2>&1 &
 fio=$!
 echo $fio >fio.pid
 wait_for 20 test -s access.csv

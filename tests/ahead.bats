@@ -642,7 +642,7 @@ lone_gateway()
   client_start # the volume stays open
   start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-16k \
     --size=256K --io_size=4M --rate=2M --iodepth=8 --fsync=40 --verify=crc32c --verify_fatal=1 \
-    --verify_backlog=32 --output=fio.out
+    --verify_backlog=32 --serialize_overlap=1 --output=fio.out
   wait_for 30 eval '(($(status_of requests) > 60))'
   stop_gateway gw-a
   wait_for 30 owner_is gw-b 2 uncommitted

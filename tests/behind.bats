@@ -119,7 +119,7 @@ served()
   wait_for 60 status_is promotable yes
   start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-16k \
     --size=256K --time_based --runtime=600 --rate=2M --iodepth=4 --fsync=40 --verify=crc32c \
-    --verify_fatal=1 --verify_backlog=32 --output=fio.out
+    --verify_fatal=1 --verify_backlog=32 --serialize_overlap=1 --output=fio.out
   wait_for 30 eval '(($(status_of requests) > 60))'
   away gw-b
   wait_for 60 owner_is gw-a 3 uncommitted

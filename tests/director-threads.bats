@@ -78,7 +78,7 @@ fio_start()
   shift 2
   start "$name" fio --name="$name" --ioengine=nbd --uri="$(director_uri "$volume")" --rw=randrw \
     --bsrange=4k-64k --size=512k --offset_increment=512k --numjobs=2 --iodepth=8 --verify=crc32c \
-    --verify_fatal=1 --verify_backlog=32 --output="$name.out" "$@"
+    --verify_fatal=1 --verify_backlog=32 --serialize_overlap=1 --output="$name.out" "$@"
 }
 
 # fio_ends NAME: it has verified everything.

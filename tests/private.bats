@@ -349,7 +349,7 @@ fio_start()
 {
   start fio fio --name=v --ioengine=nbd --uri="$(director_uri v)" --rw=randwrite --bs=4k --iodepth=4 \
     --size=8M --rate_iops=400 --time_based --runtime="$1" --verify=crc32c --verify_backlog=64 \
-    --verify_fatal=1 --norandommap --randrepeat=1
+    --verify_fatal=1 --serialize_overlap=1 --norandommap --randrepeat=1
   wait_for 10 status_is clients 1
 }
 

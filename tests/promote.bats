@@ -116,7 +116,7 @@ promoted()
   mirrored
   start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-64k \
     --size=1M --io_size=8M --rate=2M --iodepth=8 --fsync=40 --verify=crc32c --verify_fatal=1 \
-    --verify_backlog=32 --output=fio.out
+    --verify_backlog=32 --serialize_overlap=1 --output=fio.out
   wait_for 10 written 200
   stop_gateway gw-a
   promoted_live

@@ -1079,7 +1079,7 @@ drive_is_gone_in()
   move_setup 8M
   start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-1M \
     --size=4M --offset_increment=4M --numjobs=2 --io_size=24M --rate=6M --iodepth=8 \
-    --verify=crc32c --verify_fatal=1 --verify_backlog=32 --output=fio.out
+    --verify=crc32c --verify_fatal=1 --verify_backlog=32 --serialize_overlap=1 --output=fio.out
   wait_for 10 status_is clients 2
   driver_start
   drive begin v 1 gw-b

@@ -608,7 +608,7 @@ fenced_and_killed()
   san
   start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-64k \
     --size=1M --io_size=24M --rate=3M --iodepth=8 --fsync=40 --verify=crc32c --verify_fatal=1 \
-    --verify_backlog=32 --output=fio.out
+    --verify_backlog=32 --serialize_overlap=1 --output=fio.out
   for epoch in 1 2 3 4; do
     migrate-exec <(plan "$from" "$to" "$epoch")
     read -r from to <<<"$to $from"

@@ -147,7 +147,7 @@ said()
   client_start # the volume stays open
   start fio fio --name=t --ioengine=nbd --uri="$(director_uri v)" --rw=randrw --bsrange=4k-64k \
     --size=1M --io_size=5M --rate=2M --iodepth=8 --fsync=40 --verify=crc32c --verify_fatal=1 \
-    --verify_backlog=32 --output=fio.out
+    --verify_backlog=32 --serialize_overlap=1 --output=fio.out
   wait_for 30 eval '(($(status_of requests) > 60))'
   stop_gateway gw-b
   wait_for 30 owner_is gw-a 3 uncommitted

@@ -337,7 +337,7 @@ mixed()
 {
   local part=$((64 << 20)) common
   common=(--ioengine=nbd --uri="$front" --time_based --runtime=3600 --verify=crc32c
-    --verify_backlog=64 --verify_fatal=1 --size="$part")
+    --verify_backlog=64 --verify_fatal=1 --serialize_overlap=1 --size="$part")
   fio --name=small "${common[@]}" --rw=randrw --bs=4k --iodepth=4 --rate_iops=200 \
     --name=middle "${common[@]}" --rw=randrw --bs=256k --iodepth=2 --rate_iops=10 --offset=$part \
     --name=large "${common[@]}" --rw=randrw --bs=1M --iodepth=2 --rate_iops=3 --offset=$((2 * part)) \
