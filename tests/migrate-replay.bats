@@ -159,6 +159,24 @@ twenty()
   grep '^[^,]*,standby-1-.*,gw-b,gw-a,redirect,begin,0,0,,.*mandatory.*back to the copy that is kept there' moves.csv
 }
 
+@test "migrate-replay: standby: hand-overs of one gateway read what was written one after the other" {
+  steady 1 60 | awk -F, -v OFS=, 'NR > 1 { $5 = "write" }
+    NR == 1 { print; next }
+    { for (v = 0; v < 4; v++) { $2 = "vol-" v; print } }' >access.csv
+  printf '%s\n' volume,size_bytes,policy,gateways vol-{0..3},6000000000,auto,"gw-a gw-b" >config/volumes.csv
+  scenario "gw-a 2400 2700 2760 linear" >scenario.csv
+  run --separate-stderr -0 replay --policy standby --scenario scenario.csv --affinity-every 0 \
+    --events moves.csv access.csv
+  # Of each some 5 GB have to be proved, which takes most of a step.
+  awk -F, '$7 == "begin" && /mandatory/ { begun[$1]++; n++; ours[$2] }
+    $7 == "switched" && $2 in ours { ended[$1]++; m++ }
+    END {
+      for (t in ended) if (ended[t] > 2) exit 1
+      for (t in begun) most = begun[t] > most ? begun[t] : most
+      exit !(n == 4 && m == 4 && most == 4)
+    }' moves.csv
+}
+
 @test "migrate-replay: onset leaves at the first moment, busiest first, and no sooner" {
   awk -v t0=$T0 -v header=$HEADER 'BEGIN {
     print header

@@ -104,6 +104,39 @@ static double unproved(const struct run_volume *v)
     return places > 0 ? (double)v->bytes * (1 - exp(-v->since / places)) : 0;
 }
 
+static double read_by(const struct run *r, const struct run_move *m)
+{
+    return m->reads + m->read / r->limits->copy_rate;
+}
+
+/*
+ * When M reads: hand-overs one after the other at each of their gateways, as migrate-exec does
+ * (--per-gateway), copies at once, of which the limits let only so many begin.
+ */
+static void queue_up(struct run *r, struct run_move *m)
+{
+    double *source = &r->gateways[m->source].handing, *target = &r->gateways[m->target].handing;
+    m->reads = m->bytes ? r->now : fmax(r->now, fmax(*source, *target));
+    if (!m->bytes)
+        *source = *target = read_by(r, m);
+    m->ends = fmax(r->now + r->stage->step_s, read_by(r, m));
+}
+
+/* Moves were cut short: nobody waits for those any more who begins one now. */
+static void queue_anew(struct run *r)
+{
+    for (size_t g = 0; g < gateways_of(r); g++)
+        r->gateways[g].handing = 0;
+    for (size_t i = 0; i < r->n_moves; i++) {
+        const struct run_move *m = &r->moves[i];
+        double *source = &r->gateways[m->source].handing, *target = &r->gateways[m->target].handing;
+        if (m->bytes)
+            continue;
+        *source = fmax(*source, read_by(r, m));
+        *target = fmax(*target, read_by(r, m));
+    }
+}
+
 static bool answers(const struct run *r, size_t gateway)
 {
     return scenario_condition(r->scenario, gateway, r->now) != CONDITION_FAILED;
@@ -124,9 +157,10 @@ bool run_begin(struct run *r, const struct run_wish *w)
         .mandatory = w->mandatory,
         .health = w->health,
         .standby = w->standby,
+        .was = v->state,
     };
     m.read = m.bytes ? (double)m.bytes : unproved(v);
-    m.ends = r->now + fmax(r->stage->step_s, m.read / r->limits->copy_rate);
+    queue_up(r, &m);
     m.mistaken =
         w->health && !scenario_trouble(r->scenario, v->owner, r->now, r->now + r->stage->horizon_s);
     tell(r, &m, EVENT_BEGIN, w->why);
@@ -241,12 +275,25 @@ static void end_well(struct run *r, const struct run_move *m)
     tell(r, m, EVENT_SWITCHED, "");
 }
 
+/* The copy that M would have handed over to stands by as before, if its gateway lives. */
+static bool stands_by_again(struct run *r, const struct run_move *m)
+{
+    struct run_volume *v = &r->volumes[m->volume];
+    if (m->bytes || !answers(r, m->target))
+        return false;
+    v->state = m->was;
+    v->mirrored = true;
+    return true;
+}
+
 static void give_up(struct run *r, const struct run_move *m)
 {
     struct run_volume *v = &r->volumes[m->volume];
     const double done = (r->now - m->begun) / (m->ends - m->begun);
-    v->state = ROUTE_STATE_STEADY;
-    v->other = RUN_NONE;
+    if (!stands_by_again(r, m)) {
+        v->state = ROUTE_STATE_STEADY;
+        v->other = RUN_NONE;
+    }
     r->tally.failed_moves++;
     r->gateways[m->source].failed = r->now;
     r->tally.bytes += (uint64_t)((double)m->bytes * done);
@@ -257,6 +304,7 @@ static void give_up(struct run *r, const struct run_move *m)
 static void end_moves(struct run *r)
 {
     size_t n = 0;
+    bool any_cut = false;
     for (size_t i = 0; i < r->n_moves; i++) {
         const struct run_move m = r->moves[i];
         const bool cut = !answers(r, m.source) || !answers(r, m.target);
@@ -267,9 +315,13 @@ static void end_moves(struct run *r)
         r->gateways[m.source].leaving--;
         r->gateways[m.target].arriving--;
         (cut ? give_up : end_well)(r, &m);
+        any_cut |= cut;
         r->ended = r->dirty = true;
     }
     r->n_moves = n;
+    if (any_cut)
+        queue_anew(r);
+    r->dirty |= n > 0; /* what reads now need not read in the next step */
 }
 
 /* ---- kept copies ---- */
@@ -430,6 +482,13 @@ static void add_load(struct run *r, size_t volume)
     }
 }
 
+/* The part of the step in which M reads. */
+static double reading(const struct run *r, const struct run_move *m)
+{
+    const double step = r->stage->step_s;
+    return fmax(0, fmin(read_by(r, m), r->now + step) - fmax(m->reads, r->now)) / step;
+}
+
 static void sum_up(struct run *r)
 {
     memset(r->loads, 0, gateways_of(r) * sites_of(r) * sizeof(*r->loads));
@@ -439,8 +498,7 @@ static void sum_up(struct run *r)
     for (size_t v = 0; v < r->n_volumes; v++)
         add_load(r, v);
     for (size_t i = 0; i < r->n_moves; i++) {
-        const bool reads = r->moves[i].read > 0;
-        const double rate = reads ? r->limits->copy_rate / copy_request_bytes : 0;
+        const double rate = reading(r, &r->moves[i]) * r->limits->copy_rate / copy_request_bytes;
         r->gateways[r->moves[i].source].rate += rate;
         r->gateways[r->moves[i].target].rate += rate;
     }

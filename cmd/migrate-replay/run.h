@@ -74,6 +74,7 @@ struct run_gateway {
     double use;    /* of its capacity, 0 … 1 */
     double mean_us;
     unsigned leaving, arriving; /* moves under way */
+    double handing;             /* when the last hand-over from it or to it has read what it must */
     double failed, switched;    /* times of the last moves from it; -INFINITY: none */
 };
 
@@ -81,8 +82,10 @@ struct run_move {
     size_t volume, source, target;
     uint64_t number;
     double begun, ends;
-    uint64_t bytes; /* 0: a hand-over to a mirrored copy */
-    double read;    /* bytes that are read on both sides: to be copied, or proved */
+    enum rec_route_state was; /* the volume's, before */
+    uint64_t bytes;           /* 0: a hand-over to a mirrored copy */
+    double read;              /* bytes that are read on both sides: to be copied, or proved … */
+    double reads;             /* … and from when on */
     double das_gain, das_told;
     bool mandatory;
     bool health;
