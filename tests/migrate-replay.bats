@@ -34,6 +34,16 @@ steady()
   }'
 }
 
+# sun HOURS: a volume on gw-a, asked for from one site until noon, and then from the other.
+sun()
+{
+  awk -v hours="$1" -v t0=$T0 -v header=$HEADER 'BEGIN {
+    print header
+    for (h = 0; h < hours; h++)
+      printf "%d,v,gw-a,10.%d.0.1,read,0,1,0,,3600\n", t0 + 3600 * h, h % 24 < 12 ? 1 : 2
+  }'
+}
+
 # scenario RECORD…: times in minutes after the start, "-" for none.
 scenario()
 {
@@ -206,11 +216,7 @@ twenty()
 }
 
 @test "migrate-replay: predictive follows the sun, once it knows the rhythm; what that gains is told" {
-  awk -v t0=$T0 -v header=$HEADER 'BEGIN {
-    print header
-    for (h = 0; h < 480; h++)
-      printf "%d,v,gw-a,10.%d.0.1,read,0,1,0,,3600\n", t0 + 3600 * h, h % 24 < 12 ? 1 : 2
-  }' >access.csv
+  sun 480 >access.csv
   run --separate-stderr -0 replay --policy none,predictive --retain 0 --events moves.csv access.csv
   [[ $(field affinity_moves predictive) -ge 5 ]]
   [[ $(field health_moves predictive),$(field pingpongs predictive) == 0,0 ]]
@@ -220,6 +226,23 @@ twenty()
   # While the old copy is kept, the volume stays.
   run --separate-stderr -0 replay --policy predictive --retain 9d --events moves.csv access.csv
   [[ $(field affinity_moves predictive) -eq 1 ]]
+}
+
+@test "migrate-replay: what can wait begins when calendar.csv says, and what flees at once" {
+  sun 480 >access.csv
+  printf '%s\n' rule,from,until window,01:00,01:30 window,13:00,13:30 >config/calendar.csv
+  scenario "gw-c 26820 27420 27480 linear" >scenario.csv
+  run --separate-stderr -0 replay --policy predictive --retain 0 --scenario scenario.csv --events moves.csv access.csv
+  awk -F, -v t0=$T0 '$7 == "begin" {
+      minute = ($1 - t0) % 86400 / 60 % 720
+      if (/mandatory/) fled = $4 == "gw-c" && minute > 90
+      else if (minute < 60 || minute >= 90) bad = 1
+      else n++
+    }
+    END { exit bad || !fled || n < 3 }' moves.csv
+  echo window,25:00,01:00 >>config/calendar.csv
+  run --separate-stderr -78 replay --policy predictive access.csv
+  [[ $stderr == "migrate-replay: $GATESHIFT_CONFIG/calendar.csv:4: no window HH:MM to HH:MM '25:00' to '01:00'" ]]
 }
 
 @test "migrate-replay: recorded metrics take the simulated ones' place" {

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cmd/migrate-plan/file.h"
 #include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/fleet/fleet.h"
+#include "common/plan/calendar_file.h"
 #include "common/record/record.h"
 #include "common/route/store.h"
 
@@ -40,29 +40,6 @@ static void add_gateways(struct load *l)
         };
         check(plan_fleet_gateway(l->f, &p));
     }
-}
-
-static void take_calendar(void *arg, struct rec_reader *r)
-{
-    struct load *l = arg;
-    const char *from = rec_text(r, CALENDAR_FROM), *until = rec_text(r, CALENDAR_UNTIL);
-    const bool window = rec_word(r, CALENDAR_RULE) == CALENDAR_RULE_WINDOW;
-    const int err = window ? plan_calendar_window(&l->f->calendar, from, until)
-                           : plan_calendar_blackout(&l->f->calendar, from, until);
-    if (err == -EINVAL)
-        err_die(EX_CONFIG, "%s: no %s '%s' to '%s'", rec_reader_where(r),
-                window ? "window HH:MM to HH:MM" : "days YYYY-MM-DD to YYYY-MM-DD", from, until);
-    check(err);
-}
-
-/* Without the file moves may start at any time. */
-static void read_calendar(struct load *l, const char *config)
-{
-    struct buf path = {0};
-    check(buf_printf(&path, "%s/calendar.csv", config));
-    if (access(path.data, F_OK) == 0 || errno != ENOENT)
-        file_read(&rec_calendar, path.data, take_calendar, l);
-    buf_release(&path);
 }
 
 /* ---- routes ---- */
@@ -236,7 +213,6 @@ static void read_forecast(struct load *l, const char *path, double now)
 static void load_records(struct load *l, const struct inputs *in, double now)
 {
     add_gateways(l);
-    read_calendar(l, in->config);
     if (in->routes)
         file_read(&rec_route, in->routes, take_route, l);
     else
@@ -255,11 +231,15 @@ static void load_records(struct load *l, const struct inputs *in, double now)
 }
 
 void inputs_load(const struct inputs *in, double now, double skew_s, struct drains *drains,
-                 struct plan_fleet *f)
+                 struct plan_calendar *calendar, struct plan_fleet *f)
 {
     struct fleet config = {0};
+    struct plan_calendar_error e;
     if (fleet_load(&config, in->config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
         err_die(config.status, "%s", config.error);
+    if (plan_calendar_load(calendar, in->config, &e) < 0)
+        err_die(e.status, "%s", e.text);
+    f->calendar = calendar;
     struct load l = {.f = f, .config = &config};
     f->latest = now + skew_s;
     load_records(&l, in, now);

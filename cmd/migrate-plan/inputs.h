@@ -19,10 +19,11 @@ struct inputs {
 };
 
 /*
- * Fills F (zero-initialised), at time NOW and with DRAINS, and settles it; notes about what is left
- * out go to stderr.  Scores dated more than SKEW_S ahead count only where there are no others.
+ * Fills CALENDAR and F (zero-initialised), which borrows it, at time NOW and with DRAINS, and
+ * settles F; notes about what is left out go to stderr.  Scores dated more than SKEW_S ahead count
+ * only where there are no others.
  */
 void inputs_load(const struct inputs *in, double now, double skew_s, struct drains *drains,
-                 struct plan_fleet *f);
+                 struct plan_calendar *calendar, struct plan_fleet *f);
 
 #endif

@@ -276,8 +276,9 @@ static void default_inputs(struct opts *o, char **history)
 
 static void plan(struct opts *o, const struct inputs *in, double now)
 {
+    struct plan_calendar calendar = {0};
     struct plan_fleet fleet = {0};
-    inputs_load(in, now, o->knobs.limits.max_skew_s, &o->drains, &fleet);
+    inputs_load(in, now, o->knobs.limits.max_skew_s, &o->drains, &calendar, &fleet);
     struct report *r = report_new(o->explain, o->verdicts);
     const struct plan_sink out = report_sink(r);
     const struct plan_sink sink = drains_watch(&o->drains, &out);
@@ -289,6 +290,7 @@ static void plan(struct opts *o, const struct inputs *in, double now)
     if (o->notify && !o->replay)
         notify(o->notify, o->notify_timeout_s, &fleet, &o->knobs.limits);
     plan_fleet_release(&fleet);
+    plan_calendar_release(&calendar);
 }
 
 static void grade_plans(struct opts *o)

@@ -19,6 +19,7 @@
 #include "common/base/parse.h"
 #include "common/forecast/workers.h"
 #include "common/health/limits_file.h"
+#include "common/plan/calendar_file.h"
 #include "common/plan/knobs.h"
 
 enum { THREADS_MAX = 64, SEEDS_MAX = 10000 };
@@ -305,6 +306,13 @@ static void load_limits(struct health_limits *l, const char *config)
         err_die(e.status, "%s", e.text);
 }
 
+static void load_calendar(struct plan_calendar *c, const char *config)
+{
+    struct plan_calendar_error e;
+    if (plan_calendar_load(c, config, &e) < 0)
+        err_die(e.status, "%s", e.text);
+}
+
 static void load_fleet(struct fleet *f, const char *config)
 {
     if (fleet_load(f, config, FLEET_GATEWAYS | FLEET_VOLUMES | FLEET_SITES | FLEET_DISTANCES) < 0)
@@ -319,6 +327,7 @@ struct inputs {
     struct trace trace;
     struct samples samples;
     struct health_limits limits;
+    struct plan_calendar calendar;
     double *rtt_us;
     struct insights *insights; /* NULL: nothing is asked of them */
 };
@@ -328,6 +337,7 @@ static int read_inputs(struct inputs *in, const struct opts *o)
 {
     load_fleet(&in->fleet, o->dirs.config);
     load_limits(&in->limits, o->dirs.config);
+    load_calendar(&in->calendar, o->dirs.config);
     if (o->metrics)
         samples_read(&in->samples, o->metrics);
     const int status = trace_read(&in->trace, &in->fleet, o->files, o->n_files, &o->trace);
@@ -347,6 +357,7 @@ static void inputs_release(struct inputs *in)
     samples_release(&in->samples);
     trace_release(&in->trace);
     health_limits_release(&in->limits);
+    plan_calendar_release(&in->calendar);
     fleet_release(&in->fleet);
 }
 
@@ -357,6 +368,7 @@ static struct stage stage_of(const struct inputs *in, const struct opts *o)
         .trace = &in->trace,
         .samples = o->metrics ? &in->samples : NULL,
         .limits = &in->limits,
+        .calendar = &in->calendar,
         .insights = in->insights,
         .rtt_us = in->rtt_us,
         .step_s = o->trace.step_s,

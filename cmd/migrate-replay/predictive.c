@@ -114,6 +114,7 @@ static void build_fleet(struct predictive *p, const struct run *r)
     }
     p->fleet.with_affinity = r->stage->insights != NULL;
     p->fleet.with_history = true;
+    p->fleet.calendar = r->stage->calendar;
     check(plan_fleet_settle(&p->fleet));
     p->volumes = r->n_volumes;
     p->insight = NULL;

@@ -15,6 +15,7 @@
 #include "cmd/migrate-replay/trace.h"
 #include "common/base/outfile.h"
 #include "common/fleet/fleet.h"
+#include "common/plan/calendar.h"
 #include "common/plan/limits.h"
 #include "common/record/record.h"
 
@@ -27,10 +28,11 @@ struct samples;
 struct stage {
     const struct fleet *fleet;
     const struct trace *trace;
-    const struct samples *samples;      /* recorded metrics; NULL: none */
-    const struct health_limits *limits; /* of metrics */
-    struct insights *insights;          /* forecasts, made when first asked for */
-    const double *rtt_us;               /* [site * gateways + gateway] */
+    const struct samples *samples;        /* recorded metrics; NULL: none */
+    const struct health_limits *limits;   /* of metrics */
+    const struct plan_calendar *calendar; /* of moves that can wait */
+    struct insights *insights;            /* forecasts, made when first asked for */
+    const double *rtt_us;                 /* [site * gateways + gateway] */
     double step_s;
     double probe_s;        /* from one round of simulated metrics to the next, at most a step */
     double every_s;        /* from one decision to the next, if no move ends before */

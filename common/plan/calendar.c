@@ -135,7 +135,7 @@ static double blackout_next(const struct plan_calendar *c, double time)
 
 bool plan_calendar_open(const struct plan_calendar *c, double time)
 {
-    return blackout_next(c, time) == time && window_next(c, time) == time;
+    return !c || (blackout_next(c, time) == time && window_next(c, time) == time);
 }
 
 double plan_calendar_next(const struct plan_calendar *c, double time)

@@ -37,6 +37,7 @@ int plan_calendar_window(struct plan_calendar *c, const char *from, const char *
  */
 int plan_calendar_blackout(struct plan_calendar *c, const char *first, const char *last);
 
+/* These take NULL for one that is always open. */
 bool plan_calendar_open(const struct plan_calendar *c, double time);
 
 /* The first time from TIME on at which it is open; INFINITY: not within a year. */

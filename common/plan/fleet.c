@@ -440,7 +440,6 @@ void plan_fleet_release(struct plan_fleet *f)
     intern_release(&f->groups);
     intern_release(&f->text);
     plan_history_release(&f->history);
-    plan_calendar_release(&f->calendar);
     free(f->gateways);
     free(f->volumes);
     free(f->copies);

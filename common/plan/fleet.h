@@ -109,7 +109,7 @@ struct plan_fleet {
     struct plan_hours *hours; /* of each volume, from hours_start on; NULL: no forecast was given */
     double hours_start;       /* the full hour before the plan's time */
     size_t n_hours;           /* up to the last that is forecast for any volume */
-    struct plan_calendar calendar; /* of moves that can wait */
+    const struct plan_calendar *calendar; /* of moves that can wait; borrowed; NULL: any time */
 };
 
 /*

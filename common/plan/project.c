@@ -104,7 +104,7 @@ static int add_moves(struct plan_projection *p, const struct plan_fleet *f,
 int plan_projection_init(struct plan_projection *p, const struct plan_fleet *f,
                          const struct plan_limits *lim, double now)
 {
-    *p = (struct plan_projection){.opens = plan_calendar_next(&f->calendar, now)};
+    *p = (struct plan_projection){.opens = plan_calendar_next(f->calendar, now)};
     p->gateways = calloc(f->gateway_names.n + 1, sizeof(*p->gateways));
     p->apart = calloc(f->aparts.n * f->gateway_names.n + 1, sizeof(*p->apart));
     p->hours = f->hours ? calloc(f->gateway_names.n + 1, sizeof(*p->hours)) : NULL;

@@ -50,7 +50,7 @@ static double quietest(const struct plan_case *c, const size_t *volumes, size_t 
     double best = c->projection->opens, least = disturbed(c, volumes, n, best, copy_s);
     for (size_t i = 1; i < c->fleet->n_hours; i++) {
         const double start = c->fleet->hours_start + hour_s * (double)i;
-        if (start <= best || start > latest || !plan_calendar_open(&c->fleet->calendar, start))
+        if (start <= best || start > latest || !plan_calendar_open(c->fleet->calendar, start))
             continue;
         const double met = disturbed(c, volumes, n, start, copy_s);
         if (plan_exceeds(least, met)) {

@@ -164,6 +164,10 @@ static void fill_forecast(struct plan_fleet *f, const struct world *w, size_t i)
                                   row->requests[h]) == 0);
 }
 
+/* Open from 22:00 to 04:00. */
+static struct plan_span night = {22 * 3600.0, 4 * 3600.0};
+static const struct plan_calendar nights = {.windows = &night, .n_windows = 1};
+
 /* CUT: without what is dated after now. */
 static void fill(struct rng *r, struct plan_fleet *f, const struct world *w, bool cut)
 {
@@ -189,7 +193,7 @@ static void fill(struct rng *r, struct plan_fleet *f, const struct world *w, boo
     for (size_t i = 0; i < VOLUMES; i++)
         fill_forecast(f, w, order[i]);
     if (w->window)
-        CHECK(plan_calendar_window(&f->calendar, "22:00", "04:00") == 0);
+        f->calendar = &nights;
     CHECK(plan_fleet_settle(f) == 0);
 }
 
