@@ -25,6 +25,7 @@ enum { THREADS_MAX = 64, SEEDS_MAX = 10000 };
 
 enum {
     OPT_AFFINITY_EVERY = OPT_LONG + 0x100,
+    OPT_ARRIVALS,
     OPT_CAPACITY,
     OPT_CHART,
     OPT_EVENTS,
@@ -72,6 +73,8 @@ static const double rtt_scale_us = 1000;
 static const struct argp_option options[] = {
     {"affinity-every", OPT_AFFINITY_EVERY, "DURATION", 0,
      "Time from one run of affinity-profile to the next, whole hours; 0: none (default 1h)", 0},
+    {"arrivals", OPT_ARRIVALS, "FILE", 0,
+     "Failure records: --failures draws a stretch of them (default: failures come evenly)", 0},
     {"capacity", OPT_CAPACITY, "NUMBER", 0,
      "Requests a second that a gateway without iops_limit can serve (default 10000)", 0},
     {"chart", OPT_CHART, 0, 0, "Draw the comparison instead of printing records", 0},
@@ -204,6 +207,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         st->child_inputs[0] = &o->knobs;
         st->child_inputs[1] = &o->dirs;
         return 0;
+    case OPT_ARRIVALS:
+        o->runs.arrivals = arg;
+        return 0;
     case OPT_CAPACITY:
         o->capacity = opts_f64(st, "capacity", arg, 1, 1e12);
         return 0;
@@ -259,6 +265,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case ARGP_KEY_END:
         if (o->runs.scenario && o->runs.failures)
             argp_error(st, "either --scenario or --failures");
+        if (o->runs.arrivals && !o->runs.failures)
+            argp_error(st, "--arrivals needs --failures");
         return 0;
     default:
         return parse_times(key, arg, st, o);

@@ -22,6 +22,7 @@ struct session_how {
     bool wanted[SESSION_POLICIES];
     const char *scenario; /* a file; NULL: each seed draws its own */
     unsigned failures;    /* that are drawn */
+    const char *arrivals; /* a file of failures to draw them from; NULL: they come evenly */
     bool every_kind;      /* degradations of every kind are */
     double warm_up_s;     /* none so soon after the start */
     uint64_t first_seed, last_seed;
