@@ -62,41 +62,59 @@ field()
     $1 == policy { print $at }' <<<"$output"
 }
 
-# world SEED: random accesses, gateways in trouble and an operator who cordons and drains.
+# world SEED TROUBLE: random accesses, an operator who cordons and drains, a volume that may not be
+# everywhere, a gateway whose metrics were recorded, and TROUBLE: each gateway on its own (each), both
+# of a site at once (site), all at once (all), or in the clusters of a record (clusters).
 world()
 {
-  awk -v seed="$1" -v t0="$T0" -v header="$HEADER" 'BEGIN {
+  awk -v seed="$1" -v trouble="$2" -v t0="$T0" -v header="$HEADER" 'BEGIN {
     srand(seed)
     volumes = 6 + int(rand() * 8)
     print header >"access.csv"
     for (h = 0; h < 84; h++)
       for (v = 0; v < volumes; v++)
         for (s = 1; s <= 2; s++)
-          printf "%d,vol-%d,gw-%c,10.%d.0.1,read,0,1,0,,%d\n", t0 + 3600 * h, v, 97 + v % 4, s,
-            3600 * (h % 24 < 12 == (s == 1) ? 20 : 1) * rand() >"access.csv"
-    print "gateway,onset,failure,repair,kind" >"scenario.csv"
+          printf "%d,vol-%d,gw-%c,10.%d.0.1,%s,0,1,0,,%d\n", t0 + 3600 * h, v, 97 + v % 4, s,
+            rand() < 0.7 ? "read" : "write", 3600 * (h % 24 < 12 == (s == 1) ? 20 : 1) * rand() >"access.csv"
+    print "time,gateway,metric,value" >"metrics.csv"
+    for (t = 0; t < 84 * 3600; t += 60)
+      printf "%d,gw-d,nbd_connect_us,300\n%d,gw-d,nbd_read_us,%d\n", t0 + t, t0 + t,
+        t < 50 * 3600 ? 800 + 100 * rand() : 800 + (t - 50 * 3600) * rand() >"metrics.csv"
+    print "gateway,onset,failure,repair,kind" >"trouble.csv"
     split("linear curved errors leak", kinds)
     for (g = 0; g < 4; g++) {
-      at = t0 + (40 + 10 * g + rand() * 8) * 3600
+      at = trouble == "each" ? 40 + 10 * g + rand() * 8 : trouble == "site" ? 40 + 20 * int(g / 2) + rand() * 4 : 48 + rand() * 2
+      at = t0 + at * 3600
       warning = (1 + 5 * rand()) * 3600
-      x = rand()
+      x = trouble == "all" ? 0.5 : rand()
       if (x < 0.3)
-        printf "gw-%c,,%d,%d,sudden\n", 97 + g, at, at + 3600 >"scenario.csv"
+        printf "gw-%c,,%d,%d,sudden\n", 97 + g, at, at + 3600 >"trouble.csv"
       else
         printf "gw-%c,%d,%s,%d,%s\n", 97 + g, at, x < 0.7 ? int(at + warning) : "",
-          at + warning + 3600, kinds[1 + int(rand() * 4)] >"scenario.csv"
+          at + warning + 3600, kinds[1 + int(rand() * 4)] >"trouble.csv"
+      if (trouble == "all")
+        printf "gw-%c,,%d,%d,sudden\n", 97 + g, t0 + 70 * 3600, t0 + (71 + g) * 3600 >"trouble.csv"
       at = t0 + rand() * 80 * 3600
-      printf "gw-%c,%d,,%d,%s\n", 97 + g, at, at + 20 * 3600, rand() < 0.7 ? "cordon" : "drain" >"scenario.csv"
+      printf "gw-%c,%d,,%d,%s\n", 97 + g, at, at + 20 * 3600, rand() < 0.7 ? "cordon" : "drain" >"operator.csv"
     }
+    print "time,gateway,kind,site" >"past.csv"
+    for (i = 0; i < 60; i++)
+      printf "%d,n%d,failure,room-%d\n", 1500000000 + 86400 * 3 * int(i / 4) + 7200 * rand(), i,
+        int(i / 4) % 3 >"past.csv"
   }'
+  printf '%s\n' volume,size_bytes,policy,gateways,group,anti "vol-0,6291456000,auto,gw-a gw-b gw-c,," >config/volumes.csv
+  [[ $2 != clusters ]] || replay --print-scenario --failures 8 --kinds all --warm-up 20h --seeds "$1" \
+    --arrivals past.csv access.csv >trouble.csv 2>left-out.txt
+  cat trouble.csv operator.csv >scenario.csv
 }
 
-# Of the event records in FILE: one owner, one move of a volume at a time, the limits, no move to a
-# gateway that the operator has closed, and a rest before moves that can wait.  What is handed over to
-# a mirrored copy copies nothing and is not limited; what such a copy takes over nobody has begun.
+# guards_hold FILE MOVES PER_GATEWAY REST_S RETURN_S: of the event records in FILE: one owner, one move of a
+# volume at a time, the limits, no move to a gateway that the operator has closed or the volume may not
+# be on, and for moves that can wait a rest, and no way back before RETURN_S.  What is handed over to a mirrored copy copies nothing
+# and is not limited; what such a copy takes over nobody has begun.
 guards_hold()
 {
-  awk -F, -v most="$2" -v rest="$3" '
+  awk -F, -v most="$2" -v few="$3" -v rest="$4" -v away="$5" '
     FNR == NR {
       if ($5 == "cordon" || $5 == "drain") { n++; closed[n] = $1; from[n] = $2; to[n] = $4 }
       next
@@ -105,24 +123,25 @@ guards_hold()
     { split($2, id, "-"); run = id[1] "-" id[2]; v = run " " $3 }
     function complain(what) { print what ": " $0; bad = 1 }
     $7 == "begin" {
-      begins++
+      begins[id[1]]++
       if (v in owner && owner[v] != $4) complain("two owners")
       if (open[v]) complain("moves already")
       if ($4 == $5) complain("goes nowhere")
-      if ($9 && ++from_[run, $4] > 1) complain("too many from there")
-      if ($9 && ++to_[run, $5] > 1) complain("too many to there")
+      if ($9 && ++from_[run, $4] > few) complain("too many from there")
+      if ($9 && ++to_[run, $5] > few) complain("too many to there")
       if ($9 && ++all[run] > most) complain("too many moves")
+      if ($3 == "vol-0" && $5 == "gw-d") complain("may not be there")
       for (i = 1; i <= n; i++)
         if (closed[i] == $5 && $1 >= from[i] && $1 < to[i]) complain("target is closed")
       if ($0 ~ /optional: / && v in last && $1 - last[v] < rest) complain("no rest")
+      if ($0 ~ /optional: / && (v, $5) in left && $1 - left[v, $5] < away) complain("back again")
       open[v] = 1
       owner[v] = $4
     }
     /takes over/ {
-      takeovers++
       if (open[v] || (v in owner && owner[v] != $4)) complain("taken over from somebody else")
       owner[v] = $5
-      last[v] = $1
+      last[v] = left[v, $4] = $1
       next
     }
     $7 == "switched" || $7 == "failed" || $7 == "deferred" {
@@ -133,7 +152,10 @@ guards_hold()
         to_[run, $5]--
         all[run]--
       }
-      if ($7 == "switched") { owner[v] = $5; last[v] = $1 }
+      if ($7 == "switched") { owner[v] = $5; last[v] = left[v, $4] = $1 }
     }
-    END { print begins + 0 " moves begun"; exit bad }' scenario.csv "$1"
+    END {
+      for (policy in begins) print policy, begins[policy]
+      exit bad
+    }' scenario.csv "$1"
 }
