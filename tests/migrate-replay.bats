@@ -241,6 +241,37 @@ none,margin=0.6,3 predictive,margin=0.6,3 none,margin=0.6,4 predictive,margin=0.
   for bad in margin margin=1 margin=1:2 margin=2:1:1 margin=0:1:0 nothing=0:1:1 margin=3:5:1 \
     margin=0:1:0.0001; do
     run --separate-stderr -64 replay --policy none --sweep "$bad" access.csv
-    [[ $stderr == "migrate-replay: "* ]]
+    [[ $stderr == "migrate-replay: "* && -z $output ]]
   done
+}
+
+@test "migrate-replay: no policy, and seeds of another form, are wrong usage" {
+  local bad
+  steady 1 1 >access.csv
+  run --separate-stderr -64 replay --policy "" access.csv
+  [[ $stderr == "migrate-replay: policy: none is named"* ]]
+  for bad in 1-5 : 1:2:3 x -1 2:1 0:100000; do
+    run --separate-stderr -64 replay --policy none --seeds "$bad" access.csv
+    [[ $stderr == "migrate-replay: "*seeds*"'$bad'"* || $stderr == "migrate-replay: --seeds takes "* ]]
+  done
+}
+
+@test "migrate-replay: what is wrong with a scenario or arrivals is told before the accesses are read" {
+  scenario "gw-x 10 20 30 linear" >scenario.csv
+  run --separate-stderr -65 replay --scenario scenario.csv nowhere.csv
+  [[ $stderr == "migrate-replay: scenario.csv:2: gateway 'gw-x' is not in gateways.csv" ]]
+  run --separate-stderr -65 replay --failures 3 --arrivals scenario.csv nowhere.csv
+  [[ $stderr == "migrate-replay: scenario.csv:1: "* ]]
+}
+
+@test "migrate-replay: counts of an hour that are not spread are told" {
+  steady 2 8 >access.csv
+  run --separate-stderr -0 migrate-replay --policy none access.csv
+  [[ $stderr == "migrate-replay: all requests are in 8 of 421 steps; if records count those of an hour, use --spread 1h" ]]
+  run --separate-stderr -0 migrate-replay --policy none --spread 1h access.csv
+  [[ -z $stderr ]]
+  # Records of single requests, however few, are as they came.
+  cut -d, -f1-9 access.csv >single.csv
+  run --separate-stderr -0 migrate-replay --policy none single.csv
+  [[ -z $stderr ]]
 }

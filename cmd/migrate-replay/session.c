@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "cmd/migrate-replay/arrivals.h"
 #include "cmd/migrate-replay/chart.h"
 #include "cmd/migrate-replay/draw.h"
 #include "cmd/migrate-replay/insights.h"
@@ -33,8 +32,6 @@ struct job {
 struct session {
     const struct session_how *how;
     const struct stage *stage;
-    struct scenario scenario;   /* as read; empty if each seed draws its own */
-    struct arrivals arrivals;   /* as read; empty if failures come evenly */
     struct plan_limits *limits; /* of each value of the sweep */
     char (*settings)[SETTING_MAX];
     struct job *jobs;
@@ -55,7 +52,7 @@ static size_t draw(const struct session *s, uint64_t seed, struct scenario *out)
         .from = s->stage->trace->start + s->how->warm_up_s,
         .to = s->stage->trace->end,
         .every_kind = s->how->every_kind,
-        .arrivals = s->how->arrivals ? &s->arrivals : NULL,
+        .arrivals = s->how->arrivals,
         .seed = seed,
     };
     return draw_scenario(out, s->stage->fleet, &how);
@@ -125,7 +122,7 @@ static int run_job(void *ctx, size_t i)
         draw(s, j->seed, &drawn);
     struct run r = {
         .stage = s->stage,
-        .scenario = s->how->scenario ? &s->scenario : &drawn,
+        .scenario = s->how->scenario ? s->how->scenario : &drawn,
         .limits = j->limits,
         .policy = j->policy->name,
         .standby = j->policy->standby,
@@ -181,15 +178,18 @@ static void run_session(struct session *s)
     free(s->jobs);
 }
 
-static void print_scenario(struct session *s)
+static void print_scenario(const struct session *s)
 {
     struct rec_writer *w = rec_writer_new(&rec_scenario, stdout);
+    struct scenario drawn = {0};
     err_need(w != NULL);
     if (!s->how->scenario)
-        draw(s, s->how->first_seed, &s->scenario);
-    const int err = scenario_write(&s->scenario, s->stage->fleet, w);
+        draw(s, s->how->first_seed, &drawn);
+    const int err =
+        scenario_write(s->how->scenario ? s->how->scenario : &drawn, s->stage->fleet, w);
     if (err < 0)
         err_die(EX_IOERR, "write failed 'stdout': %s", err_text(err));
+    scenario_release(&drawn);
     rec_writer_free(w);
 }
 
@@ -221,27 +221,12 @@ static void compare(struct session *s)
     chart_release(&s->chart);
 }
 
-static void read_arrivals(struct session *s)
-{
-    const size_t wanted = draw_events(s->how->failures);
-    arrivals_read(&s->arrivals, s->stage->fleet, s->how->arrivals);
-    if (s->arrivals.n < wanted)
-        err_die(EX_DATAERR, "too few failures in '%s': %zu, and --failures %u draws %zu events",
-                s->how->arrivals, s->arrivals.n, s->how->failures, wanted);
-}
-
 void session_run(const struct session_how *how, const struct stage *stage)
 {
     struct session s = {.how = how, .stage = stage};
-    if (how->scenario)
-        scenario_read(&s.scenario, stage->fleet, how->scenario);
-    if (how->arrivals)
-        read_arrivals(&s);
     warn_of_room(&s);
     if (how->print_scenario)
         print_scenario(&s);
     else
         compare(&s);
-    scenario_release(&s.scenario);
-    arrivals_release(&s.arrivals);
 }
