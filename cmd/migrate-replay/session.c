@@ -146,7 +146,7 @@ static void list_jobs(struct session *s)
     const size_t values = sweep_count(how->sweep), seeds = how->last_seed - how->first_seed + 1;
     s->limits = calloc(values, sizeof(*s->limits));
     s->settings = calloc(values, sizeof(*s->settings));
-    s->jobs = calloc(values * seeds * SESSION_POLICIES, sizeof(*s->jobs));
+    s->jobs = calloc(values * seeds * SESSION_POLICIES + 1, sizeof(*s->jobs));
     err_need(s->limits && s->settings && s->jobs);
     for (size_t v = 0; v < values; v++) {
         s->limits[v] = sweep_limits(how->sweep, how->knobs, v, s->settings[v]);
