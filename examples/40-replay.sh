@@ -3,7 +3,8 @@
 # 40-replay.sh [SVG]: what would have been, had these volumes been moved?
 #
 # Four weeks of a made-up fleet: 8 volumes on 6 gateways, used from Europe, America and Asia in
-# turn.  Later on gateways fail six times, twice without warning, and two get slow and recover.  The picture goes to SVG, if that is given; README shows it.
+# turn.  Later on gateways fail six times, twice without warning, and two get slow and recover.  The
+# picture goes to SVG, if that is given; README shows it.
 set -eu
 
 work=$(mktemp -d)

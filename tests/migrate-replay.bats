@@ -1,77 +1,9 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: GPL-3.0-or-later
-# migrate-replay: the simulated world adds up, the policies decide as they promise, and nobody sees
-# what is to come.
+# migrate-replay: the simulated world adds up, and the policies decide as they promise.
 
 load helpers
-
-setup()
-{
-  common_setup
-  cat >config/gateways.csv <<'END'
-gateway,uri,site,capacity_bytes,iops_limit,state,hook
-gw-a,nbd://192.0.2.1,eu,,1000,active,
-gw-b,nbd://192.0.2.2,eu,,1000,active,
-gw-c,nbd://192.0.2.3,us,,1000,active,
-gw-d,nbd://192.0.2.4,us,,1000,active,
-END
-  printf '%s\n' client,site,tz 10.1.0.0/16,eu, 10.2.0.0/16,us, >config/sites.csv
-  printf '%s\n' site,gateway,rtt_us eu,gw-a,1000 eu,gw-b,1000 eu,gw-c,90000 eu,gw-d,90000 \
-    us,gw-a,90000 us,gw-b,90000 us,gw-c,1000 us,gw-d,1000 >config/distances.csv
-}
-
-HEADER=time,volume,gateway,client,op,offset,length,latency_us,error,count
-T0=1700006400 # 2023-11-15 00:00:00 UTC
-
-# steady VOLUMES HOURS: volumes vol-0 … on gw-a, gw-b, … in turn, each with 36000 requests an hour.
-steady()
-{
-  awk -v volumes="$1" -v hours="$2" -v t0=$T0 -v header=$HEADER 'BEGIN {
-    print header
-    for (h = 0; h < hours; h++)
-      for (v = 0; v < volumes; v++)
-        printf "%d,vol-%d,gw-%c,10.1.0.1,read,0,4096,0,,36000\n", t0 + 3600 * h, v, 97 + v % 4
-  }'
-}
-
-# sun HOURS: a volume on gw-a, asked for from one site until noon, and then from the other.
-sun()
-{
-  awk -v hours="$1" -v t0=$T0 -v header=$HEADER 'BEGIN {
-    print header
-    for (h = 0; h < hours; h++)
-      printf "%d,v,gw-a,10.%d.0.1,read,0,1,0,,3600\n", t0 + 3600 * h, h % 24 < 12 ? 1 : 2
-  }'
-}
-
-# scenario RECORD…: times in minutes after the start, "-" for none.
-scenario()
-{
-  local record
-  echo gateway,onset,failure,repair,kind
-  for record in "$@"; do
-    awk -v t0=$T0 '{
-      for (i = 2; i <= 4; i++) $i = $i == "-" ? "" : t0 + 60 * $i
-      OFS = ","
-      $1 = $1
-      print
-    }' <<<"$record"
-  done
-}
-
-# replay ARGUMENT…: with records of an hour and no volume's size unknown.
-replay()
-{
-  migrate-replay --spread 1h --volume-size 6000M "$@"
-}
-
-# field NAME [POLICY]: of the replay record of that policy in $output.
-field()
-{
-  awk -F, -v name="$1" -v policy="${2:-none}" '
-    NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i }
-    $1 == policy { print $at }' <<<"$output"
-}
+load replayer
 
 @test "migrate-replay: counts the requests that met a failed and a degraded gateway" {
   steady 4 4 >access.csv
@@ -85,7 +17,7 @@ field()
 }
 
 @test "migrate-replay: latency is the way, and that of a queue with the gateway's use" {
-  awk -v t0=$T0 -v header=$HEADER 'BEGIN {
+  awk -v t0="$T0" -v header="$HEADER" 'BEGIN {
     print header
     for (h = 0; h < 2; h++) printf "%d,v,gw-c,10.1.0.1,read,0,1,0,,1800000\n", t0 + 3600 * h
   }' >access.csv
@@ -129,7 +61,7 @@ field()
 # twenty HOURS BUSY: vol-0 … vol-19, all on gw-a, 400 requests a second each, then for an hour BUSY.
 twenty()
 {
-  awk -v hours="$1" -v busy="$2" -v t0=$T0 -v header=$HEADER 'BEGIN {
+  awk -v hours="$1" -v busy="$2" -v t0="$T0" -v header="$HEADER" 'BEGIN {
     print header
     for (h = 0; h <= hours; h++)
       for (v = 0; v < 20; v++)
@@ -188,7 +120,7 @@ twenty()
 }
 
 @test "migrate-replay: onset leaves at the first moment, busiest first, and no sooner" {
-  awk -v t0=$T0 -v header=$HEADER 'BEGIN {
+  awk -v t0="$T0" -v header="$HEADER" 'BEGIN {
     print header
     for (h = 0; h < 40; h++)
       for (v = 0; v < 3; v++)
@@ -233,7 +165,7 @@ twenty()
   printf '%s\n' rule,from,until window,01:00,01:30 window,13:00,13:30 >config/calendar.csv
   scenario "gw-c 26820 27420 27480 linear" >scenario.csv
   run --separate-stderr -0 replay --policy predictive --retain 0 --scenario scenario.csv --events moves.csv access.csv
-  awk -F, -v t0=$T0 '$7 == "begin" {
+  awk -F, -v t0="$T0" '$7 == "begin" {
       minute = ($1 - t0) % 86400 / 60 % 720
       if (/mandatory/) fled = $4 == "gw-c" && minute > 90
       else if (minute < 60 || minute >= 90) bad = 1
@@ -247,7 +179,7 @@ twenty()
 
 @test "migrate-replay: recorded metrics take the simulated ones' place" {
   steady 4 6 >access.csv
-  awk -v t0=$T0 'BEGIN {
+  awk -v t0="$T0" 'BEGIN {
     print "time,gateway,metric,value"
     for (t = t0; t < t0 + 21600; t += 30) {
       printf "%d,gw-b,nbd_connect_us,300\n", t
@@ -322,115 +254,37 @@ none,margin=0.6,3 predictive,margin=0.6,3 none,margin=0.6,4 predictive,margin=0.
   for bad in margin margin=1 margin=1:2 margin=2:1:1 margin=0:1:0 nothing=0:1:1 margin=3:5:1 \
     margin=0:1:0.0001; do
     run --separate-stderr -64 replay --policy none --sweep "$bad" access.csv
-    [[ $stderr == "migrate-replay: "* ]]
+    [[ $stderr == "migrate-replay: "* && -z $output ]]
   done
 }
 
-# ---- properties ----
-
-# world SEED: random accesses, gateways in trouble and an operator who cordons and drains.
-world()
-{
-  awk -v seed="$1" -v t0=$T0 -v header=$HEADER 'BEGIN {
-    srand(seed)
-    volumes = 6 + int(rand() * 8)
-    print header >"access.csv"
-    for (h = 0; h < 84; h++)
-      for (v = 0; v < volumes; v++)
-        for (s = 1; s <= 2; s++)
-          printf "%d,vol-%d,gw-%c,10.%d.0.1,read,0,1,0,,%d\n", t0 + 3600 * h, v, 97 + v % 4, s,
-            3600 * (h % 24 < 12 == (s == 1) ? 20 : 1) * rand() >"access.csv"
-    print "gateway,onset,failure,repair,kind" >"scenario.csv"
-    split("linear curved errors leak", kinds)
-    for (g = 0; g < 4; g++) {
-      at = t0 + (40 + 10 * g + rand() * 8) * 3600
-      warning = (1 + 5 * rand()) * 3600
-      x = rand()
-      if (x < 0.3)
-        printf "gw-%c,,%d,%d,sudden\n", 97 + g, at, at + 3600 >"scenario.csv"
-      else
-        printf "gw-%c,%d,%s,%d,%s\n", 97 + g, at, x < 0.7 ? int(at + warning) : "",
-          at + warning + 3600, kinds[1 + int(rand() * 4)] >"scenario.csv"
-      at = t0 + rand() * 80 * 3600
-      printf "gw-%c,%d,,%d,%s\n", 97 + g, at, at + 20 * 3600, rand() < 0.7 ? "cordon" : "drain" >"scenario.csv"
-    }
-  }'
-}
-
-# Of the event records in FILE: one owner, one move of a volume at a time, the limits, no move to a
-# gateway that the operator has closed, and a rest before moves that can wait.  What is handed over to
-# a mirrored copy copies nothing and is not limited; what such a copy takes over nobody has begun.
-guards_hold()
-{
-  awk -F, -v most="$2" -v rest="$3" '
-    FNR == NR {
-      if ($5 == "cordon" || $5 == "drain") { n++; closed[n] = $1; from[n] = $2; to[n] = $4 }
-      next
-    }
-    FNR == 1 { next }
-    { split($2, id, "-"); run = id[1] "-" id[2]; v = run " " $3 }
-    function complain(what) { print what ": " $0; bad = 1 }
-    $7 == "begin" {
-      begins++
-      if (v in owner && owner[v] != $4) complain("two owners")
-      if (open[v]) complain("moves already")
-      if ($4 == $5) complain("goes nowhere")
-      if ($9 && ++from_[run, $4] > 1) complain("too many from there")
-      if ($9 && ++to_[run, $5] > 1) complain("too many to there")
-      if ($9 && ++all[run] > most) complain("too many moves")
-      for (i = 1; i <= n; i++)
-        if (closed[i] == $5 && $1 >= from[i] && $1 < to[i]) complain("target is closed")
-      if ($0 ~ /optional: / && v in last && $1 - last[v] < rest) complain("no rest")
-      open[v] = 1
-      owner[v] = $4
-    }
-    /takes over/ {
-      takeovers++
-      if (open[v] || (v in owner && owner[v] != $4)) complain("taken over from somebody else")
-      owner[v] = $5
-      last[v] = $1
-      next
-    }
-    $7 == "switched" || $7 == "failed" || $7 == "deferred" {
-      if (!open[v]) complain("ends what never began")
-      open[v] = 0
-      if ($9) {
-        from_[run, $4]--
-        to_[run, $5]--
-        all[run]--
-      }
-      if ($7 == "switched") { owner[v] = $5; last[v] = $1 }
-    }
-    END { print begins + 0 " moves begun"; exit bad }' scenario.csv "$1"
-}
-
-@test "migrate-replay: in random worlds the guards hold: one owner, limits, cooldown, cordons" {
-  local seed moves=0
-  for seed in 11 12 13 14; do
-    world $seed
-    run --separate-stderr -0 replay --seeds $seed --scenario scenario.csv --max-moves 2 --retain 1h \
-      --events events.csv access.csv
-    run -0 guards_hold events.csv 2 21600
-    echo "seed $seed: $output"
-    moves=$((moves + ${output% moves begun}))
+@test "migrate-replay: no policy, and seeds of another form, are wrong usage" {
+  local bad
+  steady 1 1 >access.csv
+  run --separate-stderr -64 replay --policy "" access.csv
+  [[ $stderr == "migrate-replay: policy: none is named"* ]]
+  for bad in 1-5 : 1:2:3 x -1 2:1 0:100000; do
+    run --separate-stderr -64 replay --policy none --seeds "$bad" access.csv
+    [[ $stderr == "migrate-replay: "*seeds*"'$bad'"* || $stderr == "migrate-replay: --seeds takes "* ]]
   done
-  [[ $moves -gt 20 ]]
 }
 
-@test "migrate-replay: nobody looks ahead: without the rest of the input, the moves before are the same" {
-  local seed hours cut
-  for seed in 21 22; do
-    world $seed
-    run --separate-stderr -0 replay --policy reactive,predictive --seeds $seed --scenario scenario.csv \
-      --retain 1h --events all.csv access.csv
-    for hours in 44 61 77; do
-      cut=$((T0 + hours * 3600))
-      awk -F, -v cut=$cut 'NR == 1 || $1 < cut' access.csv >before.csv
-      run --separate-stderr -0 replay --policy reactive,predictive --seeds $seed \
-        --scenario scenario.csv --retain 1h --events events.csv before.csv
-      diff <(awk -F, -v cut=$cut 'NR > 1 && $1 < cut' all.csv) \
-        <(awk -F, -v cut=$cut 'NR > 1 && $1 < cut' events.csv)
-    done
-    [[ $(wc -l <events.csv) -gt 2 ]]
-  done
+@test "migrate-replay: what is wrong with a scenario or arrivals is told before the accesses are read" {
+  scenario "gw-x 10 20 30 linear" >scenario.csv
+  run --separate-stderr -65 replay --scenario scenario.csv nowhere.csv
+  [[ $stderr == "migrate-replay: scenario.csv:2: gateway 'gw-x' is not in gateways.csv" ]]
+  run --separate-stderr -65 replay --failures 3 --arrivals scenario.csv nowhere.csv
+  [[ $stderr == "migrate-replay: scenario.csv:1: "* ]]
+}
+
+@test "migrate-replay: counts of an hour that are not spread are told" {
+  steady 2 8 >access.csv
+  run --separate-stderr -0 migrate-replay --policy none access.csv
+  [[ $stderr == "migrate-replay: all requests are in 8 of 421 steps; if records count those of an hour, use --spread 1h" ]]
+  run --separate-stderr -0 migrate-replay --policy none --spread 1h access.csv
+  [[ -z $stderr ]]
+  # Records of single requests, however few, are as they came.
+  cut -d, -f1-9 access.csv >single.csv
+  run --separate-stderr -0 migrate-replay --policy none single.csv
+  [[ -z $stderr ]]
 }

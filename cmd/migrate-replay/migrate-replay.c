@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/migrate-replay/arrivals.h"
+#include "cmd/migrate-replay/draw.h"
 #include "cmd/migrate-replay/insights.h"
 #include "cmd/migrate-replay/policies.h"
 #include "cmd/migrate-replay/probes.h"
@@ -26,6 +28,7 @@ enum { THREADS_MAX = 64, SEEDS_MAX = 10000 };
 
 enum {
     OPT_AFFINITY_EVERY = OPT_LONG + 0x100,
+    OPT_ARRIVALS,
     OPT_CAPACITY,
     OPT_CHART,
     OPT_EVENTS,
@@ -57,7 +60,7 @@ struct opts {
     struct knobs knobs;
     struct sweep sweep;
     struct session_how runs;
-    const char *metrics, *routes;
+    const char *metrics, *routes, *scenario, *arrivals;
     double every_s, probe_s, horizon_s, service_s, capacity;
     double affinity_every_s, train_every_s;
     uint64_t volume_bytes;
@@ -73,6 +76,8 @@ static const double rtt_scale_us = 1000;
 static const struct argp_option options[] = {
     {"affinity-every", OPT_AFFINITY_EVERY, "DURATION", 0,
      "Time from one run of affinity-profile to the next, whole hours; 0: none (default 1h)", 0},
+    {"arrivals", OPT_ARRIVALS, "FILE", 0,
+     "Failure records: --failures draws a stretch of them (default: failures come evenly)", 0},
     {"capacity", OPT_CAPACITY, "NUMBER", 0,
      "Requests a second that a gateway without iops_limit can serve (default 10000)", 0},
     {"chart", OPT_CHART, 0, 0, "Draw the comparison instead of printing records", 0},
@@ -137,6 +142,8 @@ static void parse_policies(struct opts *o, const struct argp_state *st, const ch
         else
             o->runs.wanted[i] = true;
     }
+    if (!*arg)
+        argp_error(st, "policy: none is named");
 }
 
 static void parse_seeds(struct opts *o, const struct argp_state *st, const char *arg)
@@ -144,7 +151,7 @@ static void parse_seeds(struct opts *o, const struct argp_state *st, const char 
     char first[32];
     const size_t len = strcspn(arg, ":");
     const char *last = arg[len] ? arg + len + 1 : arg;
-    if (len >= sizeof(first))
+    if (!len || len >= sizeof(first) || arg[strspn(arg, "0123456789:")])
         argp_error(st, "seeds: '%s' is not of the form N or N:M", arg);
     memcpy(first, arg, len);
     first[len] = '\0';
@@ -205,6 +212,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         st->child_inputs[0] = &o->knobs;
         st->child_inputs[1] = &o->dirs;
         return 0;
+    case OPT_ARRIVALS:
+        o->arrivals = arg;
+        return 0;
     case OPT_CAPACITY:
         o->capacity = opts_f64(st, "capacity", arg, 1, 1e12);
         return 0;
@@ -236,7 +246,7 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         o->routes = arg;
         return 0;
     case OPT_SCENARIO:
-        o->runs.scenario = arg;
+        o->scenario = arg;
         return 0;
     case OPT_SEEDS:
         parse_seeds(o, st, arg);
@@ -258,8 +268,10 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
         o->n_files = (size_t)(st->argc - st->next);
         return 0;
     case ARGP_KEY_END:
-        if (o->runs.scenario && o->runs.failures)
+        if (o->scenario && o->runs.failures)
             argp_error(st, "either --scenario or --failures");
+        if (o->arrivals && !o->runs.failures)
+            argp_error(st, "--arrivals needs --failures");
         return 0;
     default:
         return parse_times(key, arg, st, o);
@@ -326,18 +338,33 @@ struct inputs {
     struct fleet fleet;
     struct trace trace;
     struct samples samples;
+    struct scenario scenario; /* empty if each seed draws its own */
+    struct arrivals arrivals; /* empty if failures come evenly */
     struct health_limits limits;
     struct plan_calendar calendar;
     double *rtt_us;
     struct insights *insights; /* NULL: nothing is asked of them */
 };
 
-/* 0, or 65 after malformed records. */
+static void read_arrivals(struct arrivals *a, const struct fleet *f, const struct opts *o)
+{
+    const size_t wanted = draw_events(o->runs.failures);
+    arrivals_read(a, f, o->arrivals);
+    if (a->n < wanted)
+        err_die(EX_DATAERR, "too few failures in '%s': %zu, and --failures %u draws %zu events",
+                o->arrivals, a->n, o->runs.failures, wanted);
+}
+
+/* 0, or 65 after malformed records.  The access records, which may take long, come last. */
 static int read_inputs(struct inputs *in, const struct opts *o)
 {
     load_fleet(&in->fleet, o->dirs.config);
     load_limits(&in->limits, o->dirs.config);
     load_calendar(&in->calendar, o->dirs.config);
+    if (o->scenario)
+        scenario_read(&in->scenario, &in->fleet, o->scenario);
+    if (o->arrivals)
+        read_arrivals(&in->arrivals, &in->fleet, o);
     if (o->metrics)
         samples_read(&in->samples, o->metrics);
     const int status = trace_read(&in->trace, &in->fleet, o->files, o->n_files, &o->trace);
@@ -355,6 +382,8 @@ static void inputs_release(struct inputs *in)
     insights_free(in->insights);
     free(in->rtt_us);
     samples_release(&in->samples);
+    scenario_release(&in->scenario);
+    arrivals_release(&in->arrivals);
     trace_release(&in->trace);
     health_limits_release(&in->limits);
     plan_calendar_release(&in->calendar);
@@ -407,8 +436,11 @@ int main(int argc, char **argv)
     opts_dirs_init(&o.dirs);
     knobs_init(&o.knobs);
     opts_parse(&argp, argc, argv, &o);
+    sweep_check(&o.sweep, &o.knobs);
     const int status = read_inputs(&in, &o);
     const struct stage stage = stage_of(&in, &o);
+    o.runs.scenario = o.scenario ? &in.scenario : NULL;
+    o.runs.arrivals = o.arrivals ? &in.arrivals : NULL;
     session_run(&o.runs, &stage);
     inputs_release(&in);
     sweep_release(&o.sweep);

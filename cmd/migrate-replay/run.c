@@ -160,7 +160,6 @@ bool run_begin(struct run *r, const struct run_wish *w)
         .was = v->state,
     };
     m.read = m.bytes ? (double)m.bytes : unproved(v);
-    queue_up(r, &m);
     m.mistaken =
         w->health && !scenario_trouble(r->scenario, v->owner, r->now, r->now + r->stage->horizon_s);
     tell(r, &m, EVENT_BEGIN, w->why);
@@ -171,6 +170,7 @@ bool run_begin(struct run *r, const struct run_wish *w)
         r->gateways[m.source].failed = r->now;
         return false;
     }
+    queue_up(r, &m);
     err_need(vec_room(&r->moves, r->n_moves, &r->cap_moves, sizeof(*r->moves)) == 0);
     r->moves[r->n_moves++] = m;
     r->gateways[m.source].leaving++;

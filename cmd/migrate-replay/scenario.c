@@ -6,15 +6,8 @@
 
 #include "common/base/buf.h"
 #include "common/base/error.h"
-#include "common/base/rng.h"
 
-#define HOUR_S 3600.0
-#define DAY_S  86400.0
-
-/* So often a place is looked for. */
-enum { TRIES = 1000 };
-
-static void add(struct scenario *s, const struct scenario_event *e)
+void scenario_add(struct scenario *s, const struct scenario_event *e)
 {
     err_need(vec_room(&s->events, s->n, &s->cap, sizeof(*s->events)) == 0);
     s->events[s->n++] = *e;
@@ -35,7 +28,7 @@ static int in_order(const void *pa, const void *pb)
     return (int)a->kind - (int)b->kind;
 }
 
-static void settle(struct scenario *s, size_t gateways)
+void scenario_settle(struct scenario *s, size_t gateways)
 {
     s->first = calloc(gateways + 1, sizeof(*s->first));
     err_need(s->first != NULL);
@@ -90,7 +83,7 @@ static void take(struct scenario *s, const struct fleet *f, struct rec_reader *r
         e.onset = e.failure;
     /* One that recovers was half-way then. */
     e.due = isinf(e.failure) ? e.repair + (e.repair - e.onset) : e.failure;
-    add(s, &e);
+    scenario_add(s, &e);
 }
 
 void scenario_read(struct scenario *s, const struct fleet *f, const char *path)
@@ -105,69 +98,10 @@ void scenario_read(struct scenario *s, const struct fleet *f, const char *path)
     if (got < 0)
         err_die(rec_reader_status(r), "%s", rec_reader_error(r));
     rec_reader_free(r);
-    settle(s, f->gateway_names.n);
+    scenario_settle(s, f->gateway_names.n);
 }
 
-/* ---- drawing ---- */
-
-static double uniform(struct rng *rng, double from, double to)
-{
-    return from + (to - from) * rng_unit(rng);
-}
-
-static bool is_free(const struct scenario *s, const struct scenario_event *e)
-{
-    for (size_t i = 0; i < s->n; i++) {
-        const struct scenario_event *o = &s->events[i];
-        if (o->gateway == e->gateway && e->onset < o->repair + DAY_S &&
-            o->onset < e->repair + DAY_S)
-            return false;
-    }
-    return true;
-}
-
-/* WARNING_S: from onset to failure; 0: none.  RECOVERS: the share of that way; 0: it fails. */
-static struct scenario_event event_at(double onset, double warning_s, double recovers,
-                                      double repair_s)
-{
-    struct scenario_event e = {.onset = onset, .due = onset + warning_s};
-    e.failure = recovers > 0 ? INFINITY : e.due;
-    e.repair = recovers > 0 ? onset + recovers * warning_s : e.due + repair_s;
-    return e;
-}
-
-static void place(struct scenario *s, const struct fleet *f, const struct scenario_draw *how,
-                  struct rng *rng, bool sudden, bool recovers)
-{
-    static const enum rec_scenario_kind kinds[] = {SCENARIO_LINEAR, SCENARIO_CURVED,
-                                                   SCENARIO_ERRORS, SCENARIO_LEAK};
-    const double warning_s = sudden ? 0 : HOUR_S * uniform(rng, 1, 12);
-    const double share = uniform(rng, 0.3, 0.7), repair_s = HOUR_S * uniform(rng, 1, 8);
-    const enum rec_scenario_kind kind = kinds[rng_below(rng, how->every_kind ? 4 : 2)];
-    for (int i = 0; i < TRIES; i++) {
-        struct scenario_event e =
-            event_at(uniform(rng, how->from, how->to), warning_s, recovers ? share : 0, repair_s);
-        e.gateway = (size_t)rng_below(rng, f->gateway_names.n);
-        e.kind = sudden ? SCENARIO_SUDDEN : kind;
-        if (is_free(s, &e) && e.repair < how->to) {
-            add(s, &e);
-            return;
-        }
-    }
-}
-
-void scenario_draw(struct scenario *s, const struct fleet *f, const struct scenario_draw *how)
-{
-    const unsigned sudden = how->failures / 3, warned = how->failures - sudden;
-    struct rng rng;
-    rng_init(&rng, how->seed);
-    for (unsigned i = 0; f->gateway_names.n && how->from < how->to; i++) {
-        if (i >= how->failures + warned / 2)
-            break;
-        place(s, f, how, &rng, i < sudden, i >= how->failures);
-    }
-    settle(s, f->gateway_names.n);
-}
+/* ---- writing ---- */
 
 int scenario_write(const struct scenario *s, const struct fleet *f, struct rec_writer *w)
 {

@@ -34,21 +34,9 @@ enum scenario_condition { CONDITION_WELL, CONDITION_DEGRADED, CONDITION_FAILED }
 /* Reads scenario records from PATH.  Ends the program on failure. */
 void scenario_read(struct scenario *s, const struct fleet *f, const char *path);
 
-struct scenario_draw {
-    unsigned failures; /* a third of them without warning */
-    double from, to;   /* when they may begin; Unix seconds */
-    bool every_kind;   /* of degradation; else only those of latency */
-    uint64_t seed;
-};
-
-/*
- * Draws FAILURES failures, of which a third (rounded down) come without warning, and so many
- * degradations more that a third of all degradations recover.  Degradations take 1 to 12 h until
- * the failure; those that recover do so after 30 to 70 % of the way.  A repair takes 1 to 8 h.
- * Events of one gateway are a day apart; where that leaves no room, there are fewer.  Ends the
- * program without memory.
- */
-void scenario_draw(struct scenario *s, const struct fleet *f, const struct scenario_draw *how);
+/* To make one: adds E; all are there.  They end the program without memory. */
+void scenario_add(struct scenario *s, const struct scenario_event *e);
+void scenario_settle(struct scenario *s, size_t gateways);
 
 /* Writes S as scenario records.  0 or -errno. */
 int scenario_write(const struct scenario *s, const struct fleet *f, struct rec_writer *w);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cmd/migrate-replay/chart.h"
+#include "cmd/migrate-replay/draw.h"
 #include "cmd/migrate-replay/insights.h"
 #include "cmd/migrate-replay/policies.h"
 #include "common/base/error.h"
@@ -31,7 +32,6 @@ struct job {
 struct session {
     const struct session_how *how;
     const struct stage *stage;
-    struct scenario scenario;   /* as read; empty if each seed draws its own */
     struct plan_limits *limits; /* of each value of the sweep */
     char (*settings)[SETTING_MAX];
     struct job *jobs;
@@ -44,16 +44,33 @@ struct session {
     struct chart chart;
 };
 
-static void draw_scenario(const struct session *s, uint64_t seed, struct scenario *out)
+/* How many events were left out. */
+static size_t draw(const struct session *s, uint64_t seed, struct scenario *out)
 {
-    const struct scenario_draw draw = {
+    const struct draw_how how = {
         .failures = s->how->failures,
         .from = s->stage->trace->start + s->how->warm_up_s,
         .to = s->stage->trace->end,
         .every_kind = s->how->every_kind,
+        .arrivals = s->how->arrivals,
         .seed = seed,
     };
-    scenario_draw(out, s->stage->fleet, &draw);
+    return draw_scenario(out, s->stage->fleet, &how);
+}
+
+/* A seed with fewer failures than were asked for must not look as one with all. */
+static void warn_of_room(const struct session *s)
+{
+    const struct session_how *how = s->how;
+    size_t left_out = 0, seeds = how->print_scenario ? 1 : how->last_seed - how->first_seed + 1;
+    for (size_t i = 0; how->failures && i < seeds; i++) {
+        struct scenario drawn = {0};
+        left_out += draw(s, how->first_seed + i, &drawn);
+        scenario_release(&drawn);
+    }
+    if (left_out)
+        err_warn("%zu of %zu drawn failures and degradations found no room, and are left out",
+                 left_out, seeds * draw_events(how->failures));
 }
 
 static void put_result(struct rec_writer *w, const struct job *j)
@@ -102,10 +119,10 @@ static int run_job(void *ctx, size_t i)
     struct job *j = &s->jobs[i];
     struct scenario drawn = {0};
     if (!s->how->scenario)
-        draw_scenario(s, j->seed, &drawn);
+        draw(s, j->seed, &drawn);
     struct run r = {
         .stage = s->stage,
-        .scenario = s->how->scenario ? &s->scenario : &drawn,
+        .scenario = s->how->scenario ? s->how->scenario : &drawn,
         .limits = j->limits,
         .policy = j->policy->name,
         .standby = j->policy->standby,
@@ -129,7 +146,7 @@ static void list_jobs(struct session *s)
     const size_t values = sweep_count(how->sweep), seeds = how->last_seed - how->first_seed + 1;
     s->limits = calloc(values, sizeof(*s->limits));
     s->settings = calloc(values, sizeof(*s->settings));
-    s->jobs = calloc(values * seeds * SESSION_POLICIES, sizeof(*s->jobs));
+    s->jobs = calloc(values * seeds * SESSION_POLICIES + 1, sizeof(*s->jobs));
     err_need(s->limits && s->settings && s->jobs);
     for (size_t v = 0; v < values; v++) {
         s->limits[v] = sweep_limits(how->sweep, how->knobs, v, s->settings[v]);
@@ -161,15 +178,18 @@ static void run_session(struct session *s)
     free(s->jobs);
 }
 
-static void print_scenario(struct session *s)
+static void print_scenario(const struct session *s)
 {
     struct rec_writer *w = rec_writer_new(&rec_scenario, stdout);
+    struct scenario drawn = {0};
     err_need(w != NULL);
     if (!s->how->scenario)
-        draw_scenario(s, s->how->first_seed, &s->scenario);
-    const int err = scenario_write(&s->scenario, s->stage->fleet, w);
+        draw(s, s->how->first_seed, &drawn);
+    const int err =
+        scenario_write(s->how->scenario ? s->how->scenario : &drawn, s->stage->fleet, w);
     if (err < 0)
         err_die(EX_IOERR, "write failed 'stdout': %s", err_text(err));
+    scenario_release(&drawn);
     rec_writer_free(w);
 }
 
@@ -204,11 +224,9 @@ static void compare(struct session *s)
 void session_run(const struct session_how *how, const struct stage *stage)
 {
     struct session s = {.how = how, .stage = stage};
-    if (how->scenario)
-        scenario_read(&s.scenario, stage->fleet, how->scenario);
+    warn_of_room(&s);
     if (how->print_scenario)
         print_scenario(&s);
     else
         compare(&s);
-    scenario_release(&s.scenario);
 }

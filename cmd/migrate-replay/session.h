@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cmd/migrate-replay/arrivals.h"
 #include "cmd/migrate-replay/run.h"
 #include "cmd/migrate-replay/setting.h"
 
@@ -20,10 +21,11 @@ struct session_how {
     const struct knobs *knobs;
     const struct sweep *sweep;
     bool wanted[SESSION_POLICIES];
-    const char *scenario; /* a file; NULL: each seed draws its own */
-    unsigned failures;    /* that are drawn */
-    bool every_kind;      /* degradations of every kind are */
-    double warm_up_s;     /* none so soon after the start */
+    const struct scenario *scenario; /* NULL: each seed draws its own */
+    unsigned failures;               /* that are drawn */
+    const struct arrivals *arrivals; /* that they are drawn from; NULL: they come evenly */
+    bool every_kind;                 /* degradations of every kind are */
+    double warm_up_s;                /* none so soon after the start */
     uint64_t first_seed, last_seed;
     uint64_t threads;   /* change no result */
     const char *events; /* a file for all moves; NULL: none */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd/migrate-replay/setting.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -64,8 +65,17 @@ struct plan_limits sweep_limits(const struct sweep *s, const struct knobs *k, si
     with.set = 0;
     snprintf(value, sizeof(value), "%.10g", s->from + (double)i * s->step);
     snprintf(setting, SETTING_MAX, "%.30s=%s", s->name, value);
-    if (knobs_restore(&with, s->name, value) < 0)
-        err_die(EX_USAGE, "sweep: '%s' is no limit of the planner, or %s is not one of its values",
-                s->name, value);
+    const int err = knobs_restore(&with, s->name, value);
+    if (err == -ENOENT)
+        err_die(EX_USAGE, "sweep: '%s' is no limit of the planner", s->name);
+    if (err < 0)
+        err_die(EX_USAGE, "sweep: '%s' does not take %s", s->name, value);
     return with.limits;
+}
+
+void sweep_check(const struct sweep *s, const struct knobs *k)
+{
+    char setting[SETTING_MAX];
+    for (size_t i = 0; i < sweep_count(s); i++)
+        sweep_limits(s, k, i, setting);
 }

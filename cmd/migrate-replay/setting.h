@@ -28,4 +28,7 @@ enum { SETTING_MAX = 64 };
 struct plan_limits sweep_limits(const struct sweep *s, const struct knobs *k, size_t i,
                                 char setting[SETTING_MAX]);
 
+/* Ends the program with 64 if sweep_limits() would for any value. */
+void sweep_check(const struct sweep *s, const struct knobs *k);
+
 #endif

@@ -10,6 +10,9 @@
 #include "common/record/record.h"
 #include "common/record/schema.h"
 
+/* Of so many steps so few hold requests that they can't have come as the records say. */
+static const double sparse_steps = 120, sparse = 0.2;
+
 static uint32_t number(struct intern *names, const char *name)
 {
     const long id = intern_add(names, name);
@@ -84,16 +87,31 @@ static void join(struct trace *t)
     t->n = n;
 }
 
+/* Counts of an hour, all in its first minute, are no load that a gateway would ever have. */
+static void warn_if_sparse(const struct trace *t, double step_s)
+{
+    const double steps = (t->end - t->start) / step_s;
+    size_t used = 1;
+    for (size_t i = 1; i < t->n; i++)
+        used += t->spans[i].from > t->spans[i - 1].from;
+    if (steps > sparse_steps && (double)used < sparse * steps)
+        err_warn("all requests are in %zu of %.0f steps; if records count those of an hour, use "
+                 "--spread 1h",
+                 used, steps);
+}
+
 int trace_read(struct trace *t, const struct fleet *fleet, char *const *paths, size_t n,
                const struct trace_how *how)
 {
     struct rec_reader *r = rec_reader_new(&rec_access);
     int status = 0, got;
+    bool counted = false;
     err_need(r != NULL);
     rec_reader_files(r, paths, n);
     while ((got = rec_reader_next(r)) != 0) {
         if (got > 0) {
             take(t, fleet, r, how);
+            counted = counted || rec_uint(r, ACCESS_COUNT) > 1;
             continue;
         }
         status = rec_reader_status(r);
@@ -108,6 +126,8 @@ int trace_read(struct trace *t, const struct fleet *fleet, char *const *paths, s
     t->span_s = how->step_s * ceil(fmax(how->spread_s, how->step_s) / how->step_s);
     t->start = t->spans[0].from;
     t->end = t->spans[t->n - 1].from + t->span_s;
+    if (counted && how->spread_s <= 0)
+        warn_if_sparse(t, how->step_s);
     return status;
 }
 

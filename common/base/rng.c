@@ -58,3 +58,12 @@ double rng_normal(struct rng *r)
     } while (s >= 1 || s == 0);
     return u * sqrt(-2 * log(s) / s);
 }
+
+void rng_order(struct rng *r, size_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const size_t j = (size_t)rng_below(r, i + 1);
+        out[i] = out[j];
+        out[j] = i;
+    }
+}

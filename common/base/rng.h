@@ -3,6 +3,7 @@
 #ifndef GS_BASE_RNG_H
 #define GS_BASE_RNG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* xoshiro256**, Blackman and Vigna 2018, seeded by splitmix64. */
@@ -18,5 +19,7 @@ uint64_t rng_below(struct rng *r, uint64_t n);
 double rng_unit(struct rng *r);
 /* Standard normal (Marsaglia's polar method, one value a call). */
 double rng_normal(struct rng *r);
+/* Fills OUT with 0 … N-1 in an order drawn evenly (Fisher and Yates 1938, from the inside out). */
+void rng_order(struct rng *r, size_t *out, size_t n);
 
 #endif

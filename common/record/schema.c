@@ -140,6 +140,7 @@ static const struct rec_column failure_columns[] = {
     {"time", REC_TIME, 0, NULL},
     {"gateway", REC_NAME, 0, NULL},
     {"kind", REC_WORD, 0, rec_failure_kind_words},
+    {"site", REC_NAME, REC_EMPTY | REC_OPTIONAL, NULL},
 };
 const struct rec_schema rec_failure = {"failure", COLUMNS(failure_columns)};
 

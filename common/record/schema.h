@@ -177,7 +177,7 @@ extern const struct rec_schema rec_explain;
 enum { GRADE_PREDICTOR, GRADE_MEASURE, GRADE_VALUE };
 extern const struct rec_schema rec_grade;
 
-enum { FAILURE_TIME, FAILURE_GATEWAY, FAILURE_KIND };
+enum { FAILURE_TIME, FAILURE_GATEWAY, FAILURE_KIND, FAILURE_SITE };
 extern const struct rec_schema rec_failure;
 
 enum {

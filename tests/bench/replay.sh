@@ -3,10 +3,14 @@
 # replay.sh: what the predictive policy leaves of the requests that meet a failed or degraded gateway,
 # against one that reacts, on real demand; then what a large fleet costs.
 #   BITBRAINS=DIR     holds hourly_dev.csv: vm,unix_ts,disk_read_KBps,disk_write_KBps,… (GWA-T-12)
+#   SSD_FAILURES=DIR  holds ssd_failure_tag.csv: model,failure_time,…,node_id,rack_id,machine_room_id;
+#                     the failures of the second part come as these came
+#   REPLAY_PARTS      of whole, quarter (of the volumes, with such failures and three policies) and
+#                     fleets (all)
 #   REPLAY_SEEDS      scenarios of 12 failures each (1:20)
 #   REPLAY_OPTIONS    further options of migrate-replay, for another day than the reported one
 #   REPLAY_POLICIES   other policies than all six
-#   REPLAY_FLEETS     VOLUMESxGATEWAYS … of the second part (1000x10 10000x100); 100000x1000 takes a
+#   REPLAY_FLEETS     VOLUMESxGATEWAYS … of the last part (1000x10 10000x100); 100000x1000 takes a
 #                     minute
 #
 # The constants were fixed before the seeds 1 to 20 were run; what was looked at on the way had the
@@ -16,7 +20,7 @@ set -u -o pipefail
 
 cd "$(dirname "$0")/../.." || exit 71
 export PATH=${BUILD:-$PWD/build}/bin:$PATH LC_ALL=C
-seeds=${REPLAY_SEEDS:-1:20} fleets=${REPLAY_FLEETS:-1000x10 10000x100}
+seeds=${REPLAY_SEEDS:-1:20} fleets=${REPLAY_FLEETS:-1000x10 10000x100} parts=${REPLAY_PARTS:-whole quarter fleets}
 read -ra more <<<"${REPLAY_OPTIONS:-}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -161,17 +165,103 @@ judge()
     }' "$2"
 }
 
+# mission FILE ARGUMENT…
 mission()
 {
-  local TIMEFORMAT='  %U + %S CPU s in all' out=${REPLAY_OUT:-$work/out.csv}
-  configure "$1"
-  { access "$1" | head -n 1; access "$1" | tail -n +2 | sort -t, -k1,1n -s; } >"$work/access.csv"
+  local TIMEFORMAT='  %U + %S CPU s in all' out=${REPLAY_OUT:-$work/out.csv} file=$1
+  shift
+  configure "$file"
+  { access "$file" | head -n 1; access "$file" | tail -n +2 | sort -t, -k1,1n -s; } >"$work/access.csv"
   echo "Bitbrains' disk I/O, $(($(wc -l <"$work/config/volumes.csv") - 1)) volumes, 8 gateways, 12 failures; seeds $seeds:"
   time migrate-replay --spread 1h --retain 6h --policy "${REPLAY_POLICIES:-none,reactive,predictive,standby,onset,oracle}" \
-    --failures 12 --seeds "$seeds" "${more[@]}" "$work/access.csv" | tee "$out" || return
+    --failures 12 --seeds "$seeds" "$@" "${more[@]}" "$work/access.csv" | tee "$out" || return
   summary "$out"
   judge predictive "$out"
   judge standby "$out"
+}
+
+# Every fourth machine, in its first 35 days.
+every_fourth()
+{
+  awk -F, '
+    NR == 1 { print; next }
+    NR == 2 { end = $2 + 35 * 86400 }
+    $1 % 4 == 0 && $2 < end' "$1"
+}
+
+# Tickets of disks as failures of their nodes: what a node has within a day of another is one.  A
+# machine room is a site.
+failures()
+{
+  echo time,gateway,kind,site
+  tail -n +2 "$1" | sort -t, -k2,2 | awk -F, '{
+    split($2, at, /[- :]/)
+    # Days since 1970, by years that begin in March.
+    year = at[1] - (at[2] <= 2)
+    day = int((153 * ((at[2] + 9) % 12) + 2) / 5) + at[3] - 1
+    day += 365 * year + int(year / 4) - int(year / 100) + int(year / 400) - 719468
+    time = day * 86400 + at[4] * 3600 + at[5] * 60 + at[6]
+    node = $(NF - 2)
+    if (!(node in last) || time - last[node] >= 86400)
+      printf "%d,node-%s,failure,room-%s\n", time, node, $NF
+    last[node] = time
+  }'
+}
+
+# scenarios ARGUMENT…: of all seeds, each behind a line with its seed.
+scenarios()
+{
+  local seed
+  for ((seed = ${seeds%:*}; seed <= ${seeds#*:}; seed++)); do
+    echo "seed $seed"
+    migrate-replay --spread 1h --failures 12 --seeds "$seed" --print-scenario "$@" "$work/access.csv"
+  done
+}
+
+# clusters WORDS: of scenarios, how their failures come.
+clusters()
+{
+  awk -F, -v words="$1" '
+    function site(gateway) { split(gateway, part, "-"); return part[2] }
+    function close_seed(   i, j, gaps, sum, squares, gap, near, beside) {
+      for (i = 1; i < n; i++)
+        for (j = i + 1; j <= n; j++)
+          if (at[j] < at[i]) {
+            gap = at[i]; at[i] = at[j]; at[j] = gap
+            gap = where[i]; where[i] = where[j]; where[j] = gap
+          }
+      for (i = 2; i <= n; i++) { gap = at[i] - at[i - 1]; gaps++; sum += gap; squares += gap ^ 2 }
+      if (gaps) { spread += sqrt(squares / gaps - (sum / gaps) ^ 2) / (sum / gaps); seeds++ }
+      for (i = 1; i <= n; i++) {
+        near = beside = 0
+        for (j = 1; j <= n; j++)
+          near += j != i && site(where[j]) == site(where[i]) && (at[j] - at[i]) ^ 2 < 86400 ^ 2
+        for (j = 1; j <= m; j++)
+          beside += who[j] != where[i] && site(who[j]) == site(where[i]) && from[j] <= at[i] && at[i] < to[j]
+        nears += near > 0; besides += beside > 0
+      }
+      failures += n
+      n = m = 0
+    }
+    /^seed/ { close_seed(); next }
+    /^gateway/ { next }
+    { who[++m] = $1; from[m] = $2 == "" ? $3 : $2; to[m] = $4 }
+    $3 != "" { at[++n] = $3; where[n] = $1 }
+    END {
+      close_seed()
+      printf "  %s: %d failures; gaps deviate by %.2f of their mean; %.0f %% have another one of their site within a day, %.0f %% come while another gateway of their site is in trouble\n",
+        words, failures, spread / seeds, 100 * nears / failures, 100 * besides / failures
+    }'
+}
+
+# mission_as_they_came BITBRAINS SSD_FAILURES
+mission_as_they_came()
+{
+  every_fourth "$1/hourly_dev.csv" >"$work/quarter.csv" && failures "$2/ssd_failure_tag.csv" >"$work/failures.csv" || return
+  echo "The same on a quarter of the volumes, with failures that come as $(($(wc -l <"$work/failures.csv") - 1)) of nodes with SSDs came:"
+  REPLAY_POLICIES=reactive,predictive,standby mission "$work/quarter.csv" --arrivals "$work/failures.csv" || return
+  scenarios | clusters "evenly drawn"
+  scenarios --arrivals "$work/failures.csv" | clusters "as they came"
 }
 
 # fleet VOLUMES GATEWAYS: a day of it, a request a minute and volume, decided about every hour.
@@ -202,11 +292,36 @@ fleet()
   }'
 }
 
-if [[ -n ${BITBRAINS-} ]]; then
-  mission "$BITBRAINS/hourly_dev.csv" || exit
-else
-  echo "replay: Bitbrains skipped (BITBRAINS is not set)"
-fi
-for size in $fleets; do
-  fleet "${size%x*}" "${size#*x}" || exit
+whole()
+{
+  if [[ -n ${BITBRAINS-} ]]; then
+    mission "$BITBRAINS/hourly_dev.csv"
+  else
+    echo "replay: Bitbrains skipped (BITBRAINS is not set)"
+  fi
+}
+
+quarter()
+{
+  if [[ -n ${BITBRAINS-} && -n ${SSD_FAILURES-} ]]; then
+    mission_as_they_came "$BITBRAINS" "$SSD_FAILURES"
+  else
+    echo "replay: failures as they came skipped (BITBRAINS and SSD_FAILURES are not both set)"
+  fi
+}
+
+fleets()
+{
+  local size
+  for size in $fleets; do fleet "${size%x*}" "${size#*x}" || return; done
+}
+
+for part in $parts; do
+  case $part in
+  whole | quarter | fleets) "$part" || exit ;;
+  *)
+    echo "replay: no part '$part'" >&2
+    exit 64
+    ;;
+  esac
 done

@@ -211,6 +211,25 @@ static void test_rng(void)
     CHECK_EQ_U64(rng_below(&a, 1), 0);
 }
 
+/* Each number once; each order of three as often as the others, within four deviations. */
+static void test_rng_order(void)
+{
+    enum { DRAWS = 6000 };
+    struct rng r;
+    unsigned counts[27] = {0};
+    rng_init(&r, 3);
+    for (int i = 0; i < DRAWS; i++) {
+        size_t v[3] = {0};
+        rng_order(&r, v, 3);
+        CHECK_EQ_U64(1u << v[0] | 1u << v[1] | 1u << v[2], 7);
+        counts[9 * v[0] + 3 * v[1] + v[2]]++;
+    }
+    for (size_t i = 0; i < 27; i++)
+        CHECK(!counts[i] || fabs(counts[i] - DRAWS / 6.0) < 4 * sqrt(DRAWS * 5.0 / 36));
+    CHECK(counts[9 * 0 + 3 * 1 + 2] && counts[9 * 2 + 3 * 1 + 0] && counts[9 * 1 + 3 * 2 + 0]);
+    rng_order(&r, NULL, 0);
+}
+
 /* In pieces of any length it is the digest of the whole. */
 static void test_hash_stream(void)
 {
@@ -449,6 +468,7 @@ int main(void)
     test_vec();
     test_intern();
     test_rng();
+    test_rng_order();
     test_hash();
     test_hash_stream();
     test_clock();
