@@ -408,7 +408,8 @@ int main(int argc, char **argv)
     store_lock(o.dirs.state);
     store_load(o.dirs.state, &p);
     int status = count_input(&o, &p);
-    if (o.train || o.fine_tune || o.answer == ANSWER_BACKTEST || p.nets.config.nets)
+    bool asks_nets = p.nets.config.nets && o.answer != ANSWER_NOTHING;
+    if (o.train || o.fine_tune || o.answer == ANSWER_BACKTEST || asks_nets)
         p.threads = learn_threads((size_t)o.threads);
     learn(&o, &p);
     if (p.now >= 0 && o.answer != ANSWER_BACKTEST && o.answer != ANSWER_NOTHING)
