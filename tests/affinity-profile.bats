@@ -556,6 +556,23 @@ swinging()
   cmp a/affinity/nets.bin b/affinity/nets.bin
 }
 
+@test "affinity-profile: without a BLAS it counts and scores, and says what it cannot train with" {
+  # A library of that name which holds nothing.
+  mkdir lib
+  printf 'int nothing;\n' >nothing.c
+  ${CC:-cc} -shared -fPIC -o lib/libopenblas.so.0 nothing.c
+  swinging $MIDNIGHT >access.csv
+  run --separate-stderr -0 env LD_LIBRARY_PATH="$PWD/lib" \
+    affinity-profile --state a --now $MIDNIGHT access.csv
+  [[ ${#lines[@]} -gt 1 && -z $stderr ]]
+  cp -r a/affinity before
+  run --separate-stderr -71 env LD_LIBRARY_PATH="$PWD/lib" \
+    affinity-profile --state a --train --budget 1 --now $MIDNIGHT </dev/null
+  [[ -z $output ]]
+  [[ $stderr == "affinity-profile: cannot load 'libopenblas.so.0': "* ]]
+  diff -r before a/affinity
+}
+
 @test "affinity-profile: a training shows how far it is on a terminal only" {
   swinging $MIDNIGHT >access.csv
   run -0 script -qec "affinity-profile --train --budget 1 --now $MIDNIGHT access.csv >/dev/null" /dev/null

@@ -14,6 +14,7 @@
 #include "cmd/affinity-profile/profile.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "common/base/heap.h"
 #include "common/base/opts.h"
 #include "common/base/parse.h"
 #include "common/record/record.h"
@@ -57,6 +58,8 @@ static const struct opts defaults = {
 };
 
 enum { THREADS_MAX = 64 };
+/* What a log of ten million records to some hundred volumes fills is a quarter of it. */
+#define HEAP_BYTES ((size_t)256 << 20)
 
 enum {
     OPT_AHEAD = OPT_LONG,
@@ -395,6 +398,7 @@ int main(int argc, char **argv)
         .children = children,
     };
     struct profile p = {0};
+    heap_large_pages(HEAP_BYTES);
     opts_dirs_init(&o.dirs);
     o.threads = processors();
     opts_parse(&argp, argc, argv, &o);
@@ -408,7 +412,8 @@ int main(int argc, char **argv)
     store_lock(o.dirs.state);
     store_load(o.dirs.state, &p);
     int status = count_input(&o, &p);
-    if (o.train || o.fine_tune || o.answer == ANSWER_BACKTEST || p.nets.config.nets)
+    bool asks_nets = p.nets.config.nets && o.answer != ANSWER_NOTHING;
+    if (o.train || o.fine_tune || o.answer == ANSWER_BACKTEST || asks_nets)
         p.threads = learn_threads((size_t)o.threads);
     learn(&o, &p);
     if (p.now >= 0 && o.answer != ANSWER_BACKTEST && o.answer != ANSWER_NOTHING)

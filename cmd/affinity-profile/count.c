@@ -263,9 +263,12 @@ __attribute__((noinline)) static size_t find_names(const struct count_into *into
                                                    struct names_numbers out[ACCESSES_MOST])
 {
     size_t n = from;
-    while (n < b->read.n && names_known(&into->names, route_of(&b->read.line[n]),
-                                        origin_of(&b->read.line[n]), &out[n]))
-        n++;
+    for (; n < b->read.n; n++) {
+        const struct access_line *l = &b->read.line[n];
+        if (!names_known(&into->names, route_of(l), origin_of(l), &out[n]))
+            break;
+        demand_spot_fetch(&into->demand, names_record(out[n]).volume);
+    }
     return n;
 }
 

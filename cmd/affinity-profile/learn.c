@@ -91,7 +91,10 @@ static void show(void *ctx, enum train_stage stage, uint64_t done, uint64_t all)
 size_t learn_threads(size_t most)
 {
     size_t here = workers_available(), threads = most < here ? most : here;
-    if (threads == 1 || blas_begin())
+    int r = blas_begin();
+    if (r < 0)
+        err_die(EX_OSERR, "cannot load '%s': %s", BLAS_LIBRARY, err_text(r));
+    if (threads == 1 || r > 0)
         return threads;
     err_warn("the installed BLAS is not thread-safe: going on with one thread");
     return 1;

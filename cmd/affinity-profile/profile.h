@@ -88,7 +88,10 @@ struct learn {
 void learn_gather(const struct profile *p, int64_t hour, struct learn *l);
 void learn_release(struct learn *l);
 
-/* Of MOST threads, those that a training may use; says so if the BLAS allows one only. */
+/*
+ * Of MOST threads, those that training and nets may use; says so if the BLAS allows one only, and
+ * ends the program if there is none.
+ */
 size_t learn_threads(size_t most);
 
 /* How P's series are trained, with progress on a terminal. */

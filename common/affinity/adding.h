@@ -33,6 +33,15 @@ struct demand_spot {
  */
 int demand_add_later(struct demand *d, const struct demand_record *r);
 
+/* Brings VOLUME's spot near, if there is one: demand_spot_takes() will soon be asked. */
+static inline void demand_spot_fetch(const struct demand *d, uint32_t volume)
+{
+    if (volume >= d->n_spots)
+        return;
+    __builtin_prefetch(&d->spot[volume]);
+    __builtin_prefetch(d->spot[volume].count);
+}
+
 /* The same for R of the volume whose spot S is; false: it is not that easy, nothing is done. */
 __attribute__((always_inline)) static inline bool demand_spot_takes(struct demand_spot *s,
                                                                     const struct demand_record r)

@@ -64,7 +64,6 @@ static int set_row(struct cells *c, unsigned hour, const struct row_table *t)
 
 int cells_coarsen(struct cells *c, unsigned shift)
 {
-    struct row_table t;
     if (shift <= c->shift)
         return 0;
     unsigned by = shift - c->shift;
@@ -77,9 +76,9 @@ int cells_coarsen(struct cells *c, unsigned shift)
     for (unsigned h = 0; r == 0 && h < HOURS_A_WEEK; h++) {
         if (!c->row[h].n)
             continue;
-        row_table_clear(&t);
-        row_sum(&c->row[h], by, &t);
-        r = set_row(c, h, &t);
+        c->n -= c->row[h].n;
+        r = row_coarsen(&c->row[h], by);
+        c->n += c->row[h].n;
     }
     return r;
 }

@@ -2,6 +2,7 @@
 #include "common/affinity/row.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,6 +10,9 @@
 #include "common/base/saturate.h"
 
 enum { CELL_BYTES = (CELLS_KINDS + 1) * PACK_UINT_MAX }; /* the most that a cell takes */
+
+/* Of what is done for each cell, a call would cost half. */
+#define ALWAYS __attribute__((always_inline))
 
 /* ---- the table ---- */
 
@@ -22,8 +26,8 @@ void row_table_clear(struct row_table *t)
 enum { CELL_WIDE = 8 }; /* bytes that are written of a short one, for at most 7 */
 
 /* GAP, READS and WRITES, below 2^7, and BYTES, below 2^28, as put_cell() writes them. */
-static inline unsigned char *put_short(unsigned char *to, uint32_t gap, uint64_t reads,
-                                       uint64_t writes, uint64_t bytes)
+ALWAYS static inline unsigned char *put_short(unsigned char *to, uint32_t gap, uint64_t reads,
+                                              uint64_t writes, uint64_t bytes)
 {
     uint32_t v = (uint32_t)bytes;
     /* Seven bits a byte, all but the last with the eighth. */
@@ -40,7 +44,7 @@ static inline unsigned char *put_short(unsigned char *to, uint32_t gap, uint64_t
 }
 
 /* The numbers of a cell, GAP segments behind the one before, to the bytes at TO; behind them. */
-static inline unsigned char *put_cell(unsigned char *to, uint32_t gap, const uint64_t *of)
+ALWAYS static inline unsigned char *put_cell(unsigned char *to, uint32_t gap, const uint64_t *of)
 {
     uint64_t reads = of[CELLS_READS], writes = of[CELLS_WRITES], bytes = of[CELLS_BYTES];
     if (((gap | reads | writes) < 0x80) & !(bytes >> 28))
@@ -81,33 +85,69 @@ static inline uint64_t get_uint(const unsigned char **at)
     }
 }
 
-/* The next cell of R at *AT, the first of which begins behind segment *NEXT. */
-static inline struct cell get_cell(const unsigned char **at, uint32_t *next)
+/* Where the cells of a row are read. */
+struct cursor {
+    const unsigned char *at, *end;
+    uint32_t next; /* the first segment that the next cell can have */
+};
+
+static struct cursor begin(const struct row *r)
 {
-    struct cell c = {.segment1 = *next + (uint32_t)get_uint(at) + 1};
-    *next = c.segment1;
-    for (size_t k = 0; k < CELLS_KINDS; k++)
-        c.of[k] = get_uint(at);
+    return (struct cursor){r->packed, r->packed + r->size, 0};
+}
+
+/* What put_short() wrote at AT, into C: its bytes; 0 if it was not put_short(). */
+ALWAYS static inline size_t get_short(const unsigned char *at, struct cell *c)
+{
+    uint64_t all;
+    memcpy(&all, at, CELL_WIDE);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    all = __builtin_bswap64(all);
+#endif
+    uint32_t v = (uint32_t)(all >> 24), ends = ~v & UINT32_C(0x80808080);
+    if (all & 0x808080 || !ends)
+        return 0;
+    /* The lowest of the ends, and what is below it, without the eighth bits. */
+    v &= (ends ^ (ends - 1)) & UINT32_C(0x7f7f7f7f);
+    v = (v & 0x7f007f) | (v & 0x7f007f00) >> 1;
+    c->segment1 = (uint32_t)(all & 0x7f);
+    c->of[CELLS_READS] = all >> 8 & 0x7f;
+    c->of[CELLS_WRITES] = all >> 16 & 0x7f;
+    c->of[CELLS_BYTES] = (v & 0x3fff) | (v & 0x3fff0000) >> 2;
+    return 4 + (size_t)__builtin_ctz(ends) / 8;
+}
+
+/* The next cell, of which there is one. */
+ALWAYS static inline struct cell get_cell(struct cursor *from)
+{
+    struct cell c;
+    size_t bytes = from->end - from->at >= CELL_WIDE ? get_short(from->at, &c) : 0;
+    from->at += bytes;
+    if (!bytes) {
+        c.segment1 = (uint32_t)get_uint(&from->at);
+#pragma GCC unroll 3
+        for (size_t k = 0; k < CELLS_KINDS; k++)
+            c.of[k] = get_uint(&from->at);
+    }
+    c.segment1 += from->next + 1;
+    from->next = c.segment1;
     return c;
 }
 
 void row_sum(const struct row *r, unsigned by, struct row_table *t)
 {
-    const unsigned char *at = r->packed;
-    uint32_t next = 0;
+    struct cursor from = begin(r);
     for (uint32_t i = 0; i < r->n; i++) {
-        struct cell c = get_cell(&at, &next);
+        struct cell c = get_cell(&from);
         uint64_t *of = row_table_at(t, row_coarser(c.segment1 - 1, by));
         for (size_t k = 0; k < CELLS_KINDS; k++)
             of[k] = saturate_sum(of[k], c.of[k]);
     }
 }
 
-int row_set(struct row *r, const struct row_table *t)
+/* Makes R's cells the N of these BYTES: 0 or -ENOMEM. */
+static int set_bytes(struct row *r, const unsigned char *bytes, size_t size, uint32_t n)
 {
-    unsigned char bytes[CELLS_ROW * CELL_BYTES];
-    uint32_t n;
-    size_t size = (size_t)(put_cells(t, bytes, &n) - bytes);
     unsigned char *packed = realloc(r->packed, size ? size : 1);
     if (!packed)
         return -ENOMEM;
@@ -118,12 +158,46 @@ int row_set(struct row *r, const struct row_table *t)
     return 0;
 }
 
+int row_set(struct row *r, const struct row_table *t)
+{
+    unsigned char bytes[CELLS_ROW * CELL_BYTES];
+    uint32_t n;
+    size_t size = (size_t)(put_cells(t, bytes, &n) - bytes);
+    return set_bytes(r, bytes, size, n);
+}
+
+/*
+ * In order and without a table.  A cell is written again with each that falls into it: which do,
+ * nobody could guess, and a wrong guess costs more.
+ */
+int row_coarsen(struct row *r, unsigned by)
+{
+    unsigned char bytes[CELLS_ROW * CELL_BYTES];
+    struct cursor from = begin(r);
+    uint64_t sum[CELLS_KINDS] = {0};
+    size_t to = 0, size = 0;                        /* the last cell's place, and what is behind */
+    uint32_t segment = UINT32_MAX, next = 0, n = 0; /* the last cell's; NEXT: as in a cursor */
+    for (uint32_t i = 0; i < r->n; i++) {
+        struct cell c = get_cell(&from);
+        uint32_t into = row_coarser(c.segment1 - 1, by);
+        uint64_t same = -(uint64_t)(into == segment); /* all bits, or none */
+        to = (to & same) | (size & ~same);
+        next = (next & (uint32_t)same) | ((segment + 1) & (uint32_t)~same);
+#pragma GCC unroll 3
+        for (size_t k = 0; k < CELLS_KINDS; k++)
+            sum[k] = saturate_sum(sum[k] & same, c.of[k]);
+        size = (size_t)(put_cell(bytes + to, into - next, sum) - bytes);
+        segment = into;
+        n += 1 + (uint32_t)same;
+    }
+    return set_bytes(r, bytes, size, n);
+}
+
 size_t row_cells(const struct row *r, struct cell out[CELLS_ROW])
 {
-    const unsigned char *at = r->packed;
-    uint32_t next = 0;
+    struct cursor from = begin(r);
     for (uint32_t i = 0; i < r->n; i++)
-        out[i] = get_cell(&at, &next);
+        out[i] = get_cell(&from);
     return r->n;
 }
 

@@ -72,13 +72,15 @@ _Static_assert((CELLS_READS ^ 1) == CELLS_WRITES, "reads and writes differ in on
 /* SEGMENT as one of those that are 2^BY times larger. */
 static inline uint32_t row_coarser(uint32_t segment, unsigned by)
 {
-    return segment == CELLS_FLUSH ? segment : segment >> by;
+    return segment == CELLS_FLUSH ? segment : (uint32_t)((uint64_t)segment >> by);
 }
 
 /* Adds R's cells to T, whose segments are 2^BY times larger. */
 void row_sum(const struct row *r, unsigned by, struct row_table *t);
 /* Makes R's cells those of T.  0, or -ENOMEM: R is as it was. */
 int row_set(struct row *r, const struct row_table *t);
+/* Makes R's segments 2^BY (more than one) times larger.  0, or -ENOMEM: R is as it was. */
+int row_coarsen(struct row *r, unsigned by);
 
 /* The cells of R, ascending by segment; their number. */
 size_t row_cells(const struct row *r, struct cell out[CELLS_ROW]);

@@ -13,12 +13,17 @@ struct blas_matrix {
     bool turned; /* stands for its transpose */
 };
 
+/* The library, by the name under which it is loaded. */
+#define BLAS_LIBRARY "libopenblas.so.0"
+
 /*
- * Keeps the library from starting threads of its own: it would compute other bits with another
- * number of them.  To be called before blas_multiply(), any number of times.  True if several
- * threads may call it at once, which a serial OpenBLAS gets silently wrong.
+ * Loads the library, at the first call, and keeps it from starting threads of its own: it would
+ * compute other bits with another number of them.  To be called before blas_multiply(), any number
+ * of times, while no other thread uses this module.  1: several threads may call blas_multiply() at
+ * once; 0: only one, as a serial OpenBLAS gets several silently wrong; -ELIBACC: the library is not
+ * there, or is none of this kind; -ENOMEM.
  */
-bool blas_begin(void);
+int blas_begin(void);
 
 /* C (M × N, rows of N floats) = A (M × K) · B (K × N) + KEEP · C. */
 void blas_multiply(size_t m, size_t n, size_t k, struct blas_matrix a, struct blas_matrix b,

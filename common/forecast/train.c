@@ -349,9 +349,20 @@ static void end(struct fleet_training *f)
     free(f->chosen);
 }
 
+/* Of THREADS, those that may compute products at once, into *OUT: 0, or what blas_begin() said. */
+static int may_run(size_t threads, size_t *out)
+{
+    int r = blas_begin();
+    *out = r > 0 ? threads : 1;
+    return r < 0 ? r : 0;
+}
+
 static int begin(struct fleet_training *f)
 {
-    f->run = (struct nets_run){blas_begin() ? f->how->threads : 1, tell, f};
+    f->run = (struct nets_run){1, tell, f};
+    int r = may_run(f->how->threads, &f->run.threads);
+    if (r < 0)
+        return r;
     f->judge = calloc(f->n + 1, sizeof(*f->judge));
     f->sample = calloc(f->n + 1, sizeof(*f->sample));
     f->chosen = calloc(f->n + 1, sizeof(*f->chosen));
@@ -385,10 +396,10 @@ int train_all(struct train_series *t, size_t n, const struct train_how *how, str
 
 int train_on(const struct train_series *t, size_t n, const struct train_how *how, struct nets *nets)
 {
-    struct nets_run run = {blas_begin() ? how->threads : 1, NULL, NULL};
+    struct nets_run run = {1, NULL, NULL};
     struct sample *s = calloc(n + 1, sizeof(*s));
     size_t made = 0, points = 0;
-    int r = s ? 0 : -ENOMEM;
+    int r = s ? may_run(how->threads, &run.threads) : -ENOMEM;
     for (size_t i = 0; r == 0 && i < n && points < POINTS_MAX; i++) {
         if (t[i].model.kind != MODEL_WEEKLY)
             continue;
@@ -452,5 +463,6 @@ int train_forecast(const struct nets *nets, const struct train_series *t, size_t
     memset(out, 0, n * MODEL_NET_HOURS * sizeof(*out));
     if (nets->config.nets == 0)
         return 0;
-    return workers_run((n + CHUNK - 1) / CHUNK, blas_begin() ? threads : 1, forecast_chunk, &f);
+    int r = may_run(threads, &threads);
+    return r < 0 ? r : workers_run((n + CHUNK - 1) / CHUNK, threads, forecast_chunk, &f);
 }

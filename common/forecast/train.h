@@ -40,13 +40,14 @@ struct train_how {
 /*
  * Fits the models of the N series T and trains nets for them into OUT, which has no nets
  * (config.nets is 0) where the series are too few or too short, or the budget is 0.  Same series,
- * in the same order, and seed and budget, same result.  0 or -ENOMEM.
+ * in the same order, and seed and budget, same result.  0, -ENOMEM, or -ELIBACC (blas.h).
  */
 int train_all(struct train_series *t, size_t n, const struct train_how *how, struct nets *out);
 
 /*
  * Goes on training NETS for an epoch, gently, on series with models made before (of others the nets
- * learn nothing); the models stay as they are.  0, -ENOMEM, or -EDOM: no series is long enough.
+ * learn nothing); the models stay as they are.  0, -ENOMEM, -ELIBACC, or -EDOM: no series is long
+ * enough.
  */
 int train_on(const struct train_series *t, size_t n, const struct train_how *how,
              struct nets *nets);
@@ -54,7 +55,7 @@ int train_on(const struct train_series *t, size_t n, const struct train_how *how
 /*
  * What baseline and nets together say of N series with their models, for model_predict():
  * MODEL_NET_HOURS hours each into OUT[series][hour]; 0 where the model does not ask for nets or the
- * series is too short.  0 or -ENOMEM.
+ * series is too short.  0, -ENOMEM or -ELIBACC.
  */
 int train_forecast(const struct nets *nets, const struct train_series *t, size_t n, size_t threads,
                    double *out);

@@ -160,7 +160,7 @@ bench_speed()
 {
   local object=$build/tests/bench/lstm_speed.o
   make -s BUILD="$build" "${object#"$PWD"/}" "${build#"$PWD"/}/libcommon.a" &&
-    "${CC:-cc}" -o "$work/lstm_speed" "$object" "$build/libcommon.a" -lxxhash -lopenblas -lm &&
+    "${CC:-cc}" -o "$work/lstm_speed" "$object" "$build/libcommon.a" -lxxhash -lm &&
     "$work/lstm_speed"
 }
 

@@ -181,7 +181,8 @@ int main(void)
         return 71;
     for (size_t i = 0; i < SQUARE * SQUARE; i++)
         a[i] = b[i] = (float)(i % 17) / 17;
-    blas_begin();
+    if (blas_begin() < 0)
+        return 71;
     measure(32, a, b, c);
     measure(64, a, b, c);
     measure(128, a, b, c);

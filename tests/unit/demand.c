@@ -294,6 +294,75 @@ static void test_cells_bound(void)
     cells_release(&c);
 }
 
+/* A number of any length. */
+static uint64_t any_number(struct rng *g)
+{
+    return rng_below(g, 50) ? rng_u64(g) >> rng_below(g, 64) >> rng_below(g, 64) : UINT64_MAX;
+}
+
+/* Random cells, most of them small as those of a real hour, into T. */
+static void draw_cells(struct rng *g, struct row_table *t)
+{
+    uint64_t one_in = 1 + rng_below(g, 200), small = rng_below(g, 2);
+    row_table_clear(t);
+    for (uint32_t i = 0; i < CELLS_ROW; i++) {
+        if (rng_below(g, one_in))
+            continue;
+        uint64_t *of = row_table_at(t, i);
+        for (size_t k = 0; k < CELLS_KINDS; k++)
+            of[k] = small ? rng_u64(g) >> (36 + rng_below(g, 28)) : any_number(g);
+    }
+}
+
+static bool is_in_table(const struct row *r, struct row_table *t)
+{
+    struct cell cell[CELLS_ROW];
+    size_t n = row_cells(r, cell), used = 0;
+    bool same = true;
+    for (size_t w = 0; w < sizeof(t->used) / sizeof(t->used[0]); w++)
+        used += (size_t)__builtin_popcountll(t->used[w]);
+    for (size_t i = 0; i < n; i++)
+        same = same &&
+               memcmp(cell[i].of, row_table_at(t, cell[i].segment1 - 1), sizeof(cell[i].of)) == 0;
+    return same && n == used;
+}
+
+/* A row's cells are read as they were written, and joined in place as a table would join them. */
+static void test_rows(void)
+{
+    struct rng g;
+    rng_init(&g, 11);
+    for (int round = 0; round < 2000; round++) {
+        struct row_table t;
+        struct row a = {0}, b = {0};
+        unsigned by = 1 + (unsigned)rng_below(&g, round % 2 ? 3 : 40);
+        draw_cells(&g, &t);
+        CHECK(row_set(&a, &t) == 0 && is_in_table(&a, &t));
+        row_table_clear(&t);
+        row_sum(&a, by, &t);
+        CHECK(row_set(&b, &t) == 0 && row_coarsen(&a, by) == 0);
+        CHECK(a.n == b.n && a.size == b.size && memcmp(a.packed, b.packed, a.size) == 0);
+        free(a.packed);
+        free(b.packed);
+    }
+}
+
+/* What lies at the beginning of a volume stays there, however far away the next access is. */
+static void test_far(void)
+{
+    const uint64_t near = 100 << CELLS_SHIFT_MIN, far = UINT64_C(1) << 62;
+    for (unsigned settled = 0; settled < 2; settled++) {
+        struct cells c;
+        struct cell cell[CELLS_ROW];
+        cells_init(&c);
+        CHECK(cells_add(&c, 7, CELLS_READS, near, 1, 1) == 0);
+        CHECK(!settled || cells_settle(&c) == 0);
+        CHECK(cells_add(&c, 7, CELLS_READS, far, 1, 1) == 0 && cells_settle(&c) == 0);
+        CHECK(cells_hour(&c, 7, cell) == 2 && cell[0].segment1 == 1);
+        cells_release(&c);
+    }
+}
+
 static void test_bounds(void)
 {
     struct demand d;
@@ -461,6 +530,8 @@ int main(void)
     test_damage();
     test_segments();
     test_cells_bound();
+    test_rows();
+    test_far();
     test_bounds();
     test_series();
     test_share();

@@ -430,7 +430,7 @@ static void test_file(void)
 int main(void)
 {
     test_begin("nets");
-    blas_begin();
+    CHECK(blas_begin() >= 0);
     test_gradient();
     test_causal();
     test_loss();
