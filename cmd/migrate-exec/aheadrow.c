@@ -8,6 +8,7 @@
 #include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/dryrun.h"
 #include "cmd/migrate-exec/foresee.h"
+#include "cmd/migrate-exec/giveway.h"
 #include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/signals.h"
@@ -70,6 +71,12 @@ static enum outcome stay(const struct exec *x, const struct plan_row *row, const
     return SETTLED;
 }
 
+/* Has who copies it give way, if ROW can't wait for that.  GO, or with its message printed. */
+static enum outcome claim_way(const struct exec *x, const struct plan_row *row, const char *id)
+{
+    return row->kind == PLAN_KIND_MANDATORY ? giveway_ask(x, id) : GO;
+}
+
 static enum outcome hand_over(const struct exec *x, const struct plan_row *row,
                               const struct route *route, const char *id)
 {
@@ -77,7 +84,8 @@ static enum outcome hand_over(const struct exec *x, const struct plan_row *row,
     if (x->dry_run)
         return say_dry(x, row, route, "cutover", id, "");
     own.reason = row->reason; /* what it is to prove is the standby's: that may be proved already */
-    return recover_cutover(&own, id);
+    enum outcome o = claim_way(x, row, id);
+    return o == GO ? recover_cutover(&own, id) : o;
 }
 
 /* ---- elsewhere ---- */
@@ -106,6 +114,8 @@ static enum outcome give_up(const struct exec *x, const struct plan_row *row, st
                        row->kind == PLAN_KIND_STANDBY ? ", then a standby" : ", then a move");
     enum outcome o = look_ahead(x, row, route, id);
     own.reason = row->reason;
+    if (o == GO)
+        o = claim_way(x, row, id);
     if (o == GO)
         o = recover_give_up(&own, id);
     if (o == SETTLED && signals_pending()) {

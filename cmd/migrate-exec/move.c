@@ -11,6 +11,7 @@
 #include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/copy.h"
 #include "cmd/migrate-exec/cutover.h"
+#include "cmd/migrate-exec/giveway.h"
 #include "cmd/migrate-exec/lanes.h"
 #include "cmd/migrate-exec/mirrored.h"
 #include "cmd/migrate-exec/missing.h"
@@ -220,6 +221,8 @@ enum outcome move_flow_failed(struct move *m)
 enum outcome move_interrupted(struct move *m)
 {
     const char *signal = signals_pending();
+    if (!signal && m->gives_way[0])
+        return move_stalls(m, "gives way to %s", m->gives_way);
     if (!signal)
         return GO;
     if (m->was_deferred)
@@ -328,7 +331,7 @@ static int begin_patiently(struct move *m, bool resumed, struct director_begun *
         bool wait = (r == -EAGAIN && clock_mono_us() < quarantine_end) ||
                     (r == -EBUSY && clock_mono_us() < busy_end) ||
                     (r == -ENOTCONN && clock_mono_us() < lone_end);
-        if (!wait || signals_pending())
+        if (!wait || signals_pending() || giveway_look(m))
             return r;
         poll(NULL, 0, ASK_AGAIN_MS);
     }
@@ -379,9 +382,10 @@ static void widen(struct move *m, enum flow_side side, const char *gateway)
     flow_widen(m->flow, side, more, n);
 }
 
-static void look_for_changes(void *arg)
+static bool look_for_changes(void *arg)
 {
     modify_look(arg);
+    return giveway_look(arg);
 }
 
 static enum outcome begin(struct move *m, bool resumed)
