@@ -95,6 +95,12 @@ change()
   qemu-io -f raw -c "write -P $1 $2 $3" original >/dev/null
 }
 
+# pause_over: the pause that the journal of v-2 has, after a loss, ends now.
+pause_over()
+{
+  sed -i "s/; not mirrored again before [0-9]*/; not mirrored again before $(($(date +%s) - 1))/" state/migrations/v-2.csv
+}
+
 # lone_gateway NAME: one that does not promise that several connections see the same data.
 lone_gateway()
 {

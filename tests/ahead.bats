@@ -528,6 +528,11 @@ taken_over()
     cmp state/history.csv history.before
     start_gateway gw-b
     run --separate-stderr -0 migrate-exec --resume
+    if [[ $client ]]; then
+      [[ $stderr == *"it was lost 2 times in a row: again in "* ]]
+      pause_over
+      run --separate-stderr -0 migrate-exec --resume
+    fi
     stands
   done
   # Who is not asked may have it still.

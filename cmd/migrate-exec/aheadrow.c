@@ -2,6 +2,7 @@
 #include "cmd/migrate-exec/aheadrow.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,7 @@
 #include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/signals.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 
 /* 1: migration ID, whose journal says S, is open and would bring ROW's volume to the next epoch;
@@ -144,6 +146,37 @@ static enum outcome may_make(const struct exec *x, const struct plan_row *row,
     return o;
 }
 
+/* Have the last attempts to make ROW's standby failed, so that the next one is to wait? */
+static bool is_too_soon(const struct exec *x, const struct plan_row *row)
+{
+    struct lost lost = {.times = 0};
+    char id[NAME_LEN_MAX + 1];
+    for (unsigned n = 1; migration_id(row->volume, row->epoch + 1, n, id) == 0; n++) {
+        struct story s;
+        int r = story_load(x, id, &s);
+        if (r == -ENOENT)
+            break;
+        bool failed = r == 0 && s.any && s.ahead && s.last.event == EVENT_FAILED &&
+                      strcmp(s.last.target, row->target) == 0;
+        if (failed)
+            lost_add(&lost, 0, s.last.time);
+        else
+            lost = (struct lost){.times = 0};
+    }
+    if (lost_left_s(&lost, clock_now()) <= 0)
+        return false;
+    err_warn("left '%s': its standby on %s has failed %u times in a row: not before %.0f",
+             row->volume, row->target, lost.times, ceil(lost.until));
+    return true;
+}
+
+/* One that fails again and again is not made at once. */
+static enum outcome make(const struct exec *x, const struct plan_row *row,
+                         const struct route *route)
+{
+    return is_too_soon(x, row) ? DEFERRED : may_make(x, row, route);
+}
+
 enum outcome aheadrow_carry_out(const struct exec *x, const struct plan_row *row,
                                 struct route *route, const char *open)
 {
@@ -154,7 +187,7 @@ enum outcome aheadrow_carry_out(const struct exec *x, const struct plan_row *row
     if (!there && open)
         return refuse(row, open);
     if (!there)
-        return row->kind == PLAN_KIND_STANDBY ? may_make(x, row, route) : GO;
+        return row->kind == PLAN_KIND_STANDBY ? make(x, row, route) : GO;
     if (strcmp(s.last.target, row->target) != 0)
         return give_up(x, row, route, id);
     return row->kind == PLAN_KIND_STANDBY ? stay(x, row, id) : hand_over(x, row, route, id);
