@@ -98,6 +98,17 @@ taken_over()
   done
 }
 
+@test "migrate-console: a standby is told by its journal's last whole record" {
+  ahead
+  run -1 alarms
+  printf '1700000000,v-2,v,gw-a,gw-b,replicate,' >>state/migrations/v-2.csv # a crash
+  run -1 alarms
+  # What others say of standbys is no standby.
+  echo 'stalled,0,0,,"root: x,deferred,y","stands by: no"' >>state/migrations/v-2.csv
+  run -0 alarms
+  [[ $output == *"volume v: its move is deferred"* ]]
+}
+
 @test "migrate-exec: what shares its storage has no standby" {
   fleet
   printf '%s\n' '#!/bin/sh' '[ "$1" != shared ] || exit 0' 'exit 3' >hook
