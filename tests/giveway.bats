@@ -62,6 +62,22 @@ gave_way()
   cmp original gw-b/v
 }
 
+@test "migrate-plan: a volume whose standby is being copied leaves the gateway that begins to fail" {
+  fleet
+  copying
+  {
+    echo time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason
+    printf "$(date +%s),%s,,0.1,86400,0.9,,\n" gw-a,0.2 gw-b,0.8 gw-c,0.97
+  } >health.csv
+  run --separate-stderr -0 migrate-plan --health health.csv
+  [[ ${#lines[@]} == 2 && ${lines[1]} == *",v,gw-a,gw-c,1,mandatory,"*"; the copy that is being made on gw-b is given up"* ]]
+  printf '%s\n' "${lines[@]}" >rows
+  run --separate-stderr -0 migrate-exec rows
+  gave_way
+  owner_is gw-c 2 uncommitted
+  served
+}
+
 @test "migrate-exec: no other row than a mandatory one, and none that could not begin, stops a copying" {
   fleet
   copying
