@@ -139,6 +139,61 @@ stand_by()
   [[ ${lines[1]} == *"; the copy on gw-b is let go first\"" ]]
 }
 
+# copying DETAIL [EVENT,DETAIL]...: by the history m1 brings v to gw-b, and DETAIL is that of its begin.
+copying()
+{
+  local row
+  echo time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
+  echo "$((NOW - 600)),m1,v,gw-a,gw-b,redirect,begin,0,1048576,,root: x,$1"
+  for row in "${@:2}"; do
+    echo "$((NOW - 300)),m1,v,gw-a,gw-b,replicate,${row%%,*},0,1048576,,root: x,${row#*,}"
+  done
+}
+
+@test "migrate-plan: a volume that must leave does not wait for the copying of its standby" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,moving,gw-b w,gw-a
+  health gw-a,0.2,0 gw-b,0.9,0 gw-c,0.97,0
+  copying standby >history.csv
+  plan --history history.csv
+  # Nor does another one, where one move at once may leave.
+  expect_moves "v gw-a gw-c mandatory"
+  [[ ${lines[1]} == *"; the copy that is being made on gw-b is given up"* ]]
+  routes v,gw-a,moving,gw-b
+  health gw-a,0.2,0 gw-b,0.97,0 gw-c,0.9,0
+  copying "standby; standby for gw-a: gw-b healthy 0.97" >history.csv
+  plan --history history.csv
+  expect_moves "v gw-a gw-b mandatory"
+  [[ ${lines[1]} == *"; goes on with the copy that is being made there"* ]]
+  # By the history alone, too, while the route does not say so yet, or does not any more.
+  routes v,gw-a
+  copying standby stalled,"gateway away" >history.csv
+  plan --history history.csv
+  expect_moves "v gw-a gw-b mandatory"
+}
+
+@test "migrate-plan: what need not leave waits for the copying, and nothing gives way that hands over" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,moving,gw-b
+  health gw-a,0.6,0 gw-b,0.9,0 gw-c,0.99,0
+  copying standby >history.csv
+  plan --history history.csv --margin 0 --threshold 0
+  expect_moves
+  health gw-a,0.2,0 gw-b,0.9,0 gw-c,0.97,0
+  copying standby hold,"attempt 1 of 5" >history.csv
+  plan --history history.csv
+  expect_moves
+  copying "mandatory: gw-a drains" >history.csv
+  plan --history history.csv
+  expect_moves
+  plan # nobody can tell what it is
+  expect_moves
+  # Moves that are of another's do not free a place.
+  routes v,gw-a,moving,gw-b w,gw-a
+  plan --history history.csv
+  expect_moves
+}
+
 @test "migrate-plan: an optional move of a volume with a standby goes there or anywhere" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v,gw-a,deferred,gw-b

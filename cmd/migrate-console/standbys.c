@@ -1,35 +1,25 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Standbys that were made ahead of a move, told from moves that are deferred. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "cmd/migrate-console/names.h"
-#include "common/base/fsfile.h"
+#include "common/record/journal.h"
 
-enum {
-    JOURNAL_MAX = 1 << 20, /* bytes: of a longer one nothing is said */
-    ATTEMPTS_MAX = 1000,   /* migrations to one epoch that are looked at */
-};
+enum { ATTEMPTS_MAX = 1000 }; /* migrations to one epoch that are looked at */
 
 /* 1: the journal of attempt N to bring R's volume to the next epoch ends in what is said of a
- * standby; 0: it does not; -1: there is none, or it can't be read. */
+ * standby; 0: it does not; or -errno: there is none, or it can't be read. */
 static int says_so(const struct console *c, const struct route *r, unsigned n)
 {
-    struct buf path = {0}, text = {0};
-    words_need(buf_printf(&path, "%s/migrations/%s-%llu", c->dirs.state, r->volume,
-                          (unsigned long long)r->epoch + 1));
-    if (n > 1)
-        words_need(buf_printf(&path, ".%u", n));
-    words_need(buf_adds(&path, ".csv"));
-    int is = fsfile_read(path.data, JOURNAL_MAX, &text) < 0 ? -1 : 0;
-    if (is == 0 && text.len > 1) {
-        text.data[text.len - 1] = 0; /* the last newline */
-        const char *last = strrchr(text.data, '\n');
-        is = last && strstr(last, ",deferred,") && strstr(last, ",\"" REC_STANDS_BY ": ");
-    }
-    buf_release(&path);
-    buf_release(&text);
-    return is;
+    char id[NAME_LEN_MAX + 1];
+    struct event last;
+    int found = migration_id(r->volume, r->epoch + 1, n, id);
+    if (found == 0)
+        found = journal_last(c->dirs.state, id, &last);
+    if (found <= 0)
+        return found;
+    return last.event == EVENT_DEFERRED &&
+           strncmp(last.detail, REC_STANDS_BY ": ", strlen(REC_STANDS_BY ": ")) == 0;
 }
 
 bool names_stands_by(const struct console *c, const struct route *r)

@@ -7,8 +7,10 @@
 
 #include "cmd/migrate-exec/cutover.h"
 #include "cmd/migrate-exec/foresee.h"
+#include "cmd/migrate-exec/lost.h"
 #include "cmd/migrate-exec/place.h"
 #include "cmd/migrate-exec/signals.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 
 /* What a standby lacks at most without help of ours: the director has it keep up. */
@@ -130,6 +132,35 @@ static bool is_idle(const struct move *m, const struct director_status *s)
            s->epoch == m->epoch && strcmp(s->owner, m->source) == 0;
 }
 
+/*
+ * Nothing mirrors to it, and it could be begun anew.  If the route, which is steady then, says that
+ * it was lost, that is noted, once; too soon after that nothing is done.
+ */
+static enum outcome begin_anew(struct move *m, const struct story *story, const struct route *route)
+{
+    struct lost lost = story->lost;
+    char what[200];
+    if (stands(&story->last) && route->state == ROUTE_STATE_STEADY) {
+        double stood_s = route->time - story->last.time;
+        lost_add(&lost, stood_s, route->time);
+        lost_put(what, sizeof(what), &lost, stood_s);
+        if (move_note(m, EVENT_STALLED, "%s", what) < 0)
+            return DEFERRED;
+    }
+    double left_s = lost_left_s(&lost, clock_now());
+    if (left_s > 0) {
+        snprintf(what, sizeof(what), "it was lost %u times in a row: again in %.0f s", lost.times,
+                 left_s);
+        return not_now(m, what);
+    }
+    if (lost.times && !m->own.reason) {
+        snprintf(m->reason, sizeof(m->reason), "was lost %u time%s in a row", lost.times,
+                 lost.times > 1 ? "s" : "");
+        m->own.reason = m->reason;
+    }
+    return GO;
+}
+
 enum outcome ahead_renew(struct move *m, const struct story *story, const struct route *route)
 {
     struct director_status s;
@@ -140,7 +171,7 @@ enum outcome ahead_renew(struct move *m, const struct story *story, const struct
         return not_now(m, director_error(m->director));
     if (r == -ENOENT || is_idle(m, &s)) {
         enum outcome o = look_ahead(m);
-        return o == GO ? GO : settle(m, route);
+        return o == GO ? begin_anew(m, story, route) : settle(m, route);
     }
     if (strcmp(s.target, m->target) != 0 || strcmp(s.phase, "replicate") == 0 ||
         strcmp(s.phase, "failed") == 0)

@@ -2,15 +2,18 @@
 #include "cmd/migrate-exec/aheadrow.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/dryrun.h"
 #include "cmd/migrate-exec/foresee.h"
+#include "cmd/migrate-exec/giveway.h"
 #include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/shared.h"
 #include "cmd/migrate-exec/signals.h"
+#include "common/base/clock.h"
 #include "common/base/error.h"
 
 /* 1: migration ID, whose journal says S, is open and would bring ROW's volume to the next epoch;
@@ -70,6 +73,12 @@ static enum outcome stay(const struct exec *x, const struct plan_row *row, const
     return SETTLED;
 }
 
+/* Has who copies it give way, if ROW can't wait for that.  GO, or with its message printed. */
+static enum outcome claim_way(const struct exec *x, const struct plan_row *row, const char *id)
+{
+    return row->kind == PLAN_KIND_MANDATORY ? giveway_ask(x, id) : GO;
+}
+
 static enum outcome hand_over(const struct exec *x, const struct plan_row *row,
                               const struct route *route, const char *id)
 {
@@ -77,7 +86,8 @@ static enum outcome hand_over(const struct exec *x, const struct plan_row *row,
     if (x->dry_run)
         return say_dry(x, row, route, "cutover", id, "");
     own.reason = row->reason; /* what it is to prove is the standby's: that may be proved already */
-    return recover_cutover(&own, id);
+    enum outcome o = claim_way(x, row, id);
+    return o == GO ? recover_cutover(&own, id) : o;
 }
 
 /* ---- elsewhere ---- */
@@ -107,6 +117,8 @@ static enum outcome give_up(const struct exec *x, const struct plan_row *row, st
     enum outcome o = look_ahead(x, row, route, id);
     own.reason = row->reason;
     if (o == GO)
+        o = claim_way(x, row, id);
+    if (o == GO)
         o = recover_give_up(&own, id);
     if (o == SETTLED && signals_pending()) {
         err_warn("'%s' is not moved: interrupted by %s", row->volume, signals_pending());
@@ -134,6 +146,37 @@ static enum outcome may_make(const struct exec *x, const struct plan_row *row,
     return o;
 }
 
+/* Have the last attempts to make ROW's standby failed, so that the next one is to wait? */
+static bool is_too_soon(const struct exec *x, const struct plan_row *row)
+{
+    struct lost lost = {.times = 0};
+    char id[NAME_LEN_MAX + 1];
+    for (unsigned n = 1; migration_id(row->volume, row->epoch + 1, n, id) == 0; n++) {
+        struct story s;
+        int r = story_load(x, id, &s);
+        if (r == -ENOENT)
+            break;
+        bool failed = r == 0 && s.any && s.ahead && s.last.event == EVENT_FAILED &&
+                      strcmp(s.last.target, row->target) == 0;
+        if (failed)
+            lost_add(&lost, 0, s.last.time);
+        else
+            lost = (struct lost){.times = 0};
+    }
+    if (lost_left_s(&lost, clock_now()) <= 0)
+        return false;
+    err_warn("left '%s': its standby on %s has failed %u times in a row: not before %.0f",
+             row->volume, row->target, lost.times, ceil(lost.until));
+    return true;
+}
+
+/* One that fails again and again is not made at once. */
+static enum outcome make(const struct exec *x, const struct plan_row *row,
+                         const struct route *route)
+{
+    return is_too_soon(x, row) ? DEFERRED : may_make(x, row, route);
+}
+
 enum outcome aheadrow_carry_out(const struct exec *x, const struct plan_row *row,
                                 struct route *route, const char *open)
 {
@@ -144,7 +187,7 @@ enum outcome aheadrow_carry_out(const struct exec *x, const struct plan_row *row
     if (!there && open)
         return refuse(row, open);
     if (!there)
-        return row->kind == PLAN_KIND_STANDBY ? may_make(x, row, route) : GO;
+        return row->kind == PLAN_KIND_STANDBY ? make(x, row, route) : GO;
     if (strcmp(s.last.target, row->target) != 0)
         return give_up(x, row, route, id);
     return row->kind == PLAN_KIND_STANDBY ? stay(x, row, id) : hand_over(x, row, route, id);

@@ -7,6 +7,9 @@
  *     to where it stands by, any other row    its --cutover
  *     to anywhere else                        it is given up (--abort), then the row is carried out
  *
+ * A mandatory row does not wait for the copying of the standby: whoever copies it gives way
+ * (giveway.h), and the cutover goes on with what has been copied.  Any other row is deferred then.
+ *
  * The last gives up a copy, so it is done only if, as far as can be seen, what comes then can be.
  * What a kill leaves is an open standby, which the same row or --resume goes on with, or a steady
  * volume.

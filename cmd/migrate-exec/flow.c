@@ -445,8 +445,7 @@ int flow_run(struct flow *f, const struct flow_job *job, const struct flow_limit
     f->error = (struct flow_error){.side = FLOW_NOBODY};
     bool stop = false;
     while (!stop || f->busy) {
-        if (f->look && f->throttled)
-            f->look(f->look_arg);
+        stop = (f->look && f->throttled && f->look(f->look_arg)) || stop;
         settle(f);
         stop = stop || must_stop(f, limits, claimed);
         enum filled filled = stop ? FILLED_NO_ROOM : fill(f, &claimed);

@@ -117,8 +117,11 @@ void flow_set_bwlimit(struct flow *f, uint64_t bwlimit);
 /* No reply of any request for so many milliseconds (IO_TIMEOUT_MS): the gateway is gone. */
 enum { IO_TIMEOUT_MS = 30 * 1000 };
 void flow_set_io_timeout(struct flow *f, unsigned ms);
-/* Called again and again while a run keeps to the limit: whoever has something to change. */
-typedef void flow_look(void *arg);
+/*
+ * Called again and again while a run keeps to the limit: whoever has something to change.  True: it
+ * is to end, as for a signal.
+ */
+typedef bool flow_look(void *arg);
 void flow_on_look(struct flow *f, flow_look *fn, void *arg);
 
 /* What the director says is unchanged counts as proved, instead of being compared like the rest. */

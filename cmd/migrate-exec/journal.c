@@ -1,14 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "cmd/migrate-exec/journal.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +14,6 @@
 
 enum {
     RESERVE_BYTES = 64 * 1024, /* some hundred events */
-    FILE_MAX = 64 * 1024 * 1024,
     HISTORY_MAX = 1024 * 1024 * 1024,
 };
 
@@ -25,77 +21,6 @@ struct journal {
     int fd;
     struct rec_writer *writer;
 };
-
-void event_put(struct rec_writer *w, const struct event *e)
-{
-    rec_put_real(w, EVENT_TIME, e->time);
-    rec_put_text(w, EVENT_MIGRATION, e->migration);
-    rec_put_text(w, EVENT_VOLUME, e->volume);
-    rec_put_text(w, EVENT_SOURCE, e->source);
-    rec_put_text(w, EVENT_TARGET, e->target);
-    rec_put_word(w, EVENT_PHASE, e->phase);
-    rec_put_word(w, EVENT_EVENT, e->event);
-    rec_put_uint(w, EVENT_BYTES_DONE, e->bytes_done);
-    rec_put_uint(w, EVENT_BYTES_TOTAL, e->bytes_total);
-    if (e->has_pause)
-        rec_put_uint(w, EVENT_PAUSE_US, e->pause_us);
-    rec_put_text(w, EVENT_WHO, e->who);
-    rec_put_text(w, EVENT_DETAIL, e->detail);
-}
-
-static void get_text(const struct rec_reader *r, size_t col, char *out, size_t size)
-{
-    snprintf(out, size, "%s", rec_text(r, col));
-}
-
-static void event_get(const struct rec_reader *r, struct event *e)
-{
-    *e = (struct event){
-        .time = rec_real(r, EVENT_TIME),
-        .phase = rec_word(r, EVENT_PHASE),
-        .event = rec_word(r, EVENT_EVENT),
-        .bytes_done = rec_uint(r, EVENT_BYTES_DONE),
-        .bytes_total = rec_uint(r, EVENT_BYTES_TOTAL),
-        .has_pause = rec_present(r, EVENT_PAUSE_US),
-        .pause_us = rec_uint(r, EVENT_PAUSE_US),
-    };
-    get_text(r, EVENT_MIGRATION, e->migration, sizeof(e->migration));
-    get_text(r, EVENT_VOLUME, e->volume, sizeof(e->volume));
-    get_text(r, EVENT_SOURCE, e->source, sizeof(e->source));
-    get_text(r, EVENT_TARGET, e->target, sizeof(e->target));
-    get_text(r, EVENT_WHO, e->who, sizeof(e->who));
-    get_text(r, EVENT_DETAIL, e->detail, sizeof(e->detail));
-}
-
-/* ---- identity ---- */
-
-int migration_id(const char *volume, uint64_t epoch, unsigned attempt, char id[NAME_LEN_MAX + 1])
-{
-    char text[NAME_LEN_MAX + 64];
-    int n = snprintf(text, sizeof(text), "%s-%llu", volume, (unsigned long long)epoch);
-    if (attempt > 1)
-        n += snprintf(text + n, sizeof(text) - (size_t)n, ".%u", attempt);
-    if (n > NAME_LEN_MAX)
-        return -ENAMETOOLONG;
-    memcpy(id, text, (size_t)n + 1);
-    return 0;
-}
-
-int migration_epoch(const char *id, uint64_t *epoch)
-{
-    const char *dash = strrchr(id, '-');
-    char number[32];
-    if (!dash || dash == id || parse_name(id) < 0)
-        return -EINVAL;
-    int n = snprintf(number, sizeof(number), "%.*s", (int)strcspn(dash + 1, "."), dash + 1);
-    return n < (int)sizeof(number) && parse_u64(number, epoch) == 0 ? 0 : -EINVAL;
-}
-
-bool event_is_final(enum rec_event e)
-{
-    return e == EVENT_SWITCHED || e == EVENT_FAILED || e == EVENT_ABORTED || e == EVENT_REVERTED ||
-           e == EVENT_COMMITTED;
-}
 
 /* ---- files of whole lines ---- */
 
@@ -146,14 +71,6 @@ static int append_event(int fd, struct rec_writer *w, const struct event *e, boo
         r = fsfile_write_all(fd, line.data, line.len);
     buf_release(&line);
     return r;
-}
-
-/* "STATE/migrations/ID.csv". */
-static int journal_path(const char *state, const char *id, struct buf *path)
-{
-    if (parse_name(id) < 0)
-        return -EINVAL;
-    return buf_printf(path, "%s/migrations/%s.csv", state, id);
 }
 
 /* ---- the journal ---- */
@@ -267,128 +184,6 @@ int journal_append(struct journal *j, const struct event *e)
     if (r < 0 && ftruncate(j->fd, before.st_size) < 0)
         return r; /* a torn line is cut off by the next writer */
     return r;
-}
-
-/* A descriptor that holds the whole lines of PATH, so that the record reader never sees a torn
- * one; or -errno. */
-static int whole_lines_of(const char *path)
-{
-    struct buf text = {0};
-    int fd = -1;
-    int r = fsfile_read(path, FILE_MAX, &text);
-    if (r == 0) {
-        const char *newline = text.len ? memrchr(text.data, '\n', text.len) : NULL;
-        size_t len = newline ? (size_t)(newline - text.data) + 1 : 0;
-        fd = memfd_create("journal", MFD_CLOEXEC);
-        r = fd < 0 ? -errno : fsfile_write_all(fd, text.data, len);
-    }
-    buf_release(&text);
-    if (r == 0)
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return r;
-}
-
-int journal_each(const char *state, const char *id, int (*fn)(const struct event *e, void *arg),
-                 void *arg)
-{
-    struct buf path = {0};
-    int r = journal_path(state, id, &path);
-    int fd = r < 0 ? r : whole_lines_of(path.data);
-    buf_release(&path);
-    if (fd < 0)
-        return fd;
-    char name[64];
-    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    char *names[] = {name};
-    struct rec_reader *reader = rec_reader_new(&rec_event);
-    struct stat st;
-    r = reader ? 0 : -ENOMEM;
-    if (r == 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
-        rec_reader_files(reader, names, 1);
-        struct event e;
-        while ((r = rec_reader_next(reader)) == 1) {
-            event_get(reader, &e);
-            int stop = fn(&e, arg);
-            if (stop) {
-                r = stop;
-                break;
-            }
-        }
-    }
-    rec_reader_free(reader);
-    close(fd);
-    return r;
-}
-
-struct last {
-    struct event *event;
-    bool found;
-};
-
-static int keep_last(const struct event *e, void *arg)
-{
-    struct last *last = arg;
-    *last->event = *e;
-    last->found = true;
-    return 0;
-}
-
-int journal_last(const char *state, const char *id, struct event *out)
-{
-    struct event e = {.time = 0};
-    struct last last = {.event = &e};
-    int r = journal_each(state, id, keep_last, &last);
-    if (r < 0)
-        return r;
-    if (last.found)
-        *out = e;
-    return last.found;
-}
-
-static int is_journal(const struct dirent *d)
-{
-    size_t len = strlen(d->d_name);
-    return len > 4 && d->d_name[0] != '.' && strcmp(d->d_name + len - 4, ".csv") == 0;
-}
-
-int journal_ids(const char *state, char ***ids, size_t *n)
-{
-    struct buf dir = {0};
-    struct dirent **list = NULL;
-    int r = buf_printf(&dir, "%s/migrations", state);
-    int found = r < 0 ? r : scandir(dir.data, &list, is_journal, versionsort);
-    buf_release(&dir);
-    if (found < 0 && r == 0)
-        r = errno == ENOENT ? 0 : -errno;
-    char **out = calloc(found > 0 ? (size_t)found : 1, sizeof(*out));
-    if (!out)
-        r = -ENOMEM;
-    size_t count = 0;
-    for (int i = 0; i < found; i++) {
-        list[i]->d_name[strlen(list[i]->d_name) - 4] = 0;
-        if (r == 0 && !(out[count++] = strdup(list[i]->d_name)))
-            r = -ENOMEM;
-        free(list[i]);
-    }
-    free(list);
-    if (r < 0) {
-        journal_ids_free(out, count);
-        return r;
-    }
-    *ids = out;
-    *n = count;
-    return 0;
-}
-
-void journal_ids_free(char **ids, size_t n)
-{
-    if (!ids)
-        return;
-    for (size_t i = 0; i < n; i++)
-        free(ids[i]);
-    free(ids);
 }
 
 /* ---- history ---- */

@@ -103,6 +103,8 @@ struct move {
     const struct exec *exec; /* &own */
     struct exec own;         /* the run's, until --modify changes it (modify.h) */
     uint64_t looked_us;      /* when that was looked for */
+    uint64_t way_looked_us;  /* … and who it is to give way to (giveway.h) … */
+    char gives_way[160];     /* … "": nobody */
     char id[NAME_LEN_MAX + 1];
     char volume[NAME_LEN_MAX + 1];
     char source[NAME_LEN_MAX + 1];
@@ -168,8 +170,8 @@ enum outcome move_journal_failed(struct move *m, int r);
 enum outcome move_director_failed(struct move *m, int r);
 enum outcome move_flow_failed(struct move *m);
 /*
- * GO; or that a signal has come, and the migration is to be aborted, or deferred again.  Its
- * replies are in by then.
+ * GO; or that a signal has come, and the migration is to be aborted, or deferred again; or that it
+ * gives way to a row.  Its replies are in by then.
  */
 enum outcome move_interrupted(struct move *m);
 

@@ -22,7 +22,8 @@ static bool is_note(const struct event *e)
     if (e->phase == PHASE_REDIRECT)
         return strcmp(e->detail, MOVE_TAKES_EXPORT) == 0 || verify_of_note(e->detail, &t) ||
                ahead_says(e);
-    return late_proof_is_note(e) ||
+    struct lost lost;
+    return late_proof_is_note(e) || lost_get(e, &lost) ||
            (e->phase == PHASE_RETIRE &&
             (e->event == EVENT_BEGIN || e->event == EVENT_SWITCHED || e->event == EVENT_REVERTED));
 }
@@ -76,6 +77,7 @@ static int take_event(const struct event *e, void *arg)
     s->asked = take_asked(e, s->asked);
     s->ahead = s->ahead || ahead_says(e);
     s->stood = s->stood || e->event == EVENT_DEFERRED;
+    lost_get(e, &s->lost);
     s->shared = s->shared || shared_says(e);
     s->fenced = s->shared && shared_fence_of(e, s->fenced);
     if (s->shared && e->event == EVENT_COMMITTED)

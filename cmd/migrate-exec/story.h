@@ -5,6 +5,7 @@
 
 #include "cmd/migrate-exec/label.h"
 #include "cmd/migrate-exec/lateproof.h"
+#include "cmd/migrate-exec/lost.h"
 #include "cmd/migrate-exec/move.h"
 #include "cmd/migrate-exec/seal.h"
 
@@ -27,6 +28,7 @@ struct story {
     bool asked;             /* a switch may be under way, or have been made, for us */
     bool ahead;             /* it is to stand by, not to be handed over (ahead.h) ... */
     bool stood;             /* ... and did */
+    struct lost lost;       /* ... and was lost */
     enum disposal disposal; /* what the commit in it is to do with the copy ... */
     char label[LABEL_SIZE]; /* ... and the label that it gives to it; "" if none */
     char digest[SEAL_TEXT]; /* of what the owner left; "" if not known */

@@ -221,7 +221,7 @@ static void status_line(struct control *c, const struct volume *v)
         "held=%zu requests=%llu errors=%llu pause_us=%llu log_dropped=%llu "
         "replayed=%llu reconnects=%llu expired=%llu gateway=%s away_ms=%llu unflushed=%zu "
         "durable=%s changed=%s promotable=%s promoted=%s verify=%s exempt=%llu reverse=%s "
-        "private=%s copies=%s%s",
+        "private=%s copies=%s stuck=%llu%s",
         v->name, v->route.gateway, (unsigned long long)v->route.epoch, phase_of(v), target,
         (unsigned long long)v->route.size_bytes, BLOCK_SIZE,
         (unsigned long long)((v->route.size_bytes + BLOCK_SIZE - 1) / BLOCK_SIZE),
@@ -235,7 +235,9 @@ static void status_line(struct control *c, const struct volume *v)
         v->owner.has.flags & NBD_TF_FLUSH ? "by-flush" : "no-flush", changed,
         promotable ? "yes" : "no", promoted ? "yes" : "no",
         open ? rec_verify_words[m->verify] : "-", (unsigned long long)n.exempt, reverse_word(v),
-        private_sides(v), copies_word(v), latency.data ? latency.data : "");
+        private_sides(v), copies_word(v),
+        (unsigned long long)(open ? stuck_bytes(&m->keepup.stuck) : 0),
+        latency.data ? latency.data : "");
     buf_release(&latency);
 }
 

@@ -4,15 +4,17 @@
 #include <stddef.h>
 
 #include "catchup.h"
+#include "common/base/error.h"
 #include "io.h"
 #include "move_priv.h"
 #include "owner.h"
 
 /*
- * SHARE: a block is followed by a pause of so many times what it took.  FAILED_US: until the next
- * look where something went wrong.
+ * SHARE: a block is followed by a pause of so many times what it took, and LEAST_US at least.
+ * FAILED_US: until the next look where something else than the block went wrong, or nothing can be
+ * claimed.
  */
-enum { SHARE = 3, FAILED_US = 200000 };
+enum { SHARE = 3, FAILED_US = 200000, LEAST_US = 1000 };
 
 static bool may_begin(const struct move *m)
 {
@@ -35,6 +37,83 @@ static void rest(struct move *m, uint64_t us)
     loop_timer_set(m->v->d->loop, &m->keepup.next, move_now_us(m) + us, rested);
 }
 
+/* As long as what was begun took, and some more. */
+static void rest_a_while(struct move *m)
+{
+    uint64_t us = SHARE * (move_now_us(m) - m->keepup.began_us);
+    rest(m, us > LEAST_US ? us : LEAST_US);
+}
+
+/* ---- what can't be copied ---- */
+
+/* Is it the block that an error is about, and not a side that is gone? */
+static bool sides_are_there(const struct move *m)
+{
+    return m->phase == MOVE_COPYING && !m->leg->lost && m->v->owner.place == OWNER_HERE &&
+           m->v->owner.leg;
+}
+
+/* The block can't be had, as VERB at GATEWAY says: ERROR. */
+static void leave_out(struct move *m, const char *verb, const char *gateway, uint32_t error)
+{
+    struct keepup *k = &m->keepup;
+    bool full;
+    if (stuck_add(&k->stuck, k->offset, k->length, move_now_us(m), &full))
+        err_warn("volume '%s': %llu bytes at %llu cannot be %s '%s': %s: the standby on '%s' lacks "
+                 "them; they are tried again, and others like them are not told of",
+                 m->v->name, (unsigned long long)k->length, (unsigned long long)k->offset, verb,
+                 gateway, err_text((int)error), m->target);
+    blocks_release(m->blocks, k->claim, m);
+    if (full)
+        rest(m, k->stuck.pause_us);
+    else
+        rest_a_while(m);
+}
+
+static void is_had(struct move *m, uint64_t offset)
+{
+    if (stuck_drop(&m->keepup.stuck, offset))
+        err_warn("volume '%s': the standby on '%s' has all again that could not be copied",
+                 m->v->name, m->target);
+}
+
+/* All are tried again when it is time, but for those that others have copied meanwhile. */
+static void review(struct move *m)
+{
+    const struct stuck *s = &m->keepup.stuck;
+    uint64_t offset, length;
+    if (!s->n ||
+        (!stuck_is_time(&m->keepup.stuck, move_now_us(m)) && blocks_counts(m->blocks).dirty))
+        return;
+    for (unsigned i = s->n; i-- > 0;)
+        if (!blocks_missing(m->blocks, s->block[i].offset, s->block[i].offset + 1, &offset,
+                            &length))
+            is_had(m, s->block[i].offset);
+}
+
+/* Claims the next block that is not to be left out, or none.  As blocks_claim(). */
+static int64_t claim_next(struct move *m)
+{
+    struct keepup *k = &m->keepup;
+    bool again = k->at > 0;
+    if (!k->stuck.n)
+        return blocks_claim(m->blocks, CLAIM_COPY, BLOCK_SIZE, m, &k->offset, &k->length);
+    for (;;) {
+        int64_t id =
+            blocks_claim_in(m->blocks, k->at, UINT64_MAX, BLOCK_SIZE, m, &k->offset, &k->length);
+        if (id < 0 || (id == 0 && !again))
+            return id;
+        again = again && id > 0;
+        k->at = id > 0 ? k->offset + k->length : 0; /* round and round */
+        if (id > 0 && !stuck_skips(&k->stuck, k->offset))
+            return id;
+        if (id > 0)
+            blocks_release(m->blocks, (uint64_t)id, m);
+    }
+}
+
+/* ---- a block ---- */
+
 /* The block is as it was: dirty. */
 static void give_back(struct move *m)
 {
@@ -53,12 +132,15 @@ static void was_written(struct request *s)
     m->flushed = false;
     if (!m->blocks)
         return;
-    if (s->error) {
+    if (s->error && sides_are_there(m)) {
+        leave_out(m, "written to", m->target, s->error);
+    } else if (s->error) {
         give_back(m);
-        return;
+    } else {
+        blocks_done(m->blocks, k->claim, CLAIM_COPY, m, volume_range_busy, m->v);
+        is_had(m, k->offset);
+        rest_a_while(m);
     }
-    blocks_done(m->blocks, k->claim, CLAIM_COPY, m, volume_range_busy, m->v);
-    rest(m, SHARE * (move_now_us(m) - k->began_us));
 }
 
 /* Gives DATA to the target; false: it was not taken. */
@@ -97,7 +179,9 @@ static void was_read(struct request *r)
     if (!m->blocks)
         return;
     bool goes_on = !r->error && m->phase == MOVE_COPYING && !m->leg->lost;
-    if (!goes_on || !catchup_gather(m->v, r, &data)) {
+    if (r->error && sides_are_there(m)) {
+        leave_out(m, "read from", m->v->route.gateway, r->error);
+    } else if (!goes_on || !catchup_gather(m->v, r, &data)) {
         give_back(m);
     } else if (!give(m, data)) {
         chunk_put(&m->v->d->pool, data.chunk);
@@ -117,11 +201,16 @@ void keepup_look(struct move *m)
 {
     struct keepup *k = &m->keepup;
     struct volume *v = m->v;
-    if (k->asked || k->rests || !may_begin(m) || !blocks_counts(m->blocks).dirty)
+    if (k->asked || k->rests || !may_begin(m))
         return;
-    int64_t id = blocks_claim(m->blocks, CLAIM_COPY, BLOCK_SIZE, m, &k->offset, &k->length);
-    if (id <= 0)
+    review(m);
+    if (!blocks_counts(m->blocks).dirty)
         return;
+    int64_t id = claim_next(m);
+    if (id <= 0) {
+        rest(m, FAILED_US);
+        return;
+    }
     k->claim = (uint64_t)id;
     k->began_us = move_now_us(m);
     struct request *r =

@@ -9,6 +9,9 @@
  * of a client that comes meanwhile makes it worth nothing.  What it has sent is known as unanswered
  * like what a copier of the move sends through the director (copiers.h), for the quarantine of a
  * target that is lost (S2), and is covered by the leg's flush (S5).
+ *
+ * A block that can't be read or written is told of once, and again when none is left; it is tried
+ * again after pauses that grow (stuck.h), while others are copied.
  */
 #ifndef DIRECTOR_KEEPUP_H
 #define DIRECTOR_KEEPUP_H
@@ -17,6 +20,7 @@
 #include <stdint.h>
 
 #include "common/base/loop.h"
+#include "stuck.h"
 
 struct move;
 struct request;
@@ -27,6 +31,8 @@ struct keepup {
     bool rests;            /* until then */
     struct request *asked; /* the read or the write under way; NULL: none */
     uint64_t claim, offset, length, began_us;
+    struct stuck stuck;
+    uint64_t at; /* while anything is stuck: where the search goes on */
 };
 
 /* Begins with the next block, if there is one, M has no driver, and nothing is under way. */

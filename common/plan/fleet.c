@@ -384,12 +384,20 @@ static void note_open(struct plan_fleet *f, struct plan_volume *v, size_t i)
         (v->open && strcmp(v->open, id) > 0))
         return;
     v->open = id;
+    v->copying = false;
     v->open_to = plan_fleet_find(f, m->target);
 }
 
-static void note_standby(struct plan_volume *v, const struct plan_migration *m)
+static void note_standby(struct plan_fleet *f, struct plan_volume *v, size_t i)
 {
-    v->stands_by = v->stands_by || (v->state == ROUTE_STATE_DEFERRED && m->stands_by && !m->ended);
+    const struct plan_migration *m = &f->history.migrations[i];
+    if (!m->stands_by || m->ended)
+        return;
+    v->stands_by = v->stands_by || v->state == ROUTE_STATE_DEFERRED;
+    const bool here = v->state == ROUTE_STATE_MOVING
+                          ? v->other != PLAN_NONE && v->other == plan_fleet_find(f, m->target)
+                          : v->open == f->history.ids.names[i];
+    v->copying = v->copying || (here && !m->hands_over);
 }
 
 static void note_outcome(struct plan_fleet *f, const struct plan_migration *m)
@@ -411,7 +419,7 @@ static int collect_past(struct plan_fleet *f)
         if (plan_history_trips(&f->history, i, &f->volumes[v].past) < 0)
             return -ENOMEM;
         note_open(f, &f->volumes[v], i);
-        note_standby(&f->volumes[v], &f->history.migrations[i]);
+        note_standby(f, &f->volumes[v], i);
     }
     for (size_t v = 0; v < f->volume_names.n; v++)
         plan_past_sort(&f->volumes[v].past);

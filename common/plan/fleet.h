@@ -75,6 +75,7 @@ struct plan_volume {
     struct plan_past past; /* filled by plan_fleet_settle(), as are these: */
     const char *open;      /* a migration that began after the route was set and has not ended */
     size_t open_to;        /* its target; PLAN_NONE: not listed */
+    bool copying;          /* what is open, or under way, makes a copy that is to stand by */
 };
 
 /* A gateway's copy of a volume that is not all different. */

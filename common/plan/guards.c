@@ -91,7 +91,7 @@ static enum plan_refusal open_move(enum rec_route_state state)
 static bool may_let_go(const struct plan_case *c)
 {
     const struct plan_volume *v = plan_case_volume(c);
-    if (v->state == ROUTE_STATE_DEFERRED && mandatory(c))
+    if ((v->state == ROUTE_STATE_DEFERRED || v->copying) && mandatory(c))
         return true; /* mirrored or not: nothing is better on a gateway that fails */
     if (!plan_fleet_kept(c->fleet, c->volume, v->other))
         return false;
@@ -117,7 +117,7 @@ enum plan_refusal plan_judge_volume(const struct plan_case *c)
         return PLAN_REFUSED_ALONE;
     if (v->state != ROUTE_STATE_STEADY && !may_let_go(c))
         return open_move(v->state);
-    if (v->open)
+    if (v->open && !(v->copying && mandatory(c)))
         return PLAN_REFUSED_OPEN;
     if (v->policy == POLICY_PINNED && !(c->limits->force && mandatory(c)))
         return PLAN_REFUSED_PINNED;

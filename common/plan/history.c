@@ -57,6 +57,12 @@ static double later(double a, double b)
     return isnan(a) || b > a ? b : a;
 }
 
+static bool begins_standby(const char *detail)
+{
+    const size_t len = strlen(REC_STANDBY);
+    return strncmp(detail, REC_STANDBY, len) == 0 && (!detail[len] || detail[len] == ';');
+}
+
 int plan_history_event(struct plan_history *h, double time, const char *migration,
                        const char *volume, const char *source, const char *target,
                        enum rec_event event, const char *detail)
@@ -71,7 +77,9 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
         m->deferred = fmin(m->deferred, time);
         m->stands_by = m->stands_by || strncmp(detail, REC_STANDS_BY, strlen(REC_STANDS_BY)) == 0;
     }
+    m->hands_over = m->hands_over || event == EVENT_HOLD;
     if (event == EVENT_BEGIN) {
+        m->stands_by = m->stands_by || begins_standby(detail);
         plan_words_recall(detail, &m->mandatory, &m->das_gain);
         m->began = later(m->began, time);
     } else if (event == EVENT_SWITCHED)

@@ -41,7 +41,8 @@ struct plan_migration {
     double began;        /* NaN: not seen */
     double last;         /* of its events */
     bool ended;          /* by one of them */
-    bool stands_by;      /* that was its aim: it is a standby's */
+    bool stands_by;      /* that was its aim: it is a standby's … */
+    bool hands_over;     /* … which is to be the owner after all */
     double deferred;     /* when it first waited for somebody; INFINITY: never */
     uint64_t sent_bytes; /* as its switch says; 0: not known */
     bool mandatory;
@@ -60,7 +61,8 @@ struct plan_history {
 
 /*
  * Takes one event record; the order of events does not matter.  DETAIL is only read for `begin`,
- * in the words that plan_words_move() writes, and for `deferred` (REC_STANDS_BY).  0 or -ENOMEM.
+ * in the words that plan_words_move() writes and for REC_STANDBY, and for `deferred`
+ * (REC_STANDS_BY).  0 or -ENOMEM.
  */
 int plan_history_event(struct plan_history *h, double time, const char *migration,
                        const char *volume, const char *source, const char *target,

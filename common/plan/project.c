@@ -51,6 +51,14 @@ void plan_projection_start(struct plan_projection *p, const struct plan_fleet *f
         p->gateways[target].arriving += counts;
 }
 
+/* Will the copy that V gets, to stand by, give way to a move that has to be made? */
+static bool gives_way(const struct plan_fleet *f, const struct plan_limits *lim,
+                      const struct plan_volume *v)
+{
+    return v->copying && v->owner != PLAN_NONE &&
+           plan_cause(&f->gateways[v->owner], lim) != PLAN_CAUSE_NONE;
+}
+
 /*
  * A deferred move waits for somebody, so it takes room but none of the moves at once; where its
  * target only stands by, that serves nobody.
@@ -60,6 +68,8 @@ static void add_volume(struct plan_projection *p, const struct plan_fleet *f,
 {
     const bool stands_by = plan_fleet_kept(f, (size_t)(v - f->volumes), v->other);
     settle(p, f, lim, v, v->owner);
+    if (gives_way(f, lim, v))
+        return;
     if (v->state == ROUTE_STATE_MOVING || (v->state == ROUTE_STATE_DEFERRED && !stands_by))
         settle(p, f, lim, v, v->other);
     else if (v->open)
@@ -94,7 +104,8 @@ static int add_moves(struct plan_projection *p, const struct plan_fleet *f,
     for (size_t i = 0; i < f->volume_names.n; i++) {
         const struct plan_volume *v = &f->volumes[f->volume_order[i]];
         const size_t to = v->open ? v->open_to : v->other;
-        if ((v->state == ROUTE_STATE_MOVING || v->open) && !counted(ways, v, to))
+        if ((v->state == ROUTE_STATE_MOVING || v->open) && !gives_way(f, lim, v) &&
+            !counted(ways, v, to))
             plan_projection_start(p, f, lim, v->owner, to, true);
     }
     free(ways);

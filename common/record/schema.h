@@ -49,6 +49,8 @@ enum rec_event {
     EVENT_MODIFIED
 };
 extern const char *const rec_event_words[];
+/* The detail of "begin", or what stands before its "; ", where a copy is made to stand by. */
+#define REC_STANDBY "standby"
 /* How the detail of "deferred" begins where that was the aim: a copy stands by. */
 #define REC_STANDS_BY "stands by"
 enum rec_failure_kind { FAILURE_KIND_FAILURE, FAILURE_KIND_OUTAGE, FAILURE_KIND_EVACUATED };

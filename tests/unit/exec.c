@@ -7,6 +7,7 @@
 #include "cmd/migrate-exec/digests.h"
 #include "cmd/migrate-exec/director.h"
 #include "cmd/migrate-exec/heat.h"
+#include "cmd/migrate-exec/lost.h"
 #include "cmd/migrate-exec/pace.h"
 #include "cmd/migrate-exec/passes.h"
 #include "cmd/migrate-exec/progress.h"
@@ -323,6 +324,37 @@ static void test_heat(void)
     heat_release(&h);
 }
 
+static void test_lost(void)
+{
+    struct lost l = {.times = 0}, back = {.times = 0};
+    struct event e = {.event = EVENT_STALLED};
+    const double pauses[] = {0, 60, 120, 240, 480, 960, 1920, 3600, 3600};
+    for (unsigned n = 0; n < 9; n++) {
+        lost_add(&l, 86399, NOW);
+        CHECK(l.times == n + 1 && l.until == NOW + pauses[n]);
+        CHECK(lost_left_s(&l, NOW) == pauses[n] && lost_left_s(&l, NOW + pauses[n]) == 0);
+    }
+    l.times = UINT32_MAX - 1;
+    lost_add(&l, -1, NOW);
+    CHECK(l.until == NOW + 3600);
+    lost_put(e.detail, sizeof(e.detail), &l, 12.4);
+    CHECK_STR(e.detail, "lost its mirror (4294967295 in a row): stood by for 12 s; "
+                        "not mirrored again before 1003600");
+    CHECK(lost_get(&e, &back) && back.times == l.times && back.until == l.until);
+    /* A clock that was set back, by years say. */
+    CHECK(lost_left_s(&back, NOW - 1) == 0);
+    e.event = EVENT_FAILED;
+    CHECK(!lost_get(&e, &back));
+    e.event = EVENT_STALLED;
+    snprintf(e.detail, sizeof(e.detail),
+             "lost its mirror (x in a row): ; not mirrored again before 1");
+    CHECK(!lost_get(&e, &back));
+    snprintf(e.detail, sizeof(e.detail), "lost its mirror");
+    CHECK(!lost_get(&e, &back));
+    lost_add(&l, 86400, NOW);
+    CHECK(l.times == 1 && l.until == NOW);
+}
+
 static void test_retain(void)
 {
     struct event e = {.time = NOW,
@@ -423,6 +455,7 @@ int main(void)
     test_digests_of_large();
     test_slowdown();
     test_heat();
+    test_lost();
     test_retain();
     test_seal();
     return test_done();

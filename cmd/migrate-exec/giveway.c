@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "cmd/migrate-exec/giveway.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cmd/migrate-exec/signals.h"
+#include "common/base/buf.h"
+#include "common/base/clock.h"
+#include "common/base/error.h"
+#include "common/base/fsfile.h"
+
+enum {
+    LOOK_US = 50000,        /* between two looks for the file */
+    ASKS_US = 45 * 1000000, /* longer than a driver waits for a gateway that answers nothing */
+    NAP_MS = 20,
+};
+
+static int path_of(const struct exec *x, const char *id, struct buf *path)
+{
+    return buf_printf(path, "%s/migrations/%s.giveway", x->dirs.state, id);
+}
+
+/* Is FD what the name PATH leads to still? */
+static bool is_at(int fd, const char *path)
+{
+    struct stat here, there;
+    return fstat(fd, &here) == 0 && stat(path, &there) == 0 && here.st_ino == there.st_ino &&
+           here.st_dev == there.st_dev;
+}
+
+/* ---- who asks ---- */
+
+/* The file, ours and locked: a descriptor; -EAGAIN: another one asks just now; or -errno. */
+static int put(const struct exec *x, const char *path)
+{
+    int fd = fsfile_open(path, O_RDWR);
+    if (fd < 0)
+        return fd;
+    int r = flock(fd, LOCK_EX | LOCK_NB) < 0 ? (errno == EWOULDBLOCK ? -EAGAIN : -errno) : 0;
+    if (r == 0 && !is_at(fd, path)) /* it was removed in between */
+        r = -EAGAIN;
+    if (r == 0 && ftruncate(fd, 0) < 0)
+        r = -errno;
+    if (r == 0)
+        r = fsfile_write_all(fd, x->who, strlen(x->who));
+    if (r == 0)
+        return fd;
+    close(fd);
+    return r;
+}
+
+/* Under our lock: nobody else's file. */
+static void take_back(int fd, const char *path)
+{
+    if (fd < 0)
+        return;
+    if (is_at(fd, path))
+        unlink(path);
+    close(fd);
+}
+
+static bool is_driven(const struct exec *x, const char *id)
+{
+    struct journal *j = NULL;
+    int r = journal_open(x->dirs.state, id, false, &j);
+    journal_close(j);
+    return r == -EAGAIN;
+}
+
+/* Waits until nobody drives ID.  NULL, or why not. */
+static const char *wait_driver(const struct exec *x, const char *id, const char *path, int *fd)
+{
+    const uint64_t end = clock_mono_us() + ASKS_US;
+    while (is_driven(x, id)) {
+        if (signals_pending())
+            return "interrupted";
+        if (clock_mono_us() >= end)
+            return "it has not given way yet";
+        if (*fd >= 0 && !is_at(*fd, path))
+            return "it is handing over";
+        if (*fd < 0)
+            *fd = put(x, path);
+        if (*fd < 0 && *fd != -EAGAIN)
+            return err_text(*fd);
+        poll(NULL, 0, NAP_MS);
+    }
+    return NULL;
+}
+
+enum outcome giveway_ask(const struct exec *x, const char *id)
+{
+    struct buf path = {0};
+    struct event last;
+    int fd = -1;
+    const char *why =
+        path_of(x, id, &path) < 0 ? err_text(ENOMEM) : wait_driver(x, id, path.data, &fd);
+    if (why) {
+        bool said = journal_last(x->dirs.state, id, &last) == 1;
+        err_warn("'%s' is driven by another process, %s: %s", id, why, said ? last.who : "?");
+    }
+    take_back(fd, path.data);
+    buf_release(&path);
+    return why ? DEFERRED : GO;
+}
+
+/* ---- who drives ---- */
+
+/* Who asks by the file FD; false: nobody any more. */
+static bool read_asker(int fd, char *who, size_t size)
+{
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return false;
+    ssize_t n = pread(fd, who, size - 1, 0);
+    who[n > 0 ? n : 0] = 0;
+    return true;
+}
+
+bool giveway_look(struct move *m)
+{
+    const uint64_t now = clock_mono_us();
+    struct buf path = {0};
+    if (m->gives_way[0] || now - m->way_looked_us < LOOK_US)
+        return m->gives_way[0];
+    m->way_looked_us = now;
+    int fd = path_of(m->exec, m->id, &path) < 0 ? -1 : open(path.data, O_RDWR | O_CLOEXEC);
+    if (fd >= 0) {
+        char who[160];
+        bool asked = read_asker(fd, who, sizeof(who));
+        if (asked && m->ahead)
+            snprintf(m->gives_way, sizeof(m->gives_way), "%s", *who ? who : "a row of a plan");
+        else
+            unlink(path.data); /* it is out of date, or not for us */
+        close(fd);
+    }
+    buf_release(&path);
+    return m->gives_way[0];
+}
