@@ -15,6 +15,16 @@ enum { HELD_MAX = 2 * HOURS_A_WEEK };
 /* Another mixture has to be this much better: two weeks' errors are a small sample. */
 static const double mixture_margin = 0.97;
 
+/*
+ * … and of less than three weeks' history, which has few days to judge by, be closer in half of the
+ * hours and so much more, divided by the root of the windows of two days: a sum of so few errors is
+ * decided by one burst, or by one day that stood still.
+ */
+static const double short_majority = 0.15;
+
+/* The band of such a history leaves out as little as if there were so many windows more. */
+static const double short_windows = 3;
+
 /* The upper quartile's part in a baseline whose error it raises by less than a hundredth. */
 static const double high_part = 0.1, high_cost = 1.01;
 
@@ -42,6 +52,12 @@ static size_t leads(const struct judge *j, size_t p)
     return left < JUDGE_AHEAD ? left : JUDGE_AHEAD;
 }
 
+/* Held-out windows of two days. */
+static double held_windows(const struct judge *j)
+{
+    return (double)(j->s.n - j->first) / JUDGE_AHEAD;
+}
+
 static double actual(const struct judge *j, size_t p, size_t i)
 {
     return j->s.y[judge_origin(j, p) + i];
@@ -66,17 +82,36 @@ static double error_from(const struct judge *j, double net, size_t from, size_t 
 
 /* ---- the baseline's mixture ---- */
 
+/* Methods' forecasts EACH, mixed by WEIGHT, of hour I from point P: how far off. */
+static double mixture_off(const struct judge *j, const double *each, const double *weight, size_t p,
+                          size_t i)
+{
+    double f = 0;
+    for (size_t k = 0; k < MODEL_METHODS; k++)
+        f += weight[k] * each[(k * j->points + p) * JUDGE_AHEAD + i];
+    return fabs(actual(j, p, i) - f);
+}
+
 static double mixture_error(const struct judge *j, const double *each, const double *weight)
 {
     double sum = 0;
     for (size_t p = 0; p < j->points; p++)
-        for (size_t i = 0; i < leads(j, p); i++) {
-            double f = 0;
-            for (size_t k = 0; k < MODEL_METHODS; k++)
-                f += weight[k] * each[(k * j->points + p) * JUDGE_AHEAD + i];
-            sum += fabs(actual(j, p, i) - f);
-        }
+        for (size_t i = 0; i < leads(j, p); i++)
+            sum += mixture_off(j, each, weight, p, i);
     return sum;
+}
+
+/* Is the mixture closer than the one chosen so far in most hours?  Equally close counts half. */
+static bool is_closer(const struct judge *j, const double *each, const double *weight)
+{
+    double won = 0, hours = 0;
+    for (size_t p = 0; p < j->points; p++)
+        for (size_t i = 0; i < leads(j, p); i++, hours++) {
+            double a = mixture_off(j, each, weight, p, i);
+            double b = mixture_off(j, each, j->early.weight, p, i);
+            won += a < b ? 1 : a > b ? 0 : 0.5;
+        }
+    return won >= (0.5 + short_majority / sqrt(held_windows(j))) * hours;
 }
 
 /* The mixture with the least error: each step away from the robust one has to earn it. */
@@ -88,6 +123,8 @@ static void choose_mixture(struct judge *j, const double *each)
     double least = INFINITY;
     for (size_t i = 0; i < sizeof(menu) / sizeof(menu[0]); i++) {
         double e = mixture_error(j, each, menu[i]);
+        if (i > 0 && j->early.kind == MODEL_DAILY && !is_closer(j, each, menu[i]))
+            continue;
         if (i == 0 || e < mixture_margin * least) {
             least = e;
             memcpy(j->early.weight, menu[i], sizeof(menu[i]));
@@ -290,6 +327,14 @@ int judge_tally(const struct judge *j, struct judge_tally *t)
     return 0;
 }
 
+/* SHARE of the errors, or more where few are known. */
+static double wide_share(const struct judge *j, double share)
+{
+    if (j->early.kind != MODEL_DAILY)
+        return share;
+    return 1 - (1 - share) * held_windows(j) / (held_windows(j) + short_windows);
+}
+
 int judge_bands(const struct judge *j, double net, double share, struct model *m)
 {
     struct span all = {0, j->points, SIZE_MAX};
@@ -301,7 +346,7 @@ int judge_bands(const struct judge *j, double net, double share, struct model *m
         return -ENOMEM;
     for (size_t b = 0; b < MODEL_BANDS; b++) {
         size_t n = ratios(j, net, b, all, ratio);
-        m->band[b] = n || b == 0 ? band_from(ratio, n, share) : m->band[b - 1];
+        m->band[b] = n || b == 0 ? band_from(ratio, n, wide_share(j, share)) : m->band[b - 1];
     }
     free(ratio);
     error /= (double)(hours ? hours : 1);

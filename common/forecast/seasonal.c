@@ -17,6 +17,7 @@ struct prepared {
     size_t day_phase, week_phase; /* of hour 0 */
     double scale;                 /* a typical size of y, for a loss without unit */
     double unit;                  /* of y in the logarithm */
+    double most;                  /* … that is ever forecast */
     bool log;
     struct seasonal_state first;
 };
@@ -36,6 +37,12 @@ static const double trend_damping = 0.97;
  * hour would lie as far below a busy one as the count happens to be large.
  */
 static const double log_unit = 0.1;
+
+/*
+ * No hour is forecast higher than this many times the highest one known: on a few days' history an
+ * extrapolation, above all of logarithms, has no other bound.
+ */
+static const double headroom = 1.25;
 
 /* N projected values in the units of y, none negative. */
 static void back(const struct prepared *w, double *x, size_t n)
@@ -95,6 +102,8 @@ static int prepare(struct series s, bool log, bool weekly, struct prepared *w)
         return -ENOMEM;
     w->scale = series_mean(s.y, s.n);
     w->unit = w->scale > 0 ? log_unit * w->scale : 1;
+    for (size_t i = 0; i < s.n; i++)
+        w->most = fmax(w->most, headroom * s.y[i]);
     if (log)
         logs_of(s.y, s.n, w->unit, w->x);
     else
@@ -491,6 +500,8 @@ static int run_begin(struct series s, const struct seasonal_params *p, struct ru
 static void run_end(struct run *r, double *out, size_t n)
 {
     back(&r->w, out, n);
+    for (size_t i = 0; i < n; i++)
+        out[i] = fmin(out[i], r->w.most);
     free(r->w.x);
 }
 

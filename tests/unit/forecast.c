@@ -142,6 +142,54 @@ static void test_interval(void)
     CHECK(coverage > 0.7 && coverage < 0.95);
 }
 
+/* The same of a few days' history, whose errors are few: 4 to 12 days. */
+static void test_interval_of_few_days(void)
+{
+    double y[LONGEST];
+    size_t held = 0, hours = 0;
+    for (uint64_t seed = 1; seed <= 36; seed++) {
+        struct series s = {y, (4 + seed % 9) * HOURS_A_DAY, 0};
+        struct model m;
+        struct model_point p[HOURS_A_DAY] = {0};
+        weekly_wave(y, s.n + HOURS_A_DAY, seed, 0.25);
+        CHECK(model_fit(s, seed, &m) == 0 && model_predict(&m, s, NULL, HOURS_A_DAY, p) == 0);
+        for (size_t i = 0; i < HOURS_A_DAY; i++, hours++)
+            held += y[s.n + i] >= p[i].lower && y[s.n + i] <= p[i].upper;
+    }
+    double coverage = (double)held / (double)hours;
+    CHECK(coverage > 0.72 && coverage < 0.88);
+}
+
+/*
+ * Three days, of which one stands still: the next is not extrapolated beyond what any hour was, and
+ * closer to the two others than nothing is.
+ */
+static void test_stands_still(void)
+{
+    double y[4 * HOURS_A_DAY], error = 0, sum = 0;
+    for (uint64_t seed = 1; seed <= 30; seed++) {
+        struct series s = {y, 3 * HOURS_A_DAY, 0};
+        struct model m;
+        struct model_point p[HOURS_A_DAY] = {0};
+        struct rng r;
+        double most = 0;
+        rng_init(&r, seed);
+        for (size_t i = 0; i < 4 * HOURS_A_DAY; i++) {
+            bool still = i / HOURS_A_DAY == seed % 3;
+            y[i] = still ? 0 : 8000 * exp(0.2 * rng_normal(&r));
+            if (i < s.n)
+                most = fmax(most, y[i]);
+        }
+        CHECK(model_fit(s, seed, &m) == 0 && model_predict(&m, s, NULL, HOURS_A_DAY, p) == 0);
+        for (size_t i = 0; i < HOURS_A_DAY; i++) {
+            CHECK(p[i].requests <= 1.25 * most * (1 + 1e-9));
+            sum += y[s.n + i];
+        }
+        error += HOURS_A_DAY * mean_error(y + s.n, p, HOURS_A_DAY);
+    }
+    CHECK(error < 0.5 * sum);
+}
+
 static void test_silence(void)
 {
     static const double zero[5 * HOURS_A_WEEK];
@@ -276,6 +324,8 @@ int main(void)
     test_learns_the_week();
     test_repeats();
     test_interval();
+    test_interval_of_few_days();
+    test_stands_still();
     test_silence();
     test_huge();
     test_rolling();
