@@ -28,8 +28,8 @@ double lost_left_s(const struct lost *l, double now);
 
 /*
  * The detail of the note in its journal, an event `stalled` that the history does not get, with the
- * second that has begun, so that what needs no pause has none; and
- * back: is E that note?  Then *L is what it says.
+ * second that has begun, so that what needs no pause has none; and back: is E that note?  Then *L
+ * is what it says.
  */
 void lost_put(char *detail, size_t size, const struct lost *l, double stood_s);
 bool lost_get(const struct event *e, struct lost *l);
