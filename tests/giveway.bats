@@ -178,13 +178,13 @@ gave_way()
   served
 }
 
-@test "I4: kill -9 at any sync of a row that a copying gives way to: --resume and the row go on" {
+@test "I4: kill -9 at every other sync of a row that a copying gives way to: --resume and the row go on" {
   if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
     skip "built with a sanitizer"
   fi
   fleet
   local n
-  for ((n = 1; n < 20; n++)); do
+  for ((n = 1; n < 20; n += 2)); do
     rm -f mark
     copying
     GS_FAULT=sync:$n:kill GS_FAULT_MARK=mark LD_PRELOAD=$INJECT \

@@ -59,6 +59,7 @@ losses()
   stop director
   serve
   run --separate-stderr -0 migrate-exec --resume
+  [[ ${lines[1]} == *",redirect,begin,"*",resumed" ]]
   stands
   [[ $(losses) == 2 ]]
 }

@@ -140,12 +140,15 @@ static enum outcome begin_anew(struct move *m, const struct story *story, const 
 {
     struct lost lost = story->lost;
     char what[200];
+    bool noted = lost_get(&story->last, &lost);
     if (stands(&story->last) && route->state == ROUTE_STATE_STEADY) {
         double stood_s = route->time - story->last.time;
         lost_add(&lost, stood_s, route->time);
         lost_put(what, sizeof(what), &lost, stood_s);
+        m->phase = PHASE_REPLICATE;
         if (move_note(m, EVENT_STALLED, "%s", what) < 0)
             return DEFERRED;
+        noted = true;
     }
     double left_s = lost_left_s(&lost, clock_now());
     if (left_s > 0) {
@@ -153,7 +156,7 @@ static enum outcome begin_anew(struct move *m, const struct story *story, const 
                  left_s);
         return not_now(m, what);
     }
-    if (lost.times && !m->own.reason) {
+    if (noted && !m->own.reason) {
         snprintf(m->reason, sizeof(m->reason), "was lost %u time%s in a row", lost.times,
                  lost.times > 1 ? "s" : "");
         m->own.reason = m->reason;

@@ -27,8 +27,9 @@ void lost_add(struct lost *l, double stood_s, double time);
 double lost_left_s(const struct lost *l, double now);
 
 /*
- * The detail of the note in its journal, an event `stalled` that the history does not get; and
- * back: is E that note?  Then *L is what it says.
+ * The detail of the note in its journal, an event `stalled` that the history does not get, with the
+ * second that has begun, so that what needs no pause has none; and back: is E that note?  Then *L
+ * is what it says.
  */
 void lost_put(char *detail, size_t size, const struct lost *l, double stood_s);
 bool lost_get(const struct event *e, struct lost *l);
