@@ -223,6 +223,20 @@ over()
   done
 }
 
+@test "migrate-plan: what is under way is no standby for one of an earlier epoch that never ended" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,moving,gw-b
+  health gw-a,0.2,0 gw-b,0.9,0 gw-c,0.97,0
+  copying standby deferred,"stands by: mirrored" >old.csv
+  copying "mandatory: gw-a drains" | sed '1d; s/,m1,/,v-2,/' >new.csv
+  local id
+  for id in v-1 v-3; do
+    sed "s/,m1,/,$id,/" old.csv | cat - new.csv >history.csv
+    plan --history history.csv
+    expect_moves
+  done
+}
+
 @test "migrate-plan: an optional move of a volume with a standby goes there or anywhere" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v,gw-a,deferred,gw-b
