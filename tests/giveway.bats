@@ -131,6 +131,26 @@ gave_way()
   [[ ! -e state/migrations/v-2.giveway ]]
 }
 
+@test "migrate-exec: a row whose standby is given up while it waits moves the volume all the same" {
+  fleet
+  copying
+  kill_hard exec
+  exec 7<>state/migrations/v-2.csv
+  flock 7 # as who copies it
+  start row migrate-exec <(plan gw-a gw-b 1 mandatory) 7>&-
+  wait_for 30 test -s state/migrations/v-2.giveway
+  echo abort v | socat -t 20 - "UNIX-CONNECT:$GATESHIFT_RUN/director.sock"
+  wait_for 30 owner_is gw-a 1 steady
+  tail -n 1 state/migrations/v-2.csv | sed -E 's/,(redirect|replicate),[^,]*,/,\1,aborted,/' >last
+  cat last >>state/migrations/v-2.csv
+  exec 7>&-
+  wait "${PIDS[row]}"
+  unset "PIDS[row]"
+  [[ $(migrate-exec --status v-2.2 | tail -n 1) == *,retire,switched,* ]]
+  owner_is gw-b 2 uncommitted
+  served
+}
+
 @test "migrate-exec: a row's interrupt leaves the standby to who copies it" {
   fleet
   copying

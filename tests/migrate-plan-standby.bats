@@ -194,6 +194,49 @@ copying()
   expect_moves
 }
 
+# over [EVENT,DETAIL]...: the copying of v's standby on gw-b has given way to a mandatory row, which
+# goes on with it, before any hold; and what came later.
+over()
+{
+  local row
+  copying standby stalled,"gives way to root: x"
+  for row in begin,"resumed; mandatory: gw-a drains" "$@"; do
+    echo "$((NOW - 200 + ++n)),m1,v,gw-a,gw-b,redirect,${row%%,*},0,1048576,,root: x,${row#*,}"
+  done
+}
+
+@test "migrate-plan: a copy that a mandatory row goes on with is a move, before its hold, too" {
+  gateways gw-a,active gw-b,active,2000000 gw-c,active,1048576 gw-d,active
+  routes v,gw-a,moving,gw-b w,gw-d
+  health gw-a,0.2,0 gw-b,0.9,0 gw-c,0.97,0 gw-d,0.2,0
+  local n=0 all=(--history history.csv --max-per-source 9 --max-per-target 9 --max-evacuate 1)
+  over >history.csv
+  plan "${all[@]}"
+  # Nor is there room for two on gw-b.
+  expect_moves "w gw-d gw-c mandatory"
+  # With a hold or without: when nobody hands it over any more it gives way again.
+  local end
+  for end in stalled,"the source is gone" begin,resumed; do
+    over hold,"attempt 1 of 5" "$end" >history.csv
+    plan "${all[@]}"
+    expect_moves "v gw-a gw-c mandatory" "w gw-d gw-b mandatory"
+  done
+}
+
+@test "migrate-plan: what is under way is no standby for one of an earlier epoch that never ended" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,moving,gw-b
+  health gw-a,0.2,0 gw-b,0.9,0 gw-c,0.97,0
+  copying standby deferred,"stands by: mirrored" >old.csv
+  copying "mandatory: gw-a drains" | sed '1d; s/,m1,/,v-2,/' >new.csv
+  local id
+  for id in v-1 v-3; do
+    sed "s/,m1,/,$id,/" old.csv | cat - new.csv >history.csv
+    plan --history history.csv
+    expect_moves
+  done
+}
+
 @test "migrate-plan: an optional move of a volume with a standby goes there or anywhere" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v,gw-a,deferred,gw-b

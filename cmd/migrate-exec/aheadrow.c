@@ -79,14 +79,23 @@ static enum outcome claim_way(const struct exec *x, const struct plan_row *row, 
     return row->kind == PLAN_KIND_MANDATORY ? giveway_ask(x, id) : GO;
 }
 
-static enum outcome hand_over(const struct exec *x, const struct plan_row *row,
-                              const struct route *route, const char *id)
+/* Has it been given up, so that nothing stands by any more? */
+static bool is_over(const struct exec *x, const char *id)
+{
+    struct story s;
+    return story_load(x, id, &s) == 0 && s.any && !s.switched && event_is_final(s.last.event);
+}
+
+static enum outcome hand_over(const struct exec *x, const struct plan_row *row, struct route *route,
+                              const char *id)
 {
     struct exec own = *x;
     if (x->dry_run)
         return say_dry(x, row, route, "cutover", id, "");
     own.reason = row->reason; /* what it is to prove is the standby's: that may be proved already */
     enum outcome o = claim_way(x, row, id);
+    if (o == GO && is_over(x, id)) /* by somebody else, while ROW waited */
+        return rows_read_steady(x, row, route);
     return o == GO ? recover_cutover(&own, id) : o;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/record/event.h"
 
 enum { WORD_BITS = 64 };
 
@@ -388,10 +389,17 @@ static void note_open(struct plan_fleet *f, struct plan_volume *v, size_t i)
     v->open_to = plan_fleet_find(f, m->target);
 }
 
+/* Is it of another epoch, by its name, than the one that is open for V?  It never ended, that's all. */
+static bool is_past(const struct plan_volume *v, const char *id)
+{
+    uint64_t epoch;
+    return migration_epoch(id, &epoch) == 0 && epoch != v->epoch + 1;
+}
+
 static void note_standby(struct plan_fleet *f, struct plan_volume *v, size_t i)
 {
     const struct plan_migration *m = &f->history.migrations[i];
-    if (!m->stands_by || m->ended)
+    if (!m->stands_by || m->ended || is_past(v, f->history.ids.names[i]))
         return;
     v->stands_by = v->stands_by || v->state == ROUTE_STATE_DEFERRED;
     const bool here = v->state == ROUTE_STATE_MOVING

@@ -27,6 +27,8 @@ static int new_migration(struct plan_history *h, const char *volume, const char 
         .failed = NAN,
         .began = NAN,
         .last = -INFINITY,
+        .handing = -INFINITY,
+        .resting = -INFINITY,
         .deferred = INFINITY,
         .das_gain = NAN,
     };
@@ -63,6 +65,24 @@ static bool begins_standby(const char *detail)
     return strncmp(detail, REC_STANDBY, len) == 0 && (!detail[len] || detail[len] == ';');
 }
 
+/*
+ * A hold is that of a hand-over; so is what a row that can't wait goes on with, long before it.  It
+ * is over when the migration is left open, or is gone on with for another reason.
+ */
+static void note_aim(struct plan_migration *m, double time, enum rec_event event,
+                     const char *detail)
+{
+    bool cannot_wait = false;
+    double gain;
+    if (event == EVENT_BEGIN && !begins_standby(detail))
+        plan_words_recall(detail, &cannot_wait, &gain);
+    if (event == EVENT_HOLD || cannot_wait)
+        m->handing = fmax(m->handing, time);
+    else if (event == EVENT_BEGIN || event == EVENT_STALLED || event == EVENT_DEFERRED)
+        m->resting = fmax(m->resting, time);
+    m->hands_over = m->handing > m->resting;
+}
+
 int plan_history_event(struct plan_history *h, double time, const char *migration,
                        const char *volume, const char *source, const char *target,
                        enum rec_event event, const char *detail)
@@ -77,7 +97,7 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
         m->deferred = fmin(m->deferred, time);
         m->stands_by = m->stands_by || strncmp(detail, REC_STANDS_BY, strlen(REC_STANDS_BY)) == 0;
     }
-    m->hands_over = m->hands_over || event == EVENT_HOLD;
+    note_aim(m, time, event, detail);
     if (event == EVENT_BEGIN) {
         m->stands_by = m->stands_by || begins_standby(detail);
         plan_words_recall(detail, &m->mandatory, &m->das_gain);

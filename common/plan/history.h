@@ -42,7 +42,9 @@ struct plan_migration {
     double last;         /* of its events */
     bool ended;          /* by one of them */
     bool stands_by;      /* that was its aim: it is a standby's … */
-    bool hands_over;     /* … which is to be the owner after all */
+    bool hands_over;     /* … which is to be the owner after all, as far as is known: */
+    double handing;      /* when it last set out for that; -INFINITY: never */
+    double resting;      /* when it last did anything else, or nobody drove it any more */
     double deferred;     /* when it first waited for somebody; INFINITY: never */
     uint64_t sent_bytes; /* as its switch says; 0: not known */
     bool mandatory;
