@@ -102,8 +102,7 @@ static int prepare(struct series s, bool log, bool weekly, struct prepared *w)
         return -ENOMEM;
     w->scale = series_mean(s.y, s.n);
     w->unit = w->scale > 0 ? log_unit * w->scale : 1;
-    for (size_t i = 0; i < s.n; i++)
-        w->most = fmax(w->most, headroom * s.y[i]);
+    w->most = headroom * series_most(s.y, s.n);
     if (log)
         logs_of(s.y, s.n, w->unit, w->x);
     else
@@ -501,7 +500,7 @@ static void run_end(struct run *r, double *out, size_t n)
 {
     back(&r->w, out, n);
     for (size_t i = 0; i < n; i++)
-        out[i] = fmin(out[i], r->w.most);
+        out[i] = out[i] < r->w.most ? out[i] : r->w.most;
     free(r->w.x);
 }
 

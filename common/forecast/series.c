@@ -34,6 +34,19 @@ double series_mean(const double *y, size_t n)
     return n ? sum / (double)n : 0;
 }
 
+double series_most(const double *y, size_t n)
+{
+    /* Several at once: each waits for its own last comparison only. */
+    double most[4] = {0};
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4)
+        for (size_t k = 0; k < 4; k++)
+            most[k] = y[i + k] > most[k] ? y[i + k] : most[k];
+    for (; i < n; i++)
+        most[0] = y[i] > most[0] ? y[i] : most[0];
+    return fmax(fmax(most[0], most[1]), fmax(most[2], most[3]));
+}
+
 static int ascending(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;

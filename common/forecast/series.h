@@ -25,6 +25,8 @@ size_t series_phase(struct series s, size_t i, size_t period);
 
 /* Mean of N values; 0 if N is 0. */
 double series_mean(const double *y, size_t n);
+/* The highest of N values; 0 if N is 0. */
+double series_most(const double *y, size_t n);
 /* Median of N values, which are put in order; 0 if N is 0. */
 double series_median(double *y, size_t n);
 /* The Q-quantile (0 … 1) of N > 0 ascending values, interpolated (Hyndman and Fan's type 7). */

@@ -42,6 +42,9 @@ static void test_measures(void)
     CHECK(series_median(y, 4) == 2.5);
     CHECK(series_quantile(y, 4, 0) == 1 && series_quantile(y, 4, 1) == 4);
     CHECK(series_smape(0, 0) == 0 && series_smape(5, 0) == 200 && series_smape(5, 5) == 0);
+    const double falling[] = {3, 9, 1, 0, 4};
+    CHECK(series_most(falling, 5) == 9 && series_most(falling + 2, 1) == 1);
+    CHECK(series_most(falling, 0) == 0);
 }
 
 static void test_views(void)
