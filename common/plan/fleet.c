@@ -389,7 +389,7 @@ static void note_open(struct plan_fleet *f, struct plan_volume *v, size_t i)
     v->open_to = plan_fleet_find(f, m->target);
 }
 
-/* Is it of another epoch, by its name, than the one that is open for V?  It never ended, that's all. */
+/* Is it of another epoch, by its name, than what is open for V?  It never ended, that's all. */
 static bool is_past(const struct plan_volume *v, const char *id)
 {
     uint64_t epoch;
