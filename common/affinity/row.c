@@ -93,7 +93,7 @@ struct cursor {
 
 static struct cursor begin(const struct row *r)
 {
-    return (struct cursor){r->packed, r->packed + r->size, 0};
+    return (struct cursor){r->packed, r->n ? r->packed + r->size : r->packed, 0};
 }
 
 /* What put_short() wrote at AT, into C: its bytes; 0 if it was not put_short(). */
