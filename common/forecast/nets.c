@@ -271,11 +271,11 @@ static void forecast_alike(const struct nets *n, const struct sample *s, const s
 int nets_forecast(const struct nets *n, const struct sample *s, size_t count, double *out)
 {
     const size_t most = count < FORECAST_BATCH ? count : FORECAST_BATCH;
-    struct lstm *l = lstm_new(nets_shape(n), most, SAMPLE_STEPS);
+    struct lstm *l = lstm_new(nets_shape(n), most, SAMPLE_BACK);
     float *base = malloc((size_t)FORECAST_BATCH * SAMPLE_AHEAD * sizeof(*base));
     int r = l && base ? 0 : -ENOMEM;
     memset(out, 0, count * SAMPLE_AHEAD * sizeof(*out));
-    for (size_t steps = 1; r == 0 && steps <= SAMPLE_STEPS; steps++) {
+    for (size_t steps = 1; r == 0 && steps <= SAMPLE_BACK; steps++) {
         struct alike g = {.steps = steps};
         for (size_t i = 0; i < count; i++) {
             if (sample_steps(&s[i]) == steps)

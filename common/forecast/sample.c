@@ -82,8 +82,8 @@ int sample_for_training(struct series s, const struct model *m, struct sample *o
 int sample_for_forecast(struct series s, const struct model *m, struct sample *out)
 {
     size_t points = points_of(s.n, s.n, HOURS_A_DAY);
-    if (points > SAMPLE_STEPS)
-        points = SAMPLE_STEPS;
+    if (points > SAMPLE_BACK)
+        points = SAMPLE_BACK;
     *out = (struct sample){.step = HOURS_A_DAY, .points = points};
     if (points)
         out->origin = s.n - (points - 1) * HOURS_A_DAY;
@@ -211,5 +211,5 @@ void sample_row_as(const struct sample *s, size_t point, enum sample_base kind, 
 size_t sample_steps(const struct sample *s)
 {
     size_t steps = s->step == HOURS_A_DAY ? s->points : (s->points - 1) * s->step / HOURS_A_DAY + 1;
-    return steps < SAMPLE_STEPS ? steps : SAMPLE_STEPS;
+    return steps < SAMPLE_BACK ? steps : SAMPLE_BACK;
 }
