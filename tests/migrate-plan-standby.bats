@@ -223,6 +223,28 @@ over()
   done
 }
 
+@test "migrate-plan: a copying that no move can take the place of has its room" {
+  gateways gw-a,active gw-b,active,2000000 gw-d,active
+  routes v,gw-a,moving,gw-b w,gw-d
+  health gw-a,0.2,0 gw-b,0.9,0 gw-d,0.2,0
+  copying standby >history.csv
+  local policy
+  for policy in pinned manual; do
+    groups "v,,$policy"
+    plan --history history.csv --max-per-target 9 --max-evacuate 1
+    expect_moves
+    plan --history history.csv --max-evacuate 1
+    expect_moves
+  done
+  groups v,,pinned
+  plan --history history.csv --max-evacuate 1 --force
+  expect_moves "v gw-a gw-b mandatory"
+  rm "$GATESHIFT_CONFIG/volumes.csv"
+  gateways gw-a,down gw-b,active,2000000 gw-d,active
+  plan --history history.csv --max-per-target 9 --max-evacuate 1
+  expect_moves
+}
+
 @test "migrate-plan: what is under way is no standby for one of an earlier epoch that never ended" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v,gw-a,moving,gw-b
