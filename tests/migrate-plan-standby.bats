@@ -245,6 +245,18 @@ over()
   expect_moves
 }
 
+@test "migrate-plan: a standby that could not be made has no gateway that must be left come last" {
+  gateways gw-a,active gw-b,active gw-d,active
+  routes v,gw-a w,gw-d
+  health gw-a,0.2,0 gw-b,0.9,0 gw-d,0.2,0
+  copying standby failed,"the target is away" >history.csv
+  plan --history history.csv --max-evacuate 0.1
+  expect_moves "v gw-a gw-b mandatory"
+  copying "mandatory: gw-a drains" failed,"the target is away" >history.csv
+  plan --history history.csv --max-evacuate 0.1
+  expect_moves "w gw-d gw-b mandatory"
+}
+
 @test "migrate-plan: what is under way is no standby for one of an earlier epoch that never ended" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v,gw-a,moving,gw-b

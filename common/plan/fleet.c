@@ -413,7 +413,9 @@ static void note_outcome(struct plan_fleet *f, const struct plan_migration *m)
     const size_t g = plan_fleet_find(f, m->source);
     if (g == PLAN_NONE)
         return;
-    f->gateways[g].failed = fmax(f->gateways[g].failed, m->failed);
+    /* That of what was only to stand by tells nothing of whether a volume can leave. */
+    if (!m->stands_by || isfinite(m->handing))
+        f->gateways[g].failed = fmax(f->gateways[g].failed, m->failed);
     f->gateways[g].switched = fmax(f->gateways[g].switched, m->switched);
 }
 
