@@ -257,6 +257,27 @@ over()
   expect_moves "w gw-d gw-b mandatory"
 }
 
+@test "migrate-plan --standby: a volume whose standby fails takes no other's turn" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a w,gw-a
+  stand_by
+  health gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
+  copying standby failed,"gw-b has an export 'v' that no move of the volume left there" >history.csv
+  plan --standby --changed changed.csv --history history.csv
+  expect_moves "w gw-a gw-b standby"
+  # But it gets one where nobody else asks, and after a while in any case.
+  stand_by w,gw-b
+  sed -i 's/^w,.*/w,gw-a,1,deferred,gw-b,1048576,1000/' routes.csv
+  plan --standby --changed changed.csv --history history.csv
+  expect_moves "v gw-a gw-b standby"
+  stand_by
+  routes v,gw-a w,gw-a
+  NOW=$((NOW + 3600))
+  standbys gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
+  plan --standby --changed changed.csv --history history.csv
+  expect_moves "v gw-a gw-b standby"
+}
+
 @test "migrate-plan: what is under way is no standby for one of an earlier epoch that never ended" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v,gw-a,moving,gw-b

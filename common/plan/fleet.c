@@ -399,7 +399,10 @@ static bool is_past(const struct plan_volume *v, const char *id)
 static void note_standby(struct plan_fleet *f, struct plan_volume *v, size_t i)
 {
     const struct plan_migration *m = &f->history.migrations[i];
-    if (!m->stands_by || m->ended || is_past(v, f->history.ids.names[i]))
+    if (!m->stands_by || is_past(v, f->history.ids.names[i]))
+        return;
+    v->balked = fmax(v->balked, m->failed);
+    if (m->ended)
         return;
     v->stands_by = v->stands_by || v->state == ROUTE_STATE_DEFERRED;
     const bool here = v->state == ROUTE_STATE_MOVING
