@@ -117,6 +117,24 @@ gave_way()
   stands
 }
 
+@test "migrate-exec: who copies a standby takes no notice of a row that hangs" {
+  fleet
+  copying
+  kill -STOP "${PIDS[exec]}"
+  start row migrate-exec <(plan gw-a gw-c 1 mandatory)
+  wait_for 30 test -s state/migrations/v-2.giveway
+  kill -STOP "${PIDS[row]}"
+  touch -d '61 seconds ago' state/migrations/v-2.giveway
+  kill -CONT "${PIDS[exec]}"
+  wait_for 30 eval '[[ ! -e state/migrations/v-2.giveway ]]'
+  status_is phase replicate
+  kill_hard row
+  run -0 migrate-exec --modify --bwlimit 0 v-2
+  wait "${PIDS[exec]}"
+  unset "PIDS[exec]"
+  stands
+}
+
 @test "migrate-exec: a row that waits for who copies a standby goes on when that is killed" {
   fleet
   copying
