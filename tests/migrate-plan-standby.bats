@@ -265,6 +265,11 @@ over()
   copying standby failed,"gw-b has an export 'v' that no move of the volume left there" >history.csv
   plan --standby --changed changed.csv --history history.csv
   expect_moves "w gw-a gw-b standby"
+  # Nor does one that was lost.
+  copying standby deferred,"stands by: mirrored" >lost.csv
+  sed -i "s/^v,.*/v,gw-a,1,steady,,1048576,$((NOW - 100))/" routes.csv
+  plan --standby --changed changed.csv --history lost.csv
+  expect_moves "w gw-a gw-b standby"
   # But it gets one where nobody else asks, and after a while in any case.
   stand_by w,gw-b
   sed -i 's/^w,.*/w,gw-a,1,deferred,gw-b,1048576,1000/' routes.csv

@@ -402,6 +402,8 @@ static void note_standby(struct plan_fleet *f, struct plan_volume *v, size_t i)
     if (!m->stands_by || is_past(v, f->history.ids.names[i]))
         return;
     v->balked = fmax(v->balked, m->failed);
+    if (!m->ended && v->state == ROUTE_STATE_STEADY && m->last < v->routed)
+        v->balked = fmax(v->balked, v->routed); /* the route tells of its loss */
     if (m->ended)
         return;
     v->stands_by = v->stands_by || v->state == ROUTE_STATE_DEFERRED;

@@ -7,7 +7,7 @@
 
 static const double dead_ghs = 0.05;
 
-/* So long a volume whose standby could not be made comes last. */
+/* So long a volume whose standby could not be made, or was lost, comes last. */
 static const double balk_s = 3600;
 
 struct wish {
