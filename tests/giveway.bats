@@ -117,6 +117,24 @@ gave_way()
   stands
 }
 
+@test "migrate-exec: who copies a standby takes no notice of a row that hangs" {
+  fleet
+  copying
+  kill -STOP "${PIDS[exec]}"
+  start row migrate-exec <(plan gw-a gw-c 1 mandatory)
+  wait_for 30 test -s state/migrations/v-2.giveway
+  kill -STOP "${PIDS[row]}"
+  touch -d '61 seconds ago' state/migrations/v-2.giveway
+  kill -CONT "${PIDS[exec]}"
+  wait_for 30 eval '[[ ! -e state/migrations/v-2.giveway ]]'
+  status_is phase replicate
+  kill_hard row
+  run -0 migrate-exec --modify --bwlimit 0 v-2
+  wait "${PIDS[exec]}"
+  unset "PIDS[exec]"
+  stands
+}
+
 @test "migrate-exec: a row that waits for who copies a standby goes on when that is killed" {
   fleet
   copying
@@ -148,6 +166,37 @@ gave_way()
   unset "PIDS[row]"
   [[ $(migrate-exec --status v-2.2 | tail -n 1) == *,retire,switched,* ]]
   owner_is gw-b 2 uncommitted
+  served
+}
+
+@test "migrate-exec: who has a standby catch up gives way with the same status" {
+  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
+    skip "built with a sanitizer"
+  fi
+  fleet
+  # It stands by, by its journal, and the route does not say so: the director does not have it keep up.
+  local n
+  for ((n = 5; n < 20; n++)); do
+    GS_FAULT=sync:$n:kill LD_PRELOAD=$INJECT migrate-exec <(plan gw-a gw-b 1 standby) >out 2>&1 || true
+    [[ $(last_event v-2) != replicate,deferred ]] || break
+    stop director
+    rm -rf state/* gw-b/v gw-b/.[!.]*
+    route-set v gw-a >/dev/null
+    serve
+  done
+  owner_is gw-a 1 moving
+  qemu-io -f raw -c "discard 0 256k" "$(director_uri v)" >/dev/null
+  cp gw-a/v original
+  start exec migrate-exec --bwlimit 32K --resume v-2
+  wait_for 30 eval '(($(status_of dirty) < 262144))'
+  run --separate-stderr -0 migrate-exec <(plan gw-a gw-c 1 mandatory)
+  [[ -z $stderr ]]
+  local code=0
+  wait "${PIDS[exec]}" || code=$?
+  unset "PIDS[exec]"
+  ((code == 75))
+  grep -q "^migrate-exec: 'v-2': gw-b does not stand by: gives way to .*: migrate-exec " exec.log
+  owner_is gw-c 2 uncommitted
   served
 }
 

@@ -133,3 +133,18 @@ losses()
   run --separate-stderr -0 migrate-exec <(plan gw-a gw-c 1 standby)
   stands gw-c
 }
+
+@test "migrate-exec: a standby row waits for its gateway's failures, whatever was tried elsewhere" {
+  fleet
+  stop_gateway gw-b
+  stop_gateway gw-c
+  local to
+  for to in gw-b gw-c gw-b gw-c; do
+    run --separate-stderr -1 migrate-exec <(plan gw-a $to 1 standby)
+  done
+  for to in gw-b gw-c; do
+    run --separate-stderr -75 migrate-exec <(plan gw-a $to 1 standby)
+    [[ $stderr == "migrate-exec: left 'v': its standby on $to has failed 2 times in a row: not before 1"* ]]
+  done
+  [[ ! -e state/migrations/v-2.5.csv ]]
+}

@@ -223,6 +223,66 @@ over()
   done
 }
 
+@test "migrate-plan: a copying that no move can take the place of has its room" {
+  gateways gw-a,active gw-b,active,2000000 gw-d,active
+  routes v,gw-a,moving,gw-b w,gw-d
+  health gw-a,0.2,0 gw-b,0.9,0 gw-d,0.2,0
+  copying standby >history.csv
+  local policy
+  for policy in pinned manual; do
+    groups "v,,$policy"
+    plan --history history.csv --max-per-target 9 --max-evacuate 1
+    expect_moves
+    plan --history history.csv --max-evacuate 1
+    expect_moves
+  done
+  groups v,,pinned
+  plan --history history.csv --max-evacuate 1 --force
+  expect_moves "v gw-a gw-b mandatory"
+  rm "$GATESHIFT_CONFIG/volumes.csv"
+  gateways gw-a,down gw-b,active,2000000 gw-d,active
+  plan --history history.csv --max-per-target 9 --max-evacuate 1
+  expect_moves
+}
+
+@test "migrate-plan: a standby that could not be made has no gateway that must be left come last" {
+  gateways gw-a,active gw-b,active gw-d,active
+  routes v,gw-a w,gw-d
+  health gw-a,0.2,0 gw-b,0.9,0 gw-d,0.2,0
+  copying standby failed,"the target is away" >history.csv
+  plan --history history.csv --max-evacuate 0.1
+  expect_moves "v gw-a gw-b mandatory"
+  copying "mandatory: gw-a drains" failed,"the target is away" >history.csv
+  plan --history history.csv --max-evacuate 0.1
+  expect_moves "w gw-d gw-b mandatory"
+}
+
+@test "migrate-plan --standby: a volume whose standby fails takes no other's turn" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a w,gw-a
+  stand_by
+  health gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
+  copying standby failed,"gw-b has an export 'v' that no move of the volume left there" >history.csv
+  plan --standby --changed changed.csv --history history.csv
+  expect_moves "w gw-a gw-b standby"
+  # Nor does one that was lost.
+  copying standby deferred,"stands by: mirrored" >lost.csv
+  sed -i "s/^v,.*/v,gw-a,1,steady,,1048576,$((NOW - 100))/" routes.csv
+  plan --standby --changed changed.csv --history lost.csv
+  expect_moves "w gw-a gw-b standby"
+  # But it gets one where nobody else asks, and after a while in any case.
+  stand_by w,gw-b
+  sed -i 's/^w,.*/w,gw-a,1,deferred,gw-b,1048576,1000/' routes.csv
+  plan --standby --changed changed.csv --history history.csv
+  expect_moves "v gw-a gw-b standby"
+  stand_by
+  routes v,gw-a w,gw-a
+  NOW=$((NOW + 3600))
+  standbys gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
+  plan --standby --changed changed.csv --history history.csv
+  expect_moves "v gw-a gw-b standby"
+}
+
 @test "migrate-plan: what is under way is no standby for one of an earlier epoch that never ended" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v,gw-a,moving,gw-b

@@ -93,7 +93,7 @@ static enum outcome catch_up(struct move *m, const struct route *route)
     if (o != GO)
         not_now(m, m->why);
     if (o != GO)
-        return signals_pending() ? DEFERRED : SETTLED;
+        return signals_pending() || m->gives_way[0] ? DEFERRED : SETTLED;
     if (!m->attached)
         return look_ahead(m);
     if (route->state != ROUTE_STATE_DEFERRED && director_defer(m->director) < 0)

@@ -165,9 +165,9 @@ static bool is_too_soon(const struct exec *x, const struct plan_row *row)
         int r = story_load(x, id, &s);
         if (r == -ENOENT)
             break;
-        bool failed = r == 0 && s.any && s.ahead && s.last.event == EVENT_FAILED &&
-                      strcmp(s.last.target, row->target) == 0;
-        if (failed)
+        if (r == 0 && s.any && s.ahead && strcmp(s.last.target, row->target) != 0)
+            continue; /* which says nothing of this gateway */
+        if (r == 0 && s.any && s.ahead && s.last.event == EVENT_FAILED)
             lost_add(&lost, 0, s.last.time);
         else
             lost = (struct lost){.times = 0};

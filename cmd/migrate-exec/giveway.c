@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 enum {
     LOOK_US = 50000,        /* between two looks for the file */
     ASKS_US = 45 * 1000000, /* longer than a driver waits for a gateway that answers nothing */
+    HANGS_S = 60,           /* who has asked for so long does not ask any more, but hangs */
     NAP_MS = 20,
 };
 
@@ -115,7 +117,10 @@ enum outcome giveway_ask(const struct exec *x, const char *id)
 /* Who asks by the file FD; false: nobody any more. */
 static bool read_asker(int fd, char *who, size_t size)
 {
-    if (flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+    struct stat st;
+    if (flock(fd, LOCK_SH | LOCK_NB) == 0 || errno != EWOULDBLOCK || fstat(fd, &st) < 0)
+        return false;
+    if (fabs(clock_now() - (double)st.st_mtim.tv_sec) > HANGS_S)
         return false;
     ssize_t n = pread(fd, who, size - 1, 0);
     who[n > 0 ? n : 0] = 0;

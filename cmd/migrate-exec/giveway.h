@@ -7,6 +7,7 @@
  * open, as stalled; the row then goes on with it, or gives it up.  Whoever dies:
  *
  *     the row, while it waits       its lock ends with it: what it asked for is not done
+ *     or hangs, for a minute        nor is it then, or nobody could copy the standby
  *     who copies                    its journal is free, like that of any other that was killed
  *     the row, afterwards           a stalled standby, which --resume or the same row goes on with
  *

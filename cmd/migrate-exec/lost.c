@@ -34,7 +34,7 @@ double lost_left_s(const struct lost *l, double now)
 void lost_put(char *detail, size_t size, const struct lost *l, double stood_s)
 {
     snprintf(detail, size, "%s%u%sstood by for %.0f s%s%.0f", words, l->times, row_words,
-             fmax(stood_s, 0), until_words, floor(l->until));
+             fmax(stood_s, 0), until_words, floor(l->until)); /* or the first would wait, too */
 }
 
 bool lost_get(const struct event *e, struct lost *l)

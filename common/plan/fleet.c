@@ -399,7 +399,12 @@ static bool is_past(const struct plan_volume *v, const char *id)
 static void note_standby(struct plan_fleet *f, struct plan_volume *v, size_t i)
 {
     const struct plan_migration *m = &f->history.migrations[i];
-    if (!m->stands_by || m->ended || is_past(v, f->history.ids.names[i]))
+    if (!m->stands_by || is_past(v, f->history.ids.names[i]))
+        return;
+    v->balked = fmax(v->balked, m->failed);
+    if (!m->ended && v->state == ROUTE_STATE_STEADY && m->last < v->routed)
+        v->balked = fmax(v->balked, v->routed); /* the route tells of its loss */
+    if (m->ended)
         return;
     v->stands_by = v->stands_by || v->state == ROUTE_STATE_DEFERRED;
     const bool here = v->state == ROUTE_STATE_MOVING
@@ -413,7 +418,9 @@ static void note_outcome(struct plan_fleet *f, const struct plan_migration *m)
     const size_t g = plan_fleet_find(f, m->source);
     if (g == PLAN_NONE)
         return;
-    f->gateways[g].failed = fmax(f->gateways[g].failed, m->failed);
+    /* That of what was only to stand by tells nothing of whether a volume can leave. */
+    if (!m->stands_by || isfinite(m->handing))
+        f->gateways[g].failed = fmax(f->gateways[g].failed, m->failed);
     f->gateways[g].switched = fmax(f->gateways[g].switched, m->switched);
 }
 

@@ -76,6 +76,7 @@ struct plan_volume {
     const char *open;      /* a migration that began after the route was set and has not ended */
     size_t open_to;        /* its target; PLAN_NONE: not listed */
     bool copying;          /* what is open, or under way, makes a copy that is to stand by */
+    double balked; /* when one could not be made, or was lost, last at this epoch; 0: never */
 };
 
 /* A gateway's copy of a volume that is not all different. */

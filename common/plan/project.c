@@ -51,12 +51,18 @@ void plan_projection_start(struct plan_projection *p, const struct plan_fleet *f
         p->gateways[target].arriving += counts;
 }
 
-/* Will the copy that V gets, to stand by, give way to a move that has to be made? */
+/* Will the copy that V gets, to stand by, give way to a move that has to be made, and can be? */
 static bool gives_way(const struct plan_fleet *f, const struct plan_limits *lim,
                       const struct plan_volume *v)
 {
-    return v->copying && v->owner != PLAN_NONE &&
-           plan_cause(&f->gateways[v->owner], lim) != PLAN_CAUSE_NONE;
+    if (!v->copying || v->owner == PLAN_NONE)
+        return false;
+    const struct plan_gateway *owner = &f->gateways[v->owner];
+    const enum plan_cause cause = plan_cause(owner, lim);
+    if (owner->state == GATEWAY_STATE_DOWN && cause != PLAN_CAUSE_DOWN)
+        return false;
+    return cause != PLAN_CAUSE_NONE &&
+           (v->policy == POLICY_AUTO || (v->policy == POLICY_PINNED && lim->force));
 }
 
 /*

@@ -7,10 +7,14 @@
 
 static const double dead_ghs = 0.05;
 
+/* So long a volume whose standby could not be made, or was lost, comes last. */
+static const double balk_s = 3600;
+
 struct wish {
     size_t volume;
     size_t place; /* in the order of names */
     double worth; /* requests for each byte that is copied */
+    bool balks;   /* it failed a while ago, and must not keep others from their turn */
 };
 
 struct standbys {
@@ -69,6 +73,8 @@ static double worth_of(const struct plan_volume *v)
 static int by_worth(const void *pa, const void *pb)
 {
     const struct wish *a = pa, *b = pb;
+    if (a->balks != b->balks)
+        return a->balks ? 1 : -1;
     if (a->worth != b->worth)
         return a->worth > b->worth ? -1 : 1;
     return a->place < b->place ? -1 : a->place > b->place;
@@ -91,7 +97,8 @@ static void fill(struct standbys *s)
         const struct plan_volume *v = &f->volumes[volume];
         s->homes[volume] = PLAN_NONE;
         if (wants(s, volume))
-            s->wishes[s->n++] = (struct wish){volume, i, worth_of(v)};
+            s->wishes[s->n++] =
+                (struct wish){volume, i, worth_of(v), s->p->now - v->balked < balk_s};
         else if (plan_fleet_kept(f, volume, v->other))
             stands_by(s, volume, v->other);
     }

@@ -353,6 +353,13 @@ static void test_lost(void)
     CHECK(!lost_get(&e, &back));
     lost_add(&l, 86400, NOW);
     CHECK(l.times == 1 && l.until == NOW);
+    /* What is read back is no later: the first is made at once, and the longest pause is believed. */
+    for (unsigned n = 1; n < 10; n++) {
+        l = (struct lost){.times = n - 1};
+        lost_add(&l, 0, NOW + 0.25);
+        lost_put(e.detail, sizeof(e.detail), &l, 0);
+        CHECK(lost_get(&e, &back) && (lost_left_s(&back, NOW + 0.25) > 0) == (n > 1));
+    }
 }
 
 static void test_retain(void)
