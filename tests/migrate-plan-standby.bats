@@ -139,6 +139,21 @@ stand_by()
   [[ ${lines[1]} == *"; the copy on gw-b is let go first\"" ]]
 }
 
+@test "migrate-plan: what mostly has too much to do is left by as many at once as copies would be" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v1,gw-a,deferred,gw-b v2,gw-a,deferred,gw-b
+  stand_by v1,gw-b v2,gw-b
+  health gw-a,0.3,0.6 gw-b,0.8,0 gw-c,0.97,0
+  sed -i -e '1s/$/,unloaded/' -e '/gw-a/s/$/,0.66/' -e '/gw-b/s/$/,0.8/' -e '/gw-c/s/$/,0.97/' health.csv
+  plan --changed changed.csv --explain=verdicts.csv
+  expect_moves "v1 gw-a gw-b mandatory"
+  expect_verdict v2 gw-b 7-limits refused
+  # Not where the load accounts for less than half of what is wrong.
+  sed -i 's/,0.66$/,0.64/' health.csv
+  plan --changed changed.csv
+  expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory"
+}
+
 # copying DETAIL [EVENT,DETAIL]...: by the history m1 brings v to gw-b, and DETAIL is that of its begin.
 copying()
 {

@@ -142,6 +142,14 @@ static bool answers(const struct run *r, size_t gateway)
     return scenario_condition(r->scenario, gateway, r->now) != CONDITION_FAILED;
 }
 
+/* A standby that could not be made says nothing of its source. */
+static void note_failed(struct run *r, const struct run_move *m)
+{
+    r->tally.failed_moves++;
+    if (!m->standby)
+        r->gateways[m->source].failed = r->now;
+}
+
 bool run_begin(struct run *r, const struct run_wish *w)
 {
     struct run_volume *v = &r->volumes[w->volume];
@@ -166,8 +174,7 @@ bool run_begin(struct run *r, const struct run_wish *w)
     if (!answers(r, m.source) || !answers(r, m.target) ||
         (!w->mandatory && v->other != RUN_NONE && !answers(r, v->other))) {
         tell(r, &m, EVENT_FAILED, "a gateway does not answer");
-        r->tally.failed_moves++;
-        r->gateways[m.source].failed = r->now;
+        note_failed(r, &m);
         return false;
     }
     queue_up(r, &m);
@@ -294,8 +301,7 @@ static void give_up(struct run *r, const struct run_move *m)
         v->state = ROUTE_STATE_STEADY;
         v->other = RUN_NONE;
     }
-    r->tally.failed_moves++;
-    r->gateways[m->source].failed = r->now;
+    note_failed(r, m);
     r->tally.bytes += (uint64_t)((double)m->bytes * done);
     tell(r, m, EVENT_FAILED, "a gateway does not answer");
 }

@@ -383,10 +383,22 @@ unsigned plan_evacuations(const struct plan_fleet *f, const struct plan_limits *
     return share < 1 ? 1 : (unsigned)share;
 }
 
+/*
+ * Is what the source lacks mostly due to its load, says its health?  Each move takes some of that
+ * away, so that a few will do; all of it at once would only be too much somewhere else.
+ */
+static bool overloaded(const struct plan_case *c)
+{
+    const struct plan_health *h = &plan_case_source(c)->health;
+    return (c->cause == PLAN_CAUSE_P_FAIL || c->cause == PLAN_CAUSE_CRITICAL) &&
+           plan_exceeds(2 * h->by_load, 1 - h->ghs);
+}
+
 /* The limits are on copies; what must leave and copies next to nothing does not wait for them. */
 bool plan_case_counts(const struct plan_case *c)
 {
-    return !mandatory(c) || !plan_cost_handover(c->fleet, c->limits, c->volume, c->target);
+    return !mandatory(c) || overloaded(c) ||
+           !plan_cost_handover(c->fleet, c->limits, c->volume, c->target);
 }
 
 static enum plan_refusal guard_limits(const struct plan_case *c)

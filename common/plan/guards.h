@@ -142,7 +142,10 @@ double plan_source_use(const struct plan_case *c);
 double plan_target_peak(const struct plan_case *c);
 double plan_source_peak(const struct plan_case *c);
 
-/* Does it count as one of the moves at once?  A mandatory one that is a hand-over does not. */
+/*
+ * Does it count as one of the moves at once?  A mandatory one that is a hand-over does not, unless
+ * its source's trouble is mostly its load.
+ */
 bool plan_case_counts(const struct plan_case *c);
 
 /* How many gateways may be evacuated at once: max(1, share of all). */
