@@ -353,7 +353,7 @@ static void test_lost(void)
     CHECK(!lost_get(&e, &back));
     lost_add(&l, 86400, NOW);
     CHECK(l.times == 1 && l.until == NOW);
-    /* What is read back is no later: the first is made at once, and the longest pause is believed. */
+    /* What is read back is no later: the first is made at once, the longest pause believed. */
     for (unsigned n = 1; n < 10; n++) {
         l = (struct lost){.times = n - 1};
         lost_add(&l, 0, NOW + 0.25);
