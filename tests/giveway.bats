@@ -67,7 +67,7 @@ gave_way()
   copying
   {
     echo time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason
-    printf "$(date +%s),%s,,0.1,86400,0.9,,\n" gw-a,0.2 gw-b,0.8 gw-c,0.97
+    printf "$(date +%s),%s,,0.1,86400,0.9,,\n" gw-a,0.2 gw-b,0.3 gw-c,0.97
   } >health.csv
   run --separate-stderr -0 migrate-plan --health health.csv
   [[ ${#lines[@]} == 2 && ${lines[1]} == *",v,gw-a,gw-c,1,mandatory,"*"; the copy that is being made on gw-b is given up"* ]]

@@ -168,14 +168,15 @@ copying()
 @test "migrate-plan: a volume that must leave does not wait for the copying of its standby" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v,gw-a,moving,gw-b w,gw-a
-  health gw-a,0.2,0 gw-b,0.9,0 gw-c,0.97,0
+  health gw-a,0.2,0 gw-b,0.3,0 gw-c,0.97,0
   copying standby >history.csv
   plan --history history.csv
   # Nor does another one, where one move at once may leave.
   expect_moves "v gw-a gw-c mandatory"
   [[ ${lines[1]} == *"; the copy that is being made on gw-b is given up"* ]]
   routes v,gw-a,moving,gw-b
-  health gw-a,0.2,0 gw-b,0.97,0 gw-c,0.9,0
+  # What is copied counts for more than a little health.
+  health gw-a,0.2,0 gw-b,0.9,0 gw-c,0.97,0
   copying "standby; standby for gw-a: gw-b healthy 0.97" >history.csv
   plan --history history.csv
   expect_moves "v gw-a gw-b mandatory"
@@ -234,7 +235,7 @@ over()
   for end in stalled,"the source is gone" begin,resumed; do
     over hold,"attempt 1 of 5" "$end" >history.csv
     plan "${all[@]}"
-    expect_moves "v gw-a gw-c mandatory" "w gw-d gw-b mandatory"
+    expect_moves "w gw-d gw-c mandatory" "v gw-a gw-b mandatory"
   done
 }
 

@@ -94,7 +94,7 @@ static void look_for_best(struct planner *p, struct plan_entry *e)
             continue;
         struct plan_case c = plan_entry_aim(p, e, g);
         const double rank = plan_score_rank(&c.score);
-        const size_t kept_here = plan_entry_kept(p, e, g);
+        const size_t kept_here = plan_entry_copies(p, e, g);
         if (kept_here < kept || (kept_here == kept && rank < e->best) || !plan_entry_may(p, e, &c))
             continue;
         bool this_known;
@@ -218,7 +218,7 @@ static bool better(const struct planner *p, const struct plan_entry *e, const st
                    const struct plan_case *b)
 {
     const double ra = plan_score_rank(&a->score), rb = plan_score_rank(&b->score);
-    const size_t ka = plan_entry_kept(p, e, a->target), kb = plan_entry_kept(p, e, b->target);
+    const size_t ka = plan_entry_copies(p, e, a->target), kb = plan_entry_copies(p, e, b->target);
     if (ka != kb)
         return ka > kb;
     if (plan_exceeds(ra, rb) || plan_exceeds(rb, ra))

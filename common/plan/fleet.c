@@ -308,6 +308,14 @@ double plan_fleet_das_most(const struct plan_fleet *f, size_t volume)
     return d->known ? d->das_most : -(double)INFINITY;
 }
 
+size_t plan_fleet_copying(const struct plan_fleet *f, size_t volume)
+{
+    const struct plan_volume *v = &f->volumes[volume];
+    if (!v->copying)
+        return PLAN_NONE;
+    return v->open ? v->open_to : v->other;
+}
+
 bool plan_fleet_balks(const struct plan_fleet *f, size_t gateway, double now)
 {
     const struct plan_gateway *g = &f->gateways[gateway];

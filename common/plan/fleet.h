@@ -196,6 +196,9 @@ bool plan_fleet_copy(const struct plan_fleet *f, size_t volume, size_t gateway, 
  */
 bool plan_fleet_kept(const struct plan_fleet *f, size_t volume, size_t gateway);
 
+/* The gateway on which a copy of VOLUME is being made that is to stand by, or PLAN_NONE. */
+size_t plan_fleet_copying(const struct plan_fleet *f, size_t volume);
+
 /*
  * Has the latest move from GATEWAY failed, less than an hour before NOW?  It may have died, and
  * others that can still be left should not wait for it.

@@ -22,7 +22,7 @@ static double value(const struct search *s, const struct plan_entry *e, size_t t
     if (target == plan_entry_owner(s->p, e))
         return -INFINITY;
     const struct plan_case c = plan_entry_aim(s->p, e, target);
-    return plan_score_rank(&c.score) + kept_value * (double)plan_entry_kept(s->p, e, target);
+    return plan_score_rank(&c.score) + kept_value * (double)plan_entry_copies(s->p, e, target);
 }
 
 /* ---- trying a choice ---- */

@@ -91,11 +91,12 @@ bool plan_entry_hopeless(const struct planner *p, const struct plan_entry *e)
     return hopeless;
 }
 
-size_t plan_entry_kept(const struct planner *p, const struct plan_entry *e, size_t target)
+size_t plan_entry_copies(const struct planner *p, const struct plan_entry *e, size_t target)
 {
     size_t n = 0;
     for (size_t i = 0; e->cause && i < e->unit.n; i++)
-        n += plan_fleet_kept(p->fleet, e->unit.members[i], target);
+        n += plan_fleet_kept(p->fleet, e->unit.members[i], target) ||
+             plan_fleet_copying(p->fleet, e->unit.members[i]) == target;
     return n;
 }
 

@@ -65,9 +65,9 @@ void plan_entry_place(struct planner *p, const struct plan_entry *e, size_t targ
 int plan_improve(struct planner *p);
 
 /*
- * How many of E, that has to leave, have a copy kept on TARGET.  They go back there before anywhere
- * else: while others would still copy they are there.  0 of one that could stay.
+ * How many of E, that has to leave, have a copy on TARGET, kept or in the making.  They go there
+ * before anywhere else: while others would still copy they are there.  0 of one that could stay.
  */
-size_t plan_entry_kept(const struct planner *p, const struct plan_entry *e, size_t target);
+size_t plan_entry_copies(const struct planner *p, const struct plan_entry *e, size_t target);
 
 #endif

@@ -75,10 +75,10 @@ static int kept_words(struct buf *b, const struct plan_case *c)
 {
     const struct plan_volume *v = plan_case_volume(c);
     const bool standby = v->state == ROUTE_STATE_DEFERRED;
-    const size_t copied = v->open ? v->open_to : v->other;
-    if (v->copying && copied == c->target)
+    const size_t copied = plan_fleet_copying(c->fleet, c->volume);
+    if (copied != PLAN_NONE && copied == c->target)
         return buf_adds(b, "; goes on with the copy that is being made there");
-    if (v->copying && copied != PLAN_NONE)
+    if (copied != PLAN_NONE)
         return buf_printf(b, "; the copy that is being made on %s is given up",
                           c->fleet->gateways[copied].name);
     if (v->state != ROUTE_STATE_UNCOMMITTED && !standby)
