@@ -293,9 +293,9 @@ over()
   expect_moves "v gw-a gw-b standby"
   stand_by
   routes v,gw-a w,gw-a
-  NOW=$((NOW + 3600))
-  standbys gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
-  plan --standby --changed changed.csv --history history.csv
+  local later=$((NOW + 3600))
+  NOW=$later health gw-a,0.97,0 gw-b,0.97,0 gw-c,0.97,0
+  NOW=$later plan --standby --changed changed.csv --history history.csv
   expect_moves "v gw-a gw-b standby"
 }
 

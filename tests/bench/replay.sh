@@ -3,10 +3,10 @@
 # replay.sh: what the predictive policy leaves of the requests that meet a failed or degraded gateway,
 # against one that reacts, on real demand; then what a large fleet costs.
 #   BITBRAINS=DIR     holds hourly_dev.csv: vm,unix_ts,disk_read_KBps,disk_write_KBps,… (GWA-T-12)
-#   SSD_FAILURES=DIR  holds ssd_failure_tag.csv: model,failure_time,…,node_id,rack_id,machine_room_id;
-#                     the failures of the second part come as these came
-#   REPLAY_PARTS      of whole, quarter (of the volumes, with such failures and three policies) and
-#                     fleets (all)
+#   SSD_FAILURES=DIR  holds ssd_failure_tag.csv: model,failure_time,…,node_id,rack_id,machine_room_id
+#   REPLAY_PARTS      of whole, quarter (of the volumes, in their first 35 days), arrivals (the same
+#                     with failures that come as SSD_FAILURES came, and three policies) and fleets
+#                     (all)
 #   REPLAY_SEEDS      scenarios of 12 failures each (1:20)
 #   REPLAY_OPTIONS    further options of migrate-replay, for another day than the reported one
 #   REPLAY_POLICIES   other policies than all six
@@ -20,7 +20,8 @@ set -u -o pipefail
 
 cd "$(dirname "$0")/../.." || exit 71
 export PATH=${BUILD:-$PWD/build}/bin:$PATH LC_ALL=C
-seeds=${REPLAY_SEEDS:-1:20} fleets=${REPLAY_FLEETS:-1000x10 10000x100} parts=${REPLAY_PARTS:-whole quarter fleets}
+seeds=${REPLAY_SEEDS:-1:20} fleets=${REPLAY_FLEETS:-1000x10 10000x100}
+parts=${REPLAY_PARTS:-whole quarter arrivals fleets}
 read -ra more <<<"${REPLAY_OPTIONS:-}"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -259,7 +260,7 @@ clusters()
 mission_as_they_came()
 {
   every_fourth "$1/hourly_dev.csv" >"$work/quarter.csv" && failures "$2/ssd_failure_tag.csv" >"$work/failures.csv" || return
-  echo "The same on a quarter of the volumes, with failures that come as $(($(wc -l <"$work/failures.csv") - 1)) of nodes with SSDs came:"
+  echo "A quarter of the volumes, with failures that come as $(($(wc -l <"$work/failures.csv") - 1)) of nodes with SSDs came:"
   REPLAY_POLICIES=reactive,predictive,standby mission "$work/quarter.csv" --arrivals "$work/failures.csv" || return
   scenarios | clusters "evenly drawn"
   scenarios --arrivals "$work/failures.csv" | clusters "as they came"
@@ -304,6 +305,12 @@ whole()
 
 quarter()
 {
+  [[ -n ${BITBRAINS-} ]] || return 0 # that was said
+  every_fourth "$BITBRAINS/hourly_dev.csv" >"$work/quarter.csv" && mission "$work/quarter.csv"
+}
+
+arrivals()
+{
   if [[ -n ${BITBRAINS-} && -n ${SSD_FAILURES-} ]]; then
     mission_as_they_came "$BITBRAINS" "$SSD_FAILURES"
   else
@@ -319,7 +326,7 @@ fleets()
 
 for part in $parts; do
   case $part in
-  whole | quarter | fleets) "$part" || exit ;;
+  whole | quarter | arrivals | fleets) "$part" || exit ;;
   *)
     echo "replay: no part '$part'" >&2
     exit 64
