@@ -9,7 +9,7 @@
 
 void config_limits(const char *file, const char *dir, struct health_limits *l)
 {
-    struct health_limits_error e;
+    struct refused e;
     const int err = file ? health_limits_read(l, file, &e) : health_limits_load(l, dir, &e);
     if (err < 0)
         err_die(e.status, "%s", e.text);

@@ -234,7 +234,7 @@ void inputs_load(const struct inputs *in, double now, double skew_s, struct drai
                  struct plan_calendar *calendar, struct plan_fleet *f)
 {
     struct fleet config = {0};
-    struct plan_calendar_error e;
+    struct refused e;
     if (fleet_load(&config, in->config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0)
         err_die(config.status, "%s", config.error);
     if (plan_calendar_load(calendar, in->config, &e) < 0)

@@ -313,14 +313,14 @@ static double *distances(const struct fleet *f, const struct trace *t)
 
 static void load_limits(struct health_limits *l, const char *config)
 {
-    struct health_limits_error e;
+    struct refused e;
     if (health_limits_load(l, config, &e) < 0)
         err_die(e.status, "%s", e.text);
 }
 
 static void load_calendar(struct plan_calendar *c, const char *config)
 {
-    struct plan_calendar_error e;
+    struct refused e;
     if (plan_calendar_load(c, config, &e) < 0)
         err_die(e.status, "%s", e.text);
 }

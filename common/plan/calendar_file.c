@@ -2,67 +2,47 @@
 #include "common/plan/calendar_file.h"
 
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <sysexits.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/record/schema.h"
 
-static int fail(struct plan_calendar_error *e, int status, int err, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static int fail(struct plan_calendar_error *e, int status, int err, const char *fmt, ...)
-{
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(e->text, sizeof(e->text), fmt, args);
-    va_end(args);
-    e->status = status;
-    return err;
-}
-
-static int no_memory(struct plan_calendar_error *e)
-{
-    return fail(e, EX_OSERR, -ENOMEM, "out of memory");
-}
-
-static int add_rule(struct rec_reader *r, struct plan_calendar *c, struct plan_calendar_error *e)
+static int add_rule(struct rec_reader *r, struct plan_calendar *c, struct refused *e)
 {
     const char *from = rec_text(r, CALENDAR_FROM), *until = rec_text(r, CALENDAR_UNTIL);
     const bool window = rec_word(r, CALENDAR_RULE) == CALENDAR_RULE_WINDOW;
     const int err =
         window ? plan_calendar_window(c, from, until) : plan_calendar_blackout(c, from, until);
     if (err == -EINVAL)
-        return fail(e, EX_CONFIG, err, "%s: no %s '%s' to '%s'", rec_reader_where(r),
-                    window ? "window HH:MM to HH:MM" : "days YYYY-MM-DD to YYYY-MM-DD", from,
-                    until);
-    return err < 0 ? no_memory(e) : 0;
+        return refused(e, EX_CONFIG, err, "%s: no %s '%s' to '%s'", rec_reader_where(r),
+                       window ? "window HH:MM to HH:MM" : "days YYYY-MM-DD to YYYY-MM-DD", from,
+                       until);
+    return err < 0 ? refused_memory(e) : 0;
 }
 
-static int read_all(const char *path, struct plan_calendar *c, struct plan_calendar_error *e)
+static int read_all(const char *path, struct plan_calendar *c, struct refused *e)
 {
     char *paths[] = {(char *)path};
     struct rec_reader *r = rec_reader_new(&rec_calendar);
     int got = 0, err = 0;
     if (!r)
-        return no_memory(e);
+        return refused_memory(e);
     rec_reader_files(r, paths, 1);
     while (!err && (got = rec_reader_next(r)) > 0)
         err = add_rule(r, c, e);
     if (!err && got < 0)
-        err = fail(e, got == -EBADMSG ? EX_CONFIG : rec_reader_status(r), got, "%s",
-                   rec_reader_error(r));
+        err = refused(e, got == -EBADMSG ? EX_CONFIG : rec_reader_status(r), got, "%s",
+                      rec_reader_error(r));
     rec_reader_free(r);
     return err;
 }
 
-int plan_calendar_load(struct plan_calendar *c, const char *dir, struct plan_calendar_error *e)
+int plan_calendar_load(struct plan_calendar *c, const char *dir, struct refused *e)
 {
     struct buf path = {0};
     if (buf_printf(&path, "%s/calendar.csv", dir) < 0)
-        return no_memory(e);
+        return refused_memory(e);
     const bool none = access(path.data, F_OK) < 0 && errno == ENOENT;
     const int err = none ? 0 : read_all(path.data, c, e);
     buf_release(&path);
