@@ -544,9 +544,7 @@ swinging()
   # What a serial OpenBLAS answers when asked how it is built.
   printf 'int openblas_get_parallel(void) { return 0; }\n' >serial.c
   ${CC:-cc} -shared -fPIC -o serial.so serial.c
-  if grep -q __asan_init "$BUILD/bin/affinity-profile"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload affinity-profile
   [[ $(nproc) -gt 1 ]] || skip "one processor only: no threads"
   swinging $MIDNIGHT >access.csv
   affinity-profile --state a --train --budget 1 --now $MIDNIGHT access.csv >/dev/null

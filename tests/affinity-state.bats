@@ -208,9 +208,7 @@ records()
 # Every call of these kinds at which a run can die; the state is the old or the new one each time.
 @test "affinity-profile: killed at any write, sync or rename, each record counts once" {
   local call how n strikes=0 now
-  if grep -q __asan_init "$BUILD/bin/affinity-profile"; then
-    skip 'built with a sanitizer'
-  fi
+  needs_preload affinity-profile
   history 3 >access.csv
   head -n 3000 access.csv >first.csv
   count old --source log first.csv

@@ -6,6 +6,11 @@
 # shellcheck disable=SC2034,SC2119,SC2120,SC2154
 EVENT_HEADER=time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
 
+setup_file()
+{
+  make_inject
+}
+
 # plan SOURCE TARGET EPOCH [KIND [REASON [NOT-BEFORE]]]: a plan of one row.
 plan()
 {

@@ -8,11 +8,6 @@ load client
 load mover
 load ahead
 
-setup_file()
-{
-  make_inject
-}
-
 # taken_over: gw-b is the owner since gw-a died, and the journal says so.
 taken_over()
 {
@@ -293,9 +288,7 @@ taken_over()
 # ---- interruptions ----
 
 @test "I4: kill -9 at any sync while a standby is made, then --resume: it stands by, and no more" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet
   local n lacks lacked=
   for ((n = 1; n < 40; n++)); do
@@ -330,9 +323,7 @@ taken_over()
 }
 
 @test "I4: kill -9 at any sync of a standby's hand-over for a row: --resume brings it to either end" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet
   local n from=gw-a to=gw-b epoch=1 stood=0
   for ((n = 1; n < 40; n += 2)); do
@@ -582,9 +573,7 @@ taken_over()
 }
 
 @test "S17: a standby that took over in the midst of its hand-over has not been switched to" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   ahead
   local n
   for ((n = 1; n < 30; n++)); do

@@ -330,9 +330,7 @@ killed()
 }
 
 @test "I4: kill -9 at any sync of leaving a copy behind, then the row or --resume" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   moved
   local n from=gw-b to=gw-c other=gw-a epoch=2
   for ((n = 1; n < 7; n++)); do
@@ -356,9 +354,7 @@ killed()
 }
 
 @test "I4: a gateway that is back before its copy was left: the copy goes as with any commit" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   moved
   away gw-a
   killed 2 migrate-exec <(plan gw-b gw-c 2)
@@ -374,9 +370,7 @@ killed()
 }
 
 @test "I4: kill -9 at any sync of what is owed, then again" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   left
   back gw-a
   cp -a state/migrations/v-2.csv pending.csv

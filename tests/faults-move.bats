@@ -550,9 +550,7 @@ one_owner_has_all()
 # jumps SECONDS: the clock jumps by so much while a volume is copied, for migrate-exec and director.
 jumps()
 {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o clock.so "$BATS_TEST_DIRNAME/fault/clock.c"
   export GS_CLOCK=$GS/clock
   LD_PRELOAD=$GS/clock.so plain_fleet 1M

@@ -8,11 +8,6 @@ load client
 load mover
 load ahead
 
-setup_file()
-{
-  make_inject
-}
-
 # copying: a process copies the standby of v to gw-b, as v-2, and takes its time.
 copying()
 {
@@ -101,13 +96,19 @@ gave_way()
   stands
 }
 
-@test "migrate-exec: who copies a standby takes no notice of a row that died" {
+# asked: a row asks who copies the standby, which is stopped, to give way.
+asked()
+{
   fleet
   copying
   kill -STOP "${PIDS[exec]}"
   start row migrate-exec <(plan gw-a gw-c 1 mandatory)
   wait_for 30 test -s state/migrations/v-2.giveway
-  kill_hard row
+}
+
+# unheeded: it goes on, takes away what it was asked, and brings the copy to its end.
+unheeded()
+{
   kill -CONT "${PIDS[exec]}"
   wait_for 30 eval '[[ ! -e state/migrations/v-2.giveway ]]'
   status_is phase replicate
@@ -115,32 +116,24 @@ gave_way()
   wait "${PIDS[exec]}"
   unset "PIDS[exec]"
   stands
+}
+
+@test "migrate-exec: who copies a standby takes no notice of a row that died" {
+  asked
+  kill_hard row
+  unheeded
 }
 
 @test "migrate-exec: who copies a standby takes no notice of a row that hangs" {
-  fleet
-  copying
-  kill -STOP "${PIDS[exec]}"
-  start row migrate-exec <(plan gw-a gw-c 1 mandatory)
-  wait_for 30 test -s state/migrations/v-2.giveway
+  asked
   kill -STOP "${PIDS[row]}"
   touch -d '61 seconds ago' state/migrations/v-2.giveway
-  kill -CONT "${PIDS[exec]}"
-  wait_for 30 eval '[[ ! -e state/migrations/v-2.giveway ]]'
-  status_is phase replicate
+  unheeded
   kill_hard row
-  run -0 migrate-exec --modify --bwlimit 0 v-2
-  wait "${PIDS[exec]}"
-  unset "PIDS[exec]"
-  stands
 }
 
 @test "migrate-exec: a row that waits for who copies a standby goes on when that is killed" {
-  fleet
-  copying
-  kill -STOP "${PIDS[exec]}"
-  start row migrate-exec <(plan gw-a gw-c 1 mandatory)
-  wait_for 30 test -s state/migrations/v-2.giveway
+  asked
   kill_hard exec
   wait "${PIDS[row]}"
   unset "PIDS[row]"
@@ -170,9 +163,7 @@ gave_way()
 }
 
 @test "migrate-exec: who has a standby catch up gives way with the same status" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet
   # It stands by, by its journal, and the route does not say so: the director does not have it keep up.
   local n
@@ -248,9 +239,7 @@ gave_way()
 }
 
 @test "I4: kill -9 at every other sync of a row that a copying gives way to: --resume and the row go on" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet
   local n
   for ((n = 1; n < 20; n += 2)); do

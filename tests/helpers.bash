@@ -22,6 +22,13 @@ export TSAN_OPTIONS=${TSAN_OPTIONS:-exitcode=99}
 declare -gA PIDS=()
 declare -ga GATEWAYS=()
 
+# needs_preload COMMAND: the test is skipped if that was built with a sanitizer, which wants to be the
+# first library that is loaded.
+needs_preload()
+{
+  ! grep -q __asan_init "$BUILD/bin/$1" || skip "built with a sanitizer"
+}
+
 # make_inject: $INJECT, a library that has calls fail or processes die (tests/fault/inject.c).  To be
 # called by setup_file.
 make_inject()

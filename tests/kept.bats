@@ -231,9 +231,7 @@ change()
 }
 
 @test "I4: kill -9 at any sync of a commit and a move for one row, then the row or --resume" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   away --retain 0
   local n from=gw-b to=gw-c next=gw-a epoch=2
   for ((n = 1; n < 40; n += 3)); do
@@ -475,9 +473,7 @@ recorded()
 }
 
 @test "I4: kill -9 at any sync of recording a takeover, then --resume" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   mirrored_away
   taken_over
   cp -a state before

@@ -8,11 +8,6 @@ load client
 load mover
 load ahead
 
-setup_file()
-{
-  make_inject
-}
-
 # lose: gw-b goes away under the mirror, the director gives it up, and it comes back.
 lose()
 {
@@ -88,9 +83,7 @@ losses()
 }
 
 @test "I4: kill -9 while a loss is noted: it is noted once" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   ahead
   lose
   local n

@@ -487,9 +487,7 @@ END
 }
 
 @test "I4: kill -9 before an export is found to be another's: --resume does not overwrite it" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet 64K
   head -c 64K /dev/urandom >gw-b/v
   cp gw-b/v other
@@ -916,9 +914,7 @@ hang_exec()
 }
 
 @test "I5: an abort that the director could not write to the store is written for it" {
-  if grep -q __asan_init "$BUILD/bin/route-director"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload route-director
   fleet 2M
   kill_hard director
   # Its fourth write is the end of the move.
@@ -944,9 +940,7 @@ complete_on_owner()
 }
 
 @test "I4: kill -9 at any write to the journal, then --resume: one owner, its copy complete" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet 1M
   local n from=gw-a to=gw-b epoch=1 id
   for ((n = 1; n < 40; n++)); do
@@ -1002,24 +996,18 @@ survives()
 }
 
 @test "S1: a commit in doubt ends on one side, whichever sync of the director fails" {
-  if grep -q __asan_init "$BUILD/bin/route-director"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload route-director
   survives ''
   grep -q 'is in doubt' director.log # that one was among them
 }
 
 @test "I4: kill -9 of the director at any of its syncs: one owner, its copy complete" {
-  if grep -q __asan_init "$BUILD/bin/route-director"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload route-director
   survives :kill
 }
 
 @test "I4: kill -9 at any sync of --commit, then --commit again" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet 64K
   local n from=gw-a to=gw-b epoch=1
   for ((n = 1; n < 20; n++)); do
@@ -1052,9 +1040,7 @@ commit_cut_short()
 }
 
 @test "I4: an interrupted --commit that is run again leaves the next move's target alone" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet 1M
   commit_cut_short
   start exec migrate-exec --bwlimit 1M <(plan gw-b gw-a 2)

@@ -762,9 +762,7 @@ nothing is planned" ]]
 }
 
 @test "migrate-plan: every failed call is reported, and leaves no half plan" {
-  if grep -q __asan_init "$BUILD/bin/migrate-plan"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-plan
   ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o inject.so "$SRC/tests/fault/inject.c"
   health gw-a,0.1,0.9 gw-b,0.97,0
   affinity v,gw-a,0.5 v,gw-b,0.5 w,gw-a,0.5 w,gw-b,0.5

@@ -173,9 +173,7 @@ there()
 }
 
 @test "S12: kill -9 at any sync of the way back, then --resume: one owner, its copy complete" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet 256K
   local n epoch=2 from=gw-b to=gw-a
   there
@@ -274,9 +272,7 @@ without_archive()
 }
 
 @test "migrate-exec: kill -9 at any sync of --commit --archive, and the rerun has the archive" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   fleet 64K
   without_archive gw-a
   sed -i "/^gw-b,/s|,dir |,$GS/hook |" config/gateways.csv

@@ -495,9 +495,7 @@ fenced_and_killed()
 }
 
 @test "I4: kill -9 at any sync of a shared move, then --resume: one owner, and it serves" {
-  if grep -q __asan_init "$BUILD/bin/migrate-exec"; then
-    skip "built with a sanitizer"
-  fi
+  needs_preload migrate-exec
   local n epoch=1 from=gw-a to=gw-b inject=$BATS_TEST_TMPDIR/inject.so
   ${CC:-cc} -D_GNU_SOURCE -O1 -shared -fPIC -o "$inject" "$BATS_TEST_DIRNAME/fault/inject.c"
   san
