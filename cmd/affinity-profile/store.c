@@ -20,6 +20,7 @@
 #include "cmd/affinity-profile/profile.h"
 #include "common/affinity/nets_file.h"
 #include "common/base/buf.h"
+#include "common/base/bulk.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
 
@@ -148,30 +149,73 @@ void store_load_heat(const char *state, struct profile *p)
 
 /* ---- writing ---- */
 
+static void check_saved(const char *path, int r)
+{
+    if (r < 0)
+        err_die(r == -ENOMEM ? EX_OSERR : EX_IOERR, "cannot write '%s': %s", path, err_text(r));
+}
+
 static void save(const char *state, const char *name, const struct buf *data)
 {
     struct buf path = path_of(state, name);
-    int r = fsfile_replace(path.data, data->data, data->len);
-    if (r < 0)
-        err_die(r == -ENOMEM ? EX_OSERR : EX_IOERR, "cannot write '%s': %s", path.data,
-                err_text(r));
+    check_saved(path.data, fsfile_replace(path.data, data->data, data->len));
     buf_release(&path);
 }
 
+/* A week's file on its way, and the digest of what went. */
+struct week_out {
+    struct bulk file;
+    struct hash_stream *digest;
+};
+
+static int take(void *ctx, const void *data, size_t len)
+{
+    struct week_out *out = ctx;
+    hash_stream_add(out->digest, data, len);
+    return bulk_add(&out->file, data, len);
+}
+
+/* Writes a week to FD, and its digest to OUT: 0 or -errno. */
+static int write_week(int fd, int64_t week, enum weekfile_kind kind, const struct demand *d,
+                      struct hash128 *digest)
+{
+    struct week_out out = {.digest = hash_stream_new()};
+    int r = bulk_begin(&out.file, fd);
+    if (r == 0 && !out.digest)
+        r = -ENOMEM;
+    if (r == 0)
+        r = weekfile_put(d, kind, week, take, &out);
+    int ended = bulk_end(&out.file);
+    if (r == 0)
+        r = ended;
+    if (r == 0)
+        *digest = hash_stream_end(out.digest);
+    hash_stream_free(out.digest);
+    return r;
+}
+
+/* Its name says what is in it: it gets it when it is written, unless there is one like it. */
 static void save_week(const char *state, struct index_week *w, enum weekfile_kind kind,
                       const struct demand *d)
 {
     char name[INDEX_NAME];
-    struct buf data = {0};
-    need(weekfile_pack(d, kind, w->week, &data));
-    struct hash128 digest = hash128(data.data, data.len);
-    bool same = w->has[kind] && memcmp(digest.bytes, w->digest[kind].bytes, 16) == 0;
-    w->digest[kind] = digest;
+    struct index_week new = *w;
+    struct buf tmp = {0};
+    struct buf any = path_of(state, kind == WEEKFILE_DEMAND ? "demand-new" : "heat-new");
+    int fd = fsfile_begin(any.data, &tmp);
+    check_saved(any.data, fd);
+    int r = write_week(fd, w->week, kind, d, &new.digest[kind]);
+    if (r < 0)
+        check_saved(any.data, fsfile_end(any.data, &tmp, fd, r));
+    bool same = w->has[kind] && memcmp(new.digest[kind].bytes, w->digest[kind].bytes, 16) == 0;
+    index_name(&new, kind, name);
+    struct buf path = path_of(state, name);
+    r = fsfile_end(path.data, &tmp, fd, same ? -EEXIST : 0);
+    check_saved(path.data, same ? 0 : r);
+    w->digest[kind] = new.digest[kind];
     w->has[kind] = w->loaded[kind] = true;
-    index_name(w, kind, name);
-    if (!same)
-        save(state, name, &data);
-    buf_release(&data);
+    buf_release(&any);
+    buf_release(&path);
 }
 
 static void save_index(const char *state, struct profile *p)

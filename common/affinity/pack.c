@@ -4,31 +4,11 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include "common/base/hash.h"
 #include "common/base/parse.h"
 
 enum { MAGIC_LEN = 8 };
-
-/* Large memory that is filled in one go: pages of 2 MiB, if there are some, cost less. */
-static void prefer_large_pages(void *memory, size_t size)
-{
-    const uintptr_t page = (uintptr_t)2 << 20;
-    uintptr_t from = ((uintptr_t)memory + page - 1) & -page;
-    uintptr_t to = ((uintptr_t)memory + size) & -page;
-    if (from < to)
-        (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
-}
-
-void pack_room(struct packer *p, size_t n)
-{
-    size_t before = p->out->cap;
-    if (!p->failed && buf_reserve(p->out, n) < 0)
-        p->failed = true;
-    if (!p->failed && p->out->cap > before)
-        prefer_large_pages(p->out->data, p->out->len + n);
-}
 
 void pack_bytes(struct packer *p, const void *data, size_t n)
 {
@@ -153,33 +133,22 @@ size_t unpack_count(struct unpacker *u, size_t max, size_t size)
 
 enum { HEAD_LEN = MAGIC_LEN + sizeof(struct hash128) };
 
-size_t pack_begin(struct packer *p, const char *magic)
+void pack_file_head(struct packer *p, const char *magic, const struct hash128 *body)
 {
-    static const struct hash128 none;
-    size_t place = p->out->len + HEAD_LEN;
     pack_bytes(p, magic, MAGIC_LEN);
-    pack_bytes(p, none.bytes, sizeof(none.bytes));
-    return place;
-}
-
-int pack_end(struct packer *p, size_t place)
-{
-    struct buf *out = p->out;
-    if (p->failed) {
-        out->len = place - HEAD_LEN;
-        return -ENOMEM;
-    }
-    struct hash128 h = hash128(out->data + place, out->len - place);
-    memcpy(out->data + place - sizeof(h.bytes), h.bytes, sizeof(h.bytes));
-    return 0;
+    pack_bytes(p, body->bytes, sizeof(body->bytes));
 }
 
 int pack_file(const char *magic, const struct buf *body, struct buf *out)
 {
     struct packer p = {out, false};
-    size_t place = pack_begin(&p, magic);
+    size_t before = out->len;
+    struct hash128 digest = hash128(body->data, body->len);
+    pack_file_head(&p, magic, &digest);
     pack_bytes(&p, body->data, body->len);
-    return pack_end(&p, place);
+    if (p.failed)
+        out->len = before;
+    return p.failed ? -ENOMEM : 0;
 }
 
 int unpack_file(const char *magic, const struct buf *file, struct unpacker *body)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/base/buf.h"
+#include "common/base/hash.h"
 
 /* A sink that remembers that memory ran out, so that it is asked once, at the end. */
 struct packer {
@@ -26,8 +27,6 @@ static inline unsigned char *pack_uint_to(unsigned char *to, uint64_t v)
     return to;
 }
 
-/* About N bytes will follow: room for them at once. */
-void pack_room(struct packer *p, size_t n);
 void pack_bytes(struct packer *p, const void *data, size_t n);
 void pack_uint(struct packer *p, uint64_t v);  /* LEB128 */
 void pack_int(struct packer *p, int64_t v);    /* zigzag, LEB128 */
@@ -53,10 +52,8 @@ size_t unpack_count(struct unpacker *u, size_t max, size_t size);
 
 /* ---- a file: MAGIC (8 characters), XXH3-128 of the body, body ---- */
 
-/* Appends MAGIC and room for a digest; the place of the body, which is packed behind them. */
-size_t pack_begin(struct packer *p, const char *magic);
-/* Ends the body at PLACE, whose digest is put in.  0, or -ENOMEM: the buffer is as before. */
-int pack_end(struct packer *p, size_t place);
+/* MAGIC and the digest of the BODY that is to follow. */
+void pack_file_head(struct packer *p, const char *magic, const struct hash128 *body);
 /* Appends MAGIC and BODY's digest and BODY to OUT.  0 or -ENOMEM. */
 int pack_file(const char *magic, const struct buf *body, struct buf *out);
 /* Finds the body in FILE: 0, -EBADMSG (damaged) or -EPROTO (something else, or another version). */

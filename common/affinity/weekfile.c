@@ -8,6 +8,9 @@
 #include "common/affinity/pack.h"
 #include "common/base/parse.h"
 
+/* Bytes, but for the last volume's: they stay in the second-level cache. */
+#define PIECE ((size_t)64 << 10)
+
 static const char *const magic[WEEKFILE_KINDS] = {"GSDEMND2", "GSHEAT02"};
 
 /* A thing of a week with its name, to be put in order. */
@@ -83,46 +86,120 @@ static bool has_any(const struct demand_week *w, enum weekfile_kind kind)
     return w && (kind == WEEKFILE_DEMAND ? w->sites.n : w->cells.n) > 0;
 }
 
-/* About the bytes that the cells of N volumes take, which are nearly all of their file. */
-static size_t heat_size(const struct named *volume, size_t n)
+/* The volumes that have anything to say of WEEK, by name; N of them. */
+struct week {
+    const struct demand *d;
+    enum weekfile_kind kind;
+    int64_t week;
+    struct named *volume; /* owned */
+    size_t n;
+};
+
+static int find_volumes(struct week *k)
 {
-    size_t bytes = n * (NAME_LEN_MAX + 2);
-    for (size_t i = 0; i < n; i++) {
-        const struct demand_week *w = volume[i].thing;
-        for (unsigned h = 0; h < HOURS_A_WEEK; h++)
-            bytes += w->cells.row[h].size + 2;
+    k->volume = calloc(k->d->volumes.n + 1, sizeof(*k->volume));
+    if (!k->volume)
+        return -ENOMEM;
+    for (size_t i = 0; i < k->d->volumes.n; i++) {
+        const struct demand_week *w = week_of(&k->d->volume[i], k->week);
+        if (has_any(w, k->kind))
+            k->volume[k->n++] = (struct named){k->d->volume[i].volume, w};
     }
-    return bytes;
+    qsort(k->volume, k->n, sizeof(*k->volume), by_name);
+    return 0;
+}
+
+static void pack_volume(struct packer *p, const struct week *k, const struct named *volume)
+{
+    const struct demand_week *w = volume->thing;
+    pack_text(p, volume->name);
+    if (k->kind == WEEKFILE_DEMAND)
+        pack_demand(p, k->d, w);
+    else
+        pack_heat(p, &w->cells);
+}
+
+/* Hands what P holds to TAKE, and empties it. */
+static int hand_on(struct packer *p, weekfile_take *take, void *ctx)
+{
+    int r = p->failed ? -ENOMEM : 0;
+    if (r == 0 && p->out->len)
+        r = take(ctx, p->out->data, p->out->len);
+    buf_clear(p->out);
+    return r;
+}
+
+/* What follows the head: small enough pieces that one is still near when it is taken. */
+static int put_body(const struct week *k, weekfile_take *take, void *ctx)
+{
+    struct buf piece = {0};
+    struct packer p = {&piece, false};
+    int r = 0;
+    pack_int(&p, k->week);
+    pack_uint(&p, k->n);
+    for (size_t i = 0; r == 0 && i < k->n; i++) {
+        pack_volume(&p, k, &k->volume[i]);
+        if (p.failed || piece.len >= PIECE)
+            r = hand_on(&p, take, ctx);
+    }
+    if (r == 0)
+        r = hand_on(&p, take, ctx);
+    buf_release(&piece);
+    return r;
+}
+
+static int put_head(const struct week *k, const struct hash128 *body, weekfile_take *take,
+                    void *ctx)
+{
+    struct buf piece = {0};
+    struct packer p = {&piece, false};
+    pack_file_head(&p, magic[k->kind], body);
+    int r = hand_on(&p, take, ctx);
+    buf_release(&piece);
+    return r;
+}
+
+static int add_to_digest(void *ctx, const void *data, size_t len)
+{
+    hash_stream_add(ctx, data, len);
+    return 0;
+}
+
+/*
+ * The body's digest stands before it.  To pack it twice costs less than to keep it: memory that was
+ * never used is slow.
+ */
+int weekfile_put(const struct demand *d, enum weekfile_kind kind, int64_t week, weekfile_take *take,
+                 void *ctx)
+{
+    struct week k = {.d = d, .kind = kind, .week = week};
+    struct hash_stream *digest = hash_stream_new();
+    int r = digest ? find_volumes(&k) : -ENOMEM;
+    if (r == 0)
+        r = put_body(&k, add_to_digest, digest);
+    if (r == 0) {
+        const struct hash128 body = hash_stream_end(digest);
+        r = put_head(&k, &body, take, ctx);
+    }
+    if (r == 0)
+        r = put_body(&k, take, ctx);
+    hash_stream_free(digest);
+    free(k.volume);
+    return r;
+}
+
+static int add_to_buf(void *ctx, const void *data, size_t len)
+{
+    return buf_add(ctx, data, len);
 }
 
 int weekfile_pack(const struct demand *d, enum weekfile_kind kind, int64_t week, struct buf *out)
 {
-    struct named *volume = calloc(d->volumes.n + 1, sizeof(*volume));
-    struct packer p = {out, false};
-    size_t n = 0;
-    if (!volume)
-        return -ENOMEM;
-    size_t place = pack_begin(&p, magic[kind]);
-    for (size_t i = 0; i < d->volumes.n; i++) {
-        const struct demand_week *w = week_of(&d->volume[i], week);
-        if (has_any(w, kind))
-            volume[n++] = (struct named){d->volume[i].volume, w};
-    }
-    qsort(volume, n, sizeof(*volume), by_name);
-    if (kind == WEEKFILE_HEAT)
-        pack_room(&p, heat_size(volume, n));
-    pack_int(&p, week);
-    pack_uint(&p, n);
-    for (size_t i = 0; i < n; i++) {
-        const struct demand_week *w = volume[i].thing;
-        pack_text(&p, volume[i].name);
-        if (kind == WEEKFILE_DEMAND)
-            pack_demand(&p, d, w);
-        else
-            pack_heat(&p, &w->cells);
-    }
-    free(volume);
-    return pack_end(&p, place);
+    size_t before = out->len;
+    int r = weekfile_put(d, kind, week, add_to_buf, out);
+    if (r < 0)
+        out->len = before;
+    return r;
 }
 
 /* ---- in: each returns 0, -ENOMEM, or sets u->failed ---- */

@@ -14,6 +14,12 @@
 
 enum weekfile_kind { WEEKFILE_DEMAND, WEEKFILE_HEAT, WEEKFILE_KINDS };
 
+/* Takes the next LEN bytes of a file.  0, or -errno, with which the file ends. */
+typedef int weekfile_take(void *ctx, const void *data, size_t len);
+
+/* Hands WEEK of D, piece by piece, to TAKE (with CTX).  0, -ENOMEM, or what TAKE returned. */
+int weekfile_put(const struct demand *d, enum weekfile_kind kind, int64_t week, weekfile_take *take,
+                 void *ctx);
 /* Appends WEEK of D to OUT.  0 or -ENOMEM. */
 int weekfile_pack(const struct demand *d, enum weekfile_kind kind, int64_t week, struct buf *out);
 

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "common/base/buf.h"
+#include "common/base/bulk.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
 #include "common/base/fsfile.h"
@@ -338,6 +339,58 @@ static void test_fsfile(void)
     buf_release(&b);
 }
 
+/* ---- bulk ---- */
+
+/* LEN bytes in parts of PART to a file of FOLDER, and back. */
+static void check_bulk(const char *folder, size_t len, size_t part)
+{
+    char path[128];
+    struct buf in = {0}, out = {0};
+    struct bulk b;
+    struct rng g;
+    rng_init(&g, len);
+    while (in.len < len) {
+        uint64_t v = rng_u64(&g);
+        CHECK(buf_add(&in, &v, len - in.len < sizeof(v) ? len - in.len : sizeof(v)) == 0);
+    }
+    snprintf(path, sizeof(path), "%s/gs-bulk-XXXXXX", folder);
+    int fd = mkstemp(path), flags = fcntl(fd, F_GETFL);
+    CHECK(bulk_begin(&b, fd) == 0);
+    for (size_t at = 0; at < len; at += part)
+        CHECK(bulk_add(&b, in.data + at, len - at < part ? len - at : part) == 0);
+    CHECK(bulk_end(&b) == 0 && fcntl(fd, F_GETFL) == flags);
+    CHECK(fsfile_read(path, len, &out) == 0);
+    CHECK(out.len == len && memcmp(in.data, out.data, len) == 0);
+    unlink(path);
+    close(fd);
+    buf_release(&in);
+    buf_release(&out);
+}
+
+/* On a disk, and where there is none. */
+static void test_bulk(void)
+{
+    const size_t mib = 1 << 20, len[] = {1, 4096, mib - 1, mib, mib + 1, 3 * mib, 3 * mib + 4097};
+    for (size_t i = 0; i < sizeof(len) / sizeof(*len); i++) {
+        check_bulk("/tmp", len[i], 100003);
+        if (access("/dev/shm", W_OK) == 0)
+            check_bulk("/dev/shm", len[i], len[i]);
+    }
+    struct bulk b;
+    char *data = calloc(2, mib);
+    int full = open("/dev/full", O_WRONLY);
+    CHECK(data && bulk_begin(&b, full) == 0);
+    CHECK(bulk_add(&b, data, mib - 1) == 0);
+    CHECK(bulk_add(&b, data, mib) == -ENOSPC);
+    CHECK(bulk_add(&b, data, 1) == -ENOSPC);
+    CHECK(bulk_end(&b) == -ENOSPC);
+    CHECK(bulk_begin(&b, full) == 0);
+    CHECK(bulk_add(&b, data, 1) == 0);
+    CHECK(bulk_end(&b) == -ENOSPC);
+    free(data);
+    close(full);
+}
+
 /* ---- opts ---- */
 
 /* Runs CHECK_VALUE(ARG) in a child, with its messages thrown away; its exit status. */
@@ -471,6 +524,7 @@ int main(void)
     test_rng_order();
     test_hash();
     test_hash_stream();
+    test_bulk();
     test_clock();
     test_errors();
     test_fsfile();

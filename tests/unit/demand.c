@@ -222,6 +222,42 @@ static void test_save_and_load(void)
     demand_release(&rest);
 }
 
+struct limited {
+    size_t pieces, most;
+};
+
+static int take_some(void *ctx, const void *data, size_t len)
+{
+    struct limited *l = ctx;
+    CHECK(data && len);
+    return l->pieces++ < l->most ? 0 : -ENOSPC;
+}
+
+/* Who cannot take a piece is not handed another. */
+static void test_pieces(void)
+{
+    static struct access a[RECORDS];
+    struct demand d;
+    struct limited l = {.most = SIZE_MAX};
+    demand_init(&d, KEEP);
+    for (unsigned seed = 0; seed < 20; seed++) {
+        make_accesses(a, RECORDS, 3, seed);
+        for (size_t i = 0; i < RECORDS; i++)
+            a[i].r.hour = FIRST + (int64_t)i % HOURS_A_WEEK;
+        add_all(&d, a, RECORDS);
+    }
+    int64_t week = FIRST / HOURS_A_WEEK;
+    CHECK(weekfile_put(&d, WEEKFILE_HEAT, week, take_some, &l) == 0);
+    size_t all = l.pieces;
+    CHECK(all > 2);
+    for (l.most = 0; l.most < all; l.most++) {
+        l.pieces = 0;
+        CHECK(weekfile_put(&d, WEEKFILE_HEAT, week, take_some, &l) == -ENOSPC);
+        CHECK(l.pieces == l.most + 1);
+    }
+    demand_release(&d);
+}
+
 /* Any changed byte is noticed, any shortened file, and a file of another week. */
 static void test_damage(void)
 {
@@ -527,6 +563,7 @@ int main(void)
     test_many();
     test_merge();
     test_save_and_load();
+    test_pieces();
     test_damage();
     test_segments();
     test_cells_bound();
