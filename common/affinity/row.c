@@ -25,6 +25,26 @@ void row_table_clear(struct row_table *t)
 
 enum { CELL_WIDE = 8 }; /* bytes that are written of a short one, for at most 7 */
 
+/* The CELL_WIDE bytes at AT as a number, first byte lowest, … */
+ALWAYS static inline uint64_t load_wide(const unsigned char *at)
+{
+    uint64_t all;
+    memcpy(&all, at, CELL_WIDE);
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    all = __builtin_bswap64(all);
+#endif
+    return all;
+}
+
+/* … and back. */
+ALWAYS static inline void store_wide(unsigned char *at, uint64_t all)
+{
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+    all = __builtin_bswap64(all);
+#endif
+    memcpy(at, &all, CELL_WIDE);
+}
+
 /* GAP, READS and WRITES, below 2^7, and BYTES, below 2^28, as put_cell() writes them. */
 ALWAYS static inline unsigned char *put_short(unsigned char *to, uint32_t gap, uint64_t reads,
                                               uint64_t writes, uint64_t bytes)
@@ -35,11 +55,7 @@ ALWAYS static inline unsigned char *put_short(unsigned char *to, uint32_t gap, u
     v = (v & 0x3f803f80) << 1 | (v & 0x7f007f);
     uint32_t last = (31 - (uint32_t)__builtin_clz(v | 1)) & ~7u;
     v |= UINT32_C(0x80808080) & ((UINT32_C(1) << last) - 1);
-    uint64_t all = gap | reads << 8 | writes << 16 | (uint64_t)v << 24;
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-    all = __builtin_bswap64(all);
-#endif
-    memcpy(to, &all, CELL_WIDE);
+    store_wide(to, gap | reads << 8 | writes << 16 | (uint64_t)v << 24);
     return to + 4 + last / 8;
 }
 
@@ -96,17 +112,25 @@ static struct cursor begin(const struct row *r)
     return (struct cursor){r->packed, r->n ? r->packed + r->size : r->packed, 0};
 }
 
+/* The last bytes of numbers among those of ALL that hold a short cell's bytes, as eighth bits. */
+ALWAYS static inline uint32_t ends_of(uint64_t all)
+{
+    return ~(uint32_t)(all >> 24) & UINT32_C(0x80808080);
+}
+
+/* The bytes that the cell at the beginning of ALL takes; 0: it is not one of put_short()'s. */
+ALWAYS static inline size_t short_size(uint64_t all)
+{
+    uint32_t ends = ends_of(all);
+    return all & 0x808080 || !ends ? 0 : 4 + (size_t)__builtin_ctz(ends) / 8;
+}
+
 /* What put_short() wrote at AT, into C: its bytes; 0 if it was not put_short(). */
 ALWAYS static inline size_t get_short(const unsigned char *at, struct cell *c)
 {
-    uint64_t all;
-    memcpy(&all, at, CELL_WIDE);
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-    all = __builtin_bswap64(all);
-#endif
-    uint32_t v = (uint32_t)(all >> 24), ends = ~v & UINT32_C(0x80808080);
-    if (all & 0x808080 || !ends)
-        return 0;
+    uint64_t all = load_wide(at);
+    size_t size = short_size(all);
+    uint32_t v = (uint32_t)(all >> 24), ends = ends_of(all);
     /* The lowest of the ends, and what is below it, without the eighth bits. */
     v &= (ends ^ (ends - 1)) & UINT32_C(0x7f7f7f7f);
     v = (v & 0x7f007f) | (v & 0x7f007f00) >> 1;
@@ -114,7 +138,7 @@ ALWAYS static inline size_t get_short(const unsigned char *at, struct cell *c)
     c->of[CELLS_READS] = all >> 8 & 0x7f;
     c->of[CELLS_WRITES] = all >> 16 & 0x7f;
     c->of[CELLS_BYTES] = (v & 0x3fff) | (v & 0x3fff0000) >> 2;
-    return 4 + (size_t)__builtin_ctz(ends) / 8;
+    return size;
 }
 
 /* The next cell, of which there is one. */
@@ -166,31 +190,74 @@ int row_set(struct row *r, const struct row_table *t)
     return set_bytes(r, bytes, size, n);
 }
 
+/* Cells on their way out, ascending, from the bytes at LAST on. */
+struct cells_out {
+    unsigned char *last, *to; /* the last cell, and behind it */
+    uint32_t segment;         /* the last one's; UINT32_MAX: there is none */
+    uint32_t before;          /* the first that it could have */
+    uint32_t n;
+};
+
+/* Makes C, of SEGMENT, the last cell. */
+static void put_next(struct cells_out *out, uint32_t segment, const struct cell *c)
+{
+    out->before = out->segment + 1;
+    out->last = out->to;
+    out->to = put_cell(out->to, segment - out->before, c->of);
+    out->segment = segment;
+    out->n++;
+}
+
+/* Adds C to the last cell. */
+static void add_to_last(struct cells_out *out, const struct cell *c)
+{
+    struct cursor last = {out->last, out->to, out->before};
+    struct cell sum = get_cell(&last);
+    for (size_t k = 0; k < CELLS_KINDS; k++)
+        sum.of[k] = saturate_sum(sum.of[k], c->of[k]);
+    out->to = put_cell(out->last, out->segment - out->before, sum.of);
+}
+
 /*
- * In order and without a table.  A cell is written again with each that falls into it: which do,
- * nobody could guess, and a wrong guess costs more.
+ * The next cell of FROM, if it is a short one that falls into a segment of its own, 2^BY times
+ * larger: nothing of it changes but the gap, and it need not be read.
  */
+ALWAYS static inline bool pass_on(struct cursor *from, unsigned by, struct cells_out *out)
+{
+    if (from->end - from->at < CELL_WIDE)
+        return false;
+    uint64_t all = load_wide(from->at);
+    size_t size = short_size(all);
+    uint32_t segment = from->next + (uint32_t)(all & 0x7f), into = row_coarser(segment, by);
+    if (!size || into == out->segment || into - (out->segment + 1) >= 0x80)
+        return false;
+    out->before = out->segment + 1;
+    store_wide(out->to, (all & ~UINT64_C(0x7f)) | (into - out->before));
+    out->last = out->to;
+    out->to += size;
+    out->segment = into;
+    out->n++;
+    from->at += size;
+    from->next = segment + 1;
+    return true;
+}
+
 int row_coarsen(struct row *r, unsigned by)
 {
-    unsigned char bytes[CELLS_ROW * CELL_BYTES];
+    unsigned char bytes[CELLS_ROW * CELL_BYTES + CELL_WIDE];
     struct cursor from = begin(r);
-    uint64_t sum[CELLS_KINDS] = {0};
-    size_t to = 0, size = 0;                        /* the last cell's place, and what is behind */
-    uint32_t segment = UINT32_MAX, next = 0, n = 0; /* the last cell's; NEXT: as in a cursor */
-    for (uint32_t i = 0; i < r->n; i++) {
+    struct cells_out out = {.last = bytes, .to = bytes, .segment = UINT32_MAX};
+    while (from.at < from.end) {
+        if (pass_on(&from, by, &out))
+            continue;
         struct cell c = get_cell(&from);
         uint32_t into = row_coarser(c.segment1 - 1, by);
-        uint64_t same = -(uint64_t)(into == segment); /* all bits, or none */
-        to = (to & same) | (size & ~same);
-        next = (next & (uint32_t)same) | ((segment + 1) & (uint32_t)~same);
-#pragma GCC unroll 3
-        for (size_t k = 0; k < CELLS_KINDS; k++)
-            sum[k] = saturate_sum(sum[k] & same, c.of[k]);
-        size = (size_t)(put_cell(bytes + to, into - next, sum) - bytes);
-        segment = into;
-        n += 1 + (uint32_t)same;
+        if (into == out.segment)
+            add_to_last(&out, &c);
+        else
+            put_next(&out, into, &c);
     }
-    return set_bytes(r, bytes, size, n);
+    return set_bytes(r, bytes, (size_t)(out.to - bytes), out.n);
 }
 
 size_t row_cells(const struct row *r, struct cell out[CELLS_ROW])
