@@ -81,7 +81,8 @@ SIMD := -fopenmp-simd
 relaxed := adam gates logs loss sample
 $(relaxed:%=$(BUILD)/common/forecast/%.o): cflags += $(SIMD) -ffast-math
 # … or that may be anything, but added in any order.
-$(BUILD)/common/forecast/days.o $(BUILD)/common/forecast/series.o: cflags += $(SIMD)
+summed := days mixture series
+$(summed:%=$(BUILD)/common/forecast/%.o): cflags += $(SIMD)
 
 # Numbers that are used one by one are not to be packed into a vector first.
 unpacked := common/record/marks common/record/accesses cmd/affinity-profile/count

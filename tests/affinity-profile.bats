@@ -517,7 +517,31 @@ swinging()
   swinging $MIDNIGHT >access.csv
   affinity-profile --train --budget 1 --now $MIDNIGHT --forecast --ahead 1h access.csv >forecast.csv
   run --separate-stderr -0 affinity-profile --explain v3 --now $MIDNIGHT </dev/null
-  [[ ${lines[*]} =~ 'europe '.*"$(awk -F, '$1 == "v3" { print $8 }' forecast.csv)"': 1008 hours of history; held-out error '[0-9.]+' of repeating the day before; weight of the LSTM '(0|50|100)' %, its own error '[0-9.]+' % '(above|below)" the baseline's" ]]
+  [[ ${lines[*]} =~ 'europe '.*"$(awk -F, '$1 == "v3" { print $8 }' forecast.csv)"': 1008 hours of history; held-out error '[0-9.]+' of repeating the day before; weight of the LSTM '(0|50|100)' %, its own error '[0-9.]+' % '(above|below)" the baseline's; the baseline: "(smoothing|median) ]]
+}
+
+# An hour's own level, and every so often a burst that nothing announces.
+bursts()
+{
+  awk -v header="$header" -v end="$1" 'BEGIN {
+    print header ",count"
+    srand(3)
+    for (hour = 0; hour < 35 * 24; hour++)
+      printf "%d,vol,,10.1.0.1,write,0,4096,1,,%d\n", end - 35 * 86400 + hour * 3600,
+        100 + 50 * (hour * 7 % 24) + (rand() < 0.08 ? 1e5 * rand() : 20 * rand())
+  }'
+}
+
+@test "affinity-profile: demand in bursts is forecast by what its hours usually were, and --explain says so" {
+  bursts $MIDNIGHT >access.csv
+  affinity-profile --train --budget 0 --forecast --ahead 24h --now $MIDNIGHT access.csv >forecast.csv
+  # Bursts are 4000 requests an hour in the mean; a forecast that had learnt them would be far off.
+  awk -F, -v from=$MIDNIGHT '
+    NR > 1 { level = 110 + 50 * ((($3 - from) / 3600) * 7 % 24)
+             off += $5 > level ? $5 - level : level - $5; all += level }
+    END { if (NR != 25 || off > 0.25 * all) exit 1 }' forecast.csv
+  run --separate-stderr -0 affinity-profile --explain vol --now $MIDNIGHT </dev/null
+  [[ $output == *median*': 840 hours of history; '*'; the baseline: '*'median of 7 days '*' %'* ]]
 }
 
 @test "affinity-profile: nets of another training are not listened to" {

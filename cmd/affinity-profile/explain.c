@@ -66,6 +66,18 @@ static const struct demand_site *site_of(const struct demand_volume *v, const ch
     return NULL;
 }
 
+/* What the series' own model is mixed of. */
+static void print_mixture(const struct model *m)
+{
+    const char *between = "; the baseline: ";
+    for (int k = 0; k < MODEL_METHODS; k++)
+        if (m->weight[k] > 0) {
+            printf("%s%s %.0f %%", between, model_method_name((enum model_method)k),
+                   100 * m->weight[k]);
+            between = ", ";
+        }
+}
+
 /* Why this model answers. */
 static void print_reason(const struct model *m)
 {
@@ -79,6 +91,7 @@ static void print_reason(const struct model *m)
     if (m->net > 0 || m->net_gain != 0)
         printf("; weight of the LSTM %.0f %%, its own error %.1f %% %s the baseline's",
                100 * m->net, 100 * fabs(m->net_gain), m->net_gain < 0 ? "above" : "below");
+    print_mixture(m);
     putchar('\n');
 }
 

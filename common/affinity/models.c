@@ -11,7 +11,7 @@
 #include "common/affinity/weekfile.h"
 #include "common/base/parse.h"
 
-static const char magic[] = "GSMODEL2";
+static const char magic[] = "GSMODEL3";
 
 enum { KEY_SIZE = 2 * NAME_LEN_MAX + 2 };
 
@@ -70,7 +70,6 @@ static void pack_model(struct packer *p, const struct model *m)
     pack_uint(p, m->hours);
     for (size_t k = 0; k < MODEL_METHODS; k++)
         pack_real(p, m->weight[k]);
-    pack_real(p, m->high);
     pack_real(p, m->net);
     pack_real(p, m->net_gain);
     pack_real(p, m->mase);
@@ -88,7 +87,6 @@ static struct model unpack_model(struct unpacker *u)
     m.hours = (uint32_t)unpack_uint(u, UINT32_MAX);
     for (size_t k = 0; k < MODEL_METHODS; k++)
         m.weight[k] = unpack_real(u, 0, 1);
-    m.high = unpack_real(u, 0, m.kind >= MODEL_DAILY ? 1 : 0);
     m.net = unpack_real(u, 0, m.kind == MODEL_WEEKLY ? 1 : 0);
     m.net_gain = unpack_real(u, -1, 1);
     m.mase = unpack_real(u, 0, DBL_MAX);

@@ -11,18 +11,12 @@
 #include "common/forecast/series.h"
 
 /* More days than that are not asked for. */
-enum { DAYS_MAX = 28 };
+enum { DAYS_MAX = 14 };
 
 /*
- * The mean of the same hour of the last DAYS whole days of S, or of as many as it has, into OUT;
- * 0 if it has none.  DAYS ≤ DAYS_MAX.
+ * The Q-quantile, as series_quantile() has it, of the same hour of the last DAYS whole days of S,
+ * or of as many as it has, into OUT; 0 if it has none.  DAYS ≤ DAYS_MAX.
  */
-void days_mean(struct series s, size_t days, double out[HOURS_A_DAY]);
-
-/* … and their Q-quantile, as series_quantile() has it. */
 void days_quantile(struct series s, size_t days, double q, double out[HOURS_A_DAY]);
-
-/* Adds WEIGHT times each of N hours Y to SUM. */
-void days_add(const double *y, double weight, size_t n, double *sum);
 
 #endif

@@ -8,25 +8,16 @@
 #include <string.h>
 
 #include "common/forecast/methods.h"
+#include "common/forecast/mixture.h"
 #include "common/forecast/model_private.h"
 
 enum { HELD_MAX = 2 * HOURS_A_WEEK };
 
-/* Another mixture has to be this much better: two weeks' errors are a small sample. */
-static const double mixture_margin = 0.97;
-
 /*
- * … and of less than three weeks' history, which has few days to judge by, be closer in half of the
- * hours and so much more, divided by the root of the windows of two days: a sum of so few errors is
- * decided by one burst, or by one day that stood still.
+ * The band of less than three weeks' history, which has few days to judge by, leaves out as little
+ * as if there were so many windows more.
  */
-static const double short_majority = 0.15;
-
-/* The band of such a history leaves out as little as if there were so many windows more. */
-static const double short_windows = 3;
-
-/* The upper quartile's part in a baseline whose error it raises by less than a hundredth. */
-static const double high_part = 0.1, high_cost = 1.01;
+static const double short_windows = 5;
 
 /* All series together count as so many windows of two days against a series' own. */
 static const double pool_windows = 6;
@@ -82,94 +73,32 @@ static double error_from(const struct judge *j, double net, size_t from, size_t 
 
 /* ---- the baseline's mixture ---- */
 
-/* Methods' forecasts EACH, mixed by WEIGHT, of hour I from point P: how far off. */
-static double mixture_off(const struct judge *j, const double *each, const double *weight, size_t p,
-                          size_t i)
-{
-    double f = 0;
-    for (size_t k = 0; k < MODEL_METHODS; k++)
-        f += weight[k] * each[(k * j->points + p) * JUDGE_AHEAD + i];
-    return fabs(actual(j, p, i) - f);
-}
-
-static double mixture_error(const struct judge *j, const double *each, const double *weight)
+/* The sum of absolute errors of a method's forecasts, [points][JUDGE_AHEAD]. */
+static double method_error(const struct judge *j, const double *said)
 {
     double sum = 0;
     for (size_t p = 0; p < j->points; p++)
         for (size_t i = 0; i < leads(j, p); i++)
-            sum += mixture_off(j, each, weight, p, i);
+            sum += fabs(actual(j, p, i) - said[p * JUDGE_AHEAD + i]);
     return sum;
 }
 
-/* Is the mixture closer than the one chosen so far in most hours?  Equally close counts half. */
-static bool is_closer(const struct judge *j, const double *each, const double *weight)
-{
-    double won = 0, hours = 0;
-    for (size_t p = 0; p < j->points; p++)
-        for (size_t i = 0; i < leads(j, p); i++, hours++) {
-            double a = mixture_off(j, each, weight, p, i);
-            double b = mixture_off(j, each, j->early.weight, p, i);
-            won += a < b ? 1 : a > b ? 0 : 0.5;
-        }
-    return won >= (0.5 + short_majority / sqrt(held_windows(j))) * hours;
-}
-
-/* The mixture with the least error: each step away from the robust one has to earn it. */
-static void choose_mixture(struct judge *j, const double *each)
-{
-    static const double menu[][MODEL_METHODS] = {
-        {0, 0, 1}, {0, 0.5, 0.5}, {0.25, 0.25, 0.5}, {0, 1, 0}, {0.5, 0.5, 0},
-    };
-    double least = INFINITY;
-    for (size_t i = 0; i < sizeof(menu) / sizeof(menu[0]); i++) {
-        double e = mixture_error(j, each, menu[i]);
-        if (i > 0 && j->early.kind == MODEL_DAILY && !is_closer(j, each, menu[i]))
-            continue;
-        if (i == 0 || e < mixture_margin * least) {
-            least = e;
-            memcpy(j->early.weight, menu[i], sizeof(menu[i]));
-        }
-    }
-}
-
+/* Weighs the methods by their forecasts from each ORIGIN, and mixes these into j->base. */
 static int judge_methods(struct judge *j, const size_t *origin)
 {
-    static const double all[MODEL_METHODS] = {1, 1, 1};
+    static const double all[MODEL_METHODS] = {1, 1, 1, 1, 1};
     size_t cells = j->points * JUDGE_AHEAD;
-    double *each = calloc(MODEL_METHODS * cells + 1, sizeof(*each));
+    double *each = calloc(MODEL_METHODS * cells + 1, sizeof(*each)), error[MODEL_METHODS];
     int r =
         each ? methods_each(&j->early, all, j->s, origin, j->points, JUDGE_AHEAD, each) : -ENOMEM;
-    if (r == 0)
-        choose_mixture(j, each);
+    for (size_t k = 0; r == 0 && k < MODEL_METHODS; k++)
+        error[k] = method_error(j, each + k * cells);
+    if (r == 0) {
+        mixture_weigh(error, MODEL_METHODS, held_windows(j), j->early.weight);
+        mixture_of(each, j->early.weight, MODEL_METHODS, cells, j->base);
+    }
     free(each);
     return r;
-}
-
-/*
- * Hours that are busy on some days only are rated a little higher where that costs next to nothing:
- * who looks for the quietest hour is not to be sent there.
- */
-static int choose_high(struct judge *j)
-{
-    size_t hours, cells = j->points * JUDGE_AHEAD;
-    double *kept = malloc((cells + 1) * sizeof(*kept)), high[HOURS_A_DAY];
-    if (!kept)
-        return -ENOMEM;
-    memcpy(kept, j->base, cells * sizeof(*kept));
-    double least = error_from(j, 0, 0, &hours);
-    for (size_t p = 0; p < j->points; p++) {
-        methods_high(series_head(j->s, judge_origin(j, p)), high);
-        for (size_t i = 0; i < JUDGE_AHEAD; i++) {
-            double *base = &j->base[p * JUDGE_AHEAD + i];
-            *base += high_part * (high[i % HOURS_A_DAY] - *base);
-        }
-    }
-    if (error_from(j, 0, 0, &hours) <= high_cost * least)
-        j->early.high = high_part;
-    else
-        memcpy(j->base, kept, cells * sizeof(*kept));
-    free(kept);
-    return 0;
 }
 
 int judge_begin(struct series s, uint64_t seed, struct judge *j)
@@ -187,11 +116,9 @@ int judge_begin(struct series s, uint64_t seed, struct judge *j)
         r = model_fit_seasonal(series_head(s, j->first), seed, &j->early);
         if (r == 0)
             r = judge_methods(j, origin);
-    }
-    if (r == 0)
+    } else if (r == 0) {
         r = methods_mixed(&j->early, s, origin, j->points, JUDGE_AHEAD, j->base);
-    if (r == 0 && j->early.kind >= MODEL_DAILY)
-        r = choose_high(j);
+    }
     free(origin);
     if (r < 0)
         judge_release(j);

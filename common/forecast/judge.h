@@ -28,8 +28,8 @@ struct judge {
 };
 
 /*
- * Fits parameters to the older part of S, chooses the baseline's mixture by the rest, and keeps its
- * forecasts.  0 or -ENOMEM.
+ * Fits parameters to the older part of S, weighs the methods by the rest, and keeps what they say
+ * of it, mixed.  0 or -ENOMEM.
  */
 int judge_begin(struct series s, uint64_t seed, struct judge *j);
 void judge_release(struct judge *j);

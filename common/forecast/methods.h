@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The forecasts that a model's baseline is mixed from. */
+/* The forecasts that a model's baseline is mixed from (mixture.h). */
 #ifndef GS_FORECAST_METHODS_H
 #define GS_FORECAST_METHODS_H
 
@@ -25,11 +25,5 @@ int methods_each(const struct model *m, const double *weight, struct series s, c
  */
 int methods_mixed(const struct model *m, struct series s, const size_t *origin, size_t n, size_t h,
                   double *out);
-
-/*
- * The upper quartile of the same hour of the last 28 days, for each of the 24 hours behind S; the
- * next day's are the same.
- */
-void methods_high(struct series s, double out[HOURS_A_DAY]);
 
 #endif

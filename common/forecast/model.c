@@ -68,6 +68,11 @@ int model_fit_seasonal(struct series s, uint64_t seed, struct model *m)
     return r < 0 ? r : seasonal_fit(s, &how, &m->log);
 }
 
+bool model_smooths(const struct model *m)
+{
+    return m->weight[MODEL_PLAIN] > 0 || m->weight[MODEL_LOG] > 0;
+}
+
 int model_fit(struct series s, uint64_t seed, struct model *out)
 {
     struct judge j;
@@ -78,7 +83,7 @@ int model_fit(struct series s, uint64_t seed, struct model *out)
     struct model m = j.early;
     r = judge_bands(&j, 0, model_share, &m);
     judge_release(&j);
-    if (r == 0 && m.kind >= MODEL_DAILY && m.weight[MODEL_MEDIAN] < 1)
+    if (r == 0 && model_smooths(&m))
         r = model_fit_seasonal(s, seed, &m);
     if (r == 0)
         *out = m;
@@ -95,17 +100,10 @@ static struct model_point point_from(double forecast, struct model_band b)
     };
 }
 
-void model_mix(const struct model *m, struct series s, const double *net, size_t h, double *base)
+void model_mix(const struct model *m, const double *net, double *base)
 {
-    double high[HOURS_A_DAY] = {0};
-    if (m->high > 0)
-        methods_high(s, high);
-    for (size_t i = 0; i < h; i++) {
-        if (m->high > 0)
-            base[i] += m->high * (high[i % HOURS_A_DAY] - base[i]);
-        if (m->net > 0 && net && i < MODEL_NET_HOURS)
-            base[i] += m->net * (net[i] - base[i]);
-    }
+    for (size_t i = 0; i < MODEL_NET_HOURS; i++)
+        base[i] += m->net * (net[i] - base[i]);
 }
 
 int model_predict(const struct model *m, struct series s, const double *said, size_t h,
@@ -115,10 +113,8 @@ int model_predict(const struct model *m, struct series s, const double *said, si
     const size_t known = m->net <= 0 ? 0 : h < MODEL_NET_HOURS ? h : MODEL_NET_HOURS;
     double *all = calloc(h + 1, sizeof(*all));
     int r = all ? 0 : -ENOMEM;
-    if (r == 0 && known < h) {
+    if (r == 0 && known < h)
         r = methods_mixed(m, s, &s.n, 1, h, all);
-        model_mix(m, s, NULL, h, all);
-    }
     if (r == 0 && known)
         memcpy(all, said, known * sizeof(*all));
     for (size_t i = 0; r == 0 && i < h; i++)
@@ -135,8 +131,10 @@ static const char *one_of(const struct model *m, const char *base, const char *b
 
 const char *model_name(const struct model *m)
 {
-    bool has_median = m->weight[MODEL_MEDIAN] > 0;
-    if (m->kind >= MODEL_DAILY && m->weight[MODEL_MEDIAN] >= 1)
+    bool has_median = false;
+    for (int k = MODEL_MEDIAN_3; k <= MODEL_MEDIAN_14; k++)
+        has_median |= m->weight[k] > 0;
+    if (m->kind >= MODEL_DAILY && !model_smooths(m))
         return one_of(m, "median-daily", "median-daily+lstm");
     switch (m->kind) {
     case MODEL_LAST:
@@ -152,6 +150,14 @@ const char *model_name(const struct model *m)
     default:
         return "none";
     }
+}
+
+const char *model_method_name(enum model_method method)
+{
+    static const char *const name[MODEL_METHODS] = {"smoothing", "smoothing of logarithms",
+                                                    "median of 3 days", "median of 7 days",
+                                                    "median of 14 days"};
+    return name[method];
 }
 
 double model_confidence(const struct model *m)

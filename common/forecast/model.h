@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The model of one series: which methods answer for it, with what parameters, how much it listens
- * to the global nets (nets.h), and how far off it has been.  Methods compete on hours that their
- * parameters were not fitted to; the winner's errors there make the interval.
+ * The model of one series: how much each method has to say in its forecast, with what parameters,
+ * how much it listens to the global nets (nets.h), and how far off it has been.  Methods are
+ * weighed by hours that their parameters were not fitted to; the mixture's errors there make the
+ * interval.
  */
 #ifndef GS_FORECAST_MODEL_H
 #define GS_FORECAST_MODEL_H
@@ -23,9 +24,11 @@ enum model_kind {
 
 /* What the baseline is mixed from. */
 enum model_method {
-    MODEL_PLAIN,  /* seasonal smoothing of the values */
-    MODEL_LOG,    /* … of their logarithms */
-    MODEL_MEDIAN, /* the median of the same hour of the last 7 days, a tenth of 28 days' mean */
+    MODEL_PLAIN,    /* seasonal smoothing of the values */
+    MODEL_LOG,      /* … of their logarithms */
+    MODEL_MEDIAN_3, /* the median of the same hour of the last 3 days */
+    MODEL_MEDIAN_7,
+    MODEL_MEDIAN_14,
     MODEL_METHODS
 };
 
@@ -44,7 +47,6 @@ struct model_band {
 struct model {
     enum model_kind kind;
     double weight[MODEL_METHODS]; /* they sum to 1; each 0 unless kind is MODEL_DAILY or _WEEKLY */
-    double high;                  /* 0 … 1: the upper quartile's weight in the baseline */
     double net;      /* 0 … 1: the nets' weight against the baseline; the gate's choice */
     double net_gain; /* 1 − the nets' error / the baseline's on held-out hours */
     struct seasonal_params plain, log;
@@ -82,6 +84,9 @@ enum model_kind model_kind_for(size_t n);
  * "seasonal", "seasonal+lstm", "lstm", "seasonal-daily", "mean", …: what answers.  Static storage.
  */
 const char *model_name(const struct model *m);
+
+/* What a method is called. Static storage. */
+const char *model_method_name(enum model_method method);
 
 /*
  * How far to trust M, 0 … 1: grows with the history (under 3 days below 0.3, at 3 weeks 0.8, at 6

@@ -3,6 +3,8 @@
 #ifndef GS_FORECAST_MODEL_PRIVATE_H
 #define GS_FORECAST_MODEL_PRIVATE_H
 
+#include <stdbool.h>
+
 #include "common/forecast/model.h"
 
 /*
@@ -18,11 +20,11 @@ size_t model_band_of(size_t lead);
 /* As model_kind_for(), with last and mean told apart by what predicted the next hour better. */
 enum model_kind model_kind_of(struct series s);
 
-/*
- * Adds to BASE, what the methods say of the H hours behind S, what M has besides: the upper
- * quartile and, unless it is NULL, NET's MODEL_NET_HOURS.
- */
-void model_mix(const struct model *m, struct series s, const double *net, size_t h, double *base);
+/* Is a part of M, of kind MODEL_DAILY or _WEEKLY, a smoothing, which needs parameters? */
+bool model_smooths(const struct model *m);
+
+/* Lets BASE, what the methods say of the next MODEL_NET_HOURS, listen to NET as far as M does. */
+void model_mix(const struct model *m, const double *net, double *base);
 
 /* Finds the smoothing parameters of M, of kind MODEL_DAILY or _WEEKLY, on S.  0 or -ENOMEM. */
 int model_fit_seasonal(struct series s, uint64_t seed, struct model *m);

@@ -28,7 +28,7 @@ enum {
 /*
  * Changes whenever a row's meaning does: a net is of use with the features it was trained on only.
  */
-enum { SAMPLE_VERSION = 1 };
+enum { SAMPLE_VERSION = 2 };
 
 /* The baseline that a net corrects. */
 enum sample_base {

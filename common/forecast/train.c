@@ -97,7 +97,7 @@ static int begin_one(void *ctx, size_t i)
     if (r < 0)
         return r;
     struct model m = f->judge[i].early;
-    if (m.kind >= MODEL_DAILY && (m.weight[MODEL_MEDIAN] < 1))
+    if (model_smooths(&m))
         r = model_fit_seasonal(f->judge[i].s, f->how->seed, &m);
     t->model = m;
     return r;
@@ -450,7 +450,7 @@ static int forecast_chunk(void *ctx, size_t chunk)
         double *to = f->out + which[k] * MODEL_NET_HOURS;
         memcpy(to, s[k].last, sizeof(s[k].last));
         if (r == 0)
-            model_mix(&t->model, t->s, out + k * MODEL_NET_HOURS, MODEL_NET_HOURS, to);
+            model_mix(&t->model, out + k * MODEL_NET_HOURS, to);
         sample_release(&s[k]);
     }
     return r;

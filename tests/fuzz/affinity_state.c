@@ -97,7 +97,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check("GSDEMND2", &body, read_demand);
     check("GSHEAT02", &body, read_heat);
     check("GSINDEX2", &body, read_index);
-    check("GSMODEL2", &body, read_models);
+    check("GSMODEL3", &body, read_models);
     buf_release(&body);
     return 0;
 }
