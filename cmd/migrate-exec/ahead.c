@@ -157,7 +157,7 @@ static enum outcome begin_anew(struct move *m, const struct story *story, const 
         return not_now(m, what);
     }
     if (noted && !m->own.reason) {
-        snprintf(m->reason, sizeof(m->reason), "was lost %u time%s in a row", lost.times,
+        snprintf(m->reason, sizeof(m->reason), REC_WAS_LOST "%u time%s in a row", lost.times,
                  lost.times > 1 ? "s" : "");
         m->own.reason = m->reason;
     }

@@ -7,6 +7,8 @@
 
 #include "common/base/error.h"
 #include "common/plan/cost.h"
+#include "common/plan/figure.h"
+#include "common/plan/shun.h"
 #include "common/plan/words.h"
 #include "common/record/record.h"
 #include "common/base/outfile.h"
@@ -73,12 +75,19 @@ static int write_move(void *arg, const struct plan_move *m)
 
 /* ---- verdicts ---- */
 
-/* A target with more benefit may be the worse one, if the volume left it of late. */
+/* A target with more benefit may be the worse one, if the volume left it, or failed to reach it, of
+ * late. */
 static int better_words(struct buf *words, const struct plan_verdict *v)
 {
     const struct plan_gateway *better = &v->c->fleet->gateways[v->better];
+    const struct plan_shun *shun = plan_shun(v->c->fleet, v->c->volume, v->c->target, v->c->now);
     int err = buf_printf(words, "%s is the better target", better->name);
-    if (!err && v->c->score.handicap > 0)
+    if (!err && shun)
+        err = buf_printf(words, ": to %s it failed %s ago, not again for %s",
+                         plan_case_target(v->c)->name,
+                         plan_span_figure(v->c->now - shun->failed).text,
+                         plan_span_figure(shun->failed + plan_shun_pause_s(shun) - v->c->now).text);
+    else if (!err && v->c->score.handicap > 0)
         err = buf_printf(words, ": %s was left of late", plan_case_target(v->c)->name);
     return err;
 }

@@ -87,6 +87,7 @@ static void look_for_best(struct planner *p, struct plan_entry *e)
 {
     bool known = false;
     size_t kept = 0;
+    double best = -INFINITY;
     const size_t n = plan_entry_hopeless(p, e) ? 0 : p->fleet->gateway_names.n;
     e->best = -INFINITY;
     for (size_t g = 0; g < n; g++) {
@@ -95,13 +96,14 @@ static void look_for_best(struct planner *p, struct plan_entry *e)
         struct plan_case c = plan_entry_aim(p, e, g);
         const double rank = plan_score_rank(&c.score);
         const size_t kept_here = plan_entry_copies(p, e, g);
-        if (kept_here < kept || (kept_here == kept && rank < e->best) || !plan_entry_may(p, e, &c))
+        if (kept_here < kept || (kept_here == kept && rank < best) || !plan_entry_may(p, e, &c))
             continue;
         bool this_known;
         const uint64_t bytes = bytes_of(p, e, g, &this_known);
-        const bool more = kept_here > kept || rank > e->best;
+        const bool more = kept_here > kept || rank > best;
         if (more || (this_known && (!known || bytes < e->bytes))) {
-            e->best = rank;
+            best = rank;
+            e->best = rank + plan_entry_shun(p, e, g);
             e->bytes = bytes;
             known = this_known;
             kept = kept_here;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
-#include "common/record/event.h"
+#include "common/plan/shun.h"
 
 enum { WORD_BITS = 64 };
 
@@ -86,6 +86,7 @@ int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const c
     new.apart = PLAN_NONE;
     new.group = PLAN_NONE;
     new.copies = PLAN_NONE;
+    new.shuns = PLAN_NONE;
     new.demand = (struct plan_demand){0};
     new.forecast = false;
     new.peak_milli = 0;
@@ -397,20 +398,13 @@ static void note_open(struct plan_fleet *f, struct plan_volume *v, size_t i)
     v->open_to = plan_fleet_find(f, m->target);
 }
 
-/* Is it of another epoch, by its name, than what is open for V?  It never ended, that's all. */
-static bool is_past(const struct plan_volume *v, const char *id)
-{
-    uint64_t epoch;
-    return migration_epoch(id, &epoch) == 0 && epoch != v->epoch + 1;
-}
-
 static void note_standby(struct plan_fleet *f, struct plan_volume *v, size_t i)
 {
     const struct plan_migration *m = &f->history.migrations[i];
-    if (!m->stands_by || is_past(v, f->history.ids.names[i]))
+    if (!m->stands_by || plan_history_is_past(f->history.ids.names[i], v->epoch))
         return;
     v->balked = fmax(v->balked, m->failed);
-    if (!m->ended && v->state == ROUTE_STATE_STEADY && m->last < v->routed)
+    if (plan_shun_lost(v, m))
         v->balked = fmax(v->balked, v->routed); /* the route tells of its loss */
     if (m->ended)
         return;
@@ -446,7 +440,7 @@ static int collect_past(struct plan_fleet *f)
     }
     for (size_t v = 0; v < f->volume_names.n; v++)
         plan_past_sort(&f->volumes[v].past);
-    return 0;
+    return plan_shuns_collect(f);
 }
 
 int plan_fleet_settle(struct plan_fleet *f)
@@ -474,6 +468,7 @@ void plan_fleet_release(struct plan_fleet *f)
     free(f->gateways);
     free(f->volumes);
     free(f->copies);
+    free(f->shuns);
     free(f->gateway_order);
     free(f->volume_order);
     free(f->das);

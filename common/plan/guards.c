@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "common/plan/cost.h"
+#include "common/plan/shun.h"
 
 static const char *const guard_names[] = {
     [PLAN_GUARD_NONE] = "",
@@ -32,7 +33,7 @@ enum plan_guard plan_guard_of(enum plan_refusal r)
         [PLAN_GUARD_HEALTH] = PLAN_REFUSED_SICKER,
         [PLAN_GUARD_BENEFIT] = PLAN_REFUSED_BENEFIT,
         [PLAN_GUARD_MARGIN] = PLAN_REFUSED_MARGIN,
-        [PLAN_GUARD_COOLDOWN] = PLAN_REFUSED_RETURN,
+        [PLAN_GUARD_COOLDOWN] = PLAN_REFUSED_FAILED,
         [PLAN_GUARD_CONFIDENCE] = PLAN_REFUSED_AFFINITY_UNSURE,
         [PLAN_GUARD_LIMITS] = PLAN_REFUSED_EVACUATION,
         [PLAN_GUARD_CALENDAR] = PLAN_REFUSED_CALENDAR,
@@ -332,7 +333,9 @@ static enum plan_refusal guard_cooldown(const struct plan_case *c)
         return PLAN_PASS;
     if (c->now - plan_last_move(c) < plan_rest_s(c))
         return PLAN_REFUSED_COOLDOWN;
-    return plan_case_returns(c) ? PLAN_REFUSED_RETURN : PLAN_PASS;
+    if (plan_case_returns(c))
+        return PLAN_REFUSED_RETURN;
+    return plan_shun(c->fleet, c->volume, c->target, c->now) ? PLAN_REFUSED_FAILED : PLAN_PASS;
 }
 
 /* ---- 6: confidence ---- */

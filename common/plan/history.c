@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buf.h"
 #include "common/plan/words.h"
+#include "common/record/event.h"
 
 static const char *keep(struct intern *text, const char *s)
 {
@@ -30,6 +32,8 @@ static int new_migration(struct plan_history *h, const char *volume, const char 
         .handing = -INFINITY,
         .resting = -INFINITY,
         .deferred = INFINITY,
+        .stood = -INFINITY,
+        .losses_at = -INFINITY,
         .das_gain = NAN,
     };
     return m->volume && m->source && m->target ? 0 : -ENOMEM;
@@ -83,6 +87,22 @@ static void note_aim(struct plan_migration *m, double time, enum rec_event event
     m->hands_over = m->handing > m->resting;
 }
 
+/* How often in a row the standby was lost that a `begin` makes anew, if DETAIL says so. */
+static void note_losses(struct plan_migration *m, double time, const char *detail)
+{
+    const char *at = strstr(detail, REC_WAS_LOST);
+    char number[16];
+    uint64_t n;
+    if (!at || time < m->losses_at)
+        return;
+    at += strlen(REC_WAS_LOST);
+    snprintf(number, sizeof(number), "%.*s", (int)strcspn(at, " "), at);
+    if (parse_u64(number, &n) < 0 || n > UINT32_MAX)
+        return;
+    m->losses = (unsigned)n;
+    m->losses_at = time;
+}
+
 int plan_history_event(struct plan_history *h, double time, const char *migration,
                        const char *volume, const char *source, const char *target,
                        enum rec_event event, const char *detail)
@@ -95,11 +115,15 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
                event == EVENT_FAILED || event == EVENT_ABORTED || event == EVENT_COMMITTED;
     if (event == EVENT_DEFERRED) {
         m->deferred = fmin(m->deferred, time);
-        m->stands_by = m->stands_by || strncmp(detail, REC_STANDS_BY, strlen(REC_STANDS_BY)) == 0;
+        if (strncmp(detail, REC_STANDS_BY, strlen(REC_STANDS_BY)) == 0) {
+            m->stands_by = true;
+            m->stood = fmax(m->stood, time);
+        }
     }
     note_aim(m, time, event, detail);
     if (event == EVENT_BEGIN) {
         m->stands_by = m->stands_by || begins_standby(detail);
+        note_losses(m, time, detail);
         plan_words_recall(detail, &m->mandatory, &m->das_gain);
         m->began = later(m->began, time);
     } else if (event == EVENT_SWITCHED)
@@ -116,6 +140,12 @@ void plan_history_sent(struct plan_history *h, const char *migration, uint64_t b
     const long i = intern_find(&h->ids, migration);
     if (i >= 0 && bytes > h->migrations[i].sent_bytes)
         h->migrations[i].sent_bytes = bytes;
+}
+
+bool plan_history_is_past(const char *id, uint64_t epoch)
+{
+    uint64_t to;
+    return migration_epoch(id, &to) == 0 && to != epoch + 1;
 }
 
 /* In whole numbers: the sums do not depend on the order of the events. */

@@ -42,6 +42,9 @@ struct plan_migration {
     double last;         /* of its events */
     bool ended;          /* by one of them */
     bool stands_by;      /* that was its aim: it is a standby's … */
+    double stood;        /* when it last did so; -INFINITY: never */
+    double losses_at;    /* of the last `begin` that told of losses; -INFINITY: none did */
+    unsigned losses;     /* so often in a row its standby had been lost by then */
     bool hands_over;     /* … which is to be the owner after all, as far as is known: */
     double handing;      /* when it last set out for that; -INFINITY: never */
     double resting;      /* when it last did anything else, or nobody drove it any more */
@@ -63,8 +66,8 @@ struct plan_history {
 
 /*
  * Takes one event record; the order of events does not matter.  DETAIL is only read for `begin`,
- * in the words that plan_words_move() writes and for REC_STANDBY, and for `deferred`
- * (REC_STANDS_BY).  0 or -ENOMEM.
+ * in the words that plan_words_move() writes and for REC_STANDBY and REC_WAS_LOST, and for
+ * `deferred` (REC_STANDS_BY).  0 or -ENOMEM.
  */
 int plan_history_event(struct plan_history *h, double time, const char *migration,
                        const char *volume, const char *source, const char *target,
@@ -72,6 +75,10 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
 
 /* MIGRATION, of which an event was taken, has sent BYTES by its switch.  Others are left out. */
 void plan_history_sent(struct plan_history *h, const char *migration, uint64_t bytes);
+
+/* Is migration ID, by its name, of another epoch than what is open at EPOCH?  Then, if it did not
+ * end, it never will. */
+bool plan_history_is_past(const char *id, uint64_t epoch);
 
 /* To be called once, after the last event. */
 void plan_history_settle(struct plan_history *h);

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "common/plan/shun.h"
+
 struct plan_case plan_entry_case(const struct planner *p, const struct plan_entry *e, size_t volume)
 {
     return (struct plan_case){
@@ -30,6 +32,15 @@ static bool returns(const struct plan_entry *e, const struct plan_case *c)
     return any;
 }
 
+double plan_entry_shun(const struct planner *p, const struct plan_entry *e, size_t target)
+{
+    double most = 0;
+    for (size_t i = 0; i < e->unit.n; i++)
+        most =
+            fmax(most, plan_shun_handicap(plan_shun(p->fleet, e->unit.members[i], target, p->now)));
+    return most;
+}
+
 /*
  * What must leave may go back to where it was of late: but the alarm may be false, as that before
  * it was, so another gateway is taken unless that is worse by the margin.
@@ -41,6 +52,7 @@ struct plan_case plan_entry_aim(const struct planner *p, const struct plan_entry
     c.score = plan_score_joint(p->fleet, e->unit.members, e->unit.n, target);
     if (e->cause && returns(e, &c))
         c.score.handicap = p->limits->margin;
+    c.score.handicap += plan_entry_shun(p, e, target);
     return c;
 }
 
@@ -95,8 +107,9 @@ size_t plan_entry_copies(const struct planner *p, const struct plan_entry *e, si
 {
     size_t n = 0;
     for (size_t i = 0; e->cause && i < e->unit.n; i++)
-        n += plan_fleet_kept(p->fleet, e->unit.members[i], target) ||
-             plan_fleet_copying(p->fleet, e->unit.members[i]) == target;
+        n += (plan_fleet_kept(p->fleet, e->unit.members[i], target) ||
+              plan_fleet_copying(p->fleet, e->unit.members[i]) == target) &&
+             !plan_shun(p->fleet, e->unit.members[i], target, p->now);
     return n;
 }
 

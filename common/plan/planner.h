@@ -41,6 +41,11 @@ struct plan_case plan_entry_case(const struct planner *p, const struct plan_entr
                                  size_t volume);
 /* E's first member aimed at TARGET; the others share its score. */
 struct plan_case plan_entry_aim(const struct planner *p, const struct plan_entry *e, size_t target);
+/*
+ * How much less TARGET is worth to E, that has to leave, than others, as one of E has failed to go
+ * there (shun.h).  E is not put off for it: others that have to leave may fail there, too.
+ */
+double plan_entry_shun(const struct planner *p, const struct plan_entry *e, size_t target);
 size_t plan_entry_owner(const struct planner *p, const struct plan_entry *e);
 
 /* May all of E go where C aims?  If not, C is left at the member that was refused. */
@@ -66,7 +71,8 @@ int plan_improve(struct planner *p);
 
 /*
  * How many of E, that has to leave, have a copy on TARGET, kept or in the making.  They go there
- * before anywhere else: while others would still copy they are there.  0 of one that could stay.
+ * before anywhere else: while others would still copy they are there.  0 of one that could stay; a
+ * copy to which the last attempt failed does not count.
  */
 size_t plan_entry_copies(const struct planner *p, const struct plan_entry *e, size_t target);
 

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "common/plan/shun.h"
+
 static const double dead_ghs = 0.05;
 
 /* So long a volume whose standby could not be made, or was lost, comes last. */
@@ -117,10 +119,19 @@ static size_t mates(const struct standbys *s, size_t volume, size_t gateway)
     return n;
 }
 
+static unsigned failures(const struct plan_case *c)
+{
+    const struct plan_shun *shun = plan_shun(c->fleet, c->volume, c->target, c->now);
+    return shun ? shun->times : 0;
+}
+
 static bool better(const struct standbys *s, const struct plan_case *a, const struct plan_case *b)
 {
+    const unsigned fa = failures(a), fb = failures(b);
     const double ra = plan_score_rank(&a->score), rb = plan_score_rank(&b->score);
     const size_t ma = mates(s, a->volume, a->target), mb = mates(s, b->volume, b->target);
+    if (fa != fb)
+        return fa < fb;
     if (ma != mb)
         return ma > mb;
     if (plan_exceeds(ra, rb) || plan_exceeds(rb, ra))

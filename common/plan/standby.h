@@ -14,9 +14,10 @@
  * limits->standby or by its own word: not those that P moves, or that have to leave or are pinned
  * or manual.  Those with most requests for each byte to be copied come first, and take what P's
  * moves leave of the moves at once and of the room.  A copy goes where the volume would like best
- * to be; among equals to where copies of its group are, then to where the volumes of those that
- * stand by ask for least. One whose gateway has to be left is made anew elsewhere.  To be called
- * last; 0, -ENOMEM or what the sink returned.
+ * to be, but behind all others to where the last attempt has just failed (shun.h); among equals to
+ * where copies of its group are, then to where the volumes of those that stand by ask for least.
+ * One whose gateway has to be left is made anew elsewhere.  To be called last; 0, -ENOMEM or what
+ * the sink returned.
  */
 int plan_standbys(struct planner *p);
 

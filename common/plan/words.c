@@ -10,6 +10,7 @@
 #include "common/base/parse.h"
 #include "common/plan/cost.h"
 #include "common/plan/figure.h"
+#include "common/plan/shun.h"
 
 static const char mandatory_mark[] = "mandatory: ";
 static const char drains_mark[] = " drains";
@@ -127,13 +128,39 @@ static int affinity_words(struct buf *b, const struct plan_case *c)
     return buf_printf(b, "%s%.*f%s%.*f", affinity_mark, n, from, between_mark, n, to);
 }
 
+/* Which targets it has just failed to reach: "where it failed 5.0 min ago". */
+static int shun_words(struct buf *b, const struct plan_case *c, size_t gateway)
+{
+    const struct plan_shun *s = plan_shun(c->fleet, c->volume, gateway, c->now);
+    if (!s)
+        return 0;
+    int err = gateway == c->target
+                  ? buf_adds(b, "; it failed there")
+                  : buf_printf(b, "; not to %s, where it failed", c->fleet->gateways[gateway].name);
+    if (!err && s->times > 1)
+        err = buf_printf(b, " %u times in a row, the last", s->times);
+    if (!err)
+        err = buf_printf(b, " %s ago", plan_span_figure(c->now - s->failed).text);
+    return err || gateway != c->target ? err : buf_adds(b, ", and nothing better passes");
+}
+
+static int all_shun_words(struct buf *b, const struct plan_case *c)
+{
+    int err = 0;
+    for (size_t i = 0; !err && i < c->fleet->gateway_names.n; i++)
+        err = shun_words(b, c, c->fleet->gateway_order[i]);
+    return err;
+}
+
 static int standby_words(struct buf *b, const struct plan_case *c)
 {
     int err = buf_printf(b, "standby for %s: %s healthy %.2f", plan_case_volume(c)->owner_name,
                          plan_case_target(c)->name, c->score.target_ghs);
     if (!err)
         err = affinity_words(b, c);
-    return err ? err : cost_words(b, c);
+    if (!err)
+        err = cost_words(b, c);
+    return err ? err : all_shun_words(b, c);
 }
 
 int plan_words_move(struct buf *b, const struct plan_case *c)
@@ -150,6 +177,8 @@ int plan_words_move(struct buf *b, const struct plan_case *c)
         err = buf_printf(b, "; benefit %.2f", c->score.benefit);
     if (!err)
         err = cost_words(b, c);
+    if (!err)
+        err = all_shun_words(b, c);
     if (err < 0 || c->together < 2)
         return err;
     return buf_printf(b, "; group '%s' of %zu", c->fleet->groups.names[plan_case_volume(c)->group],
@@ -282,6 +311,11 @@ static int cooldown_words(struct buf *b, const struct plan_case *c, enum plan_re
         return buf_printf(b, "moved %s ago, cooldown %s",
                           plan_span_figure(c->now - plan_last_move(c)).text,
                           plan_span_figure(plan_rest_s(c)).text);
+    const struct plan_shun *shun = plan_shun(c->fleet, c->volume, c->target, c->now);
+    if (r == PLAN_REFUSED_FAILED && shun)
+        return buf_printf(b, "the move to %s failed %s ago: not again within %s", t->name,
+                          plan_span_figure(c->now - shun->failed).text,
+                          plan_span_figure(plan_shun_pause_s(shun)).text);
     const struct plan_trip *left = plan_past_left(&plan_case_volume(c)->past, t->name);
     return buf_printf(b, "left %s %s ago, no return within %s: affinity did not ask for both ways",
                       t->name, plan_span_figure(c->now - left->time).text,

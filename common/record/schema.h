@@ -53,6 +53,8 @@ extern const char *const rec_event_words[];
 #define REC_STANDBY "standby"
 /* How the detail of "deferred" begins where that was the aim: a copy stands by. */
 #define REC_STANDS_BY "stands by"
+/* In the detail of "begin", before how often in a row a standby that is made anew was lost. */
+#define REC_WAS_LOST "was lost "
 enum rec_failure_kind { FAILURE_KIND_FAILURE, FAILURE_KIND_OUTAGE, FAILURE_KIND_EVACUATED };
 extern const char *const rec_failure_kind_words[];
 enum rec_verdict { VERDICT_MOVE, VERDICT_SHADOW, VERDICT_STAY, VERDICT_REFUSED };

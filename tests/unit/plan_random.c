@@ -41,6 +41,8 @@ struct volume_row {
     double routed_s;    /* before now */
     double last_move_s; /* before now; 0: never */
     size_t last_from;
+    double failed_s[2]; /* before now, moves from OWNER; 0: none */
+    size_t failed_to[2];
 };
 
 struct world {
@@ -87,7 +89,10 @@ static void make_volume(struct rng *r, struct volume_row *v, size_t i, size_t ga
         .last_move_s = chance(r, .3) ? 864000 * decimals(r) : 0,
         .last_from = rng_below(r, gateways),
         .routed_s = 172800 * decimals(r),
+        .failed_to = {rng_below(r, gateways), rng_below(r, gateways)},
     };
+    for (size_t k = 0; k < 2; k++)
+        v->failed_s[k] = chance(r, .3) ? 1 + 14400 * decimals(r) : 0;
     v->stands_by = v->state == ROUTE_STATE_DEFERRED && v->other != v->owner && chance(r, .7);
     snprintf(v->name, sizeof(v->name), "v%zu", i);
     for (size_t g = 0; g < gateways; g++)
@@ -172,6 +177,18 @@ static void fill_scores(struct plan_fleet *f, const struct world *w, const struc
                                  EVENT_SWITCHED, "") == 0);
 }
 
+static void fill_failures(struct plan_fleet *f, const struct world *w, const struct volume_row *row)
+{
+    char id[16];
+    for (size_t k = 0; k < 2; k++) {
+        snprintf(id, sizeof(id), "f%zu%.8s", k, row->name);
+        if (row->failed_s[k] > 0)
+            CHECK(plan_history_event(&f->history, now - row->failed_s[k], id, row->name,
+                                     w->gateways[row->owner].name,
+                                     w->gateways[row->failed_to[k]].name, EVENT_FAILED, "") == 0);
+    }
+}
+
 static void fill(struct rng *r, struct plan_fleet *f, const struct world *w)
 {
     size_t gateways[GATEWAYS_MAX] = {0}, volumes[VOLUMES_MAX] = {0};
@@ -186,6 +203,8 @@ static void fill(struct rng *r, struct plan_fleet *f, const struct world *w)
         fill_health(f, &w->gateways[gateways[i]]);
     for (size_t i = w->n_volumes; i-- > 0;)
         fill_scores(f, w, &w->volumes[volumes[i]], gateways);
+    for (size_t i = 0; i < w->n_volumes; i++)
+        fill_failures(f, w, &w->volumes[volumes[i]]);
     CHECK(plan_fleet_settle(f) == 0);
 }
 
