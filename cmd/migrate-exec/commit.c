@@ -7,6 +7,7 @@
 #include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/lateproof.h"
+#include "cmd/migrate-exec/left.h"
 #include "cmd/migrate-exec/letgo.h"
 #include "cmd/migrate-exec/mirrored.h"
 #include "cmd/migrate-exec/place.h"
@@ -273,6 +274,8 @@ static enum outcome expire(const struct exec *x, const char *id)
         return GO;
     if (takeover_is_new(x, id, &s) || ahead_took_over(x, id, &s))
         return recover_resume(x, id);
+    if (left_is_open(x, &s))
+        return left_look(x, id);
     return has_expired(x, id, &s) ? recover_commit(x, id) : GO;
 }
 

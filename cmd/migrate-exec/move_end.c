@@ -101,7 +101,7 @@ enum outcome move_abort(struct move *m)
         return DEFERRED;
     }
     if ((m->begun || m->created) && !m->shared)
-        r = move_event(m, m->ending, "%.150s; left on %.40s: export %.50s", m->why, m->target,
+        r = move_event(m, m->ending, "%.150s" REC_LEFT "%.40s: export %.50s", m->why, m->target,
                        m->volume);
     else
         r = move_event(m, m->ending, "%s", m->why);

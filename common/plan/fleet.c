@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/buf.h"
+#include "common/plan/left.h"
 #include "common/plan/shun.h"
 
 enum { WORD_BITS = 64 };
@@ -87,6 +88,7 @@ int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const c
     new.group = PLAN_NONE;
     new.copies = PLAN_NONE;
     new.shuns = PLAN_NONE;
+    new.lefts = PLAN_NONE;
     new.demand = (struct plan_demand){0};
     new.forecast = false;
     new.peak_milli = 0;
@@ -440,7 +442,8 @@ static int collect_past(struct plan_fleet *f)
     }
     for (size_t v = 0; v < f->volume_names.n; v++)
         plan_past_sort(&f->volumes[v].past);
-    return plan_shuns_collect(f);
+    const int err = plan_shuns_collect(f);
+    return err < 0 ? err : plan_lefts_collect(f);
 }
 
 int plan_fleet_settle(struct plan_fleet *f)
@@ -469,6 +472,7 @@ void plan_fleet_release(struct plan_fleet *f)
     free(f->volumes);
     free(f->copies);
     free(f->shuns);
+    free(f->lefts);
     free(f->gateway_order);
     free(f->volume_order);
     free(f->das);

@@ -70,6 +70,7 @@ struct plan_volume {
     bool stands_by; /* its move is deferred on purpose, says the history */
     size_t copies;  /* the first in plan_fleet.copies; PLAN_NONE: none is known */
     size_t shuns;   /* the first in plan_fleet.shuns; PLAN_NONE: none is known */
+    size_t lefts;   /* the first in plan_fleet.lefts; PLAN_NONE: none is known */
     struct plan_demand demand;
     bool forecast;         /* hours were given */
     uint64_t peak_milli;   /* of its busiest hour; filled by plan_fleet_settle() */
@@ -101,6 +102,9 @@ struct plan_fleet {
     struct plan_shun *shuns; /* see shun.h; filled by plan_fleet_settle() */
     size_t n_shuns;
     size_t shuns_cap;
+    struct plan_left *lefts; /* see left.h; likewise */
+    size_t n_lefts;
+    size_t lefts_cap;
     struct intern aparts;  /* id = plan_volume.apart */
     struct intern groups;  /* id = plan_volume.group */
     size_t *gateway_order; /* by name; filled by plan_fleet_settle() */
@@ -126,8 +130,8 @@ int plan_fleet_gateway(struct plan_fleet *f, const struct plan_gateway *g);
 
 /*
  * V with names for OWNER_NAME (any) and OTHER_NAME ("" for none); V's fields owner, other, allowed,
- * apart, group, copies, shuns, demand, past and open are not read.  ALLOWED: blank-separated
- * gateways, "" for all; names that are not listed are left out.
+ * apart, group, copies, shuns, lefts, demand, past and open are not read.  ALLOWED:
+ * blank-separated gateways, "" for all; names that are not listed are left out.
  */
 int plan_fleet_volume(struct plan_fleet *f, const struct plan_volume *v, const char *other_name,
                       const char *allowed);

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "common/plan/cost.h"
+#include "common/plan/left.h"
 #include "common/plan/shun.h"
 
 static const char *const guard_names[] = {
@@ -225,8 +226,8 @@ static enum plan_refusal room(const struct plan_case *c)
     const struct plan_load *load = &c->projection->gateways[c->target];
     if (t->capacity_bytes && !v->size_bytes)
         return PLAN_REFUSED_SIZE_UNKNOWN;
-    /* What is kept there has its room already. */
-    if (t->capacity_bytes && !plan_fleet_kept(c->fleet, c->volume, c->target) &&
+    /* What is there has its room already. */
+    if (t->capacity_bytes && !plan_left_room(c->fleet, c->volume, c->target) &&
         saturate_sum(load->bytes, v->size_bytes) > t->capacity_bytes)
         return PLAN_REFUSED_NO_ROOM;
     return load_fits(c);

@@ -33,6 +33,8 @@ static int new_migration(struct plan_history *h, const char *volume, const char 
         .resting = -INFINITY,
         .deferred = INFINITY,
         .stood = -INFINITY,
+        .left = -INFINITY,
+        .gone = -INFINITY,
         .losses_at = -INFINITY,
         .das_gain = NAN,
     };
@@ -103,6 +105,15 @@ static void note_losses(struct plan_migration *m, double time, const char *detai
     m->losses_at = time;
 }
 
+/* What an end says of the target. */
+static void note_left(struct plan_migration *m, double time, const char *detail)
+{
+    if (strncmp(detail, REC_GONE, strlen(REC_GONE)) == 0)
+        m->gone = fmax(m->gone, time);
+    else if (strstr(detail, REC_LEFT))
+        m->left = fmax(m->left, time);
+}
+
 int plan_history_event(struct plan_history *h, double time, const char *migration,
                        const char *volume, const char *source, const char *target,
                        enum rec_event event, const char *detail)
@@ -121,6 +132,8 @@ int plan_history_event(struct plan_history *h, double time, const char *migratio
         }
     }
     note_aim(m, time, event, detail);
+    if (event == EVENT_FAILED || event == EVENT_ABORTED)
+        note_left(m, time, detail);
     if (event == EVENT_BEGIN) {
         m->stands_by = m->stands_by || begins_standby(detail);
         note_losses(m, time, detail);

@@ -38,6 +38,8 @@ struct plan_migration {
     double switched; /* NaN: not seen */
     double reverted;
     double failed;       /* NaN: not seen */
+    double left;         /* when it ended and left something on its target; -INFINITY: it did not */
+    double gone;         /* when that was said not to be there any more; -INFINITY: it was not */
     double began;        /* NaN: not seen */
     double last;         /* of its events */
     bool ended;          /* by one of them */
@@ -66,8 +68,8 @@ struct plan_history {
 
 /*
  * Takes one event record; the order of events does not matter.  DETAIL is only read for `begin`,
- * in the words that plan_words_move() writes and for REC_STANDBY and REC_WAS_LOST, and for
- * `deferred` (REC_STANDS_BY).  0 or -ENOMEM.
+ * in the words that plan_words_move() writes and for REC_STANDBY and REC_WAS_LOST, for `deferred`
+ * (REC_STANDS_BY), and for `failed` and `aborted` (REC_LEFT, REC_GONE).  0 or -ENOMEM.
  */
 int plan_history_event(struct plan_history *h, double time, const char *migration,
                        const char *volume, const char *source, const char *target,

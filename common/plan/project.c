@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/plan/left.h"
 #include "common/plan/score.h"
 
 static void hold(struct plan_projection *p, size_t gateway, uint64_t bytes, double rate)
@@ -21,8 +22,8 @@ static void settle(struct plan_projection *p, const struct plan_fleet *f,
     if (gateway == PLAN_NONE)
         return;
     /* The bytes of a copy that is there are counted already. */
-    const bool kept = v->owner != gateway && plan_fleet_kept(f, (size_t)(v - f->volumes), gateway);
-    hold(p, gateway, kept ? 0 : v->size_bytes, plan_peak(v, lim));
+    const bool there = plan_left_room(f, (size_t)(v - f->volumes), gateway);
+    hold(p, gateway, there ? 0 : v->size_bytes, plan_peak(v, lim));
     if (p->hours) {
         plan_hours_add(&p->hours[gateway], &f->hours[v - f->volumes]);
         p->gateways[gateway].peak_milli = plan_hours_peak(&p->hours[gateway]);
@@ -65,6 +66,23 @@ static bool gives_way(const struct plan_fleet *f, const struct plan_limits *lim,
            (v->policy == POLICY_AUTO || (v->policy == POLICY_PINNED && lim->force));
 }
 
+/* The room of V's exports beside its owner's, whatever becomes of them. */
+static void hold_copies(struct plan_projection *p, const struct plan_fleet *f,
+                        const struct plan_volume *v)
+{
+    const size_t volume = (size_t)(v - f->volumes);
+    const size_t copying = plan_fleet_copying(f, volume);
+    if (plan_fleet_kept(f, volume, v->other))
+        hold(p, v->other, v->size_bytes, 0);
+    if (copying != PLAN_NONE && !plan_fleet_kept(f, volume, copying))
+        hold(p, copying, v->size_bytes, 0);
+    for (size_t i = v->lefts; i != PLAN_NONE; i = f->lefts[i].next) {
+        const size_t g = f->lefts[i].gateway;
+        if (plan_left(f, volume, g) && !plan_fleet_kept(f, volume, g) && g != copying)
+            hold(p, g, v->size_bytes, 0);
+    }
+}
+
 /*
  * A deferred move waits for somebody, so it takes room but none of the moves at once; where its
  * target only stands by, that serves nobody.
@@ -72,15 +90,18 @@ static bool gives_way(const struct plan_fleet *f, const struct plan_limits *lim,
 static void add_volume(struct plan_projection *p, const struct plan_fleet *f,
                        const struct plan_limits *lim, const struct plan_volume *v)
 {
-    const bool stands_by = plan_fleet_kept(f, (size_t)(v - f->volumes), v->other);
+    const size_t volume = (size_t)(v - f->volumes);
+    const bool stands_by = plan_fleet_kept(f, volume, v->other);
     settle(p, f, lim, v, v->owner);
+    hold_copies(p, f, v);
     if (gives_way(f, lim, v))
         return;
     if (v->state == ROUTE_STATE_MOVING || (v->state == ROUTE_STATE_DEFERRED && !stands_by))
         settle(p, f, lim, v, v->other);
     else if (v->open)
         settle(p, f, lim, v, v->open_to);
-    else if (v->state != ROUTE_STATE_STEADY && v->other != PLAN_NONE)
+    else if (v->state != ROUTE_STATE_STEADY && v->other != PLAN_NONE &&
+             !plan_left_room(f, volume, v->other))
         hold(p, v->other, v->size_bytes, 0);
 }
 
@@ -143,7 +164,8 @@ void plan_projection_place(struct plan_projection *p, const struct plan_fleet *f
 void plan_projection_hold(struct plan_projection *p, const struct plan_fleet *f, size_t volume,
                           size_t gateway)
 {
-    hold(p, gateway, f->volumes[volume].size_bytes, 0);
+    if (!plan_left_room(f, volume, gateway))
+        hold(p, gateway, f->volumes[volume].size_bytes, 0);
 }
 
 void plan_projection_undo(struct plan_projection *p, const struct plan_fleet *f,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What each gateway will hold and serve once the moves under way and planned are done.  Nothing is
- * credited before it has happened: a volume on its way counts at both ends, and a kept copy holds
- * its bytes until it is let go.
+ * credited before it has happened: a volume on its way counts at both ends, a kept copy holds its
+ * bytes until it is let go, and what a move has left until it is used or gone.
  */
 #ifndef GS_PLAN_PROJECT_H
 #define GS_PLAN_PROJECT_H

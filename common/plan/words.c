@@ -10,6 +10,7 @@
 #include "common/base/parse.h"
 #include "common/plan/cost.h"
 #include "common/plan/figure.h"
+#include "common/plan/left.h"
 #include "common/plan/shun.h"
 
 static const char mandatory_mark[] = "mandatory: ";
@@ -187,6 +188,22 @@ int plan_words_move(struct buf *b, const struct plan_case *c)
 
 /* ---- why not ---- */
 
+static int room_words(struct buf *b, const struct plan_case *c)
+{
+    const struct plan_gateway *t = plan_case_target(c);
+    const uint64_t left = plan_left_bytes(c->fleet, c->target);
+    int err = buf_printf(b, "no room on %s: %s there or coming", t->name,
+                         plan_size_figure(c->projection->gateways[c->target].bytes).text);
+    if (!err && left)
+        err =
+            buf_printf(b, " (%s left by moves that came to nothing)", plan_size_figure(left).text);
+    if (!err)
+        err = buf_printf(b, ", %s more, capacity %s",
+                         plan_size_figure(plan_case_volume(c)->size_bytes).text,
+                         plan_size_figure(t->capacity_bytes).text);
+    return err;
+}
+
 static int placement_words(struct buf *b, const struct plan_case *c, enum plan_refusal r)
 {
     const struct plan_volume *v = plan_case_volume(c);
@@ -211,9 +228,7 @@ static int placement_words(struct buf *b, const struct plan_case *c, enum plan_r
         return buf_printf(b, "the size of %s is not known, and %s has a capacity", v->name,
                           t->name);
     case PLAN_REFUSED_NO_ROOM:
-        return buf_printf(b, "no room on %s: %s there or coming, %s more, capacity %s", t->name,
-                          plan_size_figure(load->bytes).text, plan_size_figure(v->size_bytes).text,
-                          plan_size_figure(t->capacity_bytes).text);
+        return room_words(b, c);
     case PLAN_REFUSED_BUSIER:
         return buf_printf(b, "%s would be busier than %s is: %.0f%% against %.0f%% of their limits",
                           t->name, plan_case_source(c)->name, 100 * plan_target_use(c),

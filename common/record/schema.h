@@ -55,6 +55,10 @@ extern const char *const rec_event_words[];
 #define REC_STANDS_BY "stands by"
 /* In the detail of "begin", before how often in a row a standby that is made anew was lost. */
 #define REC_WAS_LOST "was lost "
+/* In the detail of "failed" and "aborted", before the target that has the volume's export still. */
+#define REC_LEFT "; left on "
+/* How the detail of a later "aborted" begins: what was left there is not there any more. */
+#define REC_GONE "gone from "
 enum rec_failure_kind { FAILURE_KIND_FAILURE, FAILURE_KIND_OUTAGE, FAILURE_KIND_EVACUATED };
 extern const char *const rec_failure_kind_words[];
 enum rec_verdict { VERDICT_MOVE, VERDICT_SHADOW, VERDICT_STAY, VERDICT_REFUSED };
