@@ -127,7 +127,7 @@ taken_over()
   run -0 migrate-exec --check <(plan gw-a gw-b 1 mandatory)
   [[ $output == *"may be carried out: it hands over to the standby v-2"* ]]
   run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1 mandatory "mandatory: gw-a drains")
-  [[ -z $stderr && ${lines[1]} == *",v-2,"*",redirect,begin,"*",resumed; mandatory: gw-a drains" ]]
+  [[ -z $stderr && ${lines[1]} == *",v-2,"*",redirect,begin,"*",resumed to hand over; mandatory: gw-a drains" ]]
   [[ $output == *'"pass 1: 0 bytes handled, 0 sent"'* ]]
   owner_is gw-b 2 uncommitted
   [[ $(last_event v-2) == retire,switched ]]
@@ -179,7 +179,7 @@ taken_over()
   run --separate-stderr -75 migrate-exec --quarantine 0 --cutover v-2
   [[ $(steps) == "v-2,redirect,begin v-2,redirect,stalled " ]]
   start exec migrate-exec --quarantine 1h --cutover v-2
-  wait_for 30 eval '(($(grep -c ",v-2,.*,redirect,begin,.*,resumed$" state/history.csv) == 3))'
+  wait_for 30 eval '(($(grep -c ",v-2,.*,redirect,begin,.*,resumed to hand over$" state/history.csv) == 3))'
   kill -TERM "${PIDS[exec]}"
   wait "${PIDS[exec]}" || true
   unset "PIDS[exec]"

@@ -46,7 +46,7 @@ gave_way()
   wait_for 30 eval '(($(status_of synced) > 0))'
   run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1 mandatory "mandatory: gw-a drains")
   [[ -z $stderr && $(steps) == "v-2,redirect,begin "*"v-2,handover,switched " ]]
-  [[ ${lines[1]} == *",resumed; mandatory: gw-a drains" ]]
+  [[ ${lines[1]} == *",resumed to hand over; mandatory: gw-a drains" ]]
   # What had been copied was not read again.
   local handled
   handled=$(grep -o '"pass 1: [0-9]*' <<<"$output" | grep -o '[0-9]*$')
@@ -218,6 +218,8 @@ unheeded()
   serve
   start exec migrate-exec --bwlimit 32K --cutover v-2
   wait_for 30 status_is phase replicate
+  # That is in the history before any hold, for migrate-plan.
+  [[ $(tail -n 1 state/history.csv) == *,v-2,v,gw-a,gw-b,redirect,begin,*",resumed to hand over" ]]
   run --separate-stderr -75 migrate-exec <(plan gw-a gw-c 1 mandatory)
   [[ $stderr == "migrate-exec: 'v-2' is driven by another process, it is handing over: "* ]]
   [[ ! -e state/migrations/v-2.giveway ]]

@@ -376,3 +376,44 @@ SH
   standbys gw-a,0.97,0 gw-b,0.97,0
   expect_moves
 }
+
+@test "migrate-plan: nothing is planned against a hand-over of what stands by, before its hold, too" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,deferred,gw-b
+  stand_by v,gw-b
+  copying standby deferred,"stands by: mirrored" >stands.csv
+  # handed [EVENT,DETAIL]: somebody hands over, and what came then.
+  handed()
+  {
+    local row n=0
+    cat stands.csv
+    for row in begin,"resumed to hand over" "$@"; do
+      n=$((n + 1))
+      echo "$((NOW - 200 + n)),m1,v,gw-a,gw-b,redirect,${row%%,*},0,1048576,,root: x,${row#*,}"
+    done
+  }
+  local ghs
+  for ghs in 0.2 0.7; do
+    health "gw-a,$ghs,0" gw-b,0.8,0 gw-c,0.99,0
+    handed >history.csv
+    plan --standby --changed changed.csv --history history.csv --explain=verdicts.csv
+    expect_moves
+    [[ $(<verdicts.csv) == *"1-placement,refused,a move to gw-b is under way"* ]]
+    # Not any more when it has ended without a hand-over, or somebody brings it back.
+    for end in deferred,"stands by: mirrored" stalled,"interrupted" begin,resumed; do
+      handed "$end" >history.csv
+      plan --changed changed.csv --history history.csv
+      [[ $output == *",v,gw-a,gw-"* ]]
+    done
+  done
+}
+
+@test "migrate-plan: a hand-over of what was deferred is one of the moves at once" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,deferred,gw-b w,gw-a
+  stand_by v,gw-b
+  health gw-a,0.2,0 gw-b,0.8,0 gw-c,0.99,0
+  copying "resumed to hand over" | sed 's/standby//' >history.csv
+  plan --changed changed.csv --history history.csv
+  expect_moves
+}

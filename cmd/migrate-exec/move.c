@@ -431,7 +431,8 @@ static enum outcome begin(struct move *m, bool resumed)
 /* Why it is done now: the plan's reason. */
 static int tell_begin(struct move *m, bool resumed)
 {
-    const char *what = resumed ? "resumed" : m->ahead ? REC_STANDBY : "";
+    const char *again = m->hands_over ? REC_TO_HAND_OVER : "resumed";
+    const char *what = resumed ? again : m->ahead ? REC_STANDBY : "";
     const char *why = !resumed ? m->reason : m->exec->reason ? m->exec->reason : "";
     return move_event(m, EVENT_BEGIN, "%s%s%s", what, *what && *why ? MOVE_REASON : "", why);
 }

@@ -127,6 +127,7 @@ struct move {
     bool other_leg;    /* the director has a second leg of the volume open, as last heard */
     bool owner_away;   /* the owner's gateway is away for it, as last heard */
     bool was_deferred; /* and is again, when interrupted */
+    bool hands_over;   /* what was deferred, or only to stand by: its next begin says so */
     bool begun;        /* the director has a second leg open for us */
     struct journal *journal;
     struct director *director;

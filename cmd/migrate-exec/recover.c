@@ -183,6 +183,7 @@ static enum outcome cutover(struct move *m, struct story *s)
     if (deferred || standby ||
         (open && place_of(m, &route) == ON_SOURCE && route.state == ROUTE_STATE_DEFERRED)) {
         m->was_deferred = !standby || s->stood;
+        m->hands_over = true;
         return resume(m, s);
     }
     err_warn("'%s' is not deferred: %s%s%s", m->id, rec_event_words[s->last.event],

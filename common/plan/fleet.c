@@ -417,6 +417,16 @@ static void note_standby(struct plan_fleet *f, struct plan_volume *v, size_t i)
     v->copying = v->copying || (here && !m->hands_over);
 }
 
+/* What is deferred waits for nobody any more. */
+static void note_handed(struct plan_fleet *f, struct plan_volume *v, size_t i)
+{
+    const struct plan_migration *m = &f->history.migrations[i];
+    if (v->state == ROUTE_STATE_DEFERRED && !m->ended && m->hands_over && v->other != PLAN_NONE &&
+        v->other == plan_fleet_find(f, m->target) &&
+        !plan_history_is_past(f->history.ids.names[i], v->epoch))
+        v->handed = true;
+}
+
 static void note_outcome(struct plan_fleet *f, const struct plan_migration *m)
 {
     const size_t g = plan_fleet_find(f, m->source);
@@ -439,6 +449,7 @@ static int collect_past(struct plan_fleet *f)
             return -ENOMEM;
         note_open(f, &f->volumes[v], i);
         note_standby(f, &f->volumes[v], i);
+        note_handed(f, &f->volumes[v], i);
     }
     for (size_t v = 0; v < f->volume_names.n; v++)
         plan_past_sort(&f->volumes[v].past);

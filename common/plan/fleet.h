@@ -77,6 +77,7 @@ struct plan_volume {
     struct plan_past past; /* filled by plan_fleet_settle(), as are these: */
     const char *open;      /* a migration that began after the route was set and has not ended */
     size_t open_to;        /* its target; PLAN_NONE: not listed */
+    bool handed;           /* its deferred move is being handed over */
     bool copying;          /* what is open, or under way, makes a copy that is to stand by */
     double balked; /* when one could not be made, or was lost, last at this epoch; 0: never */
 };

@@ -117,6 +117,8 @@ enum plan_refusal plan_judge_volume(const struct plan_case *c)
         return PLAN_REFUSED_SOURCE_DOWN;
     if (c->fleet->gateway_names.n < 2)
         return PLAN_REFUSED_ALONE;
+    if (v->handed)
+        return PLAN_REFUSED_MOVING;
     if (v->state != ROUTE_STATE_STEADY && !may_let_go(c))
         return open_move(v->state);
     if (v->open && !(v->copying && mandatory(c)))

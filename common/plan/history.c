@@ -72,8 +72,9 @@ static bool begins_standby(const char *detail)
 }
 
 /*
- * A hold is that of a hand-over; so is what a row that can't wait goes on with, long before it.  It
- * is over when the migration is left open, or is gone on with for another reason.
+ * A hold is that of a hand-over; so is what a row that can't wait, or an operator's --cutover, goes
+ * on with, long before it.  It is over when the migration is left open, or is gone on with for
+ * another reason.
  */
 static void note_aim(struct plan_migration *m, double time, enum rec_event event,
                      const char *detail)
@@ -82,7 +83,9 @@ static void note_aim(struct plan_migration *m, double time, enum rec_event event
     double gain;
     if (event == EVENT_BEGIN && !begins_standby(detail))
         plan_words_recall(detail, &cannot_wait, &gain);
-    if (event == EVENT_HOLD || cannot_wait)
+    const bool hands_over =
+        event == EVENT_BEGIN && strncmp(detail, REC_TO_HAND_OVER, strlen(REC_TO_HAND_OVER)) == 0;
+    if (event == EVENT_HOLD || cannot_wait || hands_over)
         m->handing = fmax(m->handing, time);
     else if (event == EVENT_BEGIN || event == EVENT_STALLED || event == EVENT_DEFERRED)
         m->resting = fmax(m->resting, time);

@@ -68,8 +68,9 @@ struct plan_history {
 
 /*
  * Takes one event record; the order of events does not matter.  DETAIL is only read for `begin`,
- * in the words that plan_words_move() writes and for REC_STANDBY and REC_WAS_LOST, for `deferred`
- * (REC_STANDS_BY), and for `failed` and `aborted` (REC_LEFT, REC_GONE).  0 or -ENOMEM.
+ * in the words that plan_words_move() writes and for REC_STANDBY, REC_WAS_LOST and
+ * REC_TO_HAND_OVER, for `deferred` (REC_STANDS_BY), and for `failed` and `aborted` (REC_LEFT,
+ * REC_GONE).  0 or -ENOMEM.
  */
 int plan_history_event(struct plan_history *h, double time, const char *migration,
                        const char *volume, const char *source, const char *target,

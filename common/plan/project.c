@@ -96,7 +96,8 @@ static void add_volume(struct plan_projection *p, const struct plan_fleet *f,
     hold_copies(p, f, v);
     if (gives_way(f, lim, v))
         return;
-    if (v->state == ROUTE_STATE_MOVING || (v->state == ROUTE_STATE_DEFERRED && !stands_by))
+    if (v->state == ROUTE_STATE_MOVING ||
+        (v->state == ROUTE_STATE_DEFERRED && (!stands_by || v->handed)))
         settle(p, f, lim, v, v->other);
     else if (v->open)
         settle(p, f, lim, v, v->open_to);
@@ -131,7 +132,7 @@ static int add_moves(struct plan_projection *p, const struct plan_fleet *f,
     for (size_t i = 0; i < f->volume_names.n; i++) {
         const struct plan_volume *v = &f->volumes[f->volume_order[i]];
         const size_t to = v->open ? v->open_to : v->other;
-        if ((v->state == ROUTE_STATE_MOVING || v->open) && !gives_way(f, lim, v) &&
+        if ((v->state == ROUTE_STATE_MOVING || v->open || v->handed) && !gives_way(f, lim, v) &&
             !counted(ways, v, to))
             plan_projection_start(p, f, lim, v->owner, to, true);
     }

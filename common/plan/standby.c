@@ -57,7 +57,8 @@ static bool wants(const struct standbys *s, size_t volume)
     const struct plan_volume *v = &p->fleet->volumes[volume];
     const bool wanted =
         v->standby == STANDBY_YES || (v->standby == STANDBY_ASKED && p->limits->standby);
-    if (!wanted || s->moves[volume] || v->open || v->policy != POLICY_AUTO || v->owner == PLAN_NONE)
+    if (!wanted || s->moves[volume] || v->open || v->handed || v->policy != POLICY_AUTO ||
+        v->owner == PLAN_NONE)
         return false;
     const struct plan_gateway *owner = &p->fleet->gateways[v->owner];
     if (!answers(owner) || owner->state == GATEWAY_STATE_DOWN || must_be_left(p, v->owner) ||

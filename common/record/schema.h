@@ -53,6 +53,8 @@ extern const char *const rec_event_words[];
 #define REC_STANDBY "standby"
 /* How the detail of "deferred" begins where that was the aim: a copy stands by. */
 #define REC_STANDS_BY "stands by"
+/* How the detail of "begin" begins where somebody hands over what was deferred, or stands by. */
+#define REC_TO_HAND_OVER "resumed to hand over"
 /* In the detail of "begin", before how often in a row a standby that is made anew was lost. */
 #define REC_WAS_LOST "was lost "
 /* In the detail of "failed" and "aborted", before the target that has the volume's export still. */
