@@ -132,6 +132,25 @@ unheeded()
   kill_hard row
 }
 
+@test "migrate-exec: a row is not turned away for one that asked before it and has gone" {
+  needs_preload migrate-exec
+  fleet
+  mkdir -p state/migrations
+  : >state/migrations/v-2.giveway # of one that asked
+  GS_FAULT=ask:1:stop GS_FAULT_MARK=mark LD_PRELOAD=$INJECT \
+    start exec migrate-exec --bwlimit 32K <(plan gw-a gw-b 1 standby)
+  wait_for 30 test -e mark # who copies has opened that
+  rm state/migrations/v-2.giveway
+  start row migrate-exec <(plan gw-a gw-c 1 mandatory)
+  wait_for 30 test -s state/migrations/v-2.giveway
+  kill -CONT "${PIDS[exec]}"
+  wait "${PIDS[row]}"
+  unset "PIDS[row]"
+  gave_way
+  owner_is gw-c 2 uncommitted
+  served
+}
+
 @test "migrate-exec: a row that waits for who copies a standby goes on when that is killed" {
   asked
   kill_hard exec

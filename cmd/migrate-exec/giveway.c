@@ -22,6 +22,7 @@ enum {
     ASKS_US = 45 * 1000000, /* longer than a driver waits for a gateway that answers nothing */
     HANGS_S = 60,           /* who has asked for so long does not ask any more, but hangs */
     NAP_MS = 20,
+    LEAVES = 10, /* times that who asked tries to take its file away; otherwise who drives does */
 };
 
 static int path_of(const struct exec *x, const char *id, struct buf *path)
@@ -37,10 +38,30 @@ static bool is_at(int fd, const char *path)
            here.st_dev == there.st_dev;
 }
 
+/*
+ * Names under which anybody asks come and go under the lock of their folder: what was found out of
+ * a name holds until it is let go.  A descriptor; -EAGAIN: another one has it; or -errno.  Nobody
+ * waits for it: who has it may hang.
+ */
+static int lock_names(const struct exec *x)
+{
+    struct buf dir = {0};
+    int fd = buf_printf(&dir, "%s/migrations", x->dirs.state) < 0
+                 ? -ENOMEM
+                 : open(dir.data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int r = fd == -1 ? -errno : fd;
+    if (r >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0) {
+        r = errno == EWOULDBLOCK ? -EAGAIN : -errno;
+        close(fd);
+    }
+    buf_release(&dir);
+    return r;
+}
+
 /* ---- who asks ---- */
 
 /* The file, ours and locked: a descriptor; -EAGAIN: another one asks just now; or -errno. */
-static int put(const struct exec *x, const char *path)
+static int put_named(const struct exec *x, const char *path)
 {
     int fd = fsfile_open(path, O_RDWR);
     if (fd < 0)
@@ -58,13 +79,31 @@ static int put(const struct exec *x, const char *path)
     return r;
 }
 
-/* Under our lock: nobody else's file. */
-static void take_back(int fd, const char *path)
+static int put(const struct exec *x, const char *path)
 {
+    int names = lock_names(x);
+    if (names < 0)
+        return names;
+    int fd = put_named(x, path);
+    close(names);
+    return fd;
+}
+
+/* Nobody else's file. */
+static void take_back(const struct exec *x, int fd, const char *path)
+{
+    int names = -EAGAIN;
     if (fd < 0)
         return;
-    if (is_at(fd, path))
+    for (int i = 0; names == -EAGAIN && i < LEAVES; i++) {
+        names = lock_names(x);
+        if (names == -EAGAIN)
+            poll(NULL, 0, NAP_MS);
+    }
+    if (names >= 0 && is_at(fd, path))
         unlink(path);
+    if (names >= 0)
+        close(names);
     close(fd);
 }
 
@@ -107,7 +146,7 @@ enum outcome giveway_ask(const struct exec *x, const char *id)
         bool said = journal_last(x->dirs.state, id, &last) == 1;
         err_warn("'%s' is driven by another process, %s: %s", id, why, said ? last.who : "?");
     }
-    take_back(fd, path.data);
+    take_back(x, fd, path.data);
     buf_release(&path);
     return why ? DEFERRED : GO;
 }
@@ -127,6 +166,18 @@ static bool read_asker(int fd, char *who, size_t size)
     return true;
 }
 
+/* FD is out of date, or not for us; another one may stand in its place by now. */
+static void refuse(const struct move *m, int fd, const char *path)
+{
+    char who[160];
+    int names = lock_names(m->exec);
+    if (names < 0)
+        return; /* at the next look */
+    if (is_at(fd, path) && !(m->ahead && read_asker(fd, who, sizeof(who))))
+        unlink(path);
+    close(names);
+}
+
 bool giveway_look(struct move *m)
 {
     const uint64_t now = clock_mono_us();
@@ -141,7 +192,7 @@ bool giveway_look(struct move *m)
         if (asked && m->ahead)
             snprintf(m->gives_way, sizeof(m->gives_way), "%s", *who ? who : "a row of a plan");
         else
-            unlink(path.data); /* it is out of date, or not for us */
+            refuse(m, fd, path.data);
         close(fd);
     }
     buf_release(&path);

@@ -11,7 +11,9 @@
  *     who copies                    its journal is free, like that of any other that was killed
  *     the row, afterwards           a stalled standby, which --resume or the same row goes on with
  *
- * Who hands over does not give way, and says so by removing the file.
+ * Who hands over does not give way, and says so by removing the file.  Files are made, looked at
+ * for the last time and removed under the lock of their folder, so that nobody removes one that has
+ * taken the place of another.
  */
 #ifndef EXEC_GIVEWAY_H
 #define EXEC_GIVEWAY_H

@@ -4,8 +4,9 @@
  *
  *   GS_FAULT=CALL:N[:HOW]   the N-th (from 1) CALL of the process: malloc (with calloc and the
  *                           reallocs), read (with pread), write, sync (fsync, fdatasync),
- *                           truncate, rename or open.  HOW is an errno's number, "kill" (SIGKILL in
- *                           place of the call) or "torn" (write: half of it, then SIGKILL).
+ *                           truncate, rename, open or ask (flock of a file NAME.giveway).  HOW is
+ *                           an errno's number, "kill" (SIGKILL in place of the call), "stop"
+ *                           (SIGSTOP before it) or "torn" (write: half of it, then SIGKILL).
  *                           Without HOW: ENOMEM for malloc, ENOSPC for write, else EIO.
  *   GS_FAULT_MARK=FILE      is created when the fault strikes, so that a test knows when N was
  *                           beyond the last call.
@@ -19,8 +20,10 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -76,6 +79,10 @@ static bool strikes(const char *call, int fallback)
     mark();
     if (strcmp(plan.how, "kill") == 0)
         die();
+    if (strcmp(plan.how, "stop") == 0) {
+        syscall(SYS_kill, getpid(), SIGSTOP);
+        return false;
+    }
     int err = (int)strtol(plan.how, NULL, 10);
     errno = err ? err : fallback;
     return true;
@@ -154,4 +161,20 @@ int open(const char *path, int flags, ...)
     mode_t mode = flags & O_CREAT ? va_arg(ap, mode_t) : 0;
     va_end(ap);
     return strikes("open", EIO) ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+/* Is FD a file by which somebody is asked to give way? */
+static bool asks(int fd)
+{
+    static const char end[] = ".giveway";
+    char link[32], path[512];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    const ssize_t n = syscall(SYS_readlink, link, path, sizeof(path));
+    const ssize_t len = sizeof(end) - 1;
+    return n >= len && memcmp(path + n - len, end, (size_t)len) == 0;
+}
+
+int flock(int fd, int how)
+{
+    return asks(fd) && strikes("ask", EIO) ? -1 : (int)syscall(SYS_flock, fd, how);
 }
