@@ -151,6 +151,30 @@ unheeded()
   served
 }
 
+@test "migrate-exec --status: what has stalled says what to type, in the console, too" {
+  asked
+  kill_hard row
+  stop_gateway gw-a
+  kill -CONT "${PIDS[exec]}"
+  local code=0 said="; go on with: migrate-exec --resume v-2"
+  wait "${PIDS[exec]}" || code=$?
+  unset "PIDS[exec]"
+  ((code == 75))
+  run --separate-stderr -0 migrate-exec --status v-2
+  [[ ${lines[1]} == *",stalled,"*"$said"* ]]
+  [[ $(tail -n 1 state/migrations/v-2.csv) != *"$said"* ]] # not what the history has
+  run migrate-console -c "abort v-2" </dev/null
+  [[ $output == *"$said"* ]]
+  start_gateway gw-a
+  # So it is when the director has its owner again.
+  typed()
+  {
+    migrate-exec --resume v-2 >>out 2>&1 && owner_is gw-a 1 deferred
+  }
+  wait_for 30 typed
+  stands
+}
+
 @test "migrate-exec: a row that waits for who copies a standby goes on when that is killed" {
   asked
   kill_hard exec

@@ -65,7 +65,7 @@ list_is_true()
   lacks=$(grep -o 'gw-b lacks [0-9]* bytes: [0-9]*+[0-9]*' state/migrations/v-2.csv | tail -n 1)
   [[ -n $lacks && $(tail -n 1 state/migrations/v-2.csv) == *,replicate,stalled,* ]]
   run --separate-stderr -0 migrate-exec --status v-2
-  [[ $output == *"$lacks"* ]]
+  [[ $output == *"$lacks"*"; go on with: migrate-exec --resume v-2"* ]]
   run --separate-stderr -0 migrate-exec --missing v-2
   [[ ${lines[0]} == volume,offset,length && -z $stderr && ${lines[1]} == v,* ]]
   local bytes

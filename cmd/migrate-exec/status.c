@@ -7,11 +7,29 @@
 
 #include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/behind.h"
+#include "cmd/migrate-exec/lost.h"
 #include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/takeover.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+
+/*
+ * What has stalled waits for somebody: in the words of who left it, in place of the end of a detail
+ * that is too long.  Of a standby that was lost the detail says when it is tried again.
+ */
+static void say_what_to_type(const char *id, struct event *e)
+{
+    struct lost lost;
+    char text[NAME_LEN_MAX + 64];
+    size_t len = strlen(e->detail);
+    const int n = snprintf(text, sizeof(text), "; go on with: migrate-exec --resume %s", id);
+    if (lost_get(e, &lost) || n < 0 || (size_t)n >= sizeof(e->detail))
+        return;
+    if (len + (size_t)n >= sizeof(e->detail))
+        len = sizeof(e->detail) - 1 - (size_t)n;
+    memcpy(e->detail + len, text, (size_t)n + 1);
+}
 
 enum outcome status_print(const struct exec *x, const struct event *e)
 {
@@ -41,6 +59,8 @@ static enum outcome print_last(const struct exec *x, const char *id)
         (e.event == EVENT_STALLED || e.event == EVENT_MANUAL_RECOVERY) &&
         !strstr(e.detail, " lacks "))
         missing_describe(x, e.volume, e.detail, sizeof(e.detail));
+    if (r && e.event == EVENT_STALLED)
+        say_what_to_type(id, &e);
     return r ? status_print(x, &e) : SETTLED;
 }
 
