@@ -110,7 +110,7 @@ static int parse_tcp(const char *s, struct nbd_addr *a)
         return -EINVAL;
     memcpy(a->port, DEFAULT_PORT, sizeof(DEFAULT_PORT));
     int r = parse_host(s, len, a->host, sizeof(a->host), a->port);
-    return r < 0 || strcmp(a->port, "0") == 0 ? -EINVAL : 0;
+    return r < 0 || a->port[strspn(a->port, "0")] == 0 ? -EINVAL : 0;
 }
 
 static int parse_unix(const char *s, struct nbd_addr *a)

@@ -45,6 +45,7 @@ static void test_bad(void)
         "nbd://:10809",
         "nbd://gw:",
         "nbd://gw:0",
+        "nbd://gw:00",
         "nbd://gw:65536",
         "nbd://gw:-1",
         "nbd://gw:10x",
