@@ -10,6 +10,7 @@
 
 #include "common/affinity/nets_file.h"
 #include "common/affinity/pack.h"
+#include "common/forecast/blas.h"
 
 enum { HOURS = 21 * HOURS_A_DAY, PADDING_MAX = 1 << 18 };
 
@@ -25,6 +26,7 @@ static void forecast(const struct nets *n)
 {
     double y[HOURS], out[SAMPLE_AHEAD];
     struct sample s;
+    require(blas_begin() >= 0);
     struct model m = {.kind = MODEL_WEEKLY, .weight = {0, 0, 1}};
     for (size_t i = 0; i < HOURS; i++)
         y[i] = (double)(i * 7 % 24);
