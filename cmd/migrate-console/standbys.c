@@ -12,7 +12,7 @@ enum { ATTEMPTS_MAX = 1000 }; /* migrations to one epoch that are looked at */
 static int says_so(const struct console *c, const struct route *r, unsigned n)
 {
     char id[NAME_LEN_MAX + 1];
-    struct event last;
+    struct event last = {.time = 0};
     int found = migration_id(r->volume, r->epoch + 1, n, id);
     if (found == 0)
         found = journal_last(c->dirs.state, id, &last);
