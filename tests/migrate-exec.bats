@@ -486,6 +486,21 @@ END
   copied gw-b
 }
 
+@test "migrate-exec: no export is taken by a journal of the volume that cannot be read" {
+  fleet 64K
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  migrate-exec --commit v-2
+  run -0 migrate-exec <(plan gw-b gw-a 2)
+  migrate-exec --commit v-3
+  cp gw-a/v gw-b/v # by hand; what may be done with it only the journals say
+  { echo "$EVENT_HEADER" && echo rubbish; } | tee state/migrations/v-1.csv >state/migrations/w-v-2.csv
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 3)
+  [[ ${lines[-1]} == *"redirect,failed,"*"the journal of 'v-1' cannot be read: a damaged record; "* ]]
+  [[ $(owner) == "gw-a 3 steady" ]]
+  rm state/migrations/v-1.csv
+  run -0 migrate-exec <(plan gw-a gw-b 3)
+}
+
 @test "I4: kill -9 before an export is found to be another's: --resume does not overwrite it" {
   needs_preload migrate-exec
   fleet 64K
@@ -559,8 +574,12 @@ END
   run --separate-stderr -75 migrate-exec --expire
   [[ -e gw-b/v && $(owner) == "gw-a 3 uncommitted" ]]
   rm state/frozen
-  run --separate-stderr -0 migrate-exec --expire
+  # What it cannot read it leaves, says so, and goes on.
+  echo rubbish >state/migrations/v-1.csv
+  run --separate-stderr -70 migrate-exec --expire
   [[ $(steps) == "retire,committed " && ! -e gw-b/v && $(owner) == "gw-a 3 steady" ]]
+  [[ $stderr == "migrate-exec: cannot read the journal of 'v-1': a damaged record" ]]
+  rm state/migrations/v-1.csv
   run --separate-stderr -0 migrate-exec --expire
   [[ $output == "$EVENT_HEADER" && -z $stderr ]]
 }

@@ -270,8 +270,11 @@ static bool has_expired(const struct exec *x, const char *id, const struct story
 static enum outcome expire(const struct exec *x, const char *id)
 {
     struct story s;
-    if (story_load(x, id, &s) < 0 || !s.any)
+    const int r = story_load(x, id, &s);
+    if (r == -ENOENT || (r == 0 && !s.any))
         return GO;
+    if (r < 0)
+        return story_read(x, id, &s); /* which says why */
     if (takeover_is_new(x, id, &s) || ahead_took_over(x, id, &s))
         return recover_resume(x, id);
     if (left_is_open(x, &s))
