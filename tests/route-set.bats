@@ -472,3 +472,10 @@ verified()
   route-set v gw-a --size 1M >/dev/null
   run --separate-stderr -0 route-set --verify
 }
+
+@test "route-set: a store that may not be made is refused for that, not for missing" {
+  # In sysfs nobody makes a file, not even root.
+  run --separate-stderr -73 route-set --state /sys/kernel v gw-a
+  local reason='(permission denied|operation not permitted|read-only file system)'
+  [[ $stderr =~ ^"route-set: cannot create '/sys/kernel/routes.log': "$reason$ ]]
+}

@@ -155,8 +155,11 @@ static int open_log(struct route_store *s, bool create)
     if (create && fd < 0)
         errno = -fd;
     if (fd < 0 && (errno == EACCES || errno == EROFS)) {
+        const int refusal = errno;
         writable = false;
         fd = open(s->path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 && create && errno == ENOENT) /* which is why it was to be made */
+            errno = refusal;
     }
     if (fd < 0)
         return fail_errno(s, "cannot open");
