@@ -229,6 +229,22 @@ five_signs()
   [[ -z $output ]]
 }
 
+@test "route-director: a state folder that it may not write is refused at once, one within it by name" {
+  need_root
+  prepare
+  chmod 777 "$GATESHIFT_RUN" "$GATESHIFT_RUN/gw-a.sock"
+  install "$BUILD/bin/route-director" .
+  run --separate-stderr -73 as_nobody ./route-director --listen "unix:$GATESHIFT_RUN/nbd.sock"
+  [[ $stderr == "route-director: cannot use state folder '$GATESHIFT_STATE': permission denied" ]]
+  mkdir -p "$GATESHIFT_STATE/serving"
+  chown $NOBODY "$GATESHIFT_STATE" "$GATESHIFT_STATE/routes.log"
+  start director setpriv --reuid=$NOBODY --regid=$NOBODY --clear-groups \
+    ./route-director --listen "unix:$GATESHIFT_RUN/nbd.sock"
+  wait_for 10 control help
+  run -1 nbdinfo --size "$(director_uri v)"
+  wait_for 5 grep -qF "volume 'v': cannot lock it in '$GATESHIFT_STATE/serving': permission denied" director.log
+}
+
 @test "route-director: the control socket is for root and its own user" {
   need_root
   serve

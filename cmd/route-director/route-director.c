@@ -8,6 +8,7 @@
  * without the clients noticing (gateshift-safety(7)).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -306,12 +307,21 @@ static void watch_signals(struct director *d, struct signals *s)
 
 /* ---- main ---- */
 
+/* Without a place for its locks and logs a director would run, and turn every client away. */
+static void use_state(const char *state)
+{
+    int r = fsfile_mkdirs(state);
+    if (r == 0 && faccessat(AT_FDCWD, state, W_OK | X_OK, AT_EACCESS) < 0)
+        r = -errno;
+    if (r < 0)
+        err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", state, err_text(r));
+}
+
 static void start(struct workers *w, const struct opts *o)
 {
     struct accesslog *log = NULL;
-    int r = fsfile_mkdirs(o->set.dirs.state);
-    if (r < 0)
-        err_die(EX_CANTCREAT, "cannot use state folder '%s': %s", o->set.dirs.state, err_text(r));
+    int r = 0;
+    use_state(o->set.dirs.state);
     if (o->log.path && (r = accesslog_open(&o->log, &log)) < 0)
         err_die(EX_CANTCREAT, "cannot open access log '%s': %s", o->log.path, accesslog_error(r));
     r = workers_new(w, &o->set, o->threads, log);

@@ -333,8 +333,11 @@ static int lock_volume(struct volume *v, char *why, size_t size)
         quarantine_add(v->d, v->name, NULL);
     if (v->lock_fd >= 0)
         return 0;
-    snprintf(why, size, "%s",
-             v->lock_fd == -EAGAIN ? "another director serves it" : err_text(v->lock_fd));
+    if (v->lock_fd == -EAGAIN)
+        snprintf(why, size, "another director serves it");
+    else
+        snprintf(why, size, "cannot lock it in '%s/serving': %s", v->d->set.dirs.state,
+                 err_text(v->lock_fd));
     return v->lock_fd;
 }
 
