@@ -85,6 +85,22 @@ gw-b healthy 0.97; affinity 0.50 to 0.50; benefit 0.67; copies 1.0 MiB in about 
   expect_moves "v gw-a gw-b optional"
 }
 
+@test "migrate-plan: a history that its writer left empty, or with a torn last line, holds up no plan" {
+  health "gw-a,0.15,0.83,nbd_read_us rising" gw-b,0.97,0
+  : >history.csv
+  plan --history history.csv
+  expect_moves "v gw-a gw-b mandatory"
+  history "48 gw-b gw-a mandatory: gw-b health 0.10"
+  truncate -s -3 history.csv
+  plan --history history.csv
+  [[ $stderr == *"history.csv:3: "*": left out, as it has no newline yet"* ]]
+  # Not so a whole one.
+  echo >>history.csv
+  run --separate-stderr -65 migrate-plan --now "$NOW" --routes routes.csv --health health.csv \
+    --history history.csv
+  [[ $stderr == "migrate-plan: history.csv:3: "* ]]
+}
+
 @test "migrate-plan: what must leave goes elsewhere rather than back to where it was of late" {
   gateways gw-a,active gw-b,active gw-c,active
   health "gw-a,0.15,0.83,nbd_read_us rising" gw-b,0.97,0 gw-c,0.97,0

@@ -204,6 +204,18 @@ static int has_event(const char *path, struct rec_writer *w, const struct event 
     return r;
 }
 
+/* Appends E, or leaves nothing of it: a full disk takes a part of a line. */
+static int append_whole(int fd, struct rec_writer *w, const struct event *e, bool header)
+{
+    struct stat before;
+    if (fstat(fd, &before) < 0)
+        return -errno;
+    int r = append_event(fd, w, e, header);
+    if (r < 0 && ftruncate(fd, before.st_size) < 0)
+        return r; /* a torn line is cut off by the next writer, and no reader minds it */
+    return r;
+}
+
 /* Appends E to PATH, opened as FD, under its lock; unless it is there, if ONCE. */
 static int append_locked(const char *path, int fd, const struct event *e, bool once)
 {
@@ -217,7 +229,7 @@ static int append_locked(const char *path, int fd, const struct event *e, bool o
     if (r == 0 && once && !empty)
         r = has_event(path, w, e);
     if (r == 0)
-        r = append_event(fd, w, e, empty);
+        r = append_whole(fd, w, e, empty);
     rec_writer_free(w);
     return r < 0 ? r : 0;
 }

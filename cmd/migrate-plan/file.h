@@ -14,6 +14,13 @@ typedef void file_take(void *arg, struct rec_reader *r);
  */
 void file_read(const struct rec_schema *schema, const char *path, file_take *take, void *arg);
 
+/*
+ * The same of a file that others append to, and may be killed doing so: one that is empty has no
+ * records, and a last line that has no newline yet, and is no record, is told of and left out.
+ */
+void file_read_appended(const struct rec_schema *schema, const char *path, file_take *take,
+                        void *arg);
+
 /* Column COL, a real; NaN if it is empty. */
 double file_real_or_nan(const struct rec_reader *r, size_t col);
 

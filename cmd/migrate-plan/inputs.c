@@ -223,7 +223,7 @@ static void load_records(struct load *l, const struct inputs *in, double now)
         file_read(&rec_affinity, in->affinity, take_affinity, l);
     l->f->with_history = in->history != NULL;
     if (in->history)
-        file_read(&rec_event, in->history, take_event, l);
+        file_read_appended(&rec_event, in->history, take_event, l);
     if (in->forecast)
         read_forecast(l, in->forecast, now);
     if (in->changed)
