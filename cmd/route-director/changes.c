@@ -48,6 +48,8 @@ struct changes {
     size_t marked;
     uint64_t *behind; /* what a mirror does not keep equal, of what is marked; NULL: no mirror */
     size_t n_behind;
+    uint64_t *unproved; /* all of that, and what was not proved since it was mirrored */
+    size_t n_unproved;
     unsigned shift; /* a block is 1 << SHIFT bytes */
     uint64_t size;
     char *path;
@@ -81,7 +83,7 @@ static void release(struct changes *c)
 {
     if (c->head)
         munmap(c->head, file_bytes(c));
-    free(c->behind);
+    changes_unmirror(c);
     free(c->path);
     free(c);
 }
@@ -338,65 +340,114 @@ void changes_mark(struct changes *c, uint64_t offset, uint64_t length)
 {
     struct blocks_of b = blocks_of(c, offset, length);
     set_bits(c->bits, b, &c->marked);
-    if (c->behind)
+    if (c->behind) {
         set_bits(c->behind, b, &c->n_behind);
+        set_bits(c->unproved, b, &c->n_unproved);
+    }
     in_order();
 }
 
 void changes_mark_mirrored(struct changes *c, uint64_t offset, uint64_t length)
 {
-    set_bits(c->bits, blocks_of(c, offset, length), &c->marked);
+    struct blocks_of b = blocks_of(c, offset, length);
+    set_bits(c->bits, b, &c->marked);
+    if (c->behind)
+        set_bits(c->unproved, b, &c->n_unproved);
     in_order();
 }
 
+/* ---- a mirror's account ---- */
+
 int changes_mirror(struct changes *c)
 {
+    const size_t bytes = words(c) * sizeof(*c->behind);
     if (c->behind)
         return 0;
-    c->behind = malloc(words(c) * sizeof(*c->behind));
-    if (!c->behind)
+    c->behind = malloc(bytes);
+    c->unproved = malloc(bytes);
+    if (!c->behind || !c->unproved) {
+        changes_unmirror(c);
         return -ENOMEM;
-    memcpy(c->behind, c->bits, words(c) * sizeof(*c->behind));
-    c->n_behind = c->marked;
-    return 0;
-}
-
-bool changes_behind(const struct changes *c, uint64_t *offset, uint64_t *length)
-{
-    if (!c->behind || !c->n_behind || *offset >= c->size)
-        return false;
-    size_t i = (size_t)(*offset >> c->shift);
-    while (i < c->n && !bit(c->behind, i))
-        i = c->behind[i / 64] >> (i % 64) ? i + 1 : (i / 64 + 1) * 64;
-    if (i >= c->n)
-        return false;
-    uint64_t start = (uint64_t)i << c->shift;
-    uint64_t whole = UINT64_C(1) << c->shift;
-    *offset = start;
-    *length = c->size - start < whole ? c->size - start : whole;
-    return true;
-}
-
-void changes_caught_up(struct changes *c, uint64_t offset, uint64_t length)
-{
-    struct blocks_of b = blocks_of(c, offset, length);
-    for (size_t i = b.first; c->behind && i < b.end; i++) {
-        c->n_behind -= bit(c->behind, i);
-        c->behind[i / 64] &= ~(UINT64_C(1) << (i % 64));
     }
+    memcpy(c->behind, c->bits, bytes);
+    memcpy(c->unproved, c->bits, bytes);
+    c->n_behind = c->n_unproved = c->marked;
+    return 0;
 }
 
 void changes_unmirror(struct changes *c)
 {
     free(c->behind);
-    c->behind = NULL;
+    free(c->unproved);
+    c->behind = c->unproved = NULL;
+}
+
+/* The first block from *OFFSET on that is in MAP and, if that is given, not in LESS. */
+static bool next_block(const struct changes *c, const uint64_t *map, const uint64_t *less,
+                       uint64_t *offset, uint64_t *length)
+{
+    if (*offset >= c->size)
+        return false;
+    size_t i = (size_t)(*offset >> c->shift);
+    uint64_t from = ~UINT64_C(0) << (i % 64);
+    for (size_t w = i / 64; w < words(c); w++, from = ~UINT64_C(0)) {
+        const uint64_t found = map[w] & from & ~(less ? less[w] : 0);
+        if (!found)
+            continue;
+        i = w * 64 + (size_t)__builtin_ctzll(found);
+        const uint64_t start = (uint64_t)i << c->shift, whole = UINT64_C(1) << c->shift;
+        if (i >= c->n)
+            return false;
+        *offset = start;
+        *length = c->size - start < whole ? c->size - start : whole;
+        return true;
+    }
+    return false;
+}
+
+bool changes_behind(const struct changes *c, uint64_t *offset, uint64_t *length)
+{
+    return c->behind && c->n_behind && next_block(c, c->behind, NULL, offset, length);
+}
+
+bool changes_unproved(const struct changes *c, uint64_t *offset, uint64_t *length)
+{
+    return c->behind && c->n_unproved > c->n_behind &&
+           next_block(c, c->unproved, c->behind, offset, length);
+}
+
+static void clear_bits(uint64_t *bits, struct blocks_of b, size_t *count)
+{
+    for (size_t i = b.first; i < b.end; i++) {
+        *count -= bit(bits, i);
+        bits[i / 64] &= ~(UINT64_C(1) << (i % 64));
+    }
+}
+
+void changes_caught_up(struct changes *c, uint64_t offset, uint64_t length)
+{
+    if (c->behind)
+        clear_bits(c->behind, blocks_of(c, offset, length), &c->n_behind);
+}
+
+void changes_proved(struct changes *c, uint64_t offset, uint64_t length)
+{
+    if (c->behind)
+        clear_bits(c->unproved, blocks_of(c, offset, length), &c->n_unproved);
+}
+
+uint64_t changes_unproved_bytes(const struct changes *c)
+{
+    return c->behind ? (uint64_t)(c->n_unproved - c->n_behind) << c->shift : 0;
 }
 
 static enum changes_kind kind_of(const struct changes *c, size_t i)
 {
     if (!bit(c->bits, i))
         return CHANGES_NONE;
-    return c->behind && !bit(c->behind, i) ? CHANGES_MIRRORED : CHANGES_DIFFER;
+    if (!c->behind || bit(c->behind, i))
+        return CHANGES_DIFFER;
+    return bit(c->unproved, i) ? CHANGES_MIRRORED : CHANGES_PROVED;
 }
 
 bool changes_all_equal(const struct changes *c, uint64_t offset, uint64_t length)

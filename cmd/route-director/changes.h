@@ -95,6 +95,11 @@ void changes_mark_mirrored(struct changes *c, uint64_t offset, uint64_t length);
  */
 bool changes_behind(const struct changes *c, uint64_t *offset, uint64_t *length);
 
+/* The first block at or after *OFFSET that is mirrored and was not proved since; as above. */
+bool changes_unproved(const struct changes *c, uint64_t *offset, uint64_t *length);
+/* The blocks of this range, whole ones that do not lag behind, were found to be equal. */
+void changes_proved(struct changes *c, uint64_t offset, uint64_t length);
+
 /* All of the blocks of this range, whole ones, is given to the copy now: they are equal. */
 void changes_caught_up(struct changes *c, uint64_t offset, uint64_t length);
 
@@ -112,6 +117,7 @@ enum changes_kind {
     CHANGES_DIFFER,   /* or nothing is known */
     CHANGES_NONE,     /* nothing was written since: equal */
     CHANGES_MIRRORED, /* equal since the mirror says so */
+    CHANGES_PROVED,   /* … and was read and compared since it was written last */
 };
 
 /*
@@ -120,6 +126,9 @@ enum changes_kind {
  */
 uint64_t changes_run(const struct changes *c, uint64_t offset, uint64_t length,
                      enum changes_kind *kind);
+
+/* Bytes that are mirrored and were not proved since they were written last. */
+uint64_t changes_unproved_bytes(const struct changes *c);
 
 /* Bytes that may differ: those marked and not mirrored, or all where nothing is known of the
  * copy. */

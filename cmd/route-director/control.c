@@ -208,6 +208,8 @@ static void status_line(struct control *c, const struct volume *v)
     bool promotable = open ? move_may_promote(m) : reverse_may_promote(v);
     if (promoted)
         n.unproved = v->promoted_unproved;
+    else if (!open && reverse_is_open(v) && v->changes)
+        n.unproved = changes_unproved_bytes(v->changes);
     const char *target = open ? m->target : "-";
     struct buf latency = {0};
     char changed[24] = "-";

@@ -81,6 +81,7 @@ static void move_free(struct move *m)
     loop_timer_cancel(loop, &m->deadline);
     loop_timer_cancel(loop, &m->tick);
     keepup_stop(m);
+    reprove_stop(&m->reprove);
     copiers_shut_out(m);
     ranges_release(&m->copiers.writing);
     leg_free(m->leg);
@@ -208,6 +209,7 @@ static void tick_copying(struct move *m)
     } else {
         move_start_tick(m);
         keepup_look(m);
+        move_reprove(m);
     }
 }
 

@@ -19,6 +19,7 @@
 #include "blocks.h"
 #include "copiers.h"
 #include "keepup.h"
+#include "reprove.h"
 #include "volume.h"
 
 struct changes;
@@ -78,6 +79,8 @@ struct move {
     struct leg *leg; /* the target's; in RETIRE the old owner's */
     struct copiers copiers;
     struct keepup keepup;
+    struct reprove reprove;
+    uint64_t reproving;    /* its claim */
     struct blocks *blocks; /* COPYING … DOUBT */
     struct changes *next;  /* will be the map of what the source lacks; NULL: there is none */
     struct storejob job;

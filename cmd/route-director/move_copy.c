@@ -196,6 +196,48 @@ void move_differs(struct move *m, struct control *c, uint64_t claim)
         control_err(c, EILSEQ, "the target does not hold what was written to it");
 }
 
+/* ---- a copy that stands by is proved anew ---- */
+
+static struct leg *standbys_leg(void *arg)
+{
+    struct move *m = arg;
+    return move_stands_by(m) && !m->shared && !m->leg->lost ? m->leg : NULL;
+}
+
+static bool claim_proof(void *arg, uint64_t max, uint64_t *offset, uint64_t *length)
+{
+    struct move *m = arg;
+    if (!blocks_counts(m->blocks).unproved)
+        return false;
+    int64_t id = blocks_claim(m->blocks, CLAIM_PROVE, max, &m->reprove, offset, length);
+    m->reproving = id > 0 ? (uint64_t)id : 0;
+    return id > 0;
+}
+
+static bool end_proof(void *arg, enum reprove_result result)
+{
+    struct move *m = arg;
+    if (!m->blocks)
+        return false;
+    switch (result) {
+    case REPROVE_EQUAL:
+        return blocks_done(m->blocks, m->reproving, CLAIM_PROVE, &m->reprove, volume_range_busy,
+                           m->v) == 0;
+    case REPROVE_DIFFERS:
+        return blocks_differ(m->blocks, m->reproving, &m->reprove, volume_range_busy, m->v) == 0;
+    default:
+        return blocks_release(m->blocks, m->reproving, &m->reprove) == 0;
+    }
+}
+
+void move_reprove(struct move *m)
+{
+    static const struct reprove_ops ops = {standbys_leg, claim_proof, end_proof};
+    if (!m->reprove.v)
+        reprove_init(&m->reprove, m->v, m->target, &ops, m);
+    reprove_look(&m->reprove);
+}
+
 void move_mirror(struct move *m, struct control *c)
 {
     if (!move_is_copying(m, c))

@@ -33,6 +33,8 @@ void move_store_outcome(struct storejob *j);
 /* The same in COMMIT and DOUBT. */
 void move_commit_outcome(struct move *m);
 
+/* Proves M's copy anew while it only stands by, if that is not under way (reprove.h). */
+void move_reprove(struct move *m);
 /* Looks after haunted blocks and late mirrored writes. */
 void move_start_tick(struct move *m);
 /* A hold of WINDOW_MS begins at NOW_US, the clock's. */

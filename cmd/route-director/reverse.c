@@ -9,10 +9,12 @@
 #include "changes.h"
 #include "common/base/error.h"
 #include "control.h"
+#include "io.h"
 #include "move.h"
 #include "owner.h"
 #include "peer.h"
 #include "quarantine.h"
+#include "reprove.h"
 #include "standby.h"
 #include "track.h"
 
@@ -23,6 +25,8 @@
 enum { BYTES_MAX = 64 << 20, WRITES_MAX = 16384, QUEUE_MAX = 256 };
 /* A late write is noticed after a LOOKSth of --reverse-timeout more. */
 enum { LOOKS = 4 };
+/* So many blocks in a row that are written to are looked at for one to prove. */
+enum { BUSY_MAX = 16 };
 
 enum state { OPENING, ON, DRAINING, FLUSHING, NEVER, ENDED, DROPPED };
 
@@ -44,6 +48,9 @@ struct reverse {
     uint64_t flushing_since_us, looked_us;
     struct loop_timer tick;
     struct catchup catchup;            /* ON */
+    struct reprove reprove;            /* ON */
+    uint64_t proving_from, proving_to; /* what is being proved … */
+    bool written_to;                   /* … which a client has written to since it was claimed */
     struct standby standby;            /* ON, and while it yields */
     struct control *starter, *stopper; /* whose verb is not answered yet */
     const char *word;                  /* of DROPPED, as in reverse_word(); static */
@@ -85,11 +92,17 @@ static bool server_is_gone(const struct leg *l)
     return l->peer.pidfd >= 0 && peer_is_gone(l->peer.pidfd);
 }
 
+static void stop_work(struct reverse *m)
+{
+    catchup_stop(&m->catchup);
+    reprove_stop(&m->reprove);
+}
+
 static void close_leg(struct reverse *m)
 {
     struct volume *v = m->v;
     loop_timer_cancel(v->d->loop, &m->tick);
-    catchup_stop(&m->catchup);
+    stop_work(m);
     standby_end(&m->standby);
     m->yields = false;
     leg_free(m->leg);
@@ -161,14 +174,14 @@ static void ended(struct reverse *m)
         let_go(m);
 }
 
-static bool give_block(void *arg, uint64_t offset, struct slice data);
+static void start_work(struct reverse *m);
 
 /* It was to take the owner's place, and does not: all goes on. */
 static void go_on(struct reverse *m)
 {
     m->yields = false;
     m->state = ON;
-    catchup_start(&m->catchup, m->v, m->leg->export.max_block, give_block, m);
+    start_work(m);
 }
 
 /* Ends in order with its leg the target of a move that promotes it, if that is right still. */
@@ -272,7 +285,7 @@ static void flush(struct reverse *m)
 static void end(struct reverse *m)
 {
     m->state = DRAINING;
-    catchup_stop(&m->catchup);
+    stop_work(m);
     if (!m->unanswered)
         flush(m);
 }
@@ -493,10 +506,72 @@ static bool give_block(void *arg, uint64_t offset, struct slice data)
     return give(arg, &n, data, caught_up);
 }
 
+/* ---- the copy is proved anew ---- */
+
+static struct leg *copys_leg(void *arg)
+{
+    struct reverse *m = arg;
+    return m->state == ON && m->v->changes && !m->leg->lost ? m->leg : NULL;
+}
+
+/* May anything be landing there, on either side, that was not answered yet? */
+static bool is_moving(const struct reverse *m, uint64_t offset, uint64_t length)
+{
+    const struct request there = {.nbd = {.offset = offset, .length = (uint32_t)length}};
+    return io_range_taken(m->v, offset, length) || ranges_busy(&m->sent, offset, length) ||
+           last_before(&m->queue, &there);
+}
+
+/* The next block, round and round, that nobody writes to. */
+static bool claim_block(void *arg, uint64_t max, uint64_t *offset, uint64_t *length)
+{
+    struct reverse *m = arg;
+    (void)max; /* what is longer is found out when it is to be read */
+    *offset = m->proving_to;
+    for (int i = 0; i < BUSY_MAX; i++) {
+        if (!changes_unproved(m->v->changes, offset, length)) {
+            m->proving_to = 0;
+            return false;
+        }
+        m->proving_from = *offset;
+        m->proving_to = *offset + *length;
+        m->written_to = false;
+        if (!is_moving(m, *offset, *length))
+            return true;
+        *offset = m->proving_to;
+    }
+    return false;
+}
+
+static bool end_block(void *arg, enum reprove_result result)
+{
+    struct reverse *m = arg;
+    const uint64_t offset = m->proving_from, length = m->proving_to - m->proving_from;
+    if (m->written_to || !m->v->changes || result == REPROVE_UNKNOWN)
+        return false;
+    if (result == REPROVE_EQUAL)
+        changes_proved(m->v->changes, offset, length);
+    else
+        changes_mark(m->v->changes, offset, length);
+    return true;
+}
+
+static void start_work(struct reverse *m)
+{
+    static const struct reprove_ops ops = {copys_leg, claim_block, end_block};
+    catchup_start(&m->catchup, m->v, m->leg->export.max_block, give_block, m);
+    reprove_init(&m->reprove, m->v, m->gateway, &ops, m);
+    m->proving_from = m->proving_to = 0;
+}
+
+/* ---- writes, again ---- */
+
 bool reverse_write(struct volume *v, const struct request *r)
 {
     struct reverse *m = v->reverse;
     catchup_written(&m->catchup, r->nbd.offset, r->nbd.length);
+    if (r->nbd.offset < m->proving_to && m->proving_from < r->nbd.offset + r->nbd.length)
+        m->written_to = true;
     if (m->state != ON || !v->changes || !takes(m, r) ||
         !changes_all_equal(v->changes, r->nbd.offset, r->nbd.length))
         return false;
@@ -516,10 +591,20 @@ static bool is_late(const struct reverse *m, uint64_t before_us)
     for (size_t i = 0; m->unanswered && i < t->n; i++) {
         const struct request *s = t->slots[i];
         if (s->volume == m->v && s->waiting & ROLE_TARGET && s->done &&
-            s->nbd.type != NBD_CMD_FLUSH && s->mirrored_us < before_us)
+            s->nbd.type != NBD_CMD_FLUSH && s->nbd.type != NBD_CMD_READ &&
+            s->mirrored_us < before_us)
             return true;
     }
     return false;
+}
+
+static void look(struct loop_timer *t);
+
+static void go_on_looking(struct reverse *m, uint64_t next_us)
+{
+    loop_timer_set(m->v->d->loop, &m->tick, next_us, look);
+    if (m->state == ON)
+        reprove_look(&m->reprove);
 }
 
 static void look(struct loop_timer *t)
@@ -539,7 +624,7 @@ static void look(struct loop_timer *t)
     else if (m->asked && now > m->flushing_since_us + set->retry_us)
         drop(m, ETIMEDOUT, "dropped-slow", "it does not answer a flush (--retry-for)");
     else
-        loop_timer_set(m->v->d->loop, t, now + pause, look);
+        go_on_looking(m, now + pause);
 }
 
 /* ---- the beginning ---- */
@@ -582,8 +667,8 @@ static void leg_ready(struct leg *l)
     }
     m->state = ON;
     m->looked_us = now_us(m);
+    start_work(m);
     look(&m->tick);
-    catchup_start(&m->catchup, v, l->export.max_block, give_block, m);
     standby_begin(&m->standby);
     control_ok(take(&m->starter), "%llu", (unsigned long long)changes_bytes(v->changes));
 }

@@ -442,6 +442,46 @@ static void test_what_is_behind_catches_up(void)
     changes_drop(c);
 }
 
+/* S8: what was mirrored counts as proved until it is written again, and what lags behind never. */
+static void test_what_was_mirrored_is_proved(void)
+{
+    uint64_t offset = 0, length = 0;
+    struct changes *c = create();
+    changes_copy_is_whole(c);
+    changes_mark(c, 0, 1);
+    CHECK(!changes_unproved(c, &offset, &length)); /* no account */
+    changes_proved(c, 0, BLOCK);
+    CHECK(kind_at(c, 0) == CHANGES_DIFFER);
+    CHECK(changes_mirror(c) == 0);
+    CHECK(!changes_unproved(c, &offset, &length)); /* it lags behind */
+    CHECK_EQ_U64(changes_unproved_bytes(c), 0);
+    changes_caught_up(c, 0, BLOCK);
+    changes_mark_mirrored(c, volume_size - 1, 1);
+    CHECK_EQ_U64(changes_unproved_bytes(c), 2 * BLOCK);
+    CHECK(changes_unproved(c, &offset, &length) && offset == 0 && length == BLOCK);
+    offset = BLOCK;
+    CHECK(changes_unproved(c, &offset, &length) && offset == (BLOCKS - 1) * BLOCK &&
+          length == volume_size - offset);
+    changes_proved(c, 0, BLOCK);
+    changes_proved(c, 0, BLOCK);
+    CHECK_EQ_U64(changes_unproved_bytes(c), BLOCK);
+    CHECK(kind_at(c, 0) == CHANGES_PROVED && kind_at(c, BLOCKS - 1) == CHANGES_MIRRORED);
+    changes_mark_mirrored(c, 5, 1);
+    CHECK(kind_at(c, 0) == CHANGES_MIRRORED);
+    changes_proved(c, 0, BLOCK);
+    changes_mark(c, 5, 1);
+    CHECK(kind_at(c, 0) == CHANGES_DIFFER);
+    changes_caught_up(c, 0, BLOCK);
+    CHECK(kind_at(c, 0) == CHANGES_MIRRORED);
+    changes_proved(c, 0, volume_size);
+    changes_unmirror(c);
+    CHECK(kind_at(c, 0) == CHANGES_DIFFER && changes_unproved_bytes(c) == 0);
+    CHECK(changes_mirror(c) == 0);
+    changes_caught_up(c, 0, volume_size);
+    CHECK(kind_at(c, 0) == CHANGES_MIRRORED); /* a new account knows of no proof */
+    changes_drop(c);
+}
+
 static void mirror_some(void *arg)
 {
     struct changes *c = arg;
@@ -577,6 +617,7 @@ int main(void)
     test_marks_cost_no_sync();
     test_mirror_keeps_marked_blocks_equal();
     test_what_is_behind_catches_up();
+    test_what_was_mirrored_is_proved();
     test_mirror_ends_with_its_process();
     test_nothing_is_mirrored_to_a_copy_that_is_not_whole();
     for (uint64_t seed = 1; seed <= 5; seed++)

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "reprove.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "blocks.h"
+#include "catchup.h"
+#include "common/base/error.h"
+#include "io.h"
+#include "leg.h"
+#include "owner.h"
+
+/*
+ * SHARE: a piece is followed by a pause of so many times what it took, and LEAST_US at least.
+ * FAILED_US: … of so long where it could not be read, doubled with each one in a row, at most
+ * DOUBLED times.
+ */
+enum { SHARE = 15, LEAST_US = 1000, FAILED_US = 200000, DOUBLED = 8 };
+
+static uint64_t now_us(const struct reprove *p)
+{
+    return loop_now_us(p->v->d->loop);
+}
+
+static void rested(struct loop_timer *t)
+{
+    struct reprove *p = (struct reprove *)((char *)t - offsetof(struct reprove, next));
+    p->rests = false;
+    reprove_look(p);
+}
+
+static void rest(struct reprove *p, uint64_t us)
+{
+    p->rests = true;
+    loop_timer_set(p->v->d->loop, &p->next, now_us(p) + us, rested);
+}
+
+static void rest_a_while(struct reprove *p)
+{
+    const uint64_t us = SHARE * (now_us(p) - p->began_us);
+    rest(p, us > LEAST_US ? us : LEAST_US);
+}
+
+/* The owner's data are of no use any more. */
+static void drop_data(struct reprove *p)
+{
+    chunk_put(&p->v->d->pool, p->owners.chunk);
+    p->owners = (struct slice){0};
+}
+
+/* ---- a piece ---- */
+
+static void tell_difference(const struct reprove *p)
+{
+    err_warn("volume '%s': %llu bytes at %llu of the copy on '%s' are not what '%s' has, though "
+             "nobody wrote there: they are copied again",
+             p->v->name, (unsigned long long)p->length, (unsigned long long)p->offset, p->gateway,
+             p->v->route.gateway);
+}
+
+/* Both sides have answered, or one can't. */
+static void settle(struct reprove *p, enum reprove_result result)
+{
+    const bool failed = result == REPROVE_UNKNOWN;
+    drop_data(p);
+    p->failures = failed ? p->failures + 1 : 0;
+    if (p->ops->end(p->arg, result) && result == REPROVE_DIFFERS)
+        tell_difference(p);
+    if (failed)
+        rest(p, (uint64_t)FAILED_US << (p->failures < DOUBLED ? p->failures : DOUBLED));
+    else
+        rest_a_while(p);
+}
+
+static void copy_was_read(struct request *r)
+{
+    struct reprove *p = r->arg;
+    struct slice copys;
+    if (!p)
+        return; /* stopped */
+    p->asked = NULL;
+    if (r->error || !catchup_gather(p->v, r, &copys)) {
+        settle(p, REPROVE_UNKNOWN);
+        return;
+    }
+    const bool equal =
+        memcmp(p->owners.data + NBD_REQUEST_LEN, copys.data + NBD_REQUEST_LEN, p->length) == 0;
+    chunk_put(&p->v->d->pool, copys.chunk);
+    settle(p, equal ? REPROVE_EQUAL : REPROVE_DIFFERS);
+}
+
+/* A read of the copy, not sent yet; NULL: out of memory. */
+static struct request *copy_request(struct reprove *p)
+{
+    struct volume *v = p->v;
+    struct request *r = request_new(&v->d->requests, v);
+    if (!r)
+        return NULL;
+    r->nbd = (struct nbd_request){
+        .type = NBD_CMD_READ, .offset = p->offset, .length = (uint32_t)p->length};
+    r->arrived_us = r->mirrored_us = now_us(p);
+    r->waiting = ROLE_TARGET;
+    r->done = copy_was_read;
+    r->arg = p;
+    v->inflight++;
+    return r;
+}
+
+static void owner_was_read(struct request *r)
+{
+    struct reprove *p = r->arg;
+    if (!p)
+        return; /* stopped */
+    p->asked = NULL;
+    struct request *copy = NULL;
+    struct leg *leg = p->ops->copy(p->arg);
+    if (!r->error && leg && catchup_gather(p->v, r, &p->owners))
+        copy = copy_request(p);
+    if (!copy) {
+        settle(p, REPROVE_UNKNOWN);
+        return;
+    }
+    p->asked = copy;
+    leg_send(leg, copy, ROLE_TARGET, 0);
+}
+
+/* Can a side with E be asked for just this piece? */
+static bool may_ask(const struct reprove *p, const struct nbd_export *e)
+{
+    const uint64_t unit = e->min_block > 1 ? e->min_block : 1;
+    return p->length <= e->max_block && p->offset % unit == 0 && p->length % unit == 0;
+}
+
+/* The owner's read, not sent yet; NULL: it can't be made now. */
+static struct request *first_request(struct reprove *p, const struct leg *copy)
+{
+    struct volume *v = p->v;
+    if (!may_ask(p, &v->owner.has) || !may_ask(p, &copy->export) ||
+        owner_haunted(v, p->offset, p->length, true))
+        return NULL;
+    return owner_request(v, NBD_CMD_READ, p->offset, (uint32_t)p->length, owner_was_read);
+}
+
+void reprove_look(struct reprove *p)
+{
+    struct volume *v = p->v;
+    if (!v || p->rests || p->asked || v->owner.place != OWNER_HERE || !v->owner.leg)
+        return;
+    const struct leg *copy = p->ops->copy(p->arg);
+    if (!copy || !p->ops->claim(p->arg, BLOCK_SIZE, &p->offset, &p->length))
+        return;
+    p->began_us = now_us(p);
+    struct request *r = first_request(p, copy);
+    if (!r) {
+        settle(p, REPROVE_UNKNOWN);
+        return;
+    }
+    r->arg = p;
+    p->asked = r;
+    io_transmit(v, r);
+}
+
+void reprove_init(struct reprove *p, struct volume *v, const char *gateway,
+                  const struct reprove_ops *ops, void *arg)
+{
+    *p = (struct reprove){.v = v, .gateway = gateway, .ops = ops, .arg = arg};
+}
+
+void reprove_stop(struct reprove *p)
+{
+    if (!p->v)
+        return;
+    loop_timer_cancel(p->v->d->loop, &p->next);
+    if (p->asked)
+        p->asked->arg = NULL;
+    p->asked = NULL;
+    p->rests = false;
+    drop_data(p);
+    p->v = NULL;
+}

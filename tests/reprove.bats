@@ -1,0 +1,118 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A copy that stands by is proved anew while nobody works at it.
+
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154
+load helpers
+load client
+load mover
+load standby
+load ahead
+
+# proved: v's standby, of which all is synced and proved.
+proved()
+{
+  status_is unproved 0 && status_is dirty 0 && status_is copying 0
+}
+
+# write_at OFFSET PATTERN: a client writes 64 KiB.
+write_at()
+{
+  qemu-io -f raw -c "write -P $2 $1 64k" -c flush "$(director_uri v)" >/dev/null
+}
+
+# unproved_at OFFSET: the copy can't be read, so what is written there is not proved.
+unproved_at()
+{
+  touch mute
+  write_at "$1" 7
+  wait_for 30 status_is unproved 65536
+}
+
+@test "S8: what was written to a copy that stands by is proved anew, and none of it by a driver" {
+  stands_by true true "(test ! -e '$GS/mute')"
+  unproved_at 128k
+  rm mute
+  wait_for 60 proved
+  status_is promotable yes
+  # A driver that comes has nothing to prove.
+  driver_start
+  drive begin v 1 gw-b
+  drive claim v prove 1048576
+  [[ $REPLY_LINE == "ok none 0 0 0 0" ]]
+  cmp gw-a/v gw-b/v
+}
+
+@test "S8: what a copy has lost is told of, and copied again" {
+  stands_by true "(test ! -e '$GS/lie' || { cat >/dev/null; exit 0; })" true
+  wait_for 30 proved
+  touch lie
+  write_at 256k 9
+  wait_for 30 grep -q "^route-director: volume 'v': 65536 bytes at 262144 of the copy on 'gw-b' are not what 'gw-a' has" director.log
+  rm lie
+  wait_for 60 proved
+  cmp gw-a/v gw-b/v
+  status_is promotable yes
+}
+
+@test "S8: what cannot be read is tried again after pauses, and harms nothing" {
+  stands_by true true "(test ! -e '$GS/mute' || { echo >>'$GS/tries'; false; })"
+  unproved_at 0
+  wait_for 60 eval '(($(wc -l <tries) > 2))'
+  status_is promotable yes
+  owner_is gw-a 1 deferred
+  write_at 512k 11
+  rm mute
+  wait_for 60 proved
+  (($(wc -l <tries) < 40))
+  cmp gw-a/v gw-b/v
+}
+
+@test "S8: a write that comes while a piece is read makes its proof worth nothing" {
+  stands_by true true "(test ! -e '$GS/slow' || { echo >>'$GS/begun'; while test -e '$GS/slow'; do sleep 0.05; done; })"
+  wait_for 30 proved
+  touch slow
+  write_at 64k 3
+  wait_for 30 test -s begun
+  write_at 64k 4
+  rm slow
+  wait_for 60 proved
+  [[ ! $(<director.log) == *"of the copy on"* ]]
+  cmp gw-a/v gw-b/v
+}
+
+# away: v has moved to gw-b, and its copy on gw-a is mirrored; both gateways are scripted.
+away()
+{
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  head -c 1M /dev/urandom >gw-a/v
+  scripted_gateway gw-a "$1" "$2"
+  scripted_gateway gw-b true true
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  start_director --quarantine 200ms --reverse-timeout 60s --promote-after never
+  run -0 migrate-exec --keep-mirrored --overwrite <(plan gw-a gw-b 1)
+  status_is reverse on
+}
+
+@test "S8: what the mirror of a kept copy gave it is proved, and the way back need not read it" {
+  away "(test ! -e '$GS/note' || echo \$4 >>'$GS/reads')" true
+  write_at 64k 5
+  write_at 512k 6
+  wait_for 60 proved
+  touch note
+  run --separate-stderr -0 migrate-exec --revert v-2
+  [[ $output == *",handover,switched,"* && ! -e reads ]]
+}
+
+@test "S8: what the kept copy has lost is told of, and given to it again" {
+  away true "(test ! -e '$GS/lie' || { cat >/dev/null; exit 0; })"
+  touch lie
+  write_at 256k 5
+  wait_for 30 grep -q "^route-director: volume 'v': 65536 bytes at 262144 of the copy on 'gw-a' are not what 'gw-b' has" director.log
+  rm lie
+  wait_for 60 proved
+  cmp gw-a/v gw-b/v
+  status_is reverse on
+}

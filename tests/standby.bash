@@ -1,0 +1,39 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: GPL-3.0-or-later
+# A volume with a copy that stands by, on gateways of which reads and writes are scripted.
+
+# shellcheck disable=SC2016,SC2154
+
+# scripted_gateway NAME READ WRITE: before a read, or a write, its gateway does that, in nbdkit's
+# shell, and fails if it fails.
+scripted_gateway()
+{
+  local file=$GS/$1/v
+  start "$1" nbdkit -f --unix "$GATESHIFT_RUN/$1.sock" eval get_size="stat -c %s '$file'" \
+    pread="$2 || { echo EIO >&2; exit 1; }
+      dd if='$file' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=64K status=none" \
+    pwrite="$3 || { cat >/dev/null; echo EIO >&2; exit 1; }
+      dd of='$file' oflag=seek_bytes seek=\$4 bs=64K conv=notrunc status=none" \
+    trim='exit 0' can_multi_conn='exit 0' can_flush='exit 0' can_write='exit 0' can_trim='exit 0'
+  GATEWAYS+=("$1")
+  wait_for 10 nbdinfo --size "$(gateway_uri "$1" v)"
+}
+
+# stands_by READ WRITE [COPY_READ]: v has a standby on gw-b; scripts of its owner's reads, and of
+# gw-b's writes and reads.
+stands_by()
+{
+  make_volume gw-a v 1M
+  make_volume gw-b v 1M
+  head -c 1M /dev/urandom >gw-a/v
+  scripted_gateway gw-a "$1" true
+  scripted_gateway gw-b "${3:-true}" "$2"
+  write_gateways
+  route-set v gw-a --size 1M >/dev/null
+  start_director --promote-after 100ms --leg-timeout 60s
+  converge
+  drive flush v
+  drive defer v
+  driver_kill
+  wait_for 30 status_is promotable yes
+}
