@@ -35,6 +35,8 @@ enum { NOTED_0 = 1, UNKNOWN_SHARE = 6 };
 /* What can't be chance: a quarter more, and 5 standard deviations. */
 #define NEED_LEAST 0.223
 #define NEED_SDS   5.0
+/* What can be chance in one of some minutes. */
+#define MINUTE_SDS 2.0
 /* Jobs are not the same every day. */
 #define JOB_VARIES 1.25
 /* Of a window's minutes most must be so far over, as its mean must be now. */
@@ -194,11 +196,16 @@ static bool explained(const struct excess *e, double load, double *level)
     return true;
 }
 
-static void learn(struct excess *e, const struct excess_slot *s)
+/*
+ * S, of which the minute that follows had the load NEXT.  Where a load is not known yet only what
+ * lasts teaches: a minute whose load was told too high by chance would teach too low a level.
+ */
+static void learn(struct excess *e, const struct excess_slot *s, float next)
 {
-    if (s->minute < e->learn_from)
+    const unsigned bin = bin_of(e, (double)s->load);
+    if (s->minute < e->learn_from || (!is_known(e, bin) && bin_of(e, (double)next) < bin))
         return;
-    struct excess_bin *b = &e->bins[bin_of(e, s->load)];
+    struct excess_bin *b = &e->bins[bin];
     double off = s->level - b->level;
     if (b->n >= BIN_KNOWN && e->minutes.n >= NOISE_KNOWN) {
         const double most = CLIP_DEVIATIONS * SD_PER_DEVIATION * e->minutes.dev;
@@ -221,7 +228,7 @@ static void push(struct excess *e, const struct excess_slot *s)
 {
     struct excess_slot *to = &e->slots[e->next];
     if (e->n_slots == EXCESS_SLOTS)
-        learn(e, to);
+        learn(e, to, e->slots[(e->next + 1) % EXCESS_SLOTS].load);
     else
         e->n_slots++;
     *to = *s;
@@ -387,6 +394,16 @@ static double chance(const struct excess *e, unsigned k)
     return fmax(NEED_LEAST, NEED_SDS * SD_PER_DEVIATION * e->windows[k].dev);
 }
 
+/* Is the last window of scale K clearly more than the rest of the hour? */
+static bool grew(const struct excess *e, const struct window w[EXCESS_SCALES], unsigned k)
+{
+    const struct window *few = &w[k], *all = &w[EXCESS_SCALES - 1];
+    const uint32_t n_before = all->n - few->n;
+    return n_before >= WINDOW_MIN &&
+           few->mean - (all->sum - few->sum) / n_before >
+               fmax(GROWTH, GROWTH_SDS * SD_PER_DEVIATION * e->windows[k].dev);
+}
+
 static void weigh(struct excess *e, const struct window w[EXCESS_SCALES])
 {
     const struct window *latest = w;
@@ -407,11 +424,7 @@ static void weigh(struct excess *e, const struct window w[EXCESS_SCALES])
         e->times = exp(w[k].mean);
         much = w[k].mean - e->usual > MUCH;
     }
-    const struct window *few = &w[NOTED], *all = &w[EXCESS_SCALES - 1];
-    const uint32_t n_before = all->n - few->n;
-    const bool grows = n_before >= WINDOW_MIN &&
-                       few->mean - (all->sum - few->sum) / n_before >
-                           fmax(GROWTH, GROWTH_SDS * SD_PER_DEVIATION * e->windows[NOTED].dev);
+    const bool grows = grew(e, w, NOTED) || grew(e, w, NOTED + 1);
     const uint32_t minute = slot(e, 0)->minute;
     if (e->strength < STRENGTH_FROM)
         e->sure = false;
@@ -530,16 +543,26 @@ static double known_load(const struct excess *e)
     return bin ? e->bins[bin - 1].load : (double)INFINITY;
 }
 
+/* How much longer M was than what is known now of its load; NaN: nothing is. */
+static double over(const struct excess *e, const struct excess_slot *m)
+{
+    double level;
+    if (!isnan(m->excess))
+        return (double)m->excess;
+    return explained(e, (double)m->load, &level) ? (double)m->level - level : NAN;
+}
+
 bool excess_explains(const struct excess *e, const struct signal *s)
 {
     const double most = known_load(e);
+    const double chance_of_one = fmax(NEED_LEAST, MINUTE_SDS * SD_PER_DEVIATION * e->minutes.dev);
     uint32_t n = 0, explained_by = 0;
-    if (is_stale(e, s))
+    if (is_stale(e, s) || e->sure)
         return false;
     for (; n < spans[0] && n < e->n_slots; n++) {
         const struct excess_slot *m = slot(e, n);
         const double load = (double)m->load;
-        explained_by += load > most || (double)m->excess < NEED_LEAST;
+        explained_by += load > most || over(e, m) < chance_of_one;
     }
     return n == spans[0] && explained_by > n / 2;
 }

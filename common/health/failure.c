@@ -189,9 +189,9 @@ void health_risk_excess(struct health_risk *r, const struct signal *s, const str
     const double p = excess_risk(e, s, limit, &times) * evidence(s);
     const double far = health_progress(limit, limit->warn, r->value);
     const bool explained = (r->p > 0 || far > 0) && excess_explains(e, s);
+    r->by_load = explained;
     /* No load that was never seen explains everything. */
-    r->by_load = explained && far < 1;
-    if (r->by_load)
+    if (explained && far < 1)
         forget_rise(r);
     if (p > r->slow || explained) {
         r->slow = p;

@@ -23,7 +23,7 @@ struct health_risk {
     double reach_high_s;
     double since; /* that trend: when and where it was first seen */
     double since_value;
-    bool by_load; /* the gateway's load explains the value, which is below critical */
+    bool by_load; /* the gateway's load explains the value */
 };
 
 /* The lines of those levels of a signal that show a trend. */

@@ -138,7 +138,11 @@ static void test_over(void)
     CHECK(alarms == 0);
 }
 
-/* Of a gateway that is slow by its load alone that is said, not of one that is slow itself, too. */
+/*
+ * Of a gateway that is slow by its load alone that is said, not of one that is slow itself, too;
+ * but where the load is more than ever nobody can tell, and beyond critical it may fail all the
+ * same.
+ */
 static void test_unloaded(void)
 {
     static const struct {
@@ -154,7 +158,8 @@ static void test_unloaded(void)
         run(&w, HOUR_S / 4);
         const struct health_score s = score(&w);
         CHECK(s.ghs < 0.9 && s.unloaded >= s.ghs);
-        CHECK(w.worse > 1 ? s.unloaded < 0.5 : s.unloaded > 0.9);
+        CHECK(w.worse > 1 && w.use < 0.26 ? s.unloaded < 0.5 : s.unloaded > 0.9);
+        CHECK((s.p_fail > 0.5) == (w.worse > 1));
         end(&w);
     }
 }
@@ -245,6 +250,29 @@ static void test_edge_of_loads(void)
         end(&w);
     }
     CHECK(highest < 0.5);
+}
+
+/* Nor that more than ever lasts, until it is known what it explains. */
+static void test_more_than_ever_lasts(void)
+{
+    unsigned alarms = 0;
+    for (uint64_t seed = 1; seed <= 16; seed++) {
+        struct world w;
+        begin(&w);
+        rng_init(&w.rng, seed);
+        w.load_sd = 0.05;
+        w.use = -0.25;
+        run(&w, 2.3 * DAY_S);
+        bool alarm = false;
+        for (int i = 0; i < 200; i++) {
+            w.use += 0.72 - use_of(&w);
+            run(&w, 60);
+            alarm = alarm || score(&w).p_fail > 0.5;
+        }
+        alarms += alarm;
+        end(&w);
+    }
+    CHECK_EQ_U64(alarms, 0);
 }
 
 /* Ten minutes without an answer, and two slow ones, are none either. */
@@ -413,6 +441,7 @@ int main(void)
     test_load_is_no_failure();
     test_rise_with_load();
     test_edge_of_loads();
+    test_more_than_ever_lasts();
     test_over();
     test_unloaded();
     test_more_than_ever();
