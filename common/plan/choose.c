@@ -67,19 +67,25 @@ static double requests_of(const struct planner *p, const struct plan_entry *e)
 }
 
 /*
- * By benefit per byte.  A move that must be made is worth 1 more, so that none is worth less for
- * being small, and that times the requests that meet the gateway as long as it waits: in order of
- * requests per byte the least of them do (Smith 1956).  One that sends nothing comes first, one of
- * unknown size last.
+ * A move that must be made is worth 1 more, so that none is worth less for being small, and that
+ * times the requests that meet the gateway as long as it waits.
+ */
+static double value_of(const struct planner *p, const struct plan_entry *e)
+{
+    return e->cause ? (1 + fmax(e->best, -1)) * (1 + requests_of(p, e)) : e->best;
+}
+
+/*
+ * By value per byte: in order of requests per byte the least of them meet a gateway that has to be
+ * left (Smith 1956).  One that sends nothing comes first, one of unknown size last.
  */
 static double worth_of(const struct planner *p, const struct plan_entry *e, bool known)
 {
-    const double value = e->cause ? (1 + fmax(e->best, -1)) * (1 + requests_of(p, e)) : e->best;
     if (p->limits->order == PLAN_ORDER_BENEFIT || !isfinite(e->best))
         return e->best;
     if (!known)
         return -1;
-    return e->bytes ? value / (double)e->bytes : (double)INFINITY;
+    return e->bytes ? e->value / (double)e->bytes : (double)INFINITY;
 }
 
 /* The best that the unit could do now; E->best is -INFINITY if every target is refused. */
@@ -109,6 +115,7 @@ static void look_for_best(struct planner *p, struct plan_entry *e)
             kept = kept_here;
         }
     }
+    e->value = value_of(p, e);
     e->worth = worth_of(p, e, known);
 }
 
@@ -184,6 +191,8 @@ static int by_urgency(const void *pa, const void *pb)
         return a->balks ? 1 : -1;
     if (a->worth != b->worth)
         return a->worth > b->worth ? -1 : 1;
+    if (a->value != b->value)
+        return a->value > b->value ? -1 : 1;
     if (a->best != b->best)
         return a->best > b->best ? -1 : 1;
     if (a->bytes != b->bytes)

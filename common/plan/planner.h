@@ -16,7 +16,8 @@ struct plan_entry {
     enum plan_cause cause;
     bool balks;     /* the latest move from its owner failed: others of its rank go first */
     double best;    /* the highest rank of its targets, before any move is planned */
-    double worth;   /* what it is ordered by within its rank */
+    double worth;   /* what it is ordered by within its rank, … */
+    double value;   /* … and where that is the same: worth of all of it, not of a byte */
     uint64_t bytes; /* expected to be sent to that target; 0 where not known */
     size_t target;  /* what was chosen; PLAN_NONE: it stays */
     double start;   /* when, if it was chosen; 0: at once */
