@@ -8,13 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd/migrate-replay/proofs.h"
 #include "common/base/error.h"
 #include "common/record/schema.h"
 
 /* Bytes of a copy's request: so a copy takes its share of the requests a gateway can serve. */
 static const double copy_request_bytes = 256 << 10;
-/* What a write makes a director prove anew: most writes are smaller. */
-static const double write_bytes = 16 << 10;
 /* Nearer to its capacity a queue only grows; clients wait for answers before they ask more. */
 static const double use_max = 0.98;
 
@@ -97,13 +96,6 @@ static void tell(struct run *r, const struct run_move *m, enum rec_event event, 
         outfile_fail(r->events_file, err);
 }
 
-/* What has to be proved again of V's mirrored copy: what was written, evenly over all of it. */
-static double unproved(const struct run_volume *v)
-{
-    const double places = (double)v->bytes / write_bytes;
-    return places > 0 ? (double)v->bytes * (1 - exp(-v->since / places)) : 0;
-}
-
 static double read_by(const struct run *r, const struct run_move *m)
 {
     return m->reads + m->read / r->limits->copy_rate;
@@ -167,7 +159,7 @@ bool run_begin(struct run *r, const struct run_wish *w)
         .standby = w->standby,
         .was = v->state,
     };
-    m.read = m.bytes ? (double)m.bytes : unproved(v);
+    m.read = m.bytes ? (double)m.bytes : proofs_missing(v);
     m.mistaken =
         w->health && !scenario_trouble(r->scenario, v->owner, r->now, r->now + r->stage->horizon_s);
     tell(r, &m, EVENT_BEGIN, w->why);
@@ -255,7 +247,7 @@ static void switch_owner(struct run *r, const struct run_move *m)
     v->kept_until = r->now + r->limits->retain_s;
     v->other = m->source;
     v->mirrored = r->standby;
-    v->since = 0;
+    v->unproved = 0;
     v->state = ROUTE_STATE_UNCOMMITTED;
     r->tally.bytes += m->bytes;
     r->gateways[m->source].switched = r->now;
@@ -266,7 +258,7 @@ static void stand_by(struct run *r, const struct run_move *m)
     struct run_volume *v = &r->volumes[m->volume];
     v->state = ROUTE_STATE_DEFERRED;
     v->mirrored = true;
-    v->since = 0;
+    v->unproved = 0;
     r->tally.bytes += m->bytes;
     tell(r, m, EVENT_DEFERRED, REC_STANDS_BY);
 }
@@ -532,7 +524,7 @@ static void serve(struct run *r)
     for (size_t g = 0; g < gateways_of(r); g++) {
         struct run_gateway *w = &r->gateways[g];
         const double limit = r->stage->fleet->gateways[g].iops_limit;
-        w->use = fmin(w->rate / (limit > 0 ? limit : r->stage->capacity), use_max);
+        w->use = fmin((w->rate + w->proving) / (limit > 0 ? limit : r->stage->capacity), use_max);
         w->condition = scenario_condition(r->scenario, g, r->now);
         w->unwarned = scenario_unwarned(r->scenario, g, r->now);
         w->mean_us = mean_us(r, g);
@@ -566,6 +558,23 @@ static void count_site(struct run *r, size_t g, size_t s, size_t part)
     tally_served(&r->tally, n, r->stage->rtt_us[s * gateways_of(r) + g], w->mean_us);
 }
 
+/* Copies that stand by are proved anew, which their gateways serve in the next step. */
+static void prove(struct run *r)
+{
+    for (size_t g = 0; g < gateways_of(r); g++)
+        r->gateways[g].proving = 0;
+    for (size_t i = 0; i < r->n_volumes; i++) {
+        struct run_volume *v = &r->volumes[i];
+        const double took_us =
+            v->mirrored ? r->gateways[v->owner].mean_us + r->gateways[v->other].mean_us : 0;
+        const double read = proofs_step(v, r->writes[i], took_us, r->stage->step_s);
+        if (read > 0) {
+            r->gateways[v->owner].proving += read;
+            r->gateways[v->other].proving += read;
+        }
+    }
+}
+
 static void count_step(struct run *r)
 {
     const struct trace *t = r->stage->trace;
@@ -575,8 +584,7 @@ static void count_step(struct run *r)
         for (size_t s = 0; s < sites_of(r); s++)
             count_site(r, g, s, part < TALLY_PARTS ? part : TALLY_PARTS - 1);
     r->tally.gained_us += r->gaining_us * r->stage->step_s;
-    for (size_t v = 0; v < r->n_volumes; v++)
-        r->volumes[v].since += r->writes[v] * r->stage->step_s;
+    prove(r);
 }
 
 /* ---- the clock ---- */

@@ -57,8 +57,8 @@ struct run_volume {
     size_t owner;
     size_t other; /* the target of a move under way, or where a copy is kept; RUN_NONE */
     enum rec_route_state state;
-    bool mirrored; /* the copy on OTHER gets all writes, and can take over */
-    double since;  /* writes since that copy was proved equal */
+    bool mirrored;   /* the copy on OTHER gets all writes, and can take over */
+    double unproved; /* share of that copy that was written since it was proved equal, 0 … 1 */
     uint64_t epoch;
     uint64_t bytes;
     double moved;           /* time of the last change of owner, or of the first sight */
@@ -71,9 +71,10 @@ struct run_volume {
 struct run_gateway {
     enum rec_gateway_state state; /* what the operator says */
     enum scenario_condition condition;
-    bool unwarned; /* it failed without warning */
-    double rate;   /* requests a second of its volumes, and of copies */
-    double use;    /* of its capacity, 0 … 1 */
+    bool unwarned;  /* it failed without warning */
+    double rate;    /* requests a second of its volumes, and of copies */
+    double proving; /* blocks a second that were proved with it in the step before */
+    double use;     /* of its capacity, 0 … 1 */
     double mean_us;
     unsigned leaving, arriving; /* moves under way */
     double handing;             /* when the last hand-over from it or to it has read what it must */
