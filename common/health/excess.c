@@ -557,7 +557,7 @@ bool excess_explains(const struct excess *e, const struct signal *s)
     const double most = known_load(e);
     const double chance_of_one = fmax(NEED_LEAST, MINUTE_SDS * SD_PER_DEVIATION * e->minutes.dev);
     uint32_t n = 0, explained_by = 0;
-    if (is_stale(e, s) || e->sure)
+    if (is_stale(e, s) || e->strength > STRENGTH_FROM)
         return false;
     for (; n < spans[0] && n < e->n_slots; n++) {
         const struct excess_slot *m = slot(e, n);
