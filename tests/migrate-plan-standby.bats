@@ -139,6 +139,16 @@ stand_by()
   [[ ${lines[1]} == *"; the copy on gw-b is let go first\"" ]]
 }
 
+@test "migrate-plan: of hand-overs those go first that most requests wait for" {
+  gateways gw-a,active gw-b,active
+  routes v1,gw-a,deferred,gw-b v2,gw-a,deferred,gw-b v3,gw-a,deferred,gw-b
+  stand_by v1,gw-b v2,gw-b v3,gw-b
+  affinity v1,gw-a,0.5 v1,gw-b,0.5 v2,gw-a,0.5,900 v2,gw-b,0.5,900 v3,gw-a,0.5,300 v3,gw-b,0.5,300
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  plan --changed changed.csv --affinity affinity.csv
+  expect_moves "v2 gw-a gw-b mandatory" "v3 gw-a gw-b mandatory" "v1 gw-a gw-b mandatory"
+}
+
 @test "migrate-plan: what mostly has too much to do is left by as many at once as copies would be" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v1,gw-a,deferred,gw-b v2,gw-a,deferred,gw-b
