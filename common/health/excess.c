@@ -555,7 +555,8 @@ static double over(const struct excess *e, const struct excess_slot *m)
 bool excess_explains(const struct excess *e, const struct signal *s)
 {
     const double most = known_load(e);
-    const double chance_of_one = fmax(NEED_LEAST, MINUTE_SDS * SD_PER_DEVIATION * e->minutes.dev);
+    const double dev = e->minutes.n < NOISE_KNOWN ? 0 : e->minutes.dev;
+    const double chance_of_one = fmax(NEED_LEAST, MINUTE_SDS * SD_PER_DEVIATION * dev);
     uint32_t n = 0, explained_by = 0;
     if (is_stale(e, s) || e->strength > STRENGTH_FROM)
         return false;

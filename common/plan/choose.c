@@ -72,6 +72,8 @@ static double requests_of(const struct planner *p, const struct plan_entry *e)
  */
 static double value_of(const struct planner *p, const struct plan_entry *e)
 {
+    if (p->limits->order == PLAN_ORDER_BENEFIT)
+        return e->best;
     return e->cause ? (1 + fmax(e->best, -1)) * (1 + requests_of(p, e)) : e->best;
 }
 
