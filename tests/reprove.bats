@@ -15,10 +15,16 @@ proved()
   status_is unproved 0 && status_is dirty 0 && status_is copying 0
 }
 
-# write_at OFFSET PATTERN: a client writes 64 KiB.
+# write_at OFFSET PATTERN [LENGTH]: a client writes, 64 KiB.
 write_at()
 {
-  qemu-io -f raw -c "write -P $2 $1 64k" -c flush "$(director_uri v)" >/dev/null
+  qemu-io -f raw -c "write -P $2 $1 ${3-64k}" -c flush "$(director_uri v)" >/dev/null
+}
+
+# slow_at NOT: a script of reads that wait while there is a file "slow", but for those at NOT.
+slow_at()
+{
+  echo "(test ! -e '$GS/slow' || test \$4 = $1 || { echo >>'$GS/begun'; while test -e '$GS/slow'; do sleep 0.05; done; })"
 }
 
 # unproved_at OFFSET: the copy can't be read, so what is written there is not proved.
@@ -81,7 +87,45 @@ unproved_at()
   cmp gw-a/v gw-b/v
 }
 
-# away: v has moved to gw-b, and its copy on gw-a is mirrored; both gateways are scripted.
+@test "S8: a piece that cannot be read keeps no other from being proved" {
+  stands_by true true "(test ! -e '$GS/bad' || test \$4 != 0)"
+  wait_for 30 proved
+  touch bad
+  write_at 0 7 4k
+  write_at 512k 8
+  write_at 768k 9
+  wait_for 60 status_is unproved 4096
+  rm bad
+  wait_for 120 proved
+}
+
+@test "S16: a target that answers reads, and no writes, is given up all the same" {
+  stands_by true "(while test -e '$GS/hang'; do sleep 0.05; done)" true --leg-timeout 1s
+  wait_for 30 proved
+  touch hang
+  write_at 0 7 4k
+  wait_for 60 grep -q "move to 'gw-b' given up: the target is too slow for mirrored writes" director.log
+  rm hang
+}
+
+@test "S17: a read of the copy that is under way when that is promoted ends with it" {
+  stands_by true true "$(slow_at 0)"
+  wait_for 30 proved
+  touch slow
+  write_at 64k 3
+  wait_for 30 test -s begun
+  kill_hard gw-a
+  wait_for 30 status_is owner gw-b
+  # And then it is lost itself.
+  kill_hard gw-b
+  rm slow
+  scripted_gateway gw-b true true
+  wait_for 60 status_is gateway here
+  wait_for 30 status_is inflight 0
+}
+
+# away READ WRITE [ARGUMENT...]: v has moved to gw-b, and its copy on gw-a, whose scripts these are,
+# is mirrored.
 away()
 {
   make_volume gw-a v 1M
@@ -91,13 +135,13 @@ away()
   scripted_gateway gw-b true true
   write_gateways
   route-set v gw-a --size 1M >/dev/null
-  start_director --quarantine 200ms --reverse-timeout 60s --promote-after never
+  start_director --quarantine 200ms --reverse-timeout 60s "${@:3}"
   run -0 migrate-exec --keep-mirrored --overwrite <(plan gw-a gw-b 1)
   status_is reverse on
 }
 
 @test "S8: what the mirror of a kept copy gave it is proved, and the way back need not read it" {
-  away "(test ! -e '$GS/note' || echo \$4 >>'$GS/reads')" true
+  away "(test ! -e '$GS/note' || echo \$4 >>'$GS/reads')" true --promote-after never
   write_at 64k 5
   write_at 512k 6
   wait_for 60 proved
@@ -107,7 +151,7 @@ away()
 }
 
 @test "S8: what the kept copy has lost is told of, and given to it again" {
-  away true "(test ! -e '$GS/lie' || { cat >/dev/null; exit 0; })"
+  away true "(test ! -e '$GS/lie' || { cat >/dev/null; exit 0; })" --promote-after never
   touch lie
   write_at 256k 5
   wait_for 30 grep -q "^route-director: volume 'v': 65536 bytes at 262144 of the copy on 'gw-a' are not what 'gw-b' has" director.log
@@ -115,4 +159,18 @@ away()
   wait_for 60 proved
   cmp gw-a/v gw-b/v
   status_is reverse on
+}
+
+@test "S17: so does one of the kept copy, and the new owner is not lost by its answer" {
+  away "$(slow_at 0)" true --promote-after 500ms
+  wait_for 30 status_is promotable yes
+  touch slow
+  write_at 64k 5
+  wait_for 30 test -s begun
+  kill_hard gw-b
+  wait_for 30 status_is owner gw-a
+  rm slow
+  wait_for 30 status_is inflight 0
+  [[ $(<director.log) != *"malformed reply"* ]]
+  status_is reconnects 0
 }

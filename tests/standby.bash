@@ -9,7 +9,9 @@
 scripted_gateway()
 {
   local file=$GS/$1/v
+  rm -f "$GATESHIFT_RUN/$1.sock"
   start "$1" nbdkit -f --unix "$GATESHIFT_RUN/$1.sock" eval get_size="stat -c %s '$file'" \
+    thread_model='echo parallel' flush='exit 0' \
     pread="$2 || { echo EIO >&2; exit 1; }
       dd if='$file' iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=64K status=none" \
     pwrite="$3 || { cat >/dev/null; echo EIO >&2; exit 1; }
@@ -19,8 +21,8 @@ scripted_gateway()
   wait_for 10 nbdinfo --size "$(gateway_uri "$1" v)"
 }
 
-# stands_by READ WRITE [COPY_READ]: v has a standby on gw-b; scripts of its owner's reads, and of
-# gw-b's writes and reads.
+# stands_by READ WRITE [COPY_READ [ARGUMENT...]]: v has a standby on gw-b; scripts of its owner's
+# reads, and of gw-b's writes and reads, and the director's arguments.
 stands_by()
 {
   make_volume gw-a v 1M
@@ -30,7 +32,7 @@ stands_by()
   scripted_gateway gw-b "${3:-true}" "$2"
   write_gateways
   route-set v gw-a --size 1M >/dev/null
-  start_director --promote-after 100ms --leg-timeout 60s
+  start_director --promote-after 100ms --leg-timeout 60s "${@:4}"
   converge
   drive flush v
   drive defer v

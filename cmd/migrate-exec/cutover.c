@@ -129,8 +129,8 @@ static enum outcome converge(struct move *m, bool *fit)
         if (stuck > 1 && fits(m))
             break;
         best = nearer ? now : best;
-        if (m->dirty && !m->unproved)
-            nap(NAP_MS); /* what is dirty may be unclaimable for a moment: let replies come in */
+        if (!nearer || (m->dirty && !m->unproved))
+            nap(NAP_MS); /* what is left may be unclaimable for a moment: let replies come in */
     }
     *fit = fits(m);
     return GO;

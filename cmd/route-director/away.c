@@ -134,6 +134,7 @@ void owner_went_away(struct volume *v)
     o->leg = NULL;
     o->flushing = o->other = false;
     io_cancel_own(v);
+    io_cancel_former(v, l);
     o->asked = 0;
     ranges_release(&o->replaying);
     unsend(v);

@@ -227,7 +227,8 @@ static void claim_prove_extent(struct blocks *b, struct claim *c, size_t i, uint
     }
     c->offset = start;
     c->length = clip(b, end) - start;
-    b->cursor[CLAIM_PROVE] = (size_t)(end / BLOCK_SIZE);
+    /* What is left of its last block comes the next time round, or one that fails would hold all. */
+    b->cursor[CLAIM_PROVE] = (size_t)((end + BLOCK_SIZE - 1) / BLOCK_SIZE);
 }
 
 /* Claims the extent that begins with block I. */

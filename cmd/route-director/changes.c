@@ -436,9 +436,18 @@ void changes_proved(struct changes *c, uint64_t offset, uint64_t length)
         clear_bits(c->unproved, blocks_of(c, offset, length), &c->n_unproved);
 }
 
+void changes_unprove(struct changes *c)
+{
+    if (!c->behind)
+        return;
+    memcpy(c->unproved, c->bits, words(c) * sizeof(*c->unproved));
+    c->n_unproved = c->marked;
+}
+
 uint64_t changes_unproved_bytes(const struct changes *c)
 {
-    return c->behind ? (uint64_t)(c->n_unproved - c->n_behind) << c->shift : 0;
+    const uint64_t bytes = c->behind ? (uint64_t)(c->n_unproved - c->n_behind) << c->shift : 0;
+    return bytes < c->size ? bytes : c->size;
 }
 
 static enum changes_kind kind_of(const struct changes *c, size_t i)

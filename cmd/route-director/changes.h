@@ -100,6 +100,9 @@ bool changes_unproved(const struct changes *c, uint64_t *offset, uint64_t *lengt
 /* The blocks of this range, whole ones that do not lag behind, were found to be equal. */
 void changes_proved(struct changes *c, uint64_t offset, uint64_t length);
 
+/* Nothing that is mirrored counts as proved any more. */
+void changes_unprove(struct changes *c);
+
 /* All of the blocks of this range, whole ones, is given to the copy now: they are equal. */
 void changes_caught_up(struct changes *c, uint64_t offset, uint64_t length);
 

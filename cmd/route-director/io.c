@@ -325,7 +325,8 @@ static void end_of_role(struct request *r, enum leg_role role, uint32_t error)
     if (role == ROLE_OWNER || r->done)
         r->error = error;
     bool missed = error && role == ROLE_TARGET && r->mirrored;
-    if (role == ROLE_TARGET && !error && r->volume->move)
+    /* Who answers reads may hang in writes still, which is what clients wait for. */
+    if (role == ROLE_TARGET && !error && r->nbd.type != NBD_CMD_READ && r->volume->move)
         r->volume->move->heard_us = loop_now_us(r->volume->d->loop);
     if (error)
         r->mirrored = false;
@@ -481,6 +482,16 @@ void volume_forget_role(struct volume *v, enum leg_role role, uint32_t error)
 void io_cancel_own(struct volume *v)
 {
     end_waiting(v, ROLE_OWNER, NBD_EIO, true);
+}
+
+void io_cancel_former(struct volume *v, const struct leg *l)
+{
+    const struct requests *t = &v->d->requests;
+    for (size_t i = 0; l && i < t->n; i++) {
+        struct request *r = t->slots[i];
+        if (r->volume == v && r->done && r->waiting & ROLE_TARGET && leg_is_of(l, r->conn[1]))
+            end_of_role(r, ROLE_TARGET, NBD_EIO);
+    }
 }
 
 void io_fail_waiting(struct volume *v, uint32_t error)

@@ -44,4 +44,10 @@ void io_fail_lost(struct volume *v, uint64_t before_us, uint32_t error);
 /* Ends the director's own requests to the owner: their leg is lost. */
 void io_cancel_own(struct volume *v);
 
+/*
+ * Ends those of the director's own that the gateway at L, the owner's leg that ends, was sent as a
+ * target, or as the mirror's, and that outlived its becoming the owner.
+ */
+void io_cancel_former(struct volume *v, const struct leg *l);
+
 #endif

@@ -635,6 +635,14 @@ void leg_give_up(struct leg *l, int err, const char *why)
     lose(l, err, "%s: %s", l->gateway, why);
 }
 
+bool leg_is_of(const struct leg *l, const void *conn)
+{
+    for (unsigned i = 0; i < l->n_conns; i++)
+        if (l->conns[i] == conn)
+            return true;
+    return false;
+}
+
 bool leg_is_private(const struct leg *l)
 {
     return !(l->export.flags & NBD_TF_MULTI_CONN);

@@ -94,6 +94,8 @@ void leg_send(struct leg *l, struct request *r, enum leg_role role, unsigned ind
 /* Gives the leg up, as if its gateway had closed it. */
 void leg_give_up(struct leg *l, int err, const char *why);
 
+/* Is CONN, an identity as request_sent() has it, one of L's connections? */
+bool leg_is_of(const struct leg *l, const void *conn);
 /* Has it one connection for good, over which whoever copies has to go as well (S9)? */
 bool leg_is_private(const struct leg *l);
 

@@ -10,6 +10,7 @@
 
 enum {
     EQUAL_MAX = 16 << 20, /* an extent of which nothing is sent may be so long, bytes */
+    BUSY_MAX = 16,        /* so many pieces in a row that are written to are looked at for one */
     GRANT_MAX = 64,       /* "ID OFFSET LENGTH unchanged", and what separates it from the next */
 };
 
@@ -204,14 +205,22 @@ static struct leg *standbys_leg(void *arg)
     return move_stands_by(m) && !m->shared && !m->leg->lost ? m->leg : NULL;
 }
 
+/* The next piece that nobody is writing to. */
 static bool claim_proof(void *arg, uint64_t max, uint64_t *offset, uint64_t *length)
 {
     struct move *m = arg;
     if (!blocks_counts(m->blocks).unproved)
         return false;
-    int64_t id = blocks_claim(m->blocks, CLAIM_PROVE, max, &m->reprove, offset, length);
-    m->reproving = id > 0 ? (uint64_t)id : 0;
-    return id > 0;
+    for (int i = 0; i < BUSY_MAX; i++) {
+        int64_t id = blocks_claim(m->blocks, CLAIM_PROVE, max, &m->reprove, offset, length);
+        if (id <= 0)
+            return false;
+        m->reproving = (uint64_t)id;
+        if (!volume_range_busy(m->v, *offset, *length))
+            return true;
+        blocks_release(m->blocks, m->reproving, &m->reprove);
+    }
+    return false;
 }
 
 static bool end_proof(void *arg, enum reprove_result result)

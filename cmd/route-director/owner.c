@@ -210,6 +210,7 @@ void owner_take(struct volume *v, struct leg *l)
 void owner_release(struct volume *v)
 {
     struct owner *o = &v->owner;
+    io_cancel_former(v, o->leg);
     leg_free(o->leg);
     o->leg = NULL;
     o->place = OWNER_AWAY;

@@ -13,8 +13,8 @@
 
 /*
  * SHARE: a piece is followed by a pause of so many times what it took, and LEAST_US at least.
- * FAILED_US: … of so long where it could not be read, doubled with each one in a row, at most
- * DOUBLED times.
+ * FAILED_US: … of so long at least where one could not be read, doubled with each one more that
+ * fails than succeeds, at most DOUBLED times.
  */
 enum { SHARE = 15, LEAST_US = 1000, FAILED_US = 200000, DOUBLED = 8 };
 
@@ -39,7 +39,9 @@ static void rest(struct reprove *p, uint64_t us)
 static void rest_a_while(struct reprove *p)
 {
     const uint64_t us = SHARE * (now_us(p) - p->began_us);
-    rest(p, us > LEAST_US ? us : LEAST_US);
+    const unsigned times = p->failures < DOUBLED ? p->failures : DOUBLED;
+    const uint64_t least = p->failures ? (uint64_t)FAILED_US << times : LEAST_US;
+    rest(p, us > least ? us : least);
 }
 
 /* The owner's data are of no use any more. */
@@ -62,15 +64,14 @@ static void tell_difference(const struct reprove *p)
 /* Both sides have answered, or one can't. */
 static void settle(struct reprove *p, enum reprove_result result)
 {
-    const bool failed = result == REPROVE_UNKNOWN;
     drop_data(p);
-    p->failures = failed ? p->failures + 1 : 0;
+    if (result == REPROVE_UNKNOWN)
+        p->failures++;
+    else
+        p->failures -= p->failures > 0; /* what fails is tried as seldom, whatever else succeeds */
     if (p->ops->end(p->arg, result) && result == REPROVE_DIFFERS)
         tell_difference(p);
-    if (failed)
-        rest(p, (uint64_t)FAILED_US << (p->failures < DOUBLED ? p->failures : DOUBLED));
-    else
-        rest_a_while(p);
+    rest_a_while(p);
 }
 
 static void copy_was_read(struct request *r)
@@ -115,7 +116,11 @@ static void owner_was_read(struct request *r)
     p->asked = NULL;
     struct request *copy = NULL;
     struct leg *leg = p->ops->copy(p->arg);
-    if (!r->error && leg && catchup_gather(p->v, r, &p->owners))
+    if (!leg) { /* somebody works at the copy now, or it is lost */
+        p->ops->end(p->arg, REPROVE_UNKNOWN);
+        return;
+    }
+    if (!r->error && catchup_gather(p->v, r, &p->owners))
         copy = copy_request(p);
     if (!copy) {
         settle(p, REPROVE_UNKNOWN);
@@ -130,6 +135,14 @@ static bool may_ask(const struct reprove *p, const struct nbd_export *e)
 {
     const uint64_t unit = e->min_block > 1 ? e->min_block : 1;
     return p->length <= e->max_block && p->offset % unit == 0 && p->length % unit == 0;
+}
+
+/* So long a piece may be for both sides. */
+static uint64_t most(const struct reprove *p, const struct leg *copy)
+{
+    const uint64_t owners = p->v->owner.has.max_block, copys = copy->export.max_block;
+    const uint64_t both = owners < copys ? owners : copys;
+    return both < BLOCK_SIZE ? both : BLOCK_SIZE;
 }
 
 /* The owner's read, not sent yet; NULL: it can't be made now. */
@@ -148,7 +161,7 @@ void reprove_look(struct reprove *p)
     if (!v || p->rests || p->asked || v->owner.place != OWNER_HERE || !v->owner.leg)
         return;
     const struct leg *copy = p->ops->copy(p->arg);
-    if (!copy || !p->ops->claim(p->arg, BLOCK_SIZE, &p->offset, &p->length))
+    if (!copy || !p->ops->claim(p->arg, most(p, copy), &p->offset, &p->length))
         return;
     p->began_us = now_us(p);
     struct request *r = first_request(p, copy);

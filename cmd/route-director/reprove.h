@@ -8,7 +8,8 @@
  * client that comes meanwhile makes it worth nothing.  What differs all the same is not what was
  * written there: it is told of, and copied again.  One piece at a time, and at most a sixteenth of
  * the time, so that clients hardly notice, and less the slower the gateways are.  What can't be
- * read is left for later, after pauses that grow.
+ * read is left for later, after pauses that grow.  A read counts as in flight like any other: holds
+ * wait for it, and a gateway that never answers it is lost by its silence.
  */
 #ifndef DIRECTOR_REPROVE_H
 #define DIRECTOR_REPROVE_H
@@ -44,7 +45,7 @@ struct reprove {
     struct request *asked; /* a read under way; NULL: none */
     struct slice owners;   /* the owner's data, with room in front, while the copy is asked */
     uint64_t offset, length, began_us;
-    unsigned failures; /* in a row */
+    unsigned failures; /* more than successes since */
 };
 
 /* Of ARG, in which it is embedded, whose copy is on GATEWAY (borrowed): nothing is done yet. */

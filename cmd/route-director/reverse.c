@@ -105,10 +105,12 @@ static void close_leg(struct reverse *m)
     stop_work(m);
     standby_end(&m->standby);
     m->yields = false;
-    leg_free(m->leg);
-    m->leg = NULL;
     requestq_init(&m->queue); /* they end with those that were sent: */
-    volume_forget_role(v, ROLE_TARGET, NBD_EIO);
+    if (m->leg) {
+        leg_free(m->leg);
+        m->leg = NULL;
+        volume_forget_role(v, ROLE_TARGET, NBD_EIO);
+    } /* else who took it over has what is not answered there */
     ranges_release(&m->sent);
 }
 
@@ -310,8 +312,13 @@ bool reverse_may_promote(const struct volume *v)
 
 void reverse_owner_away(struct volume *v)
 {
-    if (v->reverse)
-        standby_owner_away(&v->reverse->standby);
+    struct reverse *m = v->reverse;
+    if (!m)
+        return;
+    m->written_to = true; /* what it had answered before may not be what it has when it is back */
+    if (v->changes)
+        changes_unprove(v->changes);
+    standby_owner_away(&m->standby);
 }
 
 bool reverse_give_way(struct volume *v)
@@ -530,8 +537,9 @@ static bool claim_block(void *arg, uint64_t max, uint64_t *offset, uint64_t *len
     *offset = m->proving_to;
     for (int i = 0; i < BUSY_MAX; i++) {
         if (!changes_unproved(m->v->changes, offset, length)) {
-            m->proving_to = 0;
-            return false;
+            *offset = 0; /* round and round */
+            if (!changes_unproved(m->v->changes, offset, length))
+                return false;
         }
         m->proving_from = *offset;
         m->proving_to = *offset + *length;

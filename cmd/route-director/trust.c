@@ -56,6 +56,7 @@ static void distrust(struct volume *v)
              "is replayed",
              v->name, v->route.gateway);
     v->users += 2; /* ours, and the verdict's */
+    io_cancel_former(v, o->leg);
     leg_free(o->leg);
     o->leg = NULL;
     o->place = OWNER_AWAY;
