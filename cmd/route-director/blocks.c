@@ -227,8 +227,7 @@ static void claim_prove_extent(struct blocks *b, struct claim *c, size_t i, uint
     }
     c->offset = start;
     c->length = clip(b, end) - start;
-    /* What is left of its last block comes the next time round, or one that fails would hold all. */
-    b->cursor[CLAIM_PROVE] = (size_t)((end + BLOCK_SIZE - 1) / BLOCK_SIZE);
+    b->cursor[CLAIM_PROVE] = (size_t)(end / BLOCK_SIZE);
 }
 
 /* Claims the extent that begins with block I. */
@@ -258,6 +257,11 @@ int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const
     if (i == b->n)
         i = next_todo(b, kind, 0);
     return i == b->n ? 0 : claim_at(b, kind, i, max, driver, offset, length);
+}
+
+void blocks_pass_over(struct blocks *b, uint64_t offset)
+{
+    b->cursor[CLAIM_PROVE] = (size_t)(offset / BLOCK_SIZE) + 1;
 }
 
 int64_t blocks_claim_in(struct blocks *b, uint64_t from, uint64_t to, uint64_t max,

@@ -53,6 +53,12 @@ void blocks_free(struct blocks *b);
 int64_t blocks_claim(struct blocks *b, enum claim_kind kind, uint64_t max, const void *driver,
                      uint64_t *offset, uint64_t *length);
 
+/*
+ * The next claim to prove begins behind the block of OFFSET, where one has failed, or that would be
+ * claimed for ever.
+ */
+void blocks_pass_over(struct blocks *b, uint64_t offset);
+
 /* What a claim of DRIVER has.  0 or -ESTALE. */
 int blocks_extent(const struct blocks *b, uint64_t claim, const void *driver, uint64_t *offset,
                   uint64_t *length);

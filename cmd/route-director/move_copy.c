@@ -218,6 +218,7 @@ static bool claim_proof(void *arg, uint64_t max, uint64_t *offset, uint64_t *len
         m->reproving = (uint64_t)id;
         if (!volume_range_busy(m->v, *offset, *length))
             return true;
+        blocks_pass_over(m->blocks, *offset);
         blocks_release(m->blocks, m->reproving, &m->reprove);
     }
     return false;
@@ -235,6 +236,7 @@ static bool end_proof(void *arg, enum reprove_result result)
     case REPROVE_DIFFERS:
         return blocks_differ(m->blocks, m->reproving, &m->reprove, volume_range_busy, m->v) == 0;
     default:
+        blocks_pass_over(m->blocks, m->reprove.offset);
         return blocks_release(m->blocks, m->reproving, &m->reprove) == 0;
     }
 }
