@@ -21,6 +21,12 @@ write_at()
   qemu-io -f raw -c "write -P $2 $1 ${3-64k}" -c flush "$(director_uri v)" >/dev/null
 }
 
+# nothing_in_flight: of v, which may be closed by now.
+nothing_in_flight()
+{
+  [[ $(status_of inflight) =~ ^0?$ ]]
+}
+
 # slow_at NOT: a script of reads that wait while there is a file "slow", but for those at NOT.
 slow_at()
 {
@@ -120,8 +126,8 @@ unproved_at()
   kill_hard gw-b
   rm slow
   scripted_gateway gw-b true true
-  wait_for 60 status_is gateway here
-  wait_for 30 status_is inflight 0
+  wait_for 60 grep -q "'gw-b' is back" director.log
+  wait_for 30 nothing_in_flight
 }
 
 # away READ WRITE [ARGUMENT...]: v has moved to gw-b, and its copy on gw-a, whose scripts these are,
@@ -170,7 +176,6 @@ away()
   kill_hard gw-b
   wait_for 30 status_is owner gw-a
   rm slow
-  wait_for 30 status_is inflight 0
-  [[ $(<director.log) != *"malformed reply"* ]]
-  status_is reconnects 0
+  wait_for 30 nothing_in_flight
+  [[ $(<director.log) != *": gw-a: "* ]]
 }
