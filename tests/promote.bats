@@ -188,7 +188,7 @@ deferred()
   ask discard 1000k 4k
   ask flush
   wait_for 30 status_is promotable yes
-  status_is unproved 331776 # five blocks, and the page that was written
+  wait_for 30 status_is unproved 0 # five blocks, and the page that was written
   ask write -P 3 8k 4k
   stop_gateway gw-a
   promoted
