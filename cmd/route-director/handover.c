@@ -9,6 +9,7 @@
 #include "changes.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
+#include "io.h"
 #include "owner.h"
 #include "track.h"
 
@@ -164,17 +165,12 @@ int move_flush_leg(struct move *m)
     m->flushes = 0;
     m->flushing_since_us = move_now_us(m);
     for (unsigned i = 0; i < n; i++) {
-        struct request *r = request_new(&v->d->requests, v);
+        struct request *r =
+            io_copy_request(v, &(struct nbd_request){.type = NBD_CMD_FLUSH}, flush_answered, m);
         if (!r) {
             m->flush_failed = true;
             break;
         }
-        r->nbd.type = NBD_CMD_FLUSH;
-        r->arrived_us = move_now_us(m);
-        r->waiting = ROLE_TARGET;
-        r->done = flush_answered;
-        r->arg = m;
-        v->inflight++;
         m->flushes++;
         leg_send(m->leg, r, ROLE_TARGET, i);
     }

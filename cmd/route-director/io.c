@@ -429,6 +429,23 @@ void volume_data(struct leg *l, struct request *r, struct slice part, size_t roo
     r->delivered += n;
 }
 
+/* ---- the director's own ---- */
+
+struct request *io_copy_request(struct volume *v, const struct nbd_request *n,
+                                void (*done)(struct request *r), void *arg)
+{
+    struct request *r = request_new(&v->d->requests, v);
+    if (!r)
+        return NULL;
+    r->nbd = *n;
+    r->arrived_us = r->mirrored_us = loop_now_us(v->d->loop);
+    r->waiting = ROLE_TARGET;
+    r->done = done;
+    r->arg = arg;
+    v->inflight++;
+    return r;
+}
+
 /* ---- all requests of a volume ---- */
 
 bool volume_target_waits(const struct volume *v, uint64_t before_us, bool lagging)

@@ -20,6 +20,14 @@ void io_transmit(struct volume *v, struct request *r);
  */
 uint32_t io_all_data(struct volume *v, struct request *r);
 
+/*
+ * A request of the director's own to where V's copy is, the target of a move or the copy that is
+ * kept, for leg_send(): DONE is called with its answer, and ARG in r->arg.  It counts as in flight.
+ * NULL: out of memory.
+ */
+struct request *io_copy_request(struct volume *v, const struct nbd_request *n,
+                                void (*done)(struct request *r), void *arg);
+
 /* Is there no need to ask the gateway?  Then R->error is the answer. */
 bool io_answers_here(struct volume *v, struct request *r);
 

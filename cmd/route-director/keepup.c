@@ -146,23 +146,17 @@ static void was_written(struct request *s)
 /* Gives DATA to the target; false: it was not taken. */
 static bool give(struct move *m, struct slice data)
 {
-    struct volume *v = m->v;
     struct keepup *k = &m->keepup;
     if (ranges_take(&m->copiers.writing, k->offset, k->length) < 0)
         return false;
-    struct request *s = request_new(&v->d->requests, v);
+    const struct nbd_request n = {
+        .type = NBD_CMD_WRITE, .offset = k->offset, .length = (uint32_t)k->length};
+    struct request *s = io_copy_request(m->v, &n, was_written, m);
     if (!s) {
         ranges_drop(&m->copiers.writing, k->offset, k->length);
         return false;
     }
-    s->nbd = (struct nbd_request){
-        .type = NBD_CMD_WRITE, .offset = k->offset, .length = (uint32_t)k->length};
-    s->arrived_us = s->mirrored_us = move_now_us(m);
-    s->waiting = ROLE_TARGET;
-    s->done = was_written;
-    s->arg = m;
     s->wire = data;
-    v->inflight++;
     m->flushed = false;
     k->asked = s;
     leg_send(m->leg, s, ROLE_TARGET, 0);

@@ -91,23 +91,6 @@ static void copy_was_read(struct request *r)
     settle(p, equal ? REPROVE_EQUAL : REPROVE_DIFFERS);
 }
 
-/* A read of the copy, not sent yet; NULL: out of memory. */
-static struct request *copy_request(struct reprove *p)
-{
-    struct volume *v = p->v;
-    struct request *r = request_new(&v->d->requests, v);
-    if (!r)
-        return NULL;
-    r->nbd = (struct nbd_request){
-        .type = NBD_CMD_READ, .offset = p->offset, .length = (uint32_t)p->length};
-    r->arrived_us = r->mirrored_us = now_us(p);
-    r->waiting = ROLE_TARGET;
-    r->done = copy_was_read;
-    r->arg = p;
-    v->inflight++;
-    return r;
-}
-
 static void owner_was_read(struct request *r)
 {
     struct reprove *p = r->arg;
@@ -121,7 +104,7 @@ static void owner_was_read(struct request *r)
         return;
     }
     if (!r->error && catchup_gather(p->v, r, &p->owners))
-        copy = copy_request(p);
+        copy = io_copy_request(p->v, &r->nbd, copy_was_read, p);
     if (!copy) {
         settle(p, REPROVE_UNKNOWN);
         return;

@@ -239,23 +239,6 @@ static void compared(struct request *s)
     answered(m);
 }
 
-/* A request of the mirror's own to the copy, or NULL. */
-static struct request *new_request(struct reverse *m, uint16_t type,
-                                   void (*done)(struct request *s))
-{
-    struct volume *v = m->v;
-    struct request *s = request_new(&v->d->requests, v);
-    if (!s)
-        return NULL;
-    s->nbd.type = type;
-    s->arrived_us = s->mirrored_us = now_us(m);
-    s->waiting = ROLE_TARGET;
-    s->done = done;
-    s->arg = m;
-    v->inflight++;
-    return s;
-}
-
 /*
  * All is answered: the flush, on every connection.  Who is to be the owner must also have what is
  * known to be durable: since its old connections ended anybody may have put another copy there.
@@ -267,7 +250,8 @@ static void flush(struct reverse *m)
     m->flushing_since_us = now_us(m);
     unsigned n = m->leg->lost ? 0 : m->leg->n_ready;
     for (unsigned i = 0; i < n; i++) {
-        struct request *s = new_request(m, NBD_CMD_FLUSH, flushed);
+        struct request *s =
+            io_copy_request(m->v, &(struct nbd_request){.type = NBD_CMD_FLUSH}, flushed, m);
         if (!s) {
             drop(m, ENOMEM, "dropped-memory", err_text(ENOMEM));
             return;
@@ -469,11 +453,11 @@ static bool give(struct reverse *m, const struct nbd_request *n, struct slice da
 {
     if (m->queue.n >= QUEUE_MAX)
         return false;
-    struct request *s = new_request(m, n->type, done);
+    struct request *s = io_copy_request(
+        m->v, &(struct nbd_request){.type = n->type, .offset = n->offset, .length = n->length},
+        done, m);
     if (!s)
         return false;
-    s->nbd.offset = n->offset;
-    s->nbd.length = n->length;
     s->wire = data;
     m->unanswered++;
     m->bytes += data_bytes(s);

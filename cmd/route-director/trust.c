@@ -133,17 +133,12 @@ size_t owner_ask_other(struct volume *v, struct leg *l, void (*done)(struct requ
     for (unsigned i = 0; i < WITNESS_MAX; i++) {
         if (w->blocks[i].offset == UINT64_MAX)
             continue;
-        struct request *r = request_new(&v->d->requests, v);
+        const struct nbd_request ask = {
+            .type = NBD_CMD_READ, .offset = w->blocks[i].offset, .length = WITNESS_BLOCK};
+        struct request *r = io_copy_request(v, &ask, done, arg);
         if (!r)
             continue; /* the others tell as well */
-        r->nbd = (struct nbd_request){
-            .type = NBD_CMD_READ, .offset = w->blocks[i].offset, .length = WITNESS_BLOCK};
-        r->arrived_us = owner_now_us(v);
-        r->waiting = ROLE_TARGET;
-        r->done = done;
-        r->arg = arg;
         r->mark = i;
-        v->inflight++;
         n++;
         leg_send(l, r, ROLE_TARGET, i);
     }
