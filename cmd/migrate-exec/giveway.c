@@ -22,8 +22,7 @@ enum {
     ASKS_US = 45 * 1000000, /* longer than a driver waits for a gateway that answers nothing */
     HANGS_S = 60,           /* who has asked for so long does not ask any more, but hangs */
     NAP_MS = 20,
-    NAMES_MS = 50, /* who asks says who it is within so long, or is told of as somebody */
-    LEAVES = 10,   /* times that who asked tries to take its file away; otherwise who drives does */
+    LEAVES = 10, /* times that who asked tries to take its file away; otherwise who drives does */
 };
 
 static int path_of(const struct exec *x, const char *id, struct buf *path)
@@ -154,7 +153,7 @@ enum outcome giveway_ask(const struct exec *x, const char *id)
 
 /* ---- who drives ---- */
 
-/* Who asks by the file FD; false: nobody any more. */
+/* Who asks by the file FD; false: nobody any more, or nobody yet. */
 static bool read_asker(int fd, char *who, size_t size)
 {
     struct stat st;
@@ -163,12 +162,8 @@ static bool read_asker(int fd, char *who, size_t size)
     if (fabs(clock_now() - (double)st.st_mtim.tv_sec) > HANGS_S)
         return false;
     ssize_t n = pread(fd, who, size - 1, 0);
-    for (int i = 0; n == 0 && i < NAMES_MS; i++) { /* it is locked before it is written */
-        poll(NULL, 0, 1);
-        n = pread(fd, who, size - 1, 0);
-    }
     who[n > 0 ? n : 0] = 0;
-    return true;
+    return n != 0; /* it is locked before it is written, both under the lock of the names */
 }
 
 /* FD is out of date, or not for us; another one may stand in its place by now. */

@@ -497,6 +497,23 @@ static bool give_block(void *arg, uint64_t offset, struct slice data)
     return give(arg, &n, data, caught_up);
 }
 
+bool reverse_write(struct volume *v, const struct request *r)
+{
+    struct reverse *m = v->reverse;
+    catchup_written(&m->catchup, r->nbd.offset, r->nbd.length);
+    if (r->nbd.offset < m->proving_to && m->proving_from < r->nbd.offset + r->nbd.length)
+        m->written_to = true;
+    if (m->state != ON || !v->changes || !takes(m, r) ||
+        !changes_all_equal(v->changes, r->nbd.offset, r->nbd.length))
+        return false;
+    if (m->bytes + data_bytes(r) > BYTES_MAX || m->unanswered >= WRITES_MAX) {
+        drop(m, ETIMEDOUT, "dropped-slow", "it is so slow that too many writes wait for it");
+        return false;
+    }
+    changes_mark_mirrored(v->changes, r->nbd.offset, r->nbd.length); /* before it leaves (S11) */
+    return send_too(m, r);
+}
+
 /* ---- the copy is proved anew ---- */
 
 static struct leg *copys_leg(void *arg)
@@ -554,25 +571,6 @@ static void start_work(struct reverse *m)
     catchup_start(&m->catchup, m->v, m->leg->export.max_block, give_block, m);
     reprove_init(&m->reprove, m->v, m->gateway, &ops, m);
     m->proving_from = m->proving_to = 0;
-}
-
-/* ---- writes, again ---- */
-
-bool reverse_write(struct volume *v, const struct request *r)
-{
-    struct reverse *m = v->reverse;
-    catchup_written(&m->catchup, r->nbd.offset, r->nbd.length);
-    if (r->nbd.offset < m->proving_to && m->proving_from < r->nbd.offset + r->nbd.length)
-        m->written_to = true;
-    if (m->state != ON || !v->changes || !takes(m, r) ||
-        !changes_all_equal(v->changes, r->nbd.offset, r->nbd.length))
-        return false;
-    if (m->bytes + data_bytes(r) > BYTES_MAX || m->unanswered >= WRITES_MAX) {
-        drop(m, ETIMEDOUT, "dropped-slow", "it is so slow that too many writes wait for it");
-        return false;
-    }
-    changes_mark_mirrored(v->changes, r->nbd.offset, r->nbd.length); /* before it leaves (S11) */
-    return send_too(m, r);
 }
 
 /* ---- lateness ---- */

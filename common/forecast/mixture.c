@@ -49,8 +49,9 @@ struct block {
 };
 
 /*
- * Puts each column in order of its values, as days.c does; by way of a copy, since what is stored
- * only where it changes is stored slowly.
+ * Puts each column in order of its values: neighbours change places, even and odd ones in turn, as
+ * many times as there are rows (Knuth 5.3.4); by way of a copy, since what is stored only where it
+ * changes is stored slowly.
  */
 VEC_PART void order_columns(struct block *b)
 {

@@ -112,7 +112,8 @@ double excess_risk(const struct excess *e, const struct signal *s, const struct 
 
 /*
  * Whether its load explains what E tells of S now: most of the last five minutes are no longer than
- * at their load before, or had more load than was ever seen, of which nobody knows what is usual.
+ * at their load before, give or take what is chance in one minute, or had more load than was ever
+ * seen, of which nobody knows what is usual; and over no window they are longer beyond chance.
  */
 bool excess_explains(const struct excess *e, const struct signal *s);
 
