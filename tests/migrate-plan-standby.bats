@@ -164,6 +164,36 @@ stand_by()
   expect_moves "v1 gw-a gw-b mandatory" "v2 gw-a gw-b mandatory"
 }
 
+@test "migrate-plan: what mostly has too much to do is not left for where its volume came from, for a copy's sake" {
+  gateways gw-a,active gw-b,active gw-c,active
+  routes v,gw-a,deferred,gw-b
+  stand_by v,gw-b
+  health gw-a,0.3,0.6 gw-b,0.97,0 gw-c,0.97,0
+  sed -i -e '1s/$/,unloaded/' -e '/gw-a/s/$/,0.66/' -e '/gw-[bc]/s/$/,0.97/' health.csv
+  {
+    echo time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail
+    echo "$((NOW - 36000)),v-1,v,gw-b,gw-a,handover,switched,1048576,1048576,9,,"
+    echo "$((NOW - 900)),v-2,v,gw-a,gw-b,replicate,deferred,,1048576,,,stands by: mirrored"
+  } >history.csv
+  plan --changed changed.csv --history history.csv
+  expect_moves "v gw-a gw-c mandatory"
+  # It is where the other is worse by the margin; …
+  sed -i '/gw-c/s/0.97/0.66/' health.csv
+  plan --changed changed.csv --history history.csv
+  expect_moves "v gw-a gw-b mandatory"
+  sed -i '/gw-c/s/0.66/0.97/' health.csv
+  # … where it came from elsewhere, or longer ago; …
+  sed 's/,v,gw-b,gw-a,/,v,gw-c,gw-a,/' history.csv >elsewhere.csv
+  plan --changed changed.csv --history elsewhere.csv
+  expect_moves "v gw-a gw-b mandatory"
+  plan --changed changed.csv --history history.csv --return-after 9h
+  expect_moves "v gw-a gw-b mandatory"
+  # … and where the load accounts for less than half of what is wrong.
+  sed -i 's/,0.66$/,0.64/' health.csv
+  plan --changed changed.csv --history history.csv
+  expect_moves "v gw-a gw-b mandatory"
+}
+
 # copying DETAIL [EVENT,DETAIL]...: by the history m1 brings v to gw-b, and DETAIL is that of its begin.
 copying()
 {

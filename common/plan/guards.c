@@ -389,11 +389,7 @@ unsigned plan_evacuations(const struct plan_fleet *f, const struct plan_limits *
     return share < 1 ? 1 : (unsigned)share;
 }
 
-/*
- * Is what the source lacks mostly due to its load, says its health?  Each move takes some of that
- * away, so that a few will do; all of it at once would only be too much somewhere else.
- */
-static bool overloaded(const struct plan_case *c)
+bool plan_case_overloaded(const struct plan_case *c)
 {
     const struct plan_health *h = &plan_case_source(c)->health;
     return (c->cause == PLAN_CAUSE_P_FAIL || c->cause == PLAN_CAUSE_CRITICAL) &&
@@ -403,7 +399,7 @@ static bool overloaded(const struct plan_case *c)
 /* The limits are on copies; what must leave and copies next to nothing does not wait for them. */
 bool plan_case_counts(const struct plan_case *c)
 {
-    return !mandatory(c) || overloaded(c) ||
+    return !mandatory(c) || plan_case_overloaded(c) ||
            !plan_cost_handover(c->fleet, c->limits, c->volume, c->target);
 }
 

@@ -126,6 +126,13 @@ double plan_rest_s(const struct plan_case *c);
  */
 bool plan_case_returns(const struct plan_case *c);
 
+/*
+ * Must the source be left, and is what it lacks mostly due to its load, says its health?  Each move
+ * takes some of that away, so that a few will do; all of it at once would only be too much
+ * somewhere else.
+ */
+bool plan_case_overloaded(const struct plan_case *c);
+
 /* Time of the volume's last move, or -INFINITY. */
 double plan_last_move(const struct plan_case *c);
 

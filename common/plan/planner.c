@@ -103,6 +103,19 @@ bool plan_entry_hopeless(const struct planner *p, const struct plan_entry *e)
     return hopeless;
 }
 
+/*
+ * Is E's way to TARGET a return from a gateway that only has too much to do?  Which is not worth one
+ * for the sake of a copy there: that gateway goes on, and what had too much to do there may have so
+ * again.
+ */
+static bool turns_back(const struct planner *p, const struct plan_entry *e, size_t target)
+{
+    struct plan_case c = plan_entry_case(p, e, e->unit.members[0]);
+    c.target = target;
+    c.score = plan_score_joint(p->fleet, e->unit.members, e->unit.n, target);
+    return plan_case_overloaded(&c) && returns(e, &c);
+}
+
 size_t plan_entry_copies(const struct planner *p, const struct plan_entry *e, size_t target)
 {
     size_t n = 0;
@@ -110,7 +123,7 @@ size_t plan_entry_copies(const struct planner *p, const struct plan_entry *e, si
         n += (plan_fleet_kept(p->fleet, e->unit.members[i], target) ||
               plan_fleet_copying(p->fleet, e->unit.members[i]) == target) &&
              !plan_shun(p->fleet, e->unit.members[i], target, p->now);
-    return n;
+    return n && !turns_back(p, e, target) ? n : 0;
 }
 
 /* If one of E does. */

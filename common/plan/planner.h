@@ -72,8 +72,9 @@ int plan_improve(struct planner *p);
 
 /*
  * How many of E, that has to leave, have a copy on TARGET, kept or in the making.  They go there
- * before anywhere else: while others would still copy they are there.  0 of one that could stay; a
- * copy to which the last attempt failed does not count.
+ * before anywhere else: while others would still copy they are there.  0 of one that could stay,
+ * and of a return from a gateway that is overloaded (guards.h); a copy to which the last attempt
+ * failed does not count.
  */
 size_t plan_entry_copies(const struct planner *p, const struct plan_entry *e, size_t target);
 
