@@ -423,33 +423,31 @@ END
   [[ $stderr == "migrate-plan: $GATESHIFT_CONFIG/calendar.csv:2: no window HH:MM to HH:MM '22:30' to '22:30'" ]]
 }
 
-@test "migrate-plan: with a forecast, what can wait starts in its quietest hour" {
-  # The hours start at 997200.
+@test "migrate-plan: with a forecast, what can wait starts when its copy meets the fewest requests" {
+  # The hours start at 997200.  A copy takes an hour.
   health gw-a,0.7,0 gw-b,0.97,0
   forecast v 100 100 100 5 100 100 100 100 1 100
-  plan --forecast forecast.csv
+  plan --forecast forecast.csv --copy-rate 292
   expect_start v 1008000
-  plan --forecast forecast.csv --start-window 0
+  plan --forecast forecast.csv --copy-rate 292 --start-window 0
   expect_start v ""
-  plan --forecast forecast.csv --start-window 9h
-  expect_start v 1026000
-  # The affinity that asks for it looks no further than six hours.
-  affinity v,gw-a,0.5 v,gw-b,0.5
-  plan --forecast forecast.csv --start-window 9h
-  expect_start v 1008000
+  plan --forecast forecast.csv --copy-rate 292 --start-window 2h
+  expect_start v ""
   calendar window,18:00,23:00
-  plan --forecast forecast.csv
+  plan --forecast forecast.csv --copy-rate 292
   expect_start v 1015200
+  plan --forecast forecast.csv --copy-rate 292 --start-window 9h
+  expect_start v 1026000
   health gw-a,0.1,0.9 gw-b,0.97,0
-  plan --forecast forecast.csv
+  plan --forecast forecast.csv --copy-rate 292
   expect_moves "v gw-a gw-b mandatory"
   expect_start v ""
 }
 
 @test "migrate-plan: the quiet time is as long as the copy, at the rate that was measured" {
   health gw-a,0.7,0 gw-b,0.97,0
-  forecast v 100 100 100 5 100 30 30 100 100 100
-  plan --forecast forecast.csv
+  forecast v 100 100 100 5 100 1 1 100 100 100
+  plan --forecast forecast.csv --copy-rate 292
   expect_start v 1008000
   # 1 MiB in two hours.
   plan --forecast forecast.csv --copy-rate 145
@@ -461,6 +459,35 @@ time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,
 END
   plan --forecast forecast.csv --history history.csv
   expect_start v 1015200
+}
+
+@test "migrate-plan: what a move gains does not wait for a quiet hour that saves less" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  # 222 requests until 1008000 gain 0.27 each, 60 in all: as many as an hour's copy may save.
+  forecast v 100 100 100 41 100
+  plan --forecast forecast.csv --copy-rate 292
+  expect_start v ""
+  sed -i '/,41,/s/41/39/g' forecast.csv
+  plan --forecast forecast.csv --copy-rate 292
+  expect_start v 1008000
+  # A copy of a second saves next to nothing, however quiet the night is.
+  plan --forecast forecast.csv --copy-rate 1M
+  expect_start v ""
+  # What follows the demand gains more.
+  affinity v,gw-a,0.3 v,gw-b,0.4
+  plan --forecast forecast.csv --copy-rate 292
+  expect_start v ""
+}
+
+@test "migrate-plan: the affinity that asks for a move looks no further than its horizon" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  # Two hours' copy; 6.2 hours until nobody asks.
+  forecast v 10 10 10 10 10 10 10 0 0 10
+  plan --forecast forecast.csv --copy-rate 146 --start-window 9h
+  expect_start v 1022400
+  affinity v,gw-a,0.5 v,gw-b,0.5
+  plan --forecast forecast.csv --copy-rate 146 --start-window 9h
+  expect_start v ""
 }
 
 @test "migrate-plan: load is projected hour by hour" {
@@ -516,14 +543,14 @@ END
 @test "migrate-plan: a recording has the forecast too, and rows may come in any order" {
   health gw-a,0.7,0 gw-b,0.97,0
   forecast v 100 100 100 5
-  plan --forecast forecast.csv --record tape
+  plan --forecast forecast.csv --copy-rate 292 --record tape
   expect_start v 1008000
   local first=$output
   rm forecast.csv
-  run --separate-stderr -0 migrate-plan --replay tape
+  run --separate-stderr -0 migrate-plan --replay tape --copy-rate 292
   [[ $output == "$first" ]]
   { head -n 1 tape/forecast.csv && tail -n +2 tape/forecast.csv | tac; } >forecast.csv
-  plan --forecast forecast.csv
+  plan --forecast forecast.csv --copy-rate 292
   [[ $output == "$first" ]]
 }
 

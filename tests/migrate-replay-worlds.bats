@@ -6,15 +6,16 @@ load helpers
 load replayer
 
 @test "migrate-replay: in random worlds the guards hold: one owner, limits, cooldown, cordons" {
-  local seed=10 trouble moves few policy affinity
+  local seed=10 trouble moves few policy affinity forecast
   for trouble in each each each site site all all clusters clusters; do
     world $((++seed)) $trouble
     moves=$((1 + seed % 3)) few=$((1 + seed % 2))
     # Who follows the sun may go to and fro; all others must not.
-    affinity=$((seed % 2))
+    affinity=$((seed % 2)) forecast=()
+    ((seed % 4 != 1)) || forecast=(--forecast)
     run --separate-stderr -0 replay --policy none,reactive,predictive,standby,onset,oracle --seeds $seed \
       --scenario scenario.csv --max-moves $moves --max-per-source $few --max-per-target $few --retain 1h \
-      --probe-every 20s --affinity-every ${affinity}h --events events.csv access.csv
+      --probe-every 20s --affinity-every ${affinity}h "${forecast[@]}" --events events.csv access.csv
     run guards_hold events.csv $moves $few 21600 $((affinity ? 0 : 72 * 3600))
     echo "seed $seed, $trouble: $output"
     [[ $status -eq 0 ]]
@@ -50,6 +51,7 @@ cuts()
   for trouble in each site all clusters; do
     world $((++seed)) $trouble
     options=(--policy "${policies// /,},oracle" --seeds "$seed" --retain 1h --probe-every 20s)
+    ((seed % 2)) || options+=(--forecast)
     run --separate-stderr -0 replay "${options[@]}" --scenario scenario.csv --metrics metrics.csv --events all.csv access.csv
     # shellcheck disable=SC2086
     for cut in $(cuts $seed $policies); do

@@ -160,6 +160,36 @@ twenty()
   [[ $(field affinity_moves predictive) -eq 1 ]]
 }
 
+# begins: the hour of the day in which each move of moves.csv began.
+begins()
+{
+  awk -F, '$7 == "begin" { printf "%s%d", s, $1 / 3600 % 24; s = " " }' moves.csv
+}
+
+@test "migrate-replay: with forecasts, what follows the sun does not wait for an hour when that has moved on" {
+  # In the middle of each half of a day few ask.
+  sun 480 | awk -F, -v OFS=, 'NR > 1 { off = $1 / 3600 % 12 - 6; $NF = 600 * (1 + (off < 0 ? -off : off)) }
+    { print }' >access.csv
+  run --separate-stderr -0 replay --policy predictive --retain 0 --forecast --events moves.csv access.csv
+  [[ $(begins) == "10 22 10 22"* ]]
+}
+
+@test "migrate-replay: with forecasts, a long copy that gains little waits for a quiet hour" {
+  awk -v t0=$T0 -v header="$HEADER" 'BEGIN {
+    print header
+    for (h = 0; h < 230; h++)
+      for (site = 1; site <= 2; site++)
+        printf "%d,v,gw-a,10.%d.0.1,read,0,1,0,,%d\n", t0 + 3600 * h, site, (h % 24 < 4 ? 12 : 1200) * (1 + site / 2)
+  }' >access.csv
+  # The better gateways can be had from 22:00 on; a copy takes an hour.
+  printf '%s\n' gateway,onset,failure,repair,kind gw-{c,d},$T0,,$((T0 + 190 * 3600)),cordon >scenario.csv
+  local options=(--policy predictive --scenario scenario.csv --min-confidence 0 --margin 0.1 --copy-rate 1700K)
+  run --separate-stderr -0 replay "${options[@]}" --events moves.csv access.csv
+  [[ $(begins) == 22 ]]
+  run --separate-stderr -0 replay "${options[@]}" --events moves.csv --forecast access.csv
+  [[ $(begins) == 0 ]]
+}
+
 @test "migrate-replay: what can wait begins when calendar.csv says, and what flees at once" {
   sun 480 >access.csv
   printf '%s\n' rule,from,until window,01:00,01:30 window,13:00,13:30 >config/calendar.csv
@@ -261,6 +291,8 @@ none,margin=0.6,3 predictive,margin=0.6,3 none,margin=0.6,4 predictive,margin=0.
 @test "migrate-replay: no policy, and seeds of another form, are wrong usage" {
   local bad
   steady 1 1 >access.csv
+  run --separate-stderr -64 replay --forecast --affinity-every 2d access.csv
+  [[ $stderr == "migrate-replay: --forecast needs --affinity-every, of at most 1d"* ]]
   run --separate-stderr -64 replay --policy "" access.csv
   [[ $stderr == "migrate-replay: policy: none is named"* ]]
   for bad in 1-5 : 1:2:3 x -1 2:1 0:100000; do

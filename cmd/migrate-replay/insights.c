@@ -95,6 +95,7 @@ void insights_free(struct insights *x)
         free(x->list[i].das);
         free(x->list[i].requests);
         free(x->list[i].confidence);
+        free(x->list[i].hourly);
     }
     free(x->list);
     free(x->models);
@@ -106,6 +107,11 @@ void insights_free(struct insights *x)
 double insights_horizon_s(const struct insights *x)
 {
     return x->how.horizon_s;
+}
+
+bool insights_hourly(const struct insights *x)
+{
+    return x->how.hourly;
 }
 
 /* As demand_trim(), which finds nothing in most hours. */
@@ -160,12 +166,20 @@ struct view {
     const double *closeness[DEMAND_SITES];
     size_t n;
     double requests, confidence;
+    double hourly[PLAN_HOURS];
 };
+
+/* That have to be forecast. */
+static size_t hours_ahead(const struct insights *x)
+{
+    const size_t horizon = (size_t)ceil(x->how.horizon_s / 3600);
+    return x->how.hourly && horizon < PLAN_HOURS ? PLAN_HOURS : horizon;
+}
 
 static void look_at(struct insights *x, const struct demand_site *site, size_t volume, int64_t hour,
                     struct view *v)
 {
-    const size_t hours = (size_t)ceil(x->how.horizon_s / 3600);
+    const size_t hours = hours_ahead(x);
     double *y, *hourly = room(hours, sizeof(*hourly));
     struct model_point *point = room(hours, sizeof(*point));
     struct series s;
@@ -175,6 +189,8 @@ static void look_at(struct insights *x, const struct demand_site *site, size_t v
         err_need(model_predict(m, s, NULL, hours, point) == 0);
         for (size_t i = 0; i < hours; i++)
             hourly[i] = point[i].requests;
+        for (size_t i = 0; i < hours && i < PLAN_HOURS; i++)
+            v->hourly[i] += hourly[i];
         const double demand = score_window(hourly, hours, 0, x->how.horizon_s);
         v->closeness[v->n] = &x->closeness[site->id * x->fleet->gateway_names.n];
         v->demand[v->n++] = demand;
@@ -206,6 +222,8 @@ static void look_at_volume(struct insights *x, size_t volume, int64_t hour, stru
         out->das[volume * gateways + g] = (float)as_printed(score_das(v.demand, close, v.n));
     }
     out->requests[volume] = v.requests;
+    for (size_t i = 0; out->hourly && i < PLAN_HOURS; i++)
+        out->hourly[volume * PLAN_HOURS + i] = (float)v.hourly[i];
     out->confidence[volume] = v.requests > 0 ? (float)as_printed(v.confidence / v.requests) : 0;
 }
 
@@ -233,6 +251,7 @@ static void make(struct insights *x, double time)
     i->das = room(i->volumes * gateways, sizeof(*i->das));
     i->requests = room(i->volumes, sizeof(*i->requests));
     i->confidence = room(i->volumes, sizeof(*i->confidence));
+    i->hourly = x->how.hourly ? room(i->volumes * PLAN_HOURS, sizeof(*i->hourly)) : NULL;
     struct making m = {x, i, (int64_t)floor(time / 3600)};
     workers_run(i->volumes, x->how.threads, make_volume, &m);
 }

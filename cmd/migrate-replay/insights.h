@@ -6,10 +6,12 @@
 #ifndef GS_MIGRATE_REPLAY_INSIGHTS_H
 #define GS_MIGRATE_REPLAY_INSIGHTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cmd/migrate-replay/trace.h"
 #include "common/fleet/fleet.h"
+#include "common/plan/hours.h"
 
 /* At one time.  Arrays have the trace's first VOLUMES volumes. */
 struct insight {
@@ -18,6 +20,7 @@ struct insight {
     float *das;        /* [volume * gateways + gateway], rounded as in records */
     double *requests;  /* [volume] of the horizon */
     float *confidence; /* [volume] */
+    float *hourly;     /* [volume * PLAN_HOURS + hour]: requests; NULL: not asked for */
 };
 
 struct insights_how {
@@ -26,6 +29,7 @@ struct insights_how {
     double horizon_s; /* demand is summed over it */
     double rtt_scale_us;
     size_t threads; /* changes no result */
+    bool hourly;    /* forecast each of PLAN_HOURS, too, which EVERY_S is less than */
 };
 
 /* TRACE and FLEET are borrowed.  Ends the program without memory. */
@@ -43,5 +47,6 @@ const struct insight *insights_at(struct insights *x, double now);
 void insights_prepare(struct insights *x, double now);
 
 double insights_horizon_s(const struct insights *x);
+bool insights_hourly(const struct insights *x);
 
 #endif

@@ -33,6 +33,7 @@ enum {
     OPT_CHART,
     OPT_EVENTS,
     OPT_EVERY,
+    OPT_FORECAST,
     OPT_FAILURES,
     OPT_HORIZON,
     OPT_KEEP_GOING,
@@ -63,6 +64,7 @@ struct opts {
     const char *metrics, *routes, *scenario, *arrivals;
     double every_s, probe_s, horizon_s, service_s, capacity;
     double affinity_every_s, train_every_s;
+    bool forecast;
     uint64_t volume_bytes;
     struct trace_how trace;
     char **files;
@@ -86,6 +88,8 @@ static const struct argp_option options[] = {
      "Time from one decision to the next, if no move ends before (default 5m)", 0},
     {"failures", OPT_FAILURES, "COUNT", 0,
      "Draw a scenario with so many failures, a third of them without warning (default 0)", 0},
+    {"forecast", OPT_FORECAST, 0, 0,
+     "Let the planner know what is forecast for each hour, as its --forecast does", 0},
     {"horizon", OPT_HORIZON, "DURATION", 0, "How far p_fail looks ahead (default 24h)", 0},
     {"keep-going", OPT_KEEP_GOING, 0, 0, "Report malformed access records and go on; ends 65", 0},
     {"kinds", OPT_KINDS, "WHICH", 0,
@@ -227,6 +231,9 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
     case OPT_FAILURES:
         o->runs.failures = (unsigned)opts_u64(st, "failures", arg, 0, 100000);
         return 0;
+    case OPT_FORECAST:
+        o->forecast = true;
+        return 0;
     case OPT_KEEP_GOING:
         o->trace.keep_going = true;
         return 0;
@@ -272,6 +279,8 @@ static error_t parse_opt(int key, char *arg, struct argp_state *st)
             argp_error(st, "either --scenario or --failures");
         if (o->arrivals && !o->runs.failures)
             argp_error(st, "--arrivals needs --failures");
+        if (o->forecast && !(o->affinity_every_s >= hour_s && o->affinity_every_s <= day_s))
+            argp_error(st, "--forecast needs --affinity-every, of at most 1d");
         return 0;
     default:
         return parse_times(key, arg, st, o);
@@ -372,7 +381,7 @@ static int read_inputs(struct inputs *in, const struct opts *o)
         trace_place(&in->trace, &in->fleet, o->routes);
     in->rtt_us = distances(&in->fleet, &in->trace);
     const struct insights_how how = {o->affinity_every_s, o->train_every_s, 6 * hour_s,
-                                     rtt_scale_us, o->runs.threads};
+                                     rtt_scale_us,        o->runs.threads,  o->forecast};
     in->insights = o->affinity_every_s > 0 ? insights_new(&in->trace, &in->fleet, &how) : NULL;
     return status;
 }

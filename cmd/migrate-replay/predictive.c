@@ -115,6 +115,8 @@ static void build_fleet(struct predictive *p, const struct run *r)
     p->fleet.with_affinity = r->stage->insights != NULL;
     p->fleet.with_history = true;
     p->fleet.calendar = r->stage->calendar;
+    if (r->stage->insights && insights_hourly(r->stage->insights))
+        check(plan_fleet_hours(&p->fleet, r->now));
     check(plan_fleet_settle(&p->fleet));
     p->volumes = r->n_volumes;
     p->insight = NULL;
@@ -212,14 +214,34 @@ static void put_demand(struct predictive *p, const struct insight *i, size_t v, 
                                       as_printed((double)i->das[v * n + g]), 0, &d));
 }
 
+/* What is left of the forecast, from the hour of NOW on. */
+static void put_hours(struct predictive *p, const struct insight *i, double now)
+{
+    struct plan_fleet *f = &p->fleet;
+    const double start = 3600 * floor(now / 3600);
+    const size_t gone = (size_t)((start - i->time) / 3600);
+    if (!i->hourly || (i == p->insight && start == f->hours_start))
+        return;
+    f->hours_start = start;
+    f->n_hours = PLAN_HOURS - gone; /* an insight follows before the last of them */
+    for (size_t v = 0; v < i->volumes && v < p->volumes; v++) {
+        const float *hourly = &i->hourly[v * PLAN_HOURS];
+        f->hours[v] = (struct plan_hours){0};
+        for (size_t h = gone; h < PLAN_HOURS; h++)
+            plan_hours_spread(&f->hours[v], start, i->time + 3600.0 * (double)h, 3600,
+                              (double)hourly[h]);
+        f->volumes[v].forecast = true;
+        f->volumes[v].peak_milli = plan_hours_peak(&f->hours[v]);
+    }
+}
+
 static void put_affinity(struct predictive *p, const struct run *r)
 {
     if (!r->stage->insights)
         return;
     const struct insight *i = insights_at(r->stage->insights, r->now);
-    if (i == p->insight)
-        return;
-    for (size_t v = 0; v < i->volumes && v < p->volumes; v++)
+    put_hours(p, i, r->now);
+    for (size_t v = 0; i != p->insight && v < i->volumes && v < p->volumes; v++)
         put_demand(p, i, v, insights_horizon_s(r->stage->insights));
     p->insight = i;
 }

@@ -25,10 +25,12 @@ static double overlap(size_t i, double from, double until)
 void plan_hours_spread(struct plan_hours *h, double origin, double start, double duration_s,
                        double requests)
 {
-    if (!(duration_s > 0))
+    const double from = start - origin, until = from + duration_s;
+    if (!(duration_s > 0) || !(from < hour_s * PLAN_HOURS))
         return;
-    for (size_t i = 0; i < PLAN_HOURS; i++) {
-        const double s = overlap(i, start - origin, start - origin + duration_s);
+    for (size_t i = from > 0 ? (size_t)(from / hour_s) : 0;
+         i < PLAN_HOURS && hour_s * (double)i < until; i++) {
+        const double s = overlap(i, from, until);
         if (s > 0)
             h->milli[i] = add_milli(h->milli[i], requests * s / duration_s);
     }

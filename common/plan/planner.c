@@ -104,9 +104,8 @@ bool plan_entry_hopeless(const struct planner *p, const struct plan_entry *e)
 }
 
 /*
- * Is E's way to TARGET a return from a gateway that only has too much to do?  Which is not worth one
- * for the sake of a copy there: that gateway goes on, and what had too much to do there may have so
- * again.
+ * Is E's way to TARGET a return from a gateway that only has too much to do?  A copy there is not
+ * worth that: the gateway goes on, and so would the way to and fro.
  */
 static bool turns_back(const struct planner *p, const struct plan_entry *e, size_t target)
 {

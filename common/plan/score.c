@@ -78,6 +78,11 @@ double plan_score_rank(const struct plan_score *s)
     return benefit - s->handicap;
 }
 
+double plan_score_gain(const struct plan_score *s)
+{
+    return s->benefit - or_unknown(s->source_das);
+}
+
 enum plan_cause plan_cause(const struct plan_gateway *g, const struct plan_limits *lim)
 {
     if (g->state == GATEWAY_STATE_DRAIN)

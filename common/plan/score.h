@@ -43,6 +43,9 @@ struct plan_score plan_score_joint(const struct plan_fleet *f, const size_t *vol
  */
 double plan_score_rank(const struct plan_score *s);
 
+/* What each request is better off by the move: GHS(t) - GHS(s) + DAS(v,t) - DAS(v,s); or NaN. */
+double plan_score_gain(const struct plan_score *s);
+
 /* Why volumes must leave a gateway. */
 enum plan_cause {
     PLAN_CAUSE_NONE,

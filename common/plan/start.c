@@ -23,17 +23,30 @@ static double latest_of(const struct plan_case *c, const size_t *volumes, size_t
     return latest;
 }
 
-/* Requests that meet the copy if it starts at START; INFINITY: not all of that is forecast. */
-static double disturbed(const struct plan_case *c, const size_t *volumes, size_t n, double start,
-                        double copy_s)
+/* Requests from FROM on for SECONDS; INFINITY: not all of that is forecast. */
+static double requests(const struct plan_case *c, const size_t *volumes, size_t n, double from,
+                       double seconds)
 {
-    const double from = start - c->fleet->hours_start;
+    const double begin = from - c->fleet->hours_start, end = begin + seconds;
     double sum = 0;
-    if (from + copy_s > hour_s * (double)c->fleet->n_hours)
+    if (end > hour_s * (double)c->fleet->n_hours)
         return INFINITY;
     for (size_t i = 0; i < n; i++)
-        sum += plan_hours_between(&c->fleet->hours[volumes[i]], from, from + copy_s);
+        sum += plan_hours_between(&c->fleet->hours[volumes[i]], begin, end);
     return sum;
+}
+
+/*
+ * What a copy of COPY_S costs that starts at START: the requests that meet it, and those before
+ * that would be better off by their gain.  A long copy of little gain waits for a quiet night; what
+ * follows the demand is not put off until that has moved on.
+ */
+static double cost(const struct plan_case *c, const size_t *volumes, size_t n, double start,
+                   double copy_s)
+{
+    const double gain = fmax(plan_score_gain(&c->score), 0);
+    return requests(c, volumes, n, start, copy_s) +
+           gain * requests(c, volumes, n, c->now, start - c->now);
 }
 
 static bool forecast_known(const struct plan_fleet *f, const size_t *volumes, size_t n)
@@ -44,18 +57,18 @@ static bool forecast_known(const struct plan_fleet *f, const size_t *volumes, si
     return f->n_hours > 0;
 }
 
-static double quietest(const struct plan_case *c, const size_t *volumes, size_t n, double copy_s)
+static double cheapest(const struct plan_case *c, const size_t *volumes, size_t n, double copy_s)
 {
     const double latest = latest_of(c, volumes, n);
-    double best = c->projection->opens, least = disturbed(c, volumes, n, best, copy_s);
+    double best = c->projection->opens, least = cost(c, volumes, n, best, copy_s);
     for (size_t i = 1; i < c->fleet->n_hours; i++) {
         const double start = c->fleet->hours_start + hour_s * (double)i;
         if (start <= best || start > latest || !plan_calendar_open(c->fleet->calendar, start))
             continue;
-        const double met = disturbed(c, volumes, n, start, copy_s);
-        if (plan_exceeds(least, met)) {
+        const double this = cost(c, volumes, n, start, copy_s);
+        if (plan_exceeds(least, this)) {
             best = start;
-            least = met;
+            least = this;
         }
     }
     return best;
@@ -75,6 +88,6 @@ double plan_start(const struct plan_case *c, const size_t *volumes, size_t n)
     double start = c->projection->opens;
     const double copy_s = all_copied_s(c, volumes, n);
     if (forecast_known(c->fleet, volumes, n))
-        start = quietest(c, volumes, n, copy_s);
+        start = cheapest(c, volumes, n, copy_s);
     return start > c->now ? start : 0;
 }
