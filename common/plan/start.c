@@ -44,9 +44,9 @@ static double requests(const struct plan_case *c, const size_t *volumes, size_t 
 static double cost(const struct plan_case *c, const size_t *volumes, size_t n, double start,
                    double copy_s)
 {
-    const double gain = fmax(plan_score_gain(&c->score), 0);
-    return requests(c, volumes, n, start, copy_s) +
-           gain * requests(c, volumes, n, c->now, start - c->now);
+    const double gain = plan_score_gain(&c->score);
+    const double met = requests(c, volumes, n, start, copy_s);
+    return gain > 0 ? met + gain * requests(c, volumes, n, c->now, start - c->now) : met;
 }
 
 static bool forecast_known(const struct plan_fleet *f, const size_t *volumes, size_t n)
