@@ -5,20 +5,12 @@
  * itself, and within a prefix of as many bits as it has; and text stays within its field.
  */
 #include <errno.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/fleet/prefix.h"
 #include "common/nbd/uri.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
+#include "fuzz.h"
 
 static void check_uri(const char *text)
 {

@@ -3,22 +3,14 @@
  * The state of affinity-profile from any bytes, with a checksum that fits.  Held to: what is read
  * is within its bounds, and saves to bytes that read back and save alike.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/affinity/index.h"
 #include "common/affinity/models.h"
 #include "common/affinity/pack.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 enum { WEEK = 5 };
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static bool same(const struct buf *a, const struct buf *b)
 {

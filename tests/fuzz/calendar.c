@@ -7,47 +7,26 @@
  * The first eight bytes are the time and whether a header stands before the rest.
  */
 #include <math.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
-#include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/plan/calendar_file.h"
 #include "common/record/record.h"
+#include "folder.h"
+#include "fuzz.h"
 
 enum { ASK_BYTES = 8, PROBES = 64 };
 
 static const double day_s = 86400, year_s = 366 * 86400.0;
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
 /* ---- the file ---- */
-
-static char dir[] = "/tmp/gs-fuzz.XXXXXX";
-static char path[64];
-
-static void remove_folder(void)
-{
-    unlink(path);
-    rmdir(dir);
-}
 
 static void write_file(const struct buf *text)
 {
-    if (!*path) {
-        require(mkdtemp(dir) != NULL);
-        snprintf(path, sizeof(path), "%s/calendar.csv", dir);
-        atexit(remove_folder);
-    }
+    char path[64];
+    snprintf(path, sizeof(path), "%s/calendar.csv", folder());
     FILE *f = fopen(path, "w");
     require(f && fwrite(text->data, 1, text->len, f) == text->len && fclose(f) == 0);
 }
@@ -103,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(buf_adds(&text, "rule,from,until,reason\n") == 0);
     require(buf_add(&text, data + ASK_BYTES, size - ASK_BYTES) == 0);
     write_file(&text);
-    if (plan_calendar_load(&c, dir, &e) < 0)
+    if (plan_calendar_load(&c, folder(), &e) < 0)
         check_refused(&e);
     else
         /* Any microsecond that a record can have. */

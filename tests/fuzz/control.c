@@ -4,37 +4,23 @@
  * one of the documented ones, and what was accepted is data lines and one last line of the input.
  */
 #include <errno.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/nbd/uri.h"
 #include "common/route/control.h"
+#include "folder.h"
+#include "fuzz.h"
 
 enum { INPUT_MAX = 32768 }; /* fits into a socket's buffer: one thread plays both sides */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static const char *socket_path(void)
 {
     static char path[64];
-    snprintf(path, sizeof(path), "/tmp/gs-fuzz-control.%d", (int)getpid());
+    snprintf(path, sizeof(path), "%s/control", folder());
     return path;
-}
-
-static void remove_socket(void)
-{
-    unlink(socket_path());
 }
 
 static int listener(void)
@@ -43,7 +29,6 @@ static int listener(void)
     snprintf(spec, sizeof(spec), "unix:%s", socket_path());
     int fd = nbd_listen(spec);
     require(fd >= 0);
-    atexit(remove_socket);
     return fd;
 }
 

@@ -11,8 +11,7 @@
 #include <stdlib.h>
 
 #include "common/nbd/handshake.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 /* How a conversation went. */
 struct talk {
@@ -23,12 +22,6 @@ struct talk {
     bool structured, allocation;
     uint32_t id;
 };
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 /* ---- the server, which has every volume whose name's length is even ---- */
 

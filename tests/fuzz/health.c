@@ -5,24 +5,16 @@
  * get the header that fits them, or the checksum would stop nearly all at the door.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/hash.h"
 #include "common/health/board.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static const struct health_rules rules = {.horizon_s = 86400,
                                           .silent_after_s = 60,
                                           .max_series = 100000,
                                           .damping = SIGNAL_DAMPING_DEFAULT};
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void add_u64(struct buf *b, uint64_t v)
 {

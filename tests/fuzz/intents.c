@@ -9,45 +9,13 @@
  */
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd/route-director/intents.h"
 #include "common/base/fsfile.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
-/* The disk is of no interest here. */
-int fsync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-static char dir[] = "/tmp/gs-fuzz.XXXXXX";
-
-static void remove_folder(void)
-{
-    rmdir(dir);
-}
-
-static const char *folder(void)
-{
-    static bool made;
-    if (!made) {
-        require(mkdtemp(dir) != NULL);
-        atexit(remove_folder);
-    }
-    made = true;
-    return dir;
-}
+#include "folder.h"
+#include "fuzz.h"
 
 struct seen {
     uint64_t size, end, sum;

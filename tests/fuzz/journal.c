@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,32 +22,14 @@
 #include "common/base/fsfile.h"
 #include "common/plan/history.h"
 #include "common/record/record.h"
+#include "folder.h"
+#include "fuzz.h"
 
 #define ID "v-2"
 #define HEADER                                                                                     \
     "time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail\n"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
-/* The disk is of no interest here. */
-int fsync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-int fdatasync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
+/* Nor is the room on the disk of interest. */
 int fallocate(int fd, int mode, off_t offset, off_t len)
 {
     (void)fd;
@@ -60,24 +41,14 @@ int fallocate(int fd, int mode, off_t offset, off_t len)
 
 /* ---- the files ---- */
 
-static char state[] = "/tmp/gs-fuzz.XXXXXX";
-static char migrations[64], path[80];
-
-static void remove_folder(void)
-{
-    unlink(path);
-    rmdir(migrations);
-    rmdir(state);
-}
+static char path[80];
 
 static void write_journal(const void *data, size_t size)
 {
     if (!*path) {
-        require(mkdtemp(state) != NULL);
-        snprintf(migrations, sizeof(migrations), "%s/migrations", state);
-        snprintf(path, sizeof(path), "%s/%s.csv", migrations, ID);
-        require(mkdir(migrations, 0700) == 0);
-        atexit(remove_folder);
+        snprintf(path, sizeof(path), "%s/migrations", folder());
+        require(mkdir(path, 0700) == 0);
+        snprintf(path, sizeof(path), "%s/migrations/%s.csv", folder(), ID);
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     require(fd >= 0 && fsfile_write_all(fd, data, size) == 0);
@@ -137,7 +108,7 @@ static int check_event(const struct event *e, void *arg)
 static void check_history(void)
 {
     struct plan_history h = {0};
-    const int r = journal_each(state, ID, check_event, &h);
+    const int r = journal_each(folder(), ID, check_event, &h);
     require(r == 0 || r == -EBADMSG);
     plan_history_settle(&h);
     require(isfinite(plan_history_rate(&h)) && plan_history_rate(&h) >= 0);
@@ -206,7 +177,7 @@ static void append(const struct exec *x, const struct story *before)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct exec x = {.dirs = {.state = state}};
+    struct exec x = {.dirs = {.state = folder()}};
     struct story s;
     struct buf text = {0};
     if (size == 0)

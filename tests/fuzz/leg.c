@@ -6,15 +6,8 @@
  *
  * The first byte chooses the kind of gateway (its three lowest bits) and seeds the cuts.
  */
+#include "fuzz.h"
 #include "tests/unit/legworld.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void run(struct leg_world *w, unsigned how, const uint8_t *bytes, size_t len, unsigned cuts)
 {

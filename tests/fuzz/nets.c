@@ -5,22 +5,14 @@
  * forecasts finite values, and saves to bytes that read back and save alike.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/affinity/nets_file.h"
 #include "common/affinity/pack.h"
 #include "common/forecast/blas.h"
+#include "fuzz.h"
 
 enum { HOURS = 21 * HOURS_A_DAY, PADDING_MAX = 1 << 18 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 static void forecast(const struct nets *n)
 {

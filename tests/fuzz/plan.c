@@ -7,24 +7,16 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/saturate.h"
 #include "common/plan/choose.h"
 #include "common/plan/words.h"
+#include "fuzz.h"
 
 enum { GATEWAYS = 8, VOLUMES = 16 };
 
 static const double now = 1e6;
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 /* ---- bytes to numbers; zeros behind the end ---- */
 

@@ -17,8 +17,7 @@
 #include "common/record/schema.h"
 #include "common/record/split.h"
 #include "common/record/value.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "fuzz.h"
 
 static const char *const words[] = {"red", "green", NULL};
 static const struct rec_column columns[] = {
@@ -35,12 +34,6 @@ static const struct rec_column columns[] = {
     {"k", REC_WORD, REC_EMPTY | REC_OPTIONAL, words},
 };
 static const struct rec_schema schema = {"fuzz", columns, sizeof(columns) / sizeof(columns[0])};
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
 
 /* ---- lines ---- */
 

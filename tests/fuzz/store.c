@@ -18,27 +18,8 @@
 #include "common/base/fsfile.h"
 #include "common/base/hash.h"
 #include "common/route/store.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool ok)
-{
-    if (!ok)
-        abort();
-}
-
-/* The disk is of no interest here. */
-int fsync(int fd)
-{
-    (void)fd;
-    return 0;
-}
-
-int fdatasync(int fd)
-{
-    (void)fd;
-    return 0;
-}
+#include "folder.h"
+#include "fuzz.h"
 
 /* ---- the input ---- */
 
@@ -53,24 +34,6 @@ static void add_checked_lines(struct buf *out, const char *data, size_t size)
         data += len + (nl != NULL);
         size -= len + (nl != NULL);
     }
-}
-
-static char dir[] = "/tmp/gs-fuzz.XXXXXX";
-
-static void remove_folder(void)
-{
-    rmdir(dir);
-}
-
-static const char *folder(void)
-{
-    static bool made;
-    if (!made) {
-        require(mkdtemp(dir) != NULL);
-        atexit(remove_folder);
-    }
-    made = true;
-    return dir;
 }
 
 static void write_log(const char *path, const struct buf *log)
