@@ -15,10 +15,16 @@ proved()
   status_is unproved 0 && status_is dirty 0 && status_is copying 0
 }
 
-# write_at OFFSET PATTERN [LENGTH]: a client writes, 64 KiB.
+# is_proved VOLUME: so is all of this one's.
+is_proved()
+{
+  [[ $(control status "$1") == *" dirty=0 copying=0 "*" unproved=0 "* ]]
+}
+
+# write_at OFFSET PATTERN [LENGTH [VOLUME]]: a client writes, 64 KiB.
 write_at()
 {
-  qemu-io -f raw -c "write -P $2 $1 ${3-64k}" -c flush "$(director_uri v)" >/dev/null
+  qemu-io -f raw -c "write -P $2 $1 ${3-64k}" -c flush "$(director_uri "${4-v}")" >/dev/null
 }
 
 # nothing_in_flight: of v, which may be closed by now.
@@ -101,6 +107,33 @@ unproved_at()
   write_at 768k 9
   wait_for 60 status_is unproved 4096
   rm bad
+  wait_for 120 proved
+}
+
+@test "S8: of several volumes one at a time is proved at a gateway" {
+  stands_by true true "(test ! -e '$GS/watch' || { mkdir '$GS/in' || echo >>'$GS/both'; sleep 1; rmdir '$GS/in'; })"
+  another_stands_by w
+  another_stands_by x
+  wait_for 60 eval 'is_proved v && is_proved w && is_proved x'
+  touch watch
+  write_at 0 3
+  write_at 0 4 64k w
+  write_at 0 5 64k x
+  wait_for 60 eval 'is_proved v && is_proved w && is_proved x'
+  [[ ! -e both ]]
+}
+
+@test "S8: a piece that hangs keeps no other volume from being proved" {
+  stands_by true true "(test ! -e '$GS/slow' || test \$2 != v || { echo >>'$GS/begun'; while test -e '$GS/slow'; do sleep 0.05; done; })"
+  another_stands_by w
+  wait_for 60 eval 'is_proved v && is_proved w'
+  touch slow
+  write_at 0 3
+  wait_for 30 test -s begun
+  write_at 0 4 64k w
+  wait_for 60 is_proved w
+  status_is unproved 65536
+  rm slow
   wait_for 120 proved
 }
 

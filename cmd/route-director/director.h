@@ -20,6 +20,7 @@ struct accesslog;
 struct admission;
 struct routewatch;
 struct accesslog_tap;
+struct reprove;
 struct storejobs;
 struct volume;
 struct workers;
@@ -67,6 +68,7 @@ struct director {
     struct admission *admission;
     struct routewatch *watch; /* NULL: none */
     struct volume *volumes;   /* a list */
+    struct reprove *proving;  /* the reads of copies under way, a list */
     struct quarantine *quarantines;
     size_t n_quarantines, cap_quarantines;
 };

@@ -205,12 +205,16 @@ static struct leg *standbys_leg(void *arg)
     return move_stands_by(m) && !m->shared && !m->leg->lost ? m->leg : NULL;
 }
 
+static bool any_unproved(const void *arg)
+{
+    const struct move *m = arg;
+    return blocks_counts(m->blocks).unproved > 0;
+}
+
 /* The next piece that nobody is writing to. */
 static bool claim_proof(void *arg, uint64_t max, uint64_t *offset, uint64_t *length)
 {
     struct move *m = arg;
-    if (!blocks_counts(m->blocks).unproved)
-        return false;
     for (int i = 0; i < BUSY_MAX; i++) {
         int64_t id = blocks_claim(m->blocks, CLAIM_PROVE, max, &m->reprove, offset, length);
         if (id <= 0)
@@ -243,7 +247,7 @@ static bool end_proof(void *arg, enum reprove_result result)
 
 void move_reprove(struct move *m)
 {
-    static const struct reprove_ops ops = {standbys_leg, claim_proof, end_proof};
+    static const struct reprove_ops ops = {standbys_leg, any_unproved, claim_proof, end_proof};
     if (!m->reprove.v)
         reprove_init(&m->reprove, m->v, m->target, &ops, m);
     reprove_look(&m->reprove);

@@ -14,9 +14,17 @@
 /*
  * SHARE: a piece is followed by a pause of so many times what it took, and LEAST_US at least.
  * FAILED_US: … of so long at least where one could not be read, doubled with each one more that
- * fails than succeeds, at most DOUBLED times.
+ * fails than succeeds, at most DOUBLED times.  TAKEN_US: until the next look where another volume's
+ * piece is read at the same gateway; HANGS_US: one that takes so long is not waited for.
  */
-enum { SHARE = 15, LEAST_US = 1000, FAILED_US = 200000, DOUBLED = 8 };
+enum {
+    SHARE = 15,
+    LEAST_US = 1000,
+    FAILED_US = 200000,
+    DOUBLED = 8,
+    TAKEN_US = 5000,
+    HANGS_US = 5000000
+};
 
 static uint64_t now_us(const struct reprove *p)
 {
@@ -51,6 +59,40 @@ static void drop_data(struct reprove *p)
     p->owners = (struct slice){0};
 }
 
+/* ---- one piece at a time of a gateway ---- */
+
+static bool reads_at(const struct reprove *p, const char *gateway)
+{
+    return strcmp(p->gateway, gateway) == 0 || strcmp(p->v->route.gateway, gateway) == 0;
+}
+
+/* Is a piece of another volume read at one of the gateways of P's? */
+static bool is_taken(const struct reprove *p)
+{
+    for (const struct reprove *q = p->v->d->proving; q; q = q->other)
+        if (now_us(p) - q->began_us < HANGS_US &&
+            (reads_at(q, p->gateway) || reads_at(q, p->v->route.gateway)))
+            return true;
+    return false;
+}
+
+static void begins(struct reprove *p)
+{
+    p->began_us = now_us(p);
+    p->other = p->v->d->proving;
+    p->v->d->proving = p;
+}
+
+/* No more is read; if P has not begun nothing happens. */
+static void ends(struct reprove *p)
+{
+    struct reprove **q = &p->v->d->proving;
+    while (*q && *q != p)
+        q = &(*q)->other;
+    if (*q)
+        *q = p->other;
+}
+
 /* ---- a piece ---- */
 
 static void tell_difference(const struct reprove *p)
@@ -65,6 +107,7 @@ static void tell_difference(const struct reprove *p)
 static void settle(struct reprove *p, enum reprove_result result)
 {
     drop_data(p);
+    ends(p);
     if (result == REPROVE_UNKNOWN)
         p->failures++;
     else
@@ -100,6 +143,7 @@ static void owner_was_read(struct request *r)
     struct request *copy = NULL;
     struct leg *leg = p->ops->copy(p->arg);
     if (!leg) { /* somebody works at the copy now, or it is lost */
+        ends(p);
         p->ops->end(p->arg, REPROVE_UNKNOWN);
         return;
     }
@@ -144,9 +188,15 @@ void reprove_look(struct reprove *p)
     if (!v || p->rests || p->asked || v->owner.place != OWNER_HERE || !v->owner.leg)
         return;
     const struct leg *copy = p->ops->copy(p->arg);
-    if (!copy || !p->ops->claim(p->arg, most(p, copy), &p->offset, &p->length))
+    if (!copy || !p->ops->any(p->arg))
         return;
-    p->began_us = now_us(p);
+    if (is_taken(p)) {
+        rest(p, TAKEN_US);
+        return;
+    }
+    if (!p->ops->claim(p->arg, most(p, copy), &p->offset, &p->length))
+        return;
+    begins(p);
     struct request *r = first_request(p, copy);
     if (!r) {
         settle(p, REPROVE_UNKNOWN);
@@ -172,6 +222,7 @@ void reprove_stop(struct reprove *p)
         p->asked->arg = NULL;
     p->asked = NULL;
     p->rests = false;
+    ends(p);
     drop_data(p);
     p->v = NULL;
 }

@@ -6,10 +6,13 @@
  *
  * A piece is claimed, read from the owner, then from the copy, and compared.  A write of a
  * client that comes meanwhile makes it worth nothing.  What differs all the same is not what was
- * written there: it is told of, and copied again.  One piece at a time, and at most a sixteenth of
- * the time, so that clients hardly notice, and less the slower the gateways are.  What can't be
- * read is left for later, after pauses that grow.  A read counts as in flight like any other: holds
- * wait for it, and a gateway that never answers it is lost by its silence.
+ * written there: it is told of, and copied again.  One piece of a volume at a time, and at most a
+ * sixteenth of the time; of all that a thread serves one piece of a gateway at a time.  So clients
+ * hardly notice, and less the slower the gateways are.  Who finds a gateway taken looks again soon,
+ * and holds nothing meanwhile; a piece that hangs is not waited for.
+ *
+ * What can't be read is left for later, after pauses that grow.  A read counts as in flight like
+ * any other: holds wait for it, and a gateway that never answers it is lost by its silence.
  */
 #ifndef DIRECTOR_REPROVE_H
 #define DIRECTOR_REPROVE_H
@@ -28,6 +31,8 @@ enum reprove_result {
 struct reprove_ops {
     /* Where it is read; NULL: nobody is to be asked now. */
     struct leg *(*copy)(void *arg);
+    /* Is anything not proved? */
+    bool (*any)(const void *arg);
     /* The next piece, of at most MAX bytes.  False: there is none now. */
     bool (*claim)(void *arg, uint64_t max, uint64_t *offset, uint64_t *length);
     /* What came of it; false: it was written meanwhile, so that nothing is known. */
@@ -42,7 +47,8 @@ struct reprove {
     const char *gateway; /* of the copy */
     struct loop_timer next;
     bool rests;            /* until then */
-    struct request *asked; /* a read under way; NULL: none */
+    struct request *asked; /* a read under way; NULL: none … */
+    struct reprove *other; /* … else the next in the list of all whose reads are */
     struct slice owners;   /* the owner's data, with room in front, while the copy is asked */
     uint64_t offset, length, began_us;
     unsigned failures; /* more than successes since */

@@ -522,6 +522,12 @@ static struct leg *copys_leg(void *arg)
     return m->state == ON && m->v->changes && !m->leg->lost ? m->leg : NULL;
 }
 
+static bool any_unproved(const void *arg)
+{
+    const struct reverse *m = arg;
+    return changes_unproved_bytes(m->v->changes) > 0;
+}
+
 /* May anything be landing there, on either side, that was not answered yet? */
 static bool is_moving(const struct reverse *m, uint64_t offset, uint64_t length)
 {
@@ -567,7 +573,7 @@ static bool end_block(void *arg, enum reprove_result result)
 
 static void start_work(struct reverse *m)
 {
-    static const struct reprove_ops ops = {copys_leg, claim_block, end_block};
+    static const struct reprove_ops ops = {copys_leg, any_unproved, claim_block, end_block};
     catchup_start(&m->catchup, m->v, m->leg->export.max_block, give_block, m);
     reprove_init(&m->reprove, m->v, m->gateway, &ops, m);
     m->proving_from = m->proving_to = 0;
