@@ -21,17 +21,18 @@ scripted_gateway()
   wait_for 10 nbdinfo --size "$(gateway_uri "$1" v)"
 }
 
-# stands_by READ WRITE [COPY_READ [ARGUMENT...]]: v has a standby on gw-b; scripts of its owner's
-# reads, and of gw-b's writes and reads, and the director's arguments.
+# stands_by READ WRITE [COPY_READ [ARGUMENT...]]: v, of $SIZE (1M), has a standby on gw-b; scripts
+# of its owner's reads, and of gw-b's writes and reads, and the director's arguments.
 stands_by()
 {
-  make_volume gw-a v 1M
-  make_volume gw-b v 1M
-  head -c 1M /dev/urandom >gw-a/v
+  local size=${SIZE-1M}
+  make_volume gw-a v "$size"
+  make_volume gw-b v "$size"
+  head -c "$size" /dev/urandom >gw-a/v
   scripted_gateway gw-a "$1" true
   scripted_gateway gw-b "${3:-true}" "$2"
   write_gateways
-  route-set v gw-a --size 1M >/dev/null
+  route-set v gw-a --size "$size" >/dev/null
   start_director --promote-after 100ms --leg-timeout 60s "${@:4}"
   converge
   drive flush v

@@ -8,10 +8,10 @@ load client
 load mover
 load standby
 
-# lacks OFFSET: what can't be mirrored makes the 64 KiB there dirty.
+# lacks OFFSET [LENGTH]: what can't be mirrored makes the 64 KiB there dirty.
 lacks()
 {
-  qemu-io -f raw -c "discard $1 64k" "$(director_uri v)" >/dev/null
+  qemu-io -f raw -c "discard $1 ${2-64k}" "$(director_uri v)" >/dev/null
 }
 
 # told REGEX: how many lines of the director's log are so.
@@ -69,4 +69,19 @@ told()
   rm bad
   wait_for 60 status_is promotable yes
   [[ $(told '') == 2 ]]
+}
+
+@test "S17: neighbours that cannot be read, however many, are in no other's way" {
+  SIZE=8M stands_by "(test ! -e '$GS/bad' || test \$4 -ge 5242880)" true
+  touch bad
+  lacks 0 5m
+  wait_for 60 status_is stuck 5242880
+  lacks 6m
+  wait_for 30 status_is dirty 5242880
+  status_is stuck 5242880
+  rm bad
+  wait_for 120 status_is promotable yes
+  status_is stuck 0
+  [[ $(told '') == 2 ]]
+  cmp gw-a/v gw-b/v
 }

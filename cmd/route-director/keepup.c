@@ -70,25 +70,39 @@ static void leave_out(struct move *m, const char *verb, const char *gateway, uin
         rest_a_while(m);
 }
 
-static void is_had(struct move *m, uint64_t offset)
+static void is_had(struct move *m, uint64_t offset, uint64_t length)
 {
-    if (stuck_drop(&m->keepup.stuck, offset))
+    if (stuck_drop(&m->keepup.stuck, offset, length))
         err_warn("volume '%s': the standby on '%s' has all again that could not be copied",
                  m->v->name, m->target);
 }
 
-/* All are tried again when it is time, but for those that others have copied meanwhile. */
+/* Of RANGE, what others have copied meanwhile is stuck no more. */
+static void review_range(struct move *m, struct stuck_range range)
+{
+    uint64_t missing, length;
+    for (uint64_t at = range.start; at < range.end; at = missing + length) {
+        if (!blocks_missing(m->blocks, at, range.end, &missing, &length)) {
+            missing = range.end;
+            length = 0;
+        }
+        if (missing > at)
+            is_had(m, at, missing - at);
+    }
+}
+
+/* What is left is tried again when it is time. */
 static void review(struct move *m)
 {
-    const struct stuck *s = &m->keepup.stuck;
-    uint64_t offset, length;
-    if (!s->n ||
-        (!stuck_is_time(&m->keepup.stuck, move_now_us(m)) && blocks_counts(m->blocks).dirty))
+    struct keepup *k = &m->keepup;
+    if (!k->stuck.n)
         return;
-    for (unsigned i = s->n; i-- > 0;)
-        if (!blocks_missing(m->blocks, s->block[i].offset, s->block[i].offset + 1, &offset,
-                            &length))
-            is_had(m, s->block[i].offset);
+    if (stuck_is_time(&k->stuck, move_now_us(m)))
+        k->at = k->stuck.from;
+    else if (blocks_counts(m->blocks).dirty)
+        return;
+    for (unsigned i = k->stuck.n; i-- > 0;)
+        review_range(m, k->stuck.range[i]);
 }
 
 /* Claims the next block that is not to be left out, or none.  As blocks_claim(). */
@@ -105,10 +119,13 @@ static int64_t claim_next(struct move *m)
             return id;
         again = again && id > 0;
         k->at = id > 0 ? k->offset + k->length : 0; /* round and round */
-        if (id > 0 && !stuck_skips(&k->stuck, k->offset))
+        if (id == 0)
+            continue;
+        const uint64_t until = stuck_until(&k->stuck, k->offset);
+        if (until == k->offset)
             return id;
-        if (id > 0)
-            blocks_release(m->blocks, (uint64_t)id, m);
+        k->at = until;
+        blocks_release(m->blocks, (uint64_t)id, m);
     }
 }
 
@@ -138,7 +155,7 @@ static void was_written(struct request *s)
         give_back(m);
     } else {
         blocks_done(m->blocks, k->claim, CLAIM_COPY, m, volume_range_busy, m->v);
-        is_had(m, k->offset);
+        is_had(m, k->offset, k->length);
         rest_a_while(m);
     }
 }

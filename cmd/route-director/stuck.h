@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Blocks that a standby lacks and does not get, as they can't be read at the owner or written at
- * the target.  They are left out while others are copied, and tried again all together, after a
- * pause that is doubled each time.  Of more than STUCK_MAX nothing is known, so whoever finds yet
- * another one rests.  Pure.
+ * the target.  They are left out while others are copied, and tried again after a pause that is
+ * doubled each time: in ascending order, until STUCK_TRIES have failed; those that are left have
+ * their turn the next time.  Neighbours are kept as one range.  Of more than STUCK_MAX ranges
+ * nothing is known, so whoever finds yet another one rests.  Pure.
  */
 #ifndef DIRECTOR_STUCK_H
 #define DIRECTOR_STUCK_H
@@ -11,18 +12,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { STUCK_MAX = 64, STUCK_FIRST_US = 200000, STUCK_LONGEST_US = 60000000 };
+enum { STUCK_MAX = 64, STUCK_TRIES = 64, STUCK_FIRST_US = 200000, STUCK_LONGEST_US = 60000000 };
 
-struct stuck_block {
-    uint64_t offset, length; /* bytes */
-    bool due;                /* it is to be tried again */
+struct stuck_range {
+    uint64_t start, end; /* bytes; end: the first behind */
 };
 
 /* Zero-initialised: none. */
 struct stuck {
-    struct stuck_block block[STUCK_MAX];
+    struct stuck_range range[STUCK_MAX]; /* in order, apart */
     unsigned n;
-    uint64_t pause_us; /* before the next try … */
+    unsigned tries;    /* so many more may fail … */
+    uint64_t from;     /* … of what begins here or behind, or at the next time, if none is left */
+    uint64_t pause_us; /* before the next time … */
     uint64_t next_us;  /* … which is then, by the clock of who calls */
 };
 
@@ -32,13 +34,16 @@ struct stuck {
  */
 bool stuck_add(struct stuck *s, uint64_t offset, uint64_t length, uint64_t now_us, bool *full);
 
-/* Is what begins at OFFSET to be left out for now? */
-bool stuck_skips(const struct stuck *s, uint64_t offset);
+/* Up to where what begins at OFFSET is to be left out for now; OFFSET: it is not. */
+uint64_t stuck_until(const struct stuck *s, uint64_t offset);
 
-/* What begins at OFFSET has been copied, or is lacked no more.  Was it the last? */
-bool stuck_drop(struct stuck *s, uint64_t offset);
+/*
+ * LENGTH bytes at OFFSET have been copied, or are lacked no more.  Were they the last?  Where they
+ * leave two ranges of one, and there is no room for both, the one behind is forgotten.
+ */
+bool stuck_drop(struct stuck *s, uint64_t offset, uint64_t length);
 
-/* Is it time for another try?  Then all are due, and the next pause is twice as long. */
+/* Is it time for another try?  Then it begins at s->from, and the next pause is twice as long. */
 bool stuck_is_time(struct stuck *s, uint64_t now_us);
 
 uint64_t stuck_bytes(const struct stuck *s);
