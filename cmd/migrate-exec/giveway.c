@@ -20,6 +20,7 @@
 enum {
     LOOK_US = 50000,        /* between two looks for the file */
     ASKS_US = 45 * 1000000, /* longer than a driver waits for a gateway that answers nothing */
+    TELLS_US = 5 * 1000000, /* who asks for so long says whom: it may be in a slow hook */
     HANGS_S = 60,           /* who has asked for so long does not ask any more, but hangs */
     NAP_MS = 20,
     LEAVES = 10, /* times that who asked tries to take its file away; otherwise who drives does */
@@ -115,11 +116,18 @@ static bool is_driven(const struct exec *x, const char *id)
     return r == -EAGAIN;
 }
 
+static void tell_driver(const struct exec *x, const char *id, const char *what)
+{
+    struct event last;
+    const bool said = journal_last(x->dirs.state, id, &last) == 1;
+    err_warn("'%s' is driven by another process, %s: %s", id, what, said ? last.who : "?");
+}
+
 /* Waits until nobody drives ID.  NULL, or why not. */
 static const char *wait_driver(const struct exec *x, const char *id, const char *path, int *fd)
 {
-    const uint64_t end = clock_mono_us() + ASKS_US;
-    while (is_driven(x, id)) {
+    const uint64_t begin = clock_mono_us(), end = begin + ASKS_US;
+    for (bool told = false; is_driven(x, id);) {
         if (signals_pending())
             return "interrupted";
         if (clock_mono_us() >= end)
@@ -130,6 +138,10 @@ static const char *wait_driver(const struct exec *x, const char *id, const char 
             *fd = put(x, path);
         if (*fd < 0 && *fd != -EAGAIN)
             return err_text(*fd);
+        if (!told && clock_mono_us() - begin >= TELLS_US) {
+            tell_driver(x, id, "which is asked to give way");
+            told = true;
+        }
         poll(NULL, 0, NAP_MS);
     }
     return NULL;
@@ -138,14 +150,11 @@ static const char *wait_driver(const struct exec *x, const char *id, const char 
 enum outcome giveway_ask(const struct exec *x, const char *id)
 {
     struct buf path = {0};
-    struct event last;
     int fd = -1;
     const char *why =
         path_of(x, id, &path) < 0 ? err_text(ENOMEM) : wait_driver(x, id, path.data, &fd);
-    if (why) {
-        bool said = journal_last(x->dirs.state, id, &last) == 1;
-        err_warn("'%s' is driven by another process, %s: %s", id, why, said ? last.who : "?");
-    }
+    if (why)
+        tell_driver(x, id, why);
     take_back(x, fd, path.data);
     buf_release(&path);
     return why ? DEFERRED : GO;

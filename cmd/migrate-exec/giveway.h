@@ -23,7 +23,8 @@
 /*
  * Sees to it that nobody drives the open standby ID any more.  GO, also if nobody did: whoever
  * takes its journal finds out what became of it.  DEFERRED, with the message printed: who drives it
- * hands over, or has not given way in time, or a signal has come.
+ * hands over, or has not given way in time, or a signal has come.  If it takes long, whom it waits
+ * for is told meanwhile.
  */
 enum outcome giveway_ask(const struct exec *x, const char *id);
 
