@@ -162,15 +162,15 @@ unproved_at()
   wait_for 30 nothing_in_flight
 }
 
-# away READ WRITE [ARGUMENT...]: v has moved to gw-b, and its copy on gw-a, whose scripts these are,
-# is mirrored.
+# away READ WRITE [ARGUMENT...]: v has moved to gw-b, whose reads do $OWNERS_READ (true), and its copy
+# on gw-a, whose scripts these are, is mirrored.
 away()
 {
   make_volume gw-a v 1M
   make_volume gw-b v 1M
   head -c 1M /dev/urandom >gw-a/v
   scripted_gateway gw-a "$1" "$2"
-  scripted_gateway gw-b true true
+  scripted_gateway gw-b "${OWNERS_READ-true}" true
   write_gateways
   route-set v gw-a --size 1M >/dev/null
   start_director --quarantine 200ms --reverse-timeout 60s "${@:3}"
@@ -209,4 +209,28 @@ away()
   rm slow
   wait_for 30 nothing_in_flight
   [[ $(<director.log) != *": gw-a: "* ]]
+}
+
+# ends_in_order: the director does, though a read that it makes to prove v is not answered.
+ends_in_order()
+{
+  touch slow
+  write_at 64k 5
+  wait_for 30 test -s begun
+  stop director
+  [[ $(<director.log) != *"ends with "* ]]
+  rm slow
+}
+
+@test "S18: a read that proves a copy, and is not answered, is in the way of no end of the director" {
+  stands_by true true "$(slow_at 0)"
+  wait_for 30 proved
+  ends_in_order
+}
+
+@test "S18: nor is one of the owner, whose volume is closed in order" {
+  OWNERS_READ=$(slow_at 0) away true true --promote-after never
+  wait_for 30 proved
+  ends_in_order
+  [[ ! -s state/serving/v ]]
 }

@@ -6,6 +6,7 @@
 #ifndef DIRECTOR_DIRECTOR_H
 #define DIRECTOR_DIRECTOR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -68,6 +69,7 @@ struct director {
     struct admission *admission;
     struct routewatch *watch; /* NULL: none */
     struct volume *volumes;   /* a list */
+    bool ending;              /* nothing is begun that nobody asked for */
     struct reprove *proving;  /* the reads of copies under way, a list */
     struct quarantine *quarantines;
     size_t n_quarantines, cap_quarantines;

@@ -306,12 +306,13 @@ static void complete(struct volume *v, struct request *r)
         ranges_drop(r->lags ? &v->lagging : &v->ranges, r->nbd.offset, r->nbd.length);
     bool ranged = r->ranged;
     v->inflight--;
+    v->aside -= r->aside;
     finish(v, r);
     if (ranged)
         volume_unblock(v);
     if (!v->inflight && v->move)
         move_drained(v->move);
-    if (!v->inflight)
+    if (v->inflight == v->aside)
         volume_close_if_unused(v);
 }
 
@@ -444,6 +445,12 @@ struct request *io_copy_request(struct volume *v, const struct nbd_request *n,
     r->arg = arg;
     v->inflight++;
     return r;
+}
+
+void io_put_aside(struct request *r)
+{
+    r->aside = true;
+    r->volume->aside++;
 }
 
 /* ---- all requests of a volume ---- */

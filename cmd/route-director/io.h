@@ -28,6 +28,12 @@ uint32_t io_all_data(struct volume *v, struct request *r);
 struct request *io_copy_request(struct volume *v, const struct nbd_request *n,
                                 void (*done)(struct request *r), void *arg);
 
+/*
+ * R, a READ of the director's own that is in flight, keeps neither its volume nor the director from
+ * an end in order.
+ */
+void io_put_aside(struct request *r);
+
 /* Is there no need to ask the gateway?  Then R->error is the answer. */
 bool io_answers_here(struct volume *v, struct request *r);
 

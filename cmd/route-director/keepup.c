@@ -20,7 +20,7 @@ static bool may_begin(const struct move *m)
 {
     const struct volume *v = m->v;
     return move_stands_by(m) && !m->back && !m->shared && !m->leg->lost &&
-           v->owner.place == OWNER_HERE && v->owner.leg;
+           v->owner.place == OWNER_HERE && v->owner.leg && !v->d->ending;
 }
 
 static void rested(struct loop_timer *t)

@@ -154,6 +154,7 @@ static void owner_was_read(struct request *r)
         return;
     }
     p->asked = copy;
+    io_put_aside(copy);
     leg_send(leg, copy, ROLE_TARGET, 0);
 }
 
@@ -185,7 +186,7 @@ static struct request *first_request(struct reprove *p, const struct leg *copy)
 void reprove_look(struct reprove *p)
 {
     struct volume *v = p->v;
-    if (!v || p->rests || p->asked || v->owner.place != OWNER_HERE || !v->owner.leg)
+    if (!v || p->rests || p->asked || v->owner.place != OWNER_HERE || !v->owner.leg || v->d->ending)
         return;
     const struct leg *copy = p->ops->copy(p->arg);
     if (!copy || !p->ops->any(p->arg))
@@ -204,6 +205,7 @@ void reprove_look(struct reprove *p)
     }
     r->arg = p;
     p->asked = r;
+    io_put_aside(r);
     io_transmit(v, r);
 }
 

@@ -47,6 +47,7 @@ struct request {
     bool intended;                   /* its range is in the volume's intents */
     uint64_t lost_us;                /* since when it waits for an owner that went away; 0: no */
     uint32_t done_bytes;             /* of a command that is carried out in steps */
+    bool aside;                      /* a READ of the director's own that nobody waits for */
     bool copier;                     /* of a move's driver (copiers.h), and has `done` as well */
     struct request *next;            /* in a queue, or in the free list */
     void (*done)(struct request *r); /* the director's own request: called instead of a reply */

@@ -30,6 +30,8 @@ void settle(struct director *d)
     loop_timer_set(d->loop, &s.poll, loop_now_us(d->loop) + POLL_US, look);
     loop_run(d->loop);
     loop_timer_cancel(d->loop, &s.poll);
-    if (!volumes_settled(d))
+    if (!volumes_durable(d))
         err_warn("ends with acknowledged writes that a gateway has not flushed");
+    else if (!volumes_settled(d))
+        err_warn("ends with requests that a gateway has not answered");
 }

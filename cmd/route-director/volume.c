@@ -52,7 +52,7 @@ static bool is_wanted(struct volume *v)
         return false;
     if (o->log.n)
         owner_flush(v);
-    if (o->log.n || v->inflight)
+    if (o->log.n || v->inflight > v->aside)
         return true;
     uint64_t now = loop_now_us(v->d->loop);
     uint64_t until = now + quarantine_left_us(v->d, v->name);
@@ -503,6 +503,7 @@ void volume_drop(struct volume *v, const char *why)
 
 void volumes_settle(struct director *d)
 {
+    d->ending = true;
     for (struct volume *v = d->volumes; v; v = v->next) {
         while (v->clients)
             client_drop(v->clients);
@@ -514,11 +515,23 @@ void volumes_settle(struct director *d)
     }
 }
 
+static bool is_served(const struct volume *v)
+{
+    return v->state == VOLUME_SERVING && v->owner.place != OWNER_DISTRUSTED;
+}
+
+bool volumes_durable(const struct director *d)
+{
+    for (const struct volume *v = d->volumes; v; v = v->next)
+        if (is_served(v) && v->owner.log.n)
+            return false;
+    return true;
+}
+
 bool volumes_settled(const struct director *d)
 {
     for (const struct volume *v = d->volumes; v; v = v->next)
-        if (v->state == VOLUME_SERVING && v->owner.place != OWNER_DISTRUSTED &&
-            (v->owner.log.n || v->inflight))
+        if (is_served(v) && v->inflight > v->aside)
             return false;
-    return true;
+    return volumes_durable(d);
 }

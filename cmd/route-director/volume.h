@@ -107,7 +107,8 @@ struct volume {
     struct requestq blocked; /* wait for a range, or for room in the log */
     struct requestq held;    /* wait for the gate */
     bool gate;               /* closed: new requests are held */
-    size_t inflight;         /* started and not ended */
+    size_t inflight;         /* started and not ended, … */
+    size_t aside;            /* … of which so many are READs that keep it from no end (io.h) */
     size_t lagging_bytes;    /* of those whose clients do not wait for a target that stands by */
     struct loop_task close_task;
     struct loop_timer close_late;        /* when its quarantine is over */
@@ -168,10 +169,11 @@ void volume_drop(struct volume *v, const char *why);
 void volume_close_if_unused(struct volume *v);
 
 /*
- * An orderly end: clients are let go, and what was acknowledged is made durable.  False: there is
- * still something that is not.
+ * An orderly end: clients are let go, what was acknowledged is made durable, and nothing is begun
+ * that nobody asked for.  Durable: all of that is; settled: nor is anything in flight.
  */
 void volumes_settle(struct director *d);
+bool volumes_durable(const struct director *d);
 bool volumes_settled(const struct director *d);
 
 /* For the legs of a volume: answers and data, owner and target alike. */
