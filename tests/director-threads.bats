@@ -6,6 +6,7 @@
 load helpers
 load mover
 load raw
+load standby
 
 teardown()
 {
@@ -119,6 +120,32 @@ INFO_BYTES=$((20 + 12 + 20))
     run --separate-stderr -64 route-director --listen "unix:$GS/x.sock" --threads "$n"
     [[ -z $output && $stderr == *"--threads"* ]]
   done
+}
+
+@test "route-director: at its end all threads have their gateways flush at once" {
+  local i
+  for i in {1..6}; do
+    make_volume gw-a "v$i" 1M
+  done
+  # No flush ends before all have been asked for.
+  FLUSH="echo >'$GS/flushed.'\$2; while test \$(ls '$GS' | grep -c ^flushed) -lt 6; do sleep 0.05; done" \
+    scripted_gateway gw-a true true v1
+  write_gateways
+  for i in {1..6}; do
+    route-set "v$i" gw-a --size 1M >/dev/null
+  done
+  start_director --threads 4
+  for i in {1..6}; do
+    raw_start "client$i" "$(go "v$i")" "$(request 1 0 0 4)" 01020304
+  done
+  all_written()
+  {
+    (($(control status | grep -c ' unflushed=[1-9]') == 6))
+  }
+  wait_for 20 all_written
+  stop director
+  [[ $(<director.log) != *"ends with "* ]]
+  cmp gw-a/v1 gw-a/v6
 }
 
 @test "route-director: many clients of many volumes in several threads verify what they wrote" {

@@ -4,21 +4,22 @@
 
 # shellcheck disable=SC2016,SC2154
 
-# scripted_gateway NAME READ WRITE: before a read, or a write, its gateway does that, in nbdkit's
-# shell, where the volume is $2, and fails if it fails.
+# scripted_gateway NAME READ WRITE [VOLUME]: before a read, or a write, its gateway does that, in nbdkit's
+# shell, where the volume is $2, and fails if it fails; before a flush, $FLUSH (nothing).  VOLUME (v)
+# is one of its exports.
 scripted_gateway()
 {
   local file="$GS/$1/\$2"
   rm -f "$GATESHIFT_RUN/$1.sock"
   start "$1" nbdkit -f --unix "$GATESHIFT_RUN/$1.sock" eval open='echo "$3"' get_size="stat -c %s \"$file\"" \
-    thread_model='echo parallel' flush='exit 0' \
+    thread_model='echo parallel' flush="${FLUSH-exit 0}" \
     pread="$2 || { echo EIO >&2; exit 1; }
       dd if=\"$file\" iflag=skip_bytes,count_bytes skip=\$4 count=\$3 bs=64K status=none" \
     pwrite="$3 || { cat >/dev/null; echo EIO >&2; exit 1; }
       dd of=\"$file\" oflag=seek_bytes seek=\$4 bs=64K conv=notrunc status=none" \
     trim='exit 0' can_multi_conn='exit 0' can_flush='exit 0' can_write='exit 0' can_trim='exit 0'
   GATEWAYS+=("$1")
-  wait_for 10 nbdinfo --size "$(gateway_uri "$1" v)"
+  wait_for 10 nbdinfo --size "$(gateway_uri "$1" "${4-v}")"
 }
 
 # stands_by READ WRITE [COPY_READ [ARGUMENT...]]: v, of $SIZE (1M), has a standby on gw-b; scripts

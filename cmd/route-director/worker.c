@@ -91,13 +91,13 @@ static void *run_thread(void *arg)
     return NULL;
 }
 
-static int start(struct worker *w)
+static int start(struct worker *w, void *(*run)(void *arg))
 {
     /* Signals belong to the main thread. */
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    int r = -pthread_create(&w->thread, NULL, run_thread, w);
+    int r = -pthread_create(&w->thread, NULL, run, w);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     w->running = r == 0;
     return r;
@@ -113,7 +113,7 @@ int workers_run(struct workers *w)
 {
     int r = 0;
     for (unsigned i = 1; r == 0 && i < w->n; i++)
-        r = start(w->all[i]);
+        r = start(w->all[i], run_thread);
     if (r == 0)
         r = loop_run(w->all[0]->d.loop);
     for (unsigned i = 1; i < w->n; i++) {
@@ -154,10 +154,23 @@ void workers_reopen_log(struct workers *w)
         accesslog_reopen(w->all[0]->d.log);
 }
 
+static void *settle_thread(void *arg)
+{
+    struct worker *w = arg;
+    settle(&w->d);
+    return NULL;
+}
+
+/* At once: each may have to wait for a gateway. */
 void workers_settle(struct workers *w)
 {
-    for (unsigned i = 0; i < w->n; i++)
-        settle(&w->all[i]->d);
+    for (unsigned i = 1; i < w->n; i++)
+        if (start(w->all[i], settle_thread) < 0)
+            settle(&w->all[i]->d);
+    settle(&w->all[0]->d);
+    for (unsigned i = 1; i < w->n; i++)
+        if (w->all[i]->running)
+            pthread_join(w->all[i]->thread, NULL);
 }
 
 void workers_release(struct workers *w)
