@@ -207,6 +207,40 @@ upstream()
   return $((status == 141 ? 0 : status))
 }
 
+# writer NAME FILE: has the command write FILE, which an option names.
+writer()
+{
+  case $1 in
+  affinity-profile) affinity-profile --state "$GS/state/affinity" --svg "$2" access.csv ;;
+  migrate-plan) migrate-plan --now 1700000000 --health health.csv --explain="$2" >plan.csv ;;
+  migrate-replay) migrate-replay --policy none --svg "$2" access.csv >report.csv ;;
+  route-set) route-set --export "$2" ;;
+  esac
+}
+
+@test "hostile: an output that is a pipe, a link or an open file is written to, and not replaced" {
+  printf '%s\n' time,volume,gateway,client,op,offset,length,latency_us,error \
+    1700000000,vm-2,gw-a,192.0.2.7,read,0,4096,300, >access.csv
+  echo time,gateway,ghs,current,p_fail,horizon_s,confidence,worst_metric,reason >health.csv
+  mkfifo pipe
+  local name pid
+  for name in affinity-profile migrate-plan migrate-replay route-set; do
+    writer "$name" plain
+    : >aim && ln -sf aim link
+    timeout 10 cat pipe >got &
+    pid=$!
+    writer "$name" pipe
+    [[ -p pipe ]]
+    wait "$pid"
+    cmp got plain
+    writer "$name" link
+    [[ -L link ]]
+    cmp aim plain
+    writer "$name" /proc/self/fd/4 4>open
+    cmp open plain
+  done
+}
+
 @test "hostile: a reader that goes away early is no error" {
   local name
   for name in "${READERS[@]}"; do

@@ -280,6 +280,12 @@ END
   done
   con 'uncordon gw-a'
   [[ $status -eq 0 && $stderr == "migrate-console: gw-a is active already" ]]
+  # The file may be a link into a folder that is kept elsewhere.
+  mv "$GATESHIFT_CONFIG/gateways.csv" kept.csv && ln -s "$GS/kept.csv" "$GATESHIFT_CONFIG/gateways.csv"
+  con 'cordon gw-a --yes'
+  [[ $status -eq 0 && -L $GATESHIFT_CONFIG/gateways.csv ]]
+  sed 's/"active"/cordoned/' before.csv | cmp - kept.csv
+  rm "$GATESHIFT_CONFIG/gateways.csv"
   # A cordon does not end a drain, nor does it make a source of what is down.
   for state in drain down; do
     sed "s/,drain,/,$state,/" before.csv >"$GATESHIFT_CONFIG/gateways.csv"

@@ -107,7 +107,7 @@ void svg_heat(const struct profile *p, const struct demand_volume *const *v, siz
                     LEFT + columns * CELL_W + GAP, y));
     need(buf_add(&file, body.data, body.len));
     need(buf_adds(&file, "</svg>\n"));
-    int r = fsfile_replace(path, file.data, file.len);
+    int r = fsfile_put(path, file.data, file.len);
     if (r < 0)
         err_die(EX_CANTCREAT, "cannot create '%s': %s", path, err_text(r));
     buf_release(&body);

@@ -141,7 +141,7 @@ static int replace(const struct console *c, const char *path, const struct buf *
         return EX_TEMPFAIL;
     }
     show_edit(c, path, new, line);
-    r = fsfile_replace(path, new->data, new->len);
+    r = fsfile_put(path, new->data, new->len);
     return r < 0 ? cannot("replace", path, r) : 0;
 }
 

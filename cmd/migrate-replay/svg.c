@@ -114,7 +114,7 @@ void chart_svg(const struct chart *c, const char *path)
     add_day(&b, c->start, LEFT, axis + 8, "start");
     add_day(&b, c->end, LEFT + BAR_W, axis + 8, "end");
     need(buf_adds(&b, "</svg>\n"));
-    const int err = fsfile_replace(path, b.data, b.len);
+    const int err = fsfile_put(path, b.data, b.len);
     if (err < 0)
         err_die(EX_CANTCREAT, "cannot create '%s': %s", path, err_text(err));
     buf_release(&b);

@@ -306,7 +306,7 @@ static void export_to(const struct opts *o)
     rec_writer_free(w);
     if (fclose(memory) != 0 || r < 0)
         print_check(-ENOMEM);
-    r = fsfile_replace(o->file, text, len);
+    r = fsfile_put(o->file, text, len);
     free(text);
     if (r < 0)
         err_die(EX_CANTCREAT, "cannot write '%s': %s", o->file, err_text(r));

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -141,6 +142,41 @@ int fsfile_replace(const char *path, const void *data, size_t len)
     struct buf tmp = {0};
     int fd = fsfile_begin(path, &tmp);
     return fd < 0 ? fd : fsfile_end(path, &tmp, fd, fsfile_write_all(fd, data, len));
+}
+
+/* What stands there is the system's: to rename anything over it would be to take it from all. */
+static bool in_system_folder(const char *path)
+{
+    return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+}
+
+int fsfile_place(const char *path, char **real)
+{
+    struct stat st;
+    const bool there = stat(path, &st) == 0;
+    if (there && (!S_ISREG(st.st_mode) || in_system_folder(path)))
+        return S_ISDIR(st.st_mode) ? -EISDIR : 1;
+    char *place = there ? realpath(path, NULL) : strdup(path);
+    if (!place)
+        return -errno;
+    *real = place;
+    return 0;
+}
+
+int fsfile_put(const char *path, const void *data, size_t len)
+{
+    char *real = NULL;
+    int r = fsfile_place(path, &real);
+    if (r == 0)
+        r = fsfile_replace(real, data, len);
+    else if (r > 0) {
+        const int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+        r = fd < 0 ? -errno : fsfile_write_all(fd, data, len);
+        if (fd >= 0 && close(fd) < 0 && r == 0)
+            r = -errno;
+    }
+    free(real);
+    return r;
 }
 
 void fsfile_sweep(const char *path)

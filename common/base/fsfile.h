@@ -26,10 +26,20 @@ int fsfile_read_from(int fd, uint64_t offset, size_t max, struct buf *out);
 int fsfile_replace(const char *path, const void *data, size_t len);
 
 /*
- * The same in steps, for what is too large to be held at once.  fsfile_begin() opens a temporary
- * file, empty, whose name it puts into TMP (empty): a descriptor, or -errno, and TMP is empty.
- * fsfile_end() ends that: with RESULT 0 the file replaces PATH, as above; with an error it goes,
- * and that is what is returned.  Either way TMP is released and FD closed.
+ * Where what a user calls PATH is to go: 0, and *REAL, which the caller frees, is to be replaced:
+ * PATH, or what its symbolic links lead to, and these stay.  1: PATH is to be appended to, as it is
+ * no regular file (a pipe, /dev/null) or the system's (/dev/stdout).  Or -errno.
+ */
+int fsfile_place(const char *path, char **real);
+
+/* fsfile_replace() for a PATH that a user gave; see fsfile_place(). */
+int fsfile_put(const char *path, const void *data, size_t len);
+
+/*
+ * fsfile_replace() in steps, for what is too large to be held at once.  fsfile_begin() opens a
+ * temporary file, empty, whose name it puts into TMP (empty): a descriptor, or -errno, and TMP is
+ * empty.  fsfile_end() ends that: with RESULT 0 the file replaces PATH, as above; with an error it
+ * goes, and that is what is returned.  Either way TMP is released and FD closed.
  */
 int fsfile_begin(const char *path, struct buf *tmp);
 int fsfile_end(const char *path, struct buf *tmp, int fd, int result);

@@ -28,7 +28,7 @@ void outfile_fail(const struct outfile *o, int err)
 
 static FILE *open_temporary(struct outfile *o)
 {
-    if (asprintf(&o->temporary, "%s.XXXXXX", o->path) < 0)
+    if (asprintf(&o->temporary, "%s.XXXXXX", o->place) < 0)
         err_die(EX_OSERR, "out of memory");
     int fd = mkstemp(o->temporary);
     if (fd < 0)
@@ -43,12 +43,11 @@ static FILE *open_temporary(struct outfile *o)
 
 void outfile_open(struct outfile *o, const char *path)
 {
-    struct stat st;
     *o = (struct outfile){.path = path};
-    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
-        o->stream = fopen(path, "we");
-    else
-        o->stream = open_temporary(o);
+    const int directly = fsfile_place(path, &o->place);
+    if (directly < 0)
+        fail(o, EX_CANTCREAT, directly);
+    o->stream = directly ? fopen(path, "ae") : open_temporary(o);
     if (!o->stream)
         fail(o, EX_CANTCREAT, errno);
 }
@@ -57,9 +56,9 @@ static void replace(const struct outfile *o)
 {
     if (fsync(fileno(o->stream)) < 0)
         fail(o, EX_IOERR, errno);
-    if (rename(o->temporary, o->path) < 0)
+    if (rename(o->temporary, o->place) < 0)
         fail(o, EX_CANTCREAT, errno);
-    fsfile_sync_parent(o->path);
+    fsfile_sync_parent(o->place);
 }
 
 void outfile_close(struct outfile *o)
@@ -70,5 +69,6 @@ void outfile_close(struct outfile *o)
         replace(o);
     fclose(o->stream);
     free(o->temporary);
+    free(o->place);
     *o = (struct outfile){0};
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * An output file that is whole or not there: written under a temporary name, then renamed.  What
- * exists and is no regular file (a pipe, /dev/null) is written to directly.  Ends the program on
- * failure, after removing the temporary file.
+ * exists and is no regular file (a pipe, /dev/null), or is the system's (/dev/stdout), is appended
+ * to directly, and symbolic links stay.  Ends the program on failure, after removing the temporary
+ * file.
  */
 #ifndef GS_BASE_OUTFILE_H
 #define GS_BASE_OUTFILE_H
@@ -11,6 +12,7 @@
 
 struct outfile {
     const char *path; /* borrowed */
+    char *place;      /* what is replaced; NULL: written directly */
     char *temporary;  /* NULL: written directly */
     FILE *stream;     /* to write to */
 };
