@@ -167,9 +167,12 @@ bad_input()
   awk 'BEGIN { print "time,volume,gateway,client,op,offset,length,latency_us,error"
     for (i = 0; i < 5000; i++) print 1700000000 + i ",vm-2,gw-a,10.0.0.1:1,read," 65536 * i ",512,9," }' \
     >access.csv
+  mkdir "$GATESHIFT_STATE/migrations"
+  printf '%s\n' time,migration,volume,source,target,phase,event,bytes_done,bytes_total,pause_us,who,detail \
+    1700000000,vm-2-2,vm-2,gw-a,gw-b,redirect,aborted,0,0,,root, >"$GATESHIFT_STATE/migrations/vm-2-2.csv"
   local line
   for line in 'health-score --per-metric metric.csv' 'affinity-profile --heatmap access.csv' \
-    'gateway-probe --count 1 --timeout 100ms gw-a'; do
+    'gateway-probe --count 1 --timeout 100ms gw-a' 'migrate-exec --status'; do
     run --separate-stderr -74 bash -c "$line >/dev/full"
     [[ $(grep -v probe.of <<<"$stderr") == "${line%% *}: write failed 'stdout': no space left on device" ]] ||
       { echo "$line: $stderr" && false; }

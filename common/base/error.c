@@ -115,6 +115,20 @@ int err_number(const char *name)
     return -EINVAL;
 }
 
+/* The first reason that was not 0, or 0. */
+static int stdout_reason(int err)
+{
+    static atomic_int first;
+    int none = 0;
+    atomic_compare_exchange_strong(&first, &none, err);
+    return atomic_load(&first);
+}
+
+void err_stdout_failed(int err)
+{
+    stdout_reason(err);
+}
+
 static void close_stdout(void)
 {
     int bad = ferror(stdout);
@@ -123,7 +137,8 @@ static void close_stdout(void)
         bad = 1;
     /* A stdout that was closed from the start and never written to is not an error. */
     if (bad) {
-        err_warn("write failed 'stdout': %s", errno ? err_text(errno) : "earlier error");
+        const int reason = stdout_reason(errno);
+        err_warn("write failed 'stdout': %s", reason ? err_text(reason) : "earlier error");
         _exit(EX_IOERR);
     }
 }

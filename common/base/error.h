@@ -47,5 +47,7 @@ int err_number(const char *name);
  * file gets their numbers.  Every command calls it first (opts_parse does).
  */
 void err_check_stdout(void);
+/* Why writing to stdout failed (±errno), for that line: the first reason is told. */
+void err_stdout_failed(int err);
 
 #endif

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/error.h"
 #include "common/record/record.h"
 #include "common/record/value.h"
 
@@ -228,6 +229,8 @@ int rec_flush(struct rec_writer *w)
 {
     if (w->broken == 0 && w->out && fflush(w->out) != 0)
         w->broken = -errno;
+    if (w->broken < 0 && w->out == stdout)
+        err_stdout_failed(w->broken);
     return w->broken;
 }
 
