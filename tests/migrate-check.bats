@@ -155,6 +155,14 @@ state()
   run --separate-stderr -1 route-set --verify v
   [[ $stderr == "route-set: no route of 'v'; set one: route-set v GATEWAY" ]]
 
+  # The director may be there first.
+  mkdir run
+  start_director
+  run --separate-stderr -1 migrate-exec --check
+  [[ ${lines[6]} == "ok    director: answers at '$GS/run/director.sock'" ]]
+  kill_hard director
+  rm -r run
+
   # A gateway that cannot be reached says nothing of its exports.
   route-set v gw-a >/dev/null
   run --separate-stderr -1 route-set --verify

@@ -588,7 +588,7 @@ int check_environment(struct exec *x, char *const *words, size_t n)
         else if (x->store)
             route_store_each(x->store, check_owner, &c);
         if (!c.director_seen)
-            check_director(&c, "-"); /* no volume: the one in the run folder */
+            check_director(&c, "_"); /* any: the one in the run folder */
     }
     fleet_release(&c.fleet);
     x->fleet = NULL;
