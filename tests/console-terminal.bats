@@ -354,6 +354,10 @@ fleet()
   # Without a place for it there is none, and that is all.
   console 80 24 HOME=/dev/null/none XDG_STATE_HOME=
   shows 'no history is kept'
+  # Debian's users without a home have /nonexistent, also where root takes their place.
+  console 80 24 HOME="$GS/nonexistent" XDG_STATE_HOME=
+  shows 'no history is kept'
+  [[ ! -e $GS/nonexistent ]]
   says 'help quit'
   shows 'leave; moves'
 }

@@ -66,14 +66,22 @@ static void take_away(void)
 
 /* ---- history ---- */
 
-/* Where lines are kept: "" if there is no home. */
-static void find_history(struct buf *out)
+/*
+ * Where lines are kept, a folder that is made: 0, or -errno, with OUT "" if there is no home.
+ * A home itself is not made: users of the system have one that is not there, and is not to be.
+ */
+static int find_history(struct buf *out)
 {
     const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    if (state && *state == '/')
+    int r = -ENOENT;
+    if (state && *state == '/') {
         words_need(buf_printf(out, "%s/gateshift", state));
-    else if (home && *home)
+        r = 0;
+    } else if (home && *home) {
         words_need(buf_printf(out, "%s/.local/state/gateshift", home));
+        r = access(home, F_OK) < 0 ? -errno : 0;
+    }
+    return r < 0 ? r : fsfile_mkdirs(out->data);
 }
 
 static void load_history(void)
@@ -81,8 +89,7 @@ static void load_history(void)
     struct buf path = {0};
     using_history();
     stifle_history(HISTORY_LINES);
-    find_history(&path);
-    int r = path.len ? fsfile_mkdirs(path.data) : -ENOENT;
+    int r = find_history(&path);
     if (r == 0) {
         words_need(buf_adds(&path, "/console_history"));
         int fd = open(path.data, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
