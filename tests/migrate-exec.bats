@@ -759,7 +759,7 @@ END
 @test "I6: an interrupt is not a success: the move is aborted, what is left is named" {
   fleet 2M
   local signal
-  for signal in INT TERM; do
+  for signal in INT TERM HUP; do
     # A background job of a script ignores SIGINT unless it has a process group of its own.
     set -m
     start exec migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
@@ -775,6 +775,24 @@ END
   done
   # Every reply was waited for: no quarantine keeps the next move waiting.
   run -0 migrate-exec --quarantine 0 <(plan gw-a gw-b 1)
+  copied gw-b
+}
+
+@test "migrate-exec: the end of its terminal is told twice, and may be ignored" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill -STOP "${PIDS[exec]}"
+  kill -HUP "${PIDS[exec]}"
+  kill -CONT "${PIDS[exec]}"
+  kill -HUP "${PIDS[exec]}"
+  ends_with 1 exec
+  [[ $(tail -n 1 exec.log) == *",aborted,"*"interrupted by SIGHUP; left on gw-b: export v" ]]
+  rm -rf state/migrations gw-b/v
+  start exec nohup migrate-exec --bwlimit 2M <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill -HUP "${PIDS[exec]}"
+  ends_with 0 exec
   copied gw-b
 }
 

@@ -240,13 +240,13 @@ static void wait_some(struct jobs *j)
 /* Hands a signal that came on to the children, once. */
 static void tell_children(struct jobs *j)
 {
-    const char *name = signals_pending();
-    if (!name || j->told)
+    const int sig = signals_number();
+    if (!sig || j->told)
         return;
     j->told = true;
     for (size_t i = 0; i < j->n; i++)
         if (j->rows[i].state == ROW_RUNS)
-            kill(j->rows[i].pid, strcmp(name, "SIGINT") == 0 ? SIGINT : SIGTERM);
+            kill(j->rows[i].pid, sig);
 }
 
 /* One line for all rows that run or are over. */

@@ -2,12 +2,13 @@
 #include "cmd/migrate-exec/signals.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <unistd.h>
 
 /*
- * What came is remembered by the handler that is installed: no variable is shared with it.  The
- * two that end the program differ so that they tell which signal was the first.
+ * What came is remembered by the handler that is installed: no variable is shared with it.  Those
+ * that end the program differ so that they tell which signal was the first.
  */
 static void leave_after_int(int sig)
 {
@@ -20,43 +21,83 @@ static void leave_after_term(int sig)
         _exit(128 + sig);
 }
 
+static void leave_after_hup(int sig)
+{
+    if (sig > 0) /* nor this */
+        _exit(128 + sig);
+}
+
+static const struct asked {
+    int sig;
+    const char *name;
+    void (*leave)(int);
+} all[] = {{SIGINT, "SIGINT", leave_after_int},
+           {SIGTERM, "SIGTERM", leave_after_term},
+           {SIGHUP, "SIGHUP", leave_after_hup}};
+
+enum { ALL = sizeof(all) / sizeof(all[0]) };
+
+/* The end of a terminal means nobody who has it ignored, as by nohup(1). */
+static bool is_for_us(int sig)
+{
+    struct sigaction now;
+    return sig != SIGHUP || (sigaction(sig, NULL, &now) == 0 && now.sa_handler != SIG_IGN);
+}
+
 static void set(int sig, void (*handler)(int))
 {
     struct sigaction next = {.sa_handler = handler, .sa_flags = SA_RESTART};
     sigemptyset(&next.sa_mask);
-    sigaction(sig, &next, NULL);
+    if (is_for_us(sig))
+        sigaction(sig, &next, NULL);
 }
 
+static void set_all(void (*handler)(int))
+{
+    for (size_t i = 0; i < ALL; i++)
+        set(all[i].sig, handler);
+}
+
+/* The end of a terminal may be told twice, by the system and by its shell. */
 static void first(int sig)
 {
-    void (*second)(int) = sig == SIGINT ? leave_after_int : leave_after_term;
-    set(SIGINT, second);
-    set(SIGTERM, second);
+    for (size_t i = 0; i < ALL; i++)
+        if (all[i].sig == sig)
+            set_all(all[i].leave);
+    set(SIGHUP, SIG_IGN);
 }
 
 void signals_catch(void)
 {
-    if (signals_pending())
-        return;
-    set(SIGINT, first);
-    set(SIGTERM, first);
+    if (!signals_pending())
+        set_all(first);
 }
 
 void signals_release(void)
 {
-    set(SIGINT, SIG_DFL);
-    set(SIGTERM, SIG_DFL);
+    set_all(SIG_DFL);
+}
+
+/* The one that came first, or NULL.  SIGTERM has the handler of the first, whichever that is. */
+static const struct asked *pending(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGTERM, NULL, &now) < 0)
+        return NULL;
+    for (size_t i = 0; i < ALL; i++)
+        if (now.sa_handler == all[i].leave)
+            return &all[i];
+    return NULL;
 }
 
 const char *signals_pending(void)
 {
-    struct sigaction i;
-    struct sigaction t;
-    if (sigaction(SIGINT, NULL, &i) < 0 || sigaction(SIGTERM, NULL, &t) < 0)
-        return NULL;
-    if (i.sa_handler == leave_after_int || t.sa_handler == leave_after_int)
-        return "SIGINT";
-    if (i.sa_handler == leave_after_term || t.sa_handler == leave_after_term)
-        return "SIGTERM";
-    return NULL;
+    const struct asked *a = pending();
+    return a ? a->name : NULL;
+}
+
+int signals_number(void)
+{
+    const struct asked *a = pending();
+    return a ? a->sig : 0;
 }
