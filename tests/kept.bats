@@ -155,7 +155,7 @@ change()
   [[ $stderr == *"v-2 keeps its copy on gw-a until "* ]]
   mv state/migrations/v-2.csv v-2.csv
   run --separate-stderr -1 migrate-exec <(plan gw-b gw-a 2 mandatory)
-  [[ $stderr == "migrate-exec: refused 'v': its last move is not committed: no readable journal is of it" ]]
+  [[ $stderr == "migrate-exec: refused 'v': its last move is not committed: no readable journal is of it; find the gateway whose copy is whole, then route-set --force" ]]
   [[ $output == "$EVENT_HEADER" && ! -e gw-c/v ]]
   owner_is gw-b 2 uncommitted
   cmp original gw-a/v

@@ -578,10 +578,34 @@ END
   echo rubbish >state/migrations/v-1.csv
   run --separate-stderr -70 migrate-exec --expire
   [[ $(steps) == "retire,committed " && ! -e gw-b/v && $(owner) == "gw-a 3 steady" ]]
-  [[ $stderr == "migrate-exec: cannot read the journal of 'v-1': a damaged record" ]]
+  [[ $stderr == "migrate-exec: cannot read the journal of 'v-1': $GS/state/migrations/v-1.csv:1: column 'time' of event records is missing" ]]
   rm state/migrations/v-1.csv
   run --separate-stderr -0 migrate-exec --expire
   [[ $output == "$EVENT_HEADER" && -z $stderr ]]
+}
+
+@test "migrate-exec: a journal that is empty is no success, and --check says what is left to do" {
+  fleet 64K
+  run -0 migrate-exec <(plan gw-a gw-b 1)
+  run --separate-stderr -0 migrate-exec --check v
+  [[ $output == *"warn  route of v: gw-b at epoch 2, uncommitted; migrate-exec --commit or --revert ends that"* ]]
+  : >state/migrations/v-2.csv
+  local verb
+  for verb in --commit --revert --abort --resume --cutover; do
+    run --separate-stderr -1 migrate-exec $verb v-2
+    [[ $stderr == "migrate-exec: no such migration 'v-2': its journal is empty" && $(owner) == "gw-b 2 uncommitted" ]]
+  done
+  run --separate-stderr -1 migrate-exec --check v
+  [[ $output == *"fail  route of v: gw-b at epoch 2, uncommitted, and no journal is of it; find the gateway whose copy is whole, then route-set --force"* ]]
+  # One that cannot be read may be of it.
+  echo rubbish >state/migrations/v-2.csv
+  run --separate-stderr migrate-exec --check v
+  [[ $output == *"warn  route of v: "* ]]
+  rm state/migrations/v-2.csv
+  run --separate-stderr -1 migrate-exec --check v
+  [[ $output == *"fail  route of v: "*"no journal is of it"* ]]
+  route-set --force v gw-b >/dev/null
+  run --separate-stderr -0 migrate-exec --check v
 }
 
 @test "migrate-exec: --expire leaves what an operator has routed elsewhere since" {

@@ -134,7 +134,7 @@ order()
   kill_hard exec
   sed -i '2s/,/;/' state/migrations/v-2.csv
   run --separate-stderr -70 migrate-exec --resume --jobs 2
-  [[ $stderr == *"cannot read the journal of 'v-2': a damaged record"* ]]
+  [[ $stderr == *"cannot read the journal of 'v-2': $GS/state/migrations/v-2.csv:2: 11 fields where the header has 12"* ]]
   [[ $(state w) == uncommitted && $(state v) == moving ]]
 }
 

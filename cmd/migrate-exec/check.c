@@ -13,6 +13,7 @@
 #include "cmd/migrate-exec/ahead.h"
 #include "cmd/migrate-exec/aheadrow.h"
 #include "cmd/migrate-exec/behind.h"
+#include "cmd/migrate-exec/orphan.h"
 #include "cmd/migrate-exec/reach.h"
 #include "cmd/migrate-exec/rows.h"
 #include "cmd/migrate-exec/sides.h"
@@ -426,16 +427,17 @@ static void say_route(struct check *c, const struct route *r)
         [ROUTE_STATE_MOVING] = "; unless it is under way: migrate-exec --resume",
         [ROUTE_STATE_DEFERRED] = "; migrate-exec --cutover, --resume or --abort goes on",
         [ROUTE_STATE_UNCOMMITTED] = "; migrate-exec --commit or --revert ends that",
-        [ROUTE_STATE_MANUAL_RECOVERY] =
-            "; find the gateway whose copy is whole, then route-set --force",
+        [ROUTE_STATE_MANUAL_RECOVERY] = ("; " ORPHAN_WAY),
     };
+    const bool lost = orphan_is(c->x, r);
     snprintf(what, sizeof(what), "route of %s", r->volume);
     say(c,
-        manual                           ? FAIL
+        manual || lost                   ? FAIL
         : r->state == ROUTE_STATE_STEADY ? OK
                                          : WARN,
         what, "%s at epoch %llu, %s%s", r->gateway, (unsigned long long)r->epoch,
-        rec_route_state_words[r->state], ways[r->state]);
+        rec_route_state_words[r->state],
+        lost ? ", and no journal is of it; " ORPHAN_WAY : ways[r->state]);
 }
 
 static int check_owner(const struct route *r, void *arg)

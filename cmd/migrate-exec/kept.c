@@ -9,6 +9,7 @@
 #include "cmd/migrate-exec/behind.h"
 #include "cmd/migrate-exec/dryrun.h"
 #include "cmd/migrate-exec/foresee.h"
+#include "cmd/migrate-exec/orphan.h"
 #include "cmd/migrate-exec/place.h"
 #include "cmd/migrate-exec/recover.h"
 #include "cmd/migrate-exec/signals.h"
@@ -206,7 +207,7 @@ static enum outcome take_up(const struct exec *x, const struct plan_row *row, st
     if (r < 0)
         return refuse(row, err_text(r));
     if (r == 0)
-        return refuse(row, "no readable journal is of it");
+        return refuse(row, "no readable journal is of it; " ORPHAN_WAY);
     if (k->story.switched)
         return GO;
     err_warn("left '%s': first migrate-exec --resume %s: its switch was interrupted", row->volume,

@@ -10,6 +10,7 @@
 #include "cmd/migrate-exec/lost.h"
 #include "cmd/migrate-exec/missing.h"
 #include "cmd/migrate-exec/retain.h"
+#include "cmd/migrate-exec/story.h"
 #include "cmd/migrate-exec/takeover.h"
 #include "common/base/clock.h"
 #include "common/base/error.h"
@@ -46,11 +47,8 @@ static enum outcome print_last(const struct exec *x, const char *id)
         err_warn("no such migration '%s'", id);
         return FAILED;
     }
-    if (r < 0) {
-        err_warn("cannot read the journal of '%s': %s", id,
-                 r == -EBADMSG ? "a damaged record" : err_text(r));
-        return MANUAL;
-    }
+    if (r < 0)
+        return story_unreadable(x, id, r);
     if (r && !takeover_describe(x, id, &e))
         retain_describe(&e, clock_now());
     if (r)

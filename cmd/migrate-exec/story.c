@@ -109,6 +109,14 @@ int story_load(const struct exec *x, const char *id, struct story *s)
     return journal_each(x->dirs.state, id, take_event, s);
 }
 
+enum outcome story_unreadable(const struct exec *x, const char *id, int r)
+{
+    char why[1200];
+    journal_why(x->dirs.state, id, r, why, sizeof(why));
+    err_warn("cannot read the journal of '%s': %s", id, why);
+    return MANUAL;
+}
+
 /* Reads ID's journal: GO, or an outcome with its message printed. */
 enum outcome story_read(const struct exec *x, const char *id, struct story *s)
 {
@@ -117,15 +125,12 @@ enum outcome story_read(const struct exec *x, const char *id, struct story *s)
         err_warn("no such migration '%s'", id);
         return FAILED;
     }
-    if (r < 0) {
-        err_warn("cannot read the journal of '%s': %s", id,
-                 r == -EBADMSG ? "a damaged record" : err_text(r));
-        return MANUAL;
-    }
+    if (r < 0)
+        return story_unreadable(x, id, r);
     if (s->any)
         return GO;
-    err_warn("migration '%s' was never begun", id);
-    return SETTLED;
+    err_warn("no such migration '%s': its journal is empty", id);
+    return FAILED;
 }
 
 /* Who drives ID, by its last event. */

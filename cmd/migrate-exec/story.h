@@ -44,6 +44,8 @@ struct story {
 int story_load(const struct exec *x, const char *id, struct story *s);
 /* The same: GO, or an outcome with its message printed. */
 enum outcome story_read(const struct exec *x, const char *id, struct story *s);
+/* Says why ID's journal cannot be read, R being what story_load() returned.  MANUAL. */
+enum outcome story_unreadable(const struct exec *x, const char *id, int r);
 /* Does E, the end of the source's connections, say that its flush failed? */
 bool story_copy_is_unknown(const struct event *e);
 

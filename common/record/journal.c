@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/base/error.h"
 #include "common/base/fsfile.h"
 
 enum { FILE_MAX = 64 * 1024 * 1024 };
@@ -42,24 +43,43 @@ static int whole_lines_of(const char *path)
     return r;
 }
 
+/* How the reader names the descriptor FD. */
+struct fd_name {
+    char text[64];
+};
+
+/* A reader of the whole lines of the journal PATH, by the descriptor *FD; or NULL, *FD -errno. */
+static struct rec_reader *open_lines(const char *path, int *fd, struct fd_name *name, char **names)
+{
+    struct rec_reader *reader = NULL;
+    *fd = whole_lines_of(path);
+    if (*fd >= 0 && !(reader = rec_reader_new(&rec_event))) {
+        close(*fd);
+        *fd = -ENOMEM;
+    }
+    if (!reader)
+        return NULL;
+    snprintf(name->text, sizeof(name->text), "/proc/self/fd/%d", *fd);
+    *names = name->text;
+    rec_reader_files(reader, names, 1);
+    return reader;
+}
+
 int journal_each(const char *state, const char *id, int (*fn)(const struct event *e, void *arg),
                  void *arg)
 {
     struct buf path = {0};
-    int r = journal_path(state, id, &path);
-    int fd = r < 0 ? r : whole_lines_of(path.data);
-    buf_release(&path);
-    if (fd < 0)
-        return fd;
-    char name[64];
-    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    char *names[] = {name};
-    struct rec_reader *reader = rec_reader_new(&rec_event);
+    struct fd_name name;
+    char *names;
+    int fd = journal_path(state, id, &path);
+    struct rec_reader *reader = fd < 0 ? NULL : open_lines(path.data, &fd, &name, &names);
     struct stat st;
-    r = reader ? 0 : -ENOMEM;
-    if (r == 0 && fstat(fd, &st) == 0 && st.st_size > 0) {
-        rec_reader_files(reader, names, 1);
-        struct event e;
+    struct event e;
+    int r = 0;
+    buf_release(&path);
+    if (!reader)
+        return fd;
+    if (fstat(fd, &st) == 0 && st.st_size > 0)
         while ((r = rec_reader_next(reader)) == 1) {
             event_get(reader, &e);
             int stop = fn(&e, arg);
@@ -68,10 +88,30 @@ int journal_each(const char *state, const char *id, int (*fn)(const struct event
                 break;
             }
         }
-    }
     rec_reader_free(reader);
     close(fd);
     return r;
+}
+
+void journal_why(const char *state, const char *id, int r, char *out, size_t size)
+{
+    struct buf path = {0};
+    struct fd_name name;
+    char *names;
+    int fd = journal_path(state, id, &path);
+    const bool damaged = fd == 0 && r == -EBADMSG;
+    struct rec_reader *reader = damaged ? open_lines(path.data, &fd, &name, &names) : NULL;
+    snprintf(out, size, "'%s': %s", path.data ? path.data : id,
+             r == -EBADMSG ? "a damaged record" : err_text(r));
+    if (reader) {
+        while (rec_reader_next(reader) == 1)
+            ;
+        if (rec_reader_status(reader))
+            snprintf(out, size, "%s%s", path.data, rec_reader_error(reader) + strlen(name.text));
+        rec_reader_free(reader);
+        close(fd);
+    }
+    buf_release(&path);
 }
 
 struct last {
@@ -105,12 +145,18 @@ static int is_journal(const struct dirent *d)
     return len > 4 && d->d_name[0] != '.' && strcmp(d->d_name + len - 4, ".csv") == 0;
 }
 
+/* Without their ".csv", or a second attempt, v-2.2, would come before v-2. */
+static int by_id(const void *a, const void *b)
+{
+    return strverscmp(*(char *const *)a, *(char *const *)b);
+}
+
 int journal_ids(const char *state, char ***ids, size_t *n)
 {
     struct buf dir = {0};
     struct dirent **list = NULL;
     int r = buf_printf(&dir, "%s/migrations", state);
-    int found = r < 0 ? r : scandir(dir.data, &list, is_journal, versionsort);
+    int found = r < 0 ? r : scandir(dir.data, &list, is_journal, NULL);
     buf_release(&dir);
     if (found < 0 && r == 0)
         r = errno == ENOENT ? 0 : -errno;
@@ -129,6 +175,7 @@ int journal_ids(const char *state, char ***ids, size_t *n)
         journal_ids_free(out, count);
         return r;
     }
+    qsort(out, count, sizeof(*out), by_id);
     *ids = out;
     *n = count;
     return 0;

@@ -20,6 +20,11 @@ int journal_path(const char *state, const char *id, struct buf *path);
  */
 int journal_each(const char *state, const char *id, int (*fn)(const struct event *e, void *arg),
                  void *arg);
+/*
+ * Puts into OUT why ID's journal could not be read, after journal_each() has returned R < 0: with
+ * the file, and where it is damaged the line.
+ */
+void journal_why(const char *state, const char *id, int r, char *out, size_t size);
 /* The last event of ID's journal: 1, 0 (none yet), or -errno as journal_each(). */
 int journal_last(const char *state, const char *id, struct event *out);
 

@@ -33,7 +33,14 @@ static void place_init(struct place *p)
 static void place_remove(const struct place *p)
 {
     char folder[512];
-    unlink(p->journal);
+    char **ids = NULL;
+    size_t n = 0;
+    CHECK(journal_ids(p->dir, &ids, &n) == 0);
+    for (size_t i = 0; i < n; i++) {
+        snprintf(folder, sizeof(folder), "%s/migrations/%s.csv", p->dir, ids[i]);
+        unlink(folder);
+    }
+    journal_ids_free(ids, n);
     unlink(p->history);
     snprintf(folder, sizeof(folder), "%s/migrations", p->dir);
     rmdir(folder);
@@ -225,6 +232,42 @@ static void test_ids(const struct place *p)
     CHECK_EQ_U64(n, 1);
     CHECK_STR(ids[0], "v-2");
     journal_ids_free(ids, n);
+    /* The attempts of an epoch in the order in which they were made, then the next epochs. */
+    static const char *const more[] = {"v-10", "v-2.2", "v-2.10", "v-3"};
+    static const char *const order[] = {"v-2", "v-2.2", "v-2.10", "v-3", "v-10"};
+    for (size_t i = 0; i < 4; i++) {
+        struct journal *j = NULL;
+        CHECK(journal_open(p->dir, more[i], true, &j) == 0);
+        journal_close(j);
+    }
+    CHECK(journal_ids(p->dir, &ids, &n) == 0);
+    CHECK_EQ_U64(n, 5);
+    for (size_t i = 0; i < n; i++)
+        CHECK_STR(ids[i], order[i]);
+    journal_ids_free(ids, n);
+}
+
+/* Why one cannot be read is told with its file and line. */
+static void test_why(const struct place *p)
+{
+    struct buf path = {0};
+    struct buf want = {0};
+    char why[300];
+    CHECK(journal_path(p->dir, "w-2", &path) == 0);
+    static const char text[] = "time,migration,volume,source,target,phase,event,bytes_done,"
+                               "bytes_total,pause_us,who,detail\nrubbish\n";
+    CHECK(fsfile_replace(path.data, text, sizeof(text) - 1) == 0);
+    struct event e;
+    CHECK(journal_last(p->dir, "w-2", &e) == -EBADMSG);
+    journal_why(p->dir, "w-2", -EBADMSG, why, sizeof(why));
+    CHECK(buf_printf(&want, "%s:2: 1 fields where the header has 12", path.data) == 0);
+    CHECK_STR(why, want.data);
+    buf_clear(&want);
+    CHECK(buf_printf(&want, "'%s': permission denied", path.data) == 0);
+    journal_why(p->dir, "w-2", -EACCES, why, sizeof(why));
+    CHECK_STR(why, want.data);
+    buf_release(&path);
+    buf_release(&want);
 }
 
 int main(void)
@@ -240,6 +283,7 @@ int main(void)
     test_history(&p);
     test_kill(&p);
     test_ids(&p);
+    test_why(&p);
     place_remove(&p);
     return test_done();
 }
