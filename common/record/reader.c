@@ -260,6 +260,22 @@ static int check_duplicates(struct rec_reader *r)
     return 0;
 }
 
+/* What spreadsheets and cut files have in the place of a header, in their own words. */
+static int check_strange(struct rec_reader *r)
+{
+    const char *first = split_field(&r->split, 0);
+    if (strncmp(first, "\xef\xbb\xbf", 3) == 0)
+        return refuse(r, "a byte order mark before the header: save as UTF-8 without one");
+    for (size_t i = 0; i < r->split.n; i++)
+        if (column_index(r->schema, split_field(&r->split, i)) >= 0)
+            return 0;
+    if (isdigit((unsigned char)first[0]))
+        return refuse(r, "no header: the first line is not the columns' names");
+    if (r->split.n == 1 && strpbrk(first, ";\t"))
+        return refuse(r, "fields are not separated by commas");
+    return 0;
+}
+
 static int check_missing(struct rec_reader *r)
 {
     for (size_t col = 0; col < r->schema->n; col++) {
@@ -321,7 +337,9 @@ static int read_header(struct rec_reader *r)
         return refuse(r, "no header");
     }
     split_end(&r->split);
-    got = check_duplicates(r);
+    got = check_strange(r);
+    if (got == 0)
+        got = check_duplicates(r);
     if (got < 0)
         return got;
     place_columns(r);

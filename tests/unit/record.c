@@ -206,7 +206,15 @@ static void test_bad_headers(void)
         {"a,b,x,x\n1,2,3,4\n", "1: column 'x' stands twice"},
         {"a,,b\n1,2,3\n", "1: column 2 has no name"},
         {"a,\"b\n", "1: quote is not closed"},
-        {"1,2\n", "1: column 'a' of pair records is missing"},
+        {"1,2\n", "1: no header: the first line is not the columns' names"},
+        {"1,1\n", "1: no header: the first line is not the columns' names"},
+        {"1a,a\n", "1: column 'b' of pair records is missing"},
+        {"\xef\xbb\xbf"
+         "a,b\n",
+         "1: a byte order mark before the header: save as UTF-8 without one"},
+        {"a;b\n", "1: fields are not separated by commas"},
+        {"a\tb\n", "1: fields are not separated by commas"},
+        {"x;y,a\n", "1: column 'b' of pair records is missing"},
     };
     put_file(1, "a,b\n9,next\n", 11);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
