@@ -643,6 +643,28 @@ CSV
   [[ $stderr == "migrate-plan: cannot open '$GS/state/routes.log': no such file or directory" ]]
 }
 
+@test "migrate-plan: a store or a history that cannot be read is told once, and is not none" {
+  health gw-a,0.7,0 gw-b,0.97,0
+  mkdir "$GATESHIFT_STATE/routes.log"
+  run --separate-stderr -66 migrate-plan --health health.csv
+  [[ $stderr == "migrate-plan: cannot open '$GS/state/routes.log': is a directory" ]]
+  rmdir "$GATESHIFT_STATE/routes.log"
+  route-set w gw-a --size 1M
+  ln -s history.csv "$GATESHIFT_STATE/history.csv"
+  run --separate-stderr -66 migrate-plan --health health.csv
+  [[ $stderr == "migrate-plan: cannot open '$GS/state/history.csv': too many levels of symbolic links" ]]
+  rm "$GATESHIFT_STATE/history.csv"
+  route-set w gw-b --size 1M
+  sed -i '2s/gw-a/gw-c/' "$GATESHIFT_STATE/routes.log"
+  local args
+  for args in '' '--record tape'; do
+    # shellcheck disable=SC2086 # words
+    run --separate-stderr -65 migrate-plan --health health.csv $args
+    [[ $stderr == "migrate-plan: $GS/state/routes.log:2: checksum does not fit; see route-set(1), FILES" ]]
+  done
+  [[ -z $(find tape -name 'routes.csv*') ]]
+}
+
 @test "migrate-plan: the order of rows does not matter, nor do older rows" {
   gateways gw-a,active gw-b,active gw-c,active
   routes v1,gw-a v2,gw-a v3,gw-b

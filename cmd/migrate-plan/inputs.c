@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd/migrate-plan/file.h"
+#include "cmd/migrate-plan/routes.h"
 #include "common/base/buf.h"
 #include "common/base/error.h"
 #include "common/fleet/fleet.h"
@@ -91,20 +92,6 @@ static int take_stored(const struct route *r, void *arg)
     };
     add_route(arg, &v, r->target, "routes");
     return 0;
-}
-
-static void read_store(struct load *l, const char *state)
-{
-    struct route_store *s = NULL;
-    int err = route_store_open(state, false, &s);
-    if (err < 0)
-        err_die(err == -ENOENT ? EX_NOINPUT : EX_OSERR, "cannot open '%s/routes.log': %s", state,
-                err_text(err));
-    err = route_store_each(s, take_stored, l);
-    if (err < 0)
-        err_die(err == -EBADMSG ? EX_DATAERR : EX_IOERR, "cannot read '%s': %s",
-                route_store_path(s), *route_store_error(s) ? route_store_error(s) : err_text(err));
-    route_store_close(s);
 }
 
 /* ---- scores and history ---- */
@@ -216,7 +203,7 @@ static void load_records(struct load *l, const struct inputs *in, double now)
     if (in->routes)
         file_read(&rec_route, in->routes, take_route, l);
     else
-        read_store(l, in->state);
+        routes_each(in->state, take_stored, l);
     file_read(&rec_health, in->health, take_health, l);
     l->f->with_affinity = in->affinity != NULL;
     if (in->affinity)

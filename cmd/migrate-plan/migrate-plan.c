@@ -268,7 +268,8 @@ static void default_inputs(struct opts *o, char **history)
     o->inputs.state = o->dirs.state;
     if (asprintf(history, "%s/history.csv", o->dirs.state) < 0)
         err_die(EX_OSERR, "out of memory");
-    if (!o->inputs.history && access(*history, F_OK) == 0)
+    const bool none = access(*history, F_OK) < 0 && errno == ENOENT;
+    if (!o->inputs.history && !none)
         o->inputs.history = *history;
     if (o->now < 0)
         o->now = clock_now();
