@@ -934,6 +934,23 @@ hang_exec()
   [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: 'v-2' is over: the store says gw-a at epoch "* ]]
 }
 
+@test "migrate-exec: --expire and --resume say that the route store is damaged, and leave it all" {
+  fleet 64K
+  run -0 migrate-exec --retain 0 <(plan gw-a gw-b 1)
+  cp state/routes.log routes.log
+  sed -i '2s/gw-a/gw-c/' state/routes.log
+  local words
+  for words in --expire --resume '--resume --jobs 2'; do
+    # shellcheck disable=SC2086 # words
+    run --separate-stderr -65 migrate-exec $words
+    [[ $output == "$EVENT_HEADER" && $stderr == "migrate-exec: $GS/state/routes.log:2: checksum does not fit; what hangs on it is left: see route-set(1), FILES" ]]
+  done
+  [[ -e gw-a/v && $(last_event) == *,switched ]]
+  cp routes.log state/routes.log
+  run --separate-stderr -0 migrate-exec --expire
+  [[ ! -e gw-a/v && $(owner) == "gw-b 2 steady" ]]
+}
+
 @test "S15: manual-recovery is no success the second time either" {
   fleet 2M
   start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)

@@ -427,6 +427,35 @@ static void open_store(struct exec *x, bool needed)
         err_die(EX_NOINPUT, "cannot open the routes in '%s': %s", x->dirs.state, err_text(r));
 }
 
+/*
+ * What is to be done of all migrations is nothing where the routes cannot be read, and "nothing"
+ * must not look like success: 0, or the status, with the reason said.
+ */
+static int check_routes(const struct exec *x)
+{
+    struct route any;
+    const int r = x->store ? route_store_get(x->store, "_", &any) : 0;
+    if (r >= 0)
+        return EX_OK;
+    err_warn("%s; what hangs on it is left: see route-set(1), FILES",
+             r == -EBADMSG ? route_store_error(x->store) : err_text(r));
+    return r == -EBADMSG ? EX_DATAERR : EX_IOERR;
+}
+
+static int resume_all(const struct exec *x)
+{
+    const int routes = check_routes(x);
+    const int status = x->jobs > 1 ? jobs_resume(x) : jobs_exit_status(recover_resume_all(x));
+    return status ? status : routes;
+}
+
+static int expire_all(const struct exec *x)
+{
+    const int routes = check_routes(x);
+    const int status = jobs_exit_status(recover_expire(x));
+    return status ? status : routes;
+}
+
 static int act(struct opts *o)
 {
     struct exec *x = &o->exec;
@@ -440,9 +469,7 @@ static int act(struct opts *o)
     case RESUME:
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
-        if (!o->arg && x->jobs > 1)
-            return jobs_resume(x);
-        return jobs_exit_status(o->arg ? recover_resume(x, o->arg) : recover_resume_all(x));
+        return o->arg ? jobs_exit_status(recover_resume(x, o->arg)) : resume_all(x);
     case CUTOVER:
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
@@ -450,7 +477,7 @@ static int act(struct opts *o)
     case EXPIRE:
         if (rows_say_frozen(x))
             return EX_TEMPFAIL;
-        return jobs_exit_status(recover_expire(x));
+        return expire_all(x);
     case MODIFY:
         return jobs_exit_status(modify(x, o->arg, o->given));
     case COMMIT:
