@@ -971,6 +971,18 @@ hang_exec()
   copied gw-b
 }
 
+@test "migrate-exec: what it waits for before a move begins is told" {
+  fleet 2M
+  start exec migrate-exec --bwlimit 100K <(plan gw-a gw-b 1)
+  wait_for 10 moving
+  kill_hard exec
+  kill_hard director
+  start_director --quarantine 2s
+  run --separate-stderr -0 migrate-exec --resume
+  [[ $stderr =~ ^"migrate-exec: 'v-2' waits: writes of a connection that ended may still land: wait "[0-9]+" ms"$ ]]
+  copied gw-b
+}
+
 @test "I5: abort of a migration that was overtaken leaves the one under way alone" {
   fleet 2M
   start_gateway gw-c

@@ -29,6 +29,7 @@
 
 enum {
     PREDECESSOR_US = 5000000, /* a killed driver's connection is noticed sooner */
+    PATIENCE_US = 1000000,    /* longer waits are told of */
     ASK_AGAIN_MS = 200,       /* between two tries to begin during a quarantine */
     FLUSH_MS = 120 * 1000,    /* outside of a hold */
     PASSES_MAX = 30,          /* before the mirror is switched on in any case */
@@ -326,6 +327,7 @@ static int begin_patiently(struct move *m, bool resumed, struct director_begun *
     uint64_t quarantine_end = now + m->exec->quarantine_us;
     uint64_t busy_end = now + (resumed ? PREDECESSOR_US : 0);
     uint64_t lone_end = now + (m->lone ? UINT64_C(1000) * PART_MS : 0);
+    uint64_t patience_end = now + PATIENCE_US;
     for (;;) {
         int r = director_begin(m->director, &order, begun);
         bool wait = (r == -EAGAIN && clock_mono_us() < quarantine_end) ||
@@ -333,6 +335,10 @@ static int begin_patiently(struct move *m, bool resumed, struct director_begun *
                     (r == -ENOTCONN && clock_mono_us() < lone_end);
         if (!wait || signals_pending() || giveway_look(m))
             return r;
+        if (r == -EAGAIN && clock_mono_us() >= patience_end) {
+            err_warn("'%s' waits: %s", m->id, director_error(m->director));
+            patience_end = UINT64_MAX;
+        }
         poll(NULL, 0, ASK_AGAIN_MS);
     }
 }
