@@ -436,6 +436,29 @@ refused()
   [[ $(<trained.csv) != "$(<fresh.csv)" ]]
 }
 
+@test "affinity-profile: what another version has trained is done without, and trained anew" {
+  local dir=$GATESHIFT_STATE/affinity name
+  history $MIDNIGHT weeks=6 >access.csv
+  affinity-profile --train --budget 1 --forecast --now $MIDNIGHT access.csv >trained.csv
+  for name in models.bin nets.bin; do
+    cp "$dir/$name" kept
+    printf 0 | dd of="$dir/$name" bs=1 seek=7 conv=notrunc status=none
+    run --separate-stderr -0 affinity-profile --forecast --now $MIDNIGHT
+    [[ $stderr == "affinity-profile: '$dir/$name' is not of this version: done without it, until --train makes it anew" ]]
+    [[ ${#lines[@]} -eq $(wc -l <trained.csv) ]]
+    # One that is damaged is no such thing.
+    head -c 40 kept >"$dir/$name"
+    run --separate-stderr -65 affinity-profile --forecast --now $MIDNIGHT
+    [[ $stderr == "affinity-profile: cannot use '$dir/$name': damaged; restore or remove it, --train makes it anew" ]]
+    cp kept "$dir/$name"
+  done
+  printf 0 | dd of="$dir/models.bin" bs=1 seek=7 conv=notrunc status=none
+  run --separate-stderr -0 affinity-profile --train --budget 1 --now $MIDNIGHT
+  [[ $stderr == *"is not of this version"* ]]
+  run --separate-stderr -0 affinity-profile --forecast --now $MIDNIGHT
+  [[ -z $stderr && ${#lines[@]} -eq $(wc -l <trained.csv) ]]
+}
+
 @test "affinity-profile: --backtest scores each series and all, beside the baseline and the gate" {
   history $MIDNIGHT weeks=6 >access.csv
   run --separate-stderr -0 affinity-profile --backtest --origins 3 --budget 2 access.csv

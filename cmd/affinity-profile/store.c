@@ -360,23 +360,42 @@ void store_lock(const char *state)
     lock_folder(state, true);
 }
 
-void store_load(const char *state, struct profile *p)
+static int unpack_models(const struct buf *file, struct profile *p)
+{
+    return models_unpack(file, &p->models);
+}
+
+static int unpack_nets(const struct buf *file, struct profile *p)
+{
+    return nets_unpack(file, &p->nets);
+}
+
+/*
+ * What training left, and makes anew from the counts: what another version left is done without, as
+ * if it were not there, or an upgrade would end all forecasts.
+ */
+static void load_trained(const char *state, const char *name, struct profile *p,
+                         int (*unpack)(const struct buf *file, struct profile *p))
 {
     struct buf path, data;
-    int r = 0;
+    const int r = load(state, name, &path, &data) ? unpack(&data, p) : 0;
+    if (r == -EPROTO)
+        err_warn("'%s' is not of this version: done without it, until --train makes it anew",
+                 path.data);
+    else if (r == -EBADMSG)
+        err_die(EX_DATAERR, "cannot use '%s': damaged; restore or remove it, --train makes it anew",
+                path.data);
+    else if (r < 0)
+        die_unusable(path.data, r);
+    buf_release(&path);
+    buf_release(&data);
+}
+
+void store_load(const char *state, struct profile *p)
+{
     bool found = load_state(state, &p->index, &p->demand);
-    if (load(state, "models.bin", &path, &data))
-        r = models_unpack(&data, &p->models);
-    if (r < 0)
-        die_unusable(path.data, r);
-    buf_release(&path);
-    buf_release(&data);
-    if (load(state, "nets.bin", &path, &data))
-        r = nets_unpack(&data, &p->nets);
-    if (r < 0)
-        die_unusable(path.data, r);
-    buf_release(&path);
-    buf_release(&data);
+    load_trained(state, "models.bin", p, unpack_models);
+    load_trained(state, "nets.bin", p, unpack_nets);
     /* From now on weeks without an index are a damage, not what a killed first run left. */
     if (!found)
         save_index(state, p);
