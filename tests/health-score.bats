@@ -136,11 +136,11 @@ degrading()
   cp state/health.state before
   run --separate-stderr -65 health-score in.csv
   [[ -z $output ]]
-  [[ $stderr == "health-score: state '$GATESHIFT_STATE/health.state' is refused: its checksum does not match" ]]
+  [[ $stderr == "health-score: state '$GATESHIFT_STATE/health.state' is refused: its checksum does not match; restore it, or move it away to begin anew" ]]
   cmp state/health.state before
   echo 'time,gateway,metric,value' >state/health.state
   run --separate-stderr -65 health-score in.csv
-  [[ $stderr == *"it is not a health state" ]]
+  [[ $stderr == *"it is not a health state; restore it, "* ]]
 }
 
 @test "health-score: a second run on the same state is turned away with 75" {

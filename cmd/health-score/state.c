@@ -52,7 +52,8 @@ static void check_read(const char *path, int r, const char *why)
     if (r == -ENOSPC)
         err_die(EX_DATAERR, "state '%s' has more metrics than --max-series", path);
     if (r == -EBADMSG || r == -EPROTONOSUPPORT)
-        err_die(EX_DATAERR, "state '%s' is refused: %s", path, why);
+        err_die(EX_DATAERR, "state '%s' is refused: %s; restore it, or move it away to begin anew",
+                path, why);
     if (r < 0)
         err_die(EX_NOINPUT, "cannot read '%s': %s", path, err_text(r));
 }

@@ -401,6 +401,9 @@ static int check_field(struct rec_reader *r, const struct rec_column *c, const c
         return c->flags & REC_EMPTY ? 0 : refuse(r, "%s is empty", c->name);
     if (value_parse(c, text, &v) == 0)
         return 0;
+    if (strcmp(text, c->name) == 0)
+        return refuse(r,
+                      "a second header: files that are joined have one, or are given one by one");
     char quoted[80];
     char expected[VALUE_EXPECTED_MAX];
     value_expected(c, expected);

@@ -153,6 +153,7 @@ static void test_bad_lines(void)
         {"1,\"a\r\"", "carriage return in a field"},
         {",x", "a is empty"},
         {"-1,x", "a '-1' is not a whole number from 0 to 2^64-1"},
+        {"a,b", "a second header: files that are joined have one, or are given one by one"},
         {"1\033[2J,x", "a '1?[2J' is not a whole number from 0 to 2^64-1"},
         {"\"1\n\",x", "quote is not closed"},
     };
