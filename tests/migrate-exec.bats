@@ -379,6 +379,9 @@ lanes()
   [[ $stderr == "migrate-exec: refused 'v': the volume is on gw-a, not on gw-b" ]]
   run --separate-stderr -1 migrate-exec --max-age 1m <(plan gw-a gw-b 1 $(($(date +%s) - 3000)))
   [[ $stderr == "migrate-exec: refused 'v': the row is 300"?" s old" ]]
+  # One from a clock that was ahead would be fresh until it is caught up with.
+  run --separate-stderr -1 migrate-exec --max-age 1m <(plan gw-a gw-b 1 $(($(date +%s) + 3000)))
+  [[ $stderr == "migrate-exec: refused 'v': the row is dated "[0-9]*" s ahead: clocks apart" ]]
   run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1 | sed 's/,v,/,w,/')
   [[ $stderr == "migrate-exec: refused 'w': the volume has no route" ]]
   [[ $output == "$EVENT_HEADER" && $(owner) == "gw-a 1 steady" && ! -e state/migrations ]]

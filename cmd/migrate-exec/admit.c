@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* By how much clocks may differ, as migrate-plan(1) has it of scores. */
+static const double SKEW_S = 60;
+
 /* The move that is open, by the route's state; NULL: none. */
 static const char *open_move(enum rec_route_state s)
 {
@@ -31,6 +34,8 @@ enum admission admit(const struct plan_row *r, const struct route *route, double
         snprintf(why, size, "source and target are the same");
     else if (now - r->time > max_age_s)
         snprintf(why, size, "the row is %.0f s old", now - r->time);
+    else if (r->time - now > max_age_s + SKEW_S)
+        snprintf(why, size, "the row is dated %.0f s ahead: clocks apart", r->time - now);
     else if (r->epoch != route->epoch)
         snprintf(why, size, "the row is of epoch %llu, the route at %llu",
                  (unsigned long long)r->epoch, (unsigned long long)route->epoch);
