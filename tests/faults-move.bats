@@ -234,7 +234,7 @@ ends_failed()
 {
   exit_status exec
   [[ $REPLY -eq 1 && $(last_event) == *,failed && $(owner) == "gw-a 1 steady" ]]
-  [[ $(tail -n 1 exec.log) == *"$1"*"left on gw-b: export v"* ]]
+  [[ $(grep "^[0-9]" exec.log | tail -n 1) == *"$1"*"left on gw-b: export v"* ]]
   source_serves
 }
 

@@ -482,6 +482,7 @@ END
   for _ in 1 2; do # a refusal is no reason to take it the next time
     run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
     [[ ${lines[-1]} == *"redirect,failed,"*"gw-b has an export 'v' that no move of the volume left there; "* ]]
+    [[ $stderr =~ ^"migrate-exec: 'v-2"(\.2)?"' failed: gw-b has an export 'v' that no move of the volume left there; --overwrite takes it"$ ]]
     [[ $(owner) == "gw-a 1 steady" ]]
     cmp other gw-b/v
   done
@@ -794,7 +795,7 @@ END
     wait_for 10 moving
     kill -"$signal" "${PIDS[exec]}"
     ends_with 1 exec
-    [[ $(tail -n 1 exec.log) == *",aborted,"*"interrupted by SIG$signal; left on gw-b: export v" ]]
+    [[ $(grep "^[0-9]" exec.log | tail -n 1) == *",aborted,"*"interrupted by SIG$signal; left on gw-b: export v" ]]
     [[ $(last_event) == *,aborted && $(owner) == "gw-a 1 steady" ]]
     nbdcopy "$(director_uri v)" served
     cmp original served
@@ -814,7 +815,7 @@ END
   kill -CONT "${PIDS[exec]}"
   kill -HUP "${PIDS[exec]}"
   ends_with 1 exec
-  [[ $(tail -n 1 exec.log) == *",aborted,"*"interrupted by SIGHUP; left on gw-b: export v" ]]
+  [[ $(grep "^[0-9]" exec.log | tail -n 1) == *",aborted,"*"interrupted by SIGHUP; left on gw-b: export v" ]]
   rm -rf state/migrations gw-b/v
   start exec nohup migrate-exec --bwlimit 2M <(plan gw-a gw-b 1)
   wait_for 10 moving
@@ -1327,7 +1328,7 @@ gone_on()
   stop_gateway gw-b
   ends_with 1 exec
   [[ $(last_event) == *,failed && $(owner) == "gw-a 1 steady" ]]
-  [[ $(tail -n 1 exec.log) == *"left on gw-b: export v"* ]]
+  [[ $(grep "^[0-9]" exec.log | tail -n 1) == *"left on gw-b: export v"* ]]
   nbdcopy "$(director_uri v)" served
   cmp original served
 }

@@ -653,6 +653,14 @@ static enum outcome stand_by(struct move *m)
     return DEFERRED;
 }
 
+/* For who sees the status and not the events, which are in a file, say. */
+static enum outcome say_end(const struct move *m, enum outcome o)
+{
+    if (o == FAILED || o == MANUAL)
+        err_warn("'%s' %s: %s", m->id, rec_event_words[m->ending], m->why);
+    return o;
+}
+
 /* Writes the event that ends the migration for this run. */
 static enum outcome conclude(struct move *m, enum outcome o)
 {
@@ -662,7 +670,7 @@ static enum outcome conclude(struct move *m, enum outcome o)
     case SETTLED:
         return stand_by(m);
     case FAILED:
-        return move_abort(m);
+        return say_end(m, move_abort(m));
     case UNAVAILABLE:
         err_warn("cannot move '%s': %s", m->volume, m->why);
         return o;
@@ -674,7 +682,7 @@ static enum outcome conclude(struct move *m, enum outcome o)
         move_event(m, m->ending, "%s", m->why);
         if (o == DEFERRED)
             leave_open(m);
-        return o;
+        return say_end(m, o);
     default:
         return o;
     }
