@@ -106,7 +106,7 @@ taken_over()
 
 @test "migrate-exec: what shares its storage has no standby" {
   fleet
-  printf '%s\n' '#!/bin/sh' '[ "$1" != shared ] || exit 0' 'exit 3' >hook
+  printf '%s\n' '#!/bin/sh' '[ "$1" != shared ] || { echo shared && exit 0; }' 'exit 3' >hook
   chmod +x hook
   sed -i "/^gw-b,/s|,dir .*|,$GS/hook|" config/gateways.csv
   run --separate-stderr -0 migrate-exec <(plan gw-a gw-b 1 standby)

@@ -40,7 +40,7 @@ fleet()
 echo \$2 >>'$GS/tried.'\$1
 [ ! -e '$GS/away.'\$1 ] || { echo no route to host >&2; exit 1; }
 echo \$2 >>'$GS/asked.'\$1
-[ \$2 != shared ] || [ ! -e '$GS/shared.'\$1 ] || exit 0
+[ \$2 != shared ] || [ ! -e '$GS/shared.'\$1 ] || { echo shared && exit 0; }
 [ ! -x '$GS/'\$2.\$1 ] || '$GS/'\$2.\$1
 dir=\$1
 shift

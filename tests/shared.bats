@@ -28,7 +28,7 @@ if [ -e "$action.fails" ]; then
 fi
 case $action in
   size) [ -e "$gateway/$volume" ] || exit 4 && stat -L -c %s "$gateway/$volume" ;;
-  shared) ;;
+  shared) echo shared ;;
   fence)
     if alive; then kill -KILL "$(cat "$gateway.pid")"; fi
     while alive; do sleep 0.01; done
@@ -152,6 +152,29 @@ disk_holds()
 serves_at()
 {
   status_is owner "$1" && status_is gateway here
+}
+
+@test "I2: a hook that ends with 0 for what it does not know has not said that storage is shared" {
+  mkdir gw-a gw-b
+  head -c 1M /dev/urandom >gw-a/v
+  cp gw-a/v original
+  truncate -s 1M gw-b/v # what somebody had there: nothing is copied onto it, and it is not served
+  start_gateway gw-a
+  start_gateway gw-b
+  write_gateways
+  # An operator's own: without a case for the action a shell ends with 0.
+  printf '%s\n' '#!/bin/sh' "case \$1 in size) stat -c %s $GS/\$4/\$2 ;; esac" >hook
+  chmod +x hook
+  sed -i "s|,dir .*|,$GS/hook|" config/gateways.csv
+  route-set v gw-a --size 1M >/dev/null
+  start_director --quarantine 200ms
+  run --separate-stderr -1 migrate-exec <(plan gw-a gw-b 1)
+  [[ ${lines[-1]} == *"redirect,failed,"*"hook of "*", shared: it ends with 0, but does not print 'shared'; one that has no such action ends with 3"* ]]
+  [[ $(route-set v) == *v,gw-a,1,steady,* ]]
+  run --separate-stderr -1 migrate-exec --check <(plan gw-a gw-b 1)
+  [[ $output == *"fail  storage of v: "*"does not print 'shared'"* ]]
+  nbdcopy "$(director_uri v)" served
+  cmp original served
 }
 
 @test "shared: nothing is copied, and who was writing has its bytes on the other gateway" {

@@ -252,8 +252,15 @@ int hook_shared(const struct hook *h, const char *other, char *why, size_t size)
     if (!hook_there(h))
         return 0;
     int r = hook_run(&asked, "shared", why, size);
-    if (r == HOOK_DONE)
+    if (r == HOOK_DONE && strcmp(why, "shared") == 0)
         return 1;
+    /* A script ends with 0 where no case is for the action: nothing would be copied. */
+    if (r == HOOK_DONE) {
+        snprintf(why, size,
+                 "it ends with 0, but does not print 'shared'; one that has no such action ends "
+                 "with 3");
+        return -EPROTO;
+    }
     /* One that was made before there was this action says so, or that it has too many words. */
     bool no = r == HOOK_CANNOT || r == HOOK_ABSENT || r == HOOK_USAGE;
     return no ? 0 : r > 0 ? -r : r;

@@ -46,8 +46,9 @@ bool hook_there(const struct hook *h);
 int hook_run(const struct hook *h, const char *action, char *out, size_t size);
 
 /*
- * Are the volume's exports on the hook's gateway and on OTHER the same bytes?  1, 0 (or the hook
- * has no such action), or another result of hook_run(), negated if positive, with its words in WHY.
+ * Are the volume's exports on the hook's gateway and on OTHER the same bytes?  1: it has said so in
+ * a word, "shared"; 0: no, or the hook has no such action; -EPROTO: it was done and did not say; or
+ * another result of hook_run(), negated if positive.  WHY gets the reason.
  */
 int hook_shared(const struct hook *h, const char *other, char *why, size_t size);
 
