@@ -304,6 +304,8 @@ refused_each()
     "69 73 : --listen unix:$GS/s --control $GS/missing/c" \
     "66 73 : --listen unix:$GS/s --access-log $GS/missing/access.csv" \
     "66 73 : --listen unix:$GS/s --access-log $GS/folder"
+  run --separate-stderr -64 route-director --listen nonsense
+  [[ $stderr == "route-director: cannot listen on 'nonsense': it is neither unix:PATH nor HOST:PORT" ]]
 }
 
 @test "hostile: gateway-probe refuses what cannot work" {

@@ -146,7 +146,7 @@ void doors_open(struct doors *doors, const char *spec, enum door_kind kind)
     int r = doors_try(doors, spec, kind);
     if (r < 0)
         err_die(r == -EINVAL ? EX_USAGE : EX_CANTCREAT, "cannot listen on '%s': %s", spec,
-                err_text(r));
+                r == -EINVAL ? "it is neither unix:PATH nor HOST:PORT" : err_text(r));
 }
 
 void doors_adopt(struct doors *doors, int fd, enum door_kind kind)
