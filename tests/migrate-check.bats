@@ -75,7 +75,11 @@ state()
   [[ $output == *"fail  state folder: cannot write '$GS/nowhere': no such file or directory"* ]]
   echo "gw-c" >>config/gateways.csv
   run --separate-stderr -78 migrate-exec --check
-  [[ $output == *"fail  configuration: $GS/config/gateways.csv:4: "* ]]
+  [[ $output == *"fail  configuration: $GS/config/gateways.csv:4: "*"; an example is "*"/config/gateways.csv'"* ]]
+  sed -i '$d' config/gateways.csv
+  echo rubbish >config/volumes.csv
+  run --separate-stderr -78 migrate-exec --check
+  [[ $output == *"fail  configuration: $GS/config/volumes.csv:1: "*"; an example is "*"/config/volumes.csv'"* ]]
 }
 
 @test "migrate-exec --check: a frozen folder and a cordoned gateway are warnings" {

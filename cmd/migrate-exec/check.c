@@ -63,8 +63,10 @@ static int check_configuration(struct check *c)
 {
     const struct exec *x = c->x;
     char example[1024];
-    snprintf(example, sizeof(example), "%s/config/gateways.csv", opts_share_dir());
-    if (fleet_load(&c->fleet, x->dirs.config, FLEET_GATEWAYS | FLEET_VOLUMES) < 0) {
+    const int bad = fleet_load(&c->fleet, x->dirs.config, FLEET_GATEWAYS | FLEET_VOLUMES);
+    snprintf(example, sizeof(example), "%s/config/%s.csv", opts_share_dir(),
+             bad < 0 && strstr(c->fleet.error, "/volumes.csv") ? "volumes" : "gateways");
+    if (bad < 0) {
         say(c, FAIL, "configuration", "%s; an example is '%s'", c->fleet.error, example);
         return EX_CONFIG;
     }
@@ -114,8 +116,8 @@ static void check_writable(struct check *c, const char *folder)
     else if (access(path, R_OK | W_OK | X_OK) == 0)
         say(c, OK, "state folder", "'%s' can be written", path);
     else if (errno != ENOENT)
-        say(c, FAIL, "state folder", "cannot write '%s': %s; run as its owner, or as root", path,
-            err_text(errno));
+        say(c, FAIL, "state folder", "cannot write '%s': %s; %s", path, err_text(errno),
+            errno == EROFS ? "mount it to be written to" : "run as its owner, or as root");
     else if (!*folder)
         say(c, FAIL, "state folder", "cannot write '%s': %s; make it, owned by the director's user",
             path, err_text(errno));
