@@ -799,6 +799,22 @@ benefit 0.50 is not above the threshold 0.50" ]]
 nothing is planned" ]]
 }
 
+@test "migrate-plan: a state folder that it may not look into is not frozen, and not unfrozen" {
+  local plain=()
+  [[ $EUID -ne 0 ]] || plain=(setpriv --bounding-set "-dac_override,-dac_read_search" --)
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  routes v,gw-a
+  chmod 0 "$GATESHIFT_STATE"
+  run --separate-stderr -66 "${plain[@]}" migrate-plan --now "$NOW" --routes routes.csv --health health.csv
+  chmod 755 "$GATESHIFT_STATE"
+  [[ -z $output && $stderr == "migrate-plan: cannot read '$GATESHIFT_STATE': permission denied" ]]
+  # One that is there, and may not be read, is a freeze.
+  : >"$GATESHIFT_STATE/frozen"
+  chmod 0 "$GATESHIFT_STATE/frozen"
+  run --separate-stderr -75 "${plain[@]}" migrate-plan --now "$NOW" --routes routes.csv --health health.csv
+  [[ $stderr == "migrate-plan: frozen by '$GATESHIFT_STATE/frozen': permission denied: nothing is planned" ]]
+}
+
 # ---- hostile surroundings ----
 
 @test "migrate-plan: --health is required, options are checked" {

@@ -250,6 +250,9 @@ static bool frozen(const char *state)
     if (buf_printf(&path, "%s/frozen", state) < 0)
         err_die(EX_OSERR, "out of memory");
     int err = fsfile_read(path.data, FROZEN_MAX, &why);
+    /* Not to know is no freeze: who takes 75 for "later" would wait for ever. */
+    if (err == -EACCES && access(path.data, F_OK) < 0)
+        err_die(EX_NOINPUT, "cannot read '%s': %s", state, err_text(err));
     if (err != -ENOENT) {
         const char *none = err < 0 ? err_text(err) : "no reason given";
         const char *reason = why.len ? why.data : none;
