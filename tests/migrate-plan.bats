@@ -790,6 +790,22 @@ benefit 0.50 is not above the threshold 0.50" ]]
   run --separate-stderr -64 migrate-plan --replay tape --health health.csv
 }
 
+@test "migrate-plan: --record writes over nothing: not its inputs, the configuration or the state" {
+  health gw-a,0.1,0.9 gw-b,0.97,0
+  routes v,gw-a
+  history "1 gw-b gw-a x"
+  cp history.csv "$GATESHIFT_STATE/history.csv"
+  local before
+  before=$(find . -name '*.csv' -exec cksum {} + | sort)
+  run --separate-stderr -73 migrate-plan --now "$NOW" --routes routes.csv --health health.csv --record .
+  [[ -z $output && $stderr == "migrate-plan: cannot record in '.': it holds health.csv already" ]]
+  run --separate-stderr -73 migrate-plan --now "$NOW" --routes routes.csv --health health.csv --record state
+  [[ -z $output && $stderr == "migrate-plan: cannot record in 'state': it holds history.csv already" ]]
+  run --separate-stderr -73 migrate-plan --now "$NOW" --routes routes.csv --health health.csv --record config
+  [[ -z $output && $stderr == "migrate-plan: cannot record in 'config': it holds gateways.csv already" ]]
+  [[ $(find . -name '*.csv' -exec cksum {} + | sort) == "$before" ]]
+}
+
 @test "migrate-plan: frozen plans nothing and says why" {
   health gw-a,0.1,0.9 gw-b,0.97,0
   echo "storage maintenance until six" >"$GATESHIFT_STATE/frozen"

@@ -53,7 +53,7 @@ static void copy_file(const char *source, const char *copy)
     int from = piped ? STDIN_FILENO : open(source, O_RDONLY | O_CLOEXEC);
     if (from < 0)
         err_die(EX_NOINPUT, "cannot open '%s': %s", source, err_text(errno));
-    int to = open(copy, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int to = open(copy, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (to < 0)
         err_die(EX_CANTCREAT, "cannot create '%s': %s", copy, err_text(errno));
     int err = copy_bytes(from, to);
@@ -142,12 +142,22 @@ static void write_options(const char *dir, double now, const struct knobs *k,
     free(path);
 }
 
+/*
+ * Nothing that is there is written over: the folder may be that of the configuration, of the state,
+ * or the one in which the inputs are.
+ */
 static void refuse_used(const char *dir)
 {
-    char *path = path_of(dir, "options");
-    if (exists(path))
-        err_die(EX_CANTCREAT, "cannot record in '%s': it holds a recording", dir);
-    free(path);
+    static const char *const names[] = {
+        "options",      "gateways.csv", "volumes.csv", "calendar.csv", "health.csv",
+        "affinity.csv", "routes.csv",   "history.csv", "forecast.csv", "changed.csv"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        char *path = path_of(dir, names[i]);
+        if (exists(path))
+            err_die(EX_CANTCREAT, "cannot record in '%s': it holds %s%s", dir,
+                    i ? names[i] : "a recording", i ? " already" : "");
+        free(path);
+    }
     int err = fsfile_mkdirs(dir);
     if (err < 0)
         err_die(EX_CANTCREAT, "cannot create '%s': %s", dir, err_text(err));
