@@ -5,12 +5,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
+
+enum { LINKS_MAX = 40 }; /* symbolic links that are followed, as many as the system does */
 
 int fsfile_read_from(int fd, uint64_t offset, size_t max, struct buf *out)
 {
@@ -144,23 +149,71 @@ int fsfile_replace(const char *path, const void *data, size_t len)
     return fd < 0 ? fd : fsfile_end(path, &tmp, fd, fsfile_write_all(fd, data, len));
 }
 
-/* What stands there is the system's: to rename anything over it would be to take it from all. */
-static bool in_system_folder(const char *path)
+/* The length of PATH's folder, with its slash; 0: it is the current one. */
+static size_t folder_len(const char *path)
 {
-    return strncmp(path, "/dev/", 5) == 0 || strncmp(path, "/proc/", 6) == 0;
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+/* Is PATH a name of the system's for what is open, as what /dev/stdout leads to? */
+static bool is_systems(const char *path)
+{
+    struct statfs fs;
+    const size_t len = folder_len(path);
+    char *folder = len ? strndup(path, len) : strdup(".");
+    const bool is = folder && statfs(folder, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+    free(folder);
+    return is;
+}
+
+/* Puts what the symbolic link *PATH leads to in its place: 0, or -errno. */
+static int follow(char **path)
+{
+    char aim[PATH_MAX];
+    char *next = NULL;
+    struct stat st;
+    /* The system may forbid it: whose link is it, in a folder where all may make some? */
+    if (stat(*path, &st) < 0 && errno != ENOENT)
+        return -errno;
+    const ssize_t n = readlink(*path, aim, sizeof(aim));
+    if (n < 0)
+        return -errno;
+    if (asprintf(&next, "%.*s%.*s", *aim == '/' ? 0 : (int)folder_len(*path), *path, (int)n, aim) <
+        0)
+        return -ENOMEM;
+    free(*path);
+    *path = next;
+    return 0;
+}
+
+/* As fsfile_place(), of *PATH, which becomes the place. */
+static int find_place(char **path)
+{
+    struct stat st;
+    for (int links = 0; links < LINKS_MAX; links++) {
+        if (lstat(*path, &st) < 0)
+            return errno == ENOENT ? 0 : -errno;
+        if (is_systems(*path))
+            return 1;
+        if (!S_ISLNK(st.st_mode))
+            return S_ISREG(st.st_mode) ? 0 : S_ISDIR(st.st_mode) ? -EISDIR : 1;
+        const int r = follow(path);
+        if (r < 0)
+            return r;
+    }
+    return -ELOOP;
 }
 
 int fsfile_place(const char *path, char **real)
 {
-    struct stat st;
-    const bool there = stat(path, &st) == 0;
-    if (there && (!S_ISREG(st.st_mode) || in_system_folder(path)))
-        return S_ISDIR(st.st_mode) ? -EISDIR : 1;
-    char *place = there ? realpath(path, NULL) : strdup(path);
-    if (!place)
-        return -errno;
-    *real = place;
-    return 0;
+    char *place = strdup(path);
+    const int r = place ? find_place(&place) : -ENOMEM;
+    if (r == 0)
+        *real = place;
+    else
+        free(place);
+    return r;
 }
 
 int fsfile_put(const char *path, const void *data, size_t len)

@@ -301,6 +301,59 @@ static void test_fsfile_open(const char *path)
     unlink(path);
 }
 
+/* Where PATH is to go: PLACE, or "" to be appended to. */
+static void check_place(const char *path, const char *place)
+{
+    char *real = NULL;
+    CHECK(fsfile_place(path, &real) == !*place);
+    CHECK_STR(real ? real : "", place);
+    free(real);
+}
+
+/* FOLDER is empty, before and after. */
+static void test_fsfile_place(const char *folder)
+{
+    char file[64], link[64], links[64], own[64];
+    char *real = NULL;
+    snprintf(file, sizeof(file), "%s/file", folder);
+    snprintf(link, sizeof(link), "%s/link", folder);
+    snprintf(links, sizeof(links), "%s/links", folder);
+    /* What links lead to, also where that is not there yet. */
+    CHECK(symlink("file", link) == 0 && symlink(link, links) == 0);
+    check_place(file, file);
+    check_place(links, file);
+    CHECK(fsfile_put(links, "one", 3) == 0);
+    check_place(links, file);
+    CHECK(fsfile_place(folder, &real) == -EISDIR);
+    /* An open file is the system's, by whatever name; what is in memory is a file as any other. */
+    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    snprintf(own, sizeof(own), "/proc/self/fd/%d", fd);
+    CHECK(unlink(link) == 0 && symlink(own, link) == 0);
+    check_place(own, "");
+    check_place(links, "");
+    check_place("/dev/null", "");
+    close(fd);
+    CHECK(unlink(link) == 0 && symlink("links", link) == 0);
+    CHECK(fsfile_place(links, &real) == -ELOOP);
+    CHECK(unlink(file) == 0 && unlink(link) == 0 && unlink(links) == 0);
+}
+
+/* Twice to a file in /dev/shm, which is in no way the system's. */
+static void test_fsfile_memory(void)
+{
+    char path[] = "/dev/shm/gs-base-XXXXXX";
+    struct buf b = {0};
+    int fd = mkstemp(path);
+    if (fd < 0)
+        return;
+    CHECK(fsfile_put(path, "one", 3) == 0 && fsfile_put(path, "two", 3) == 0);
+    CHECK(fsfile_read(path, 100, &b) == 0);
+    CHECK_STR(b.data, "two");
+    close(fd);
+    unlink(path);
+    buf_release(&b);
+}
+
 static void test_fsfile(void)
 {
     char dir[] = "/tmp/gs-base-XXXXXX";
@@ -308,6 +361,8 @@ static void test_fsfile(void)
     struct buf b = {0};
     struct stat st;
     CHECK(mkdtemp(dir));
+    test_fsfile_place(dir);
+    test_fsfile_memory();
     snprintf(path, sizeof(path), "%s/a/b/c", dir);
     CHECK(fsfile_mkdirs(path) == 0);
     CHECK(fsfile_mkdirs(path) == 0);
