@@ -788,9 +788,10 @@ END
   fleet 2M
   local signal
   for signal in INT TERM HUP; do
-    # A background job of a script ignores SIGINT unless it has a process group of its own.
+    # A background job of a script ignores SIGINT unless it has a process group of its own, and all
+    # ignore SIGHUP where the tests were begun by nohup(1).
     set -m
-    start exec migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
+    start exec env --default-signal=HUP migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
     set +m
     wait_for 10 moving
     kill -"$signal" "${PIDS[exec]}"
@@ -808,7 +809,7 @@ END
 
 @test "migrate-exec: the end of its terminal is told twice, and may be ignored" {
   fleet 2M
-  start exec migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
+  start exec env --default-signal=HUP migrate-exec --bwlimit 200K <(plan gw-a gw-b 1)
   wait_for 10 moving
   kill -STOP "${PIDS[exec]}"
   kill -HUP "${PIDS[exec]}"
@@ -817,7 +818,7 @@ END
   ends_with 1 exec
   [[ $(grep "^[0-9]" exec.log | tail -n 1) == *",aborted,"*"interrupted by SIGHUP; left on gw-b: export v" ]]
   rm -rf state/migrations gw-b/v
-  start exec nohup migrate-exec --bwlimit 2M <(plan gw-a gw-b 1)
+  start exec nohup migrate-exec --bwlimit 500K <(plan gw-a gw-b 1)
   wait_for 10 moving
   kill -HUP "${PIDS[exec]}"
   ends_with 0 exec

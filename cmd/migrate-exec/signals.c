@@ -58,13 +58,23 @@ static void set_all(void (*handler)(int))
         set(all[i].sig, handler);
 }
 
-/* The end of a terminal may be told twice, by the system and by its shell. */
+static void heard(int sig)
+{
+    (void)sig;
+}
+
+/*
+ * The end of a terminal may be told twice, by the system and by its shell.  It is not ignored: who
+ * is forked now is to hear of it as of the others.
+ */
 static void first(int sig)
 {
+    set(SIGHUP, heard);
     for (size_t i = 0; i < ALL; i++)
-        if (all[i].sig == sig)
-            set_all(all[i].leave);
-    set(SIGHUP, SIG_IGN);
+        if (all[i].sig == sig) {
+            set(SIGINT, all[i].leave);
+            set(SIGTERM, all[i].leave);
+        }
 }
 
 void signals_catch(void)

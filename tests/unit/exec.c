@@ -2,6 +2,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* migrate-exec's pure parts: which rows are carried out, and how long the rest will take. */
 #include <errno.h>
+#include <signal.h>
 
 #include "cmd/migrate-exec/admit.h"
 #include "cmd/migrate-exec/digests.h"
@@ -15,6 +16,7 @@
 #include "cmd/migrate-exec/slowdown.h"
 #include "cmd/migrate-exec/retain.h"
 #include "cmd/migrate-exec/seal.h"
+#include "cmd/migrate-exec/signals.h"
 #include "tests/unit/tap.h"
 
 enum { NOW = 1000000 };
@@ -448,6 +450,29 @@ static void test_begun(void)
     CHECK_STR(b.source, "s"); /* untouched */
 }
 
+/* Of which that is the first is told, and one who begins anew, as a child does, hears each again. */
+static void test_signals(void)
+{
+    static const int all[] = {SIGHUP, SIGINT, SIGTERM, SIGHUP};
+    static const char *const names[] = {"SIGHUP", "SIGINT", "SIGTERM", "SIGHUP"};
+    signal(SIGHUP, SIG_DFL); /* it may have been ignored by who began this */
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        signals_catch();
+        CHECK(!signals_pending() && !signals_number());
+        raise(all[i]);
+        raise(SIGHUP);
+        CHECK(signals_pending() && signals_number() == all[i]);
+        CHECK_STR(signals_pending() ? signals_pending() : "none", names[i]);
+        signals_release();
+    }
+    signal(SIGHUP, SIG_IGN);
+    signals_catch();
+    raise(SIGHUP);
+    CHECK(!signals_pending());
+    signals_release();
+    signal(SIGHUP, SIG_DFL);
+}
+
 int main(void)
 {
     test_begin("exec");
@@ -465,5 +490,6 @@ int main(void)
     test_lost();
     test_retain();
     test_seal();
+    test_signals();
     return test_done();
 }
