@@ -23,14 +23,15 @@ scripted_gateway()
 }
 
 # stands_by READ WRITE [COPY_READ [ARGUMENT...]]: v, of $SIZE (1M), has a standby on gw-b; scripts
-# of its owner's reads, and of gw-b's writes and reads, and the director's arguments.
+# of its owner's reads, and of gw-b's writes and reads, and the director's arguments.  The owner's
+# writes do $OWNERS_WRITE (true).
 stands_by()
 {
   local size=${SIZE-1M}
   make_volume gw-a v "$size"
   make_volume gw-b v "$size"
   head -c "$size" /dev/urandom >gw-a/v
-  scripted_gateway gw-a "$1" true
+  scripted_gateway gw-a "$1" "${OWNERS_WRITE-true}"
   scripted_gateway gw-b "${3:-true}" "$2"
   write_gateways
   route-set v gw-a --size "$size" >/dev/null

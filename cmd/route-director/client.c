@@ -505,7 +505,9 @@ static void volume_opened(struct volume_wait *w, struct volume *v, const char *e
     struct buf out = {0};
     int step;
     c->state = CLIENT_HANDSHAKE;
-    if (v) {
+    if (v && c->d->ending) {
+        step = nbd_server_refuse(&c->handshake, NBD_REP_ERR_SHUTDOWN, "the director ends", &out);
+    } else if (v) {
         step = nbd_server_answer(&c->handshake, &v->offered, &out);
     } else {
         step = nbd_server_refuse(&c->handshake, NBD_REP_ERR_UNKNOWN, error, &out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "settle.h"
 
+#include "common/base/clock.h"
 #include "common/base/error.h"
 #include "volume.h"
 
@@ -17,6 +18,7 @@ static void look(struct loop_timer *t)
 {
     struct settling *s = (struct settling *)((char *)t - offsetof(struct settling, poll));
     struct loop *loop = s->d->loop;
+    volumes_flush(s->d); /* what was in flight when its client was let go */
     if (volumes_settled(s->d) || loop_now_us(loop) >= s->until_us)
         loop_stop(loop);
     else
@@ -25,9 +27,10 @@ static void look(struct loop_timer *t)
 
 void settle(struct director *d)
 {
-    struct settling s = {.d = d, .until_us = loop_now_us(d->loop) + LONGEST_US};
+    /* The loop's time is that of its last round. */
+    struct settling s = {.d = d, .until_us = clock_mono_us() + LONGEST_US};
     volumes_settle(d);
-    loop_timer_set(d->loop, &s.poll, loop_now_us(d->loop) + POLL_US, look);
+    loop_timer_set(d->loop, &s.poll, clock_mono_us() + POLL_US, look);
     loop_run(d->loop);
     loop_timer_cancel(d->loop, &s.poll);
     if (!volumes_durable(d))

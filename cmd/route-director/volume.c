@@ -510,9 +510,15 @@ void volumes_settle(struct director *d)
         if (v->move) /* or a copy that goes on would keep the volume busy */
             copiers_shut_out(v->move);
         reverse_settle(v);
+    }
+    volumes_flush(d);
+}
+
+void volumes_flush(struct director *d)
+{
+    for (struct volume *v = d->volumes; v; v = v->next)
         if (v->owner.log.n)
             owner_flush(v);
-    }
 }
 
 static bool is_served(const struct volume *v)

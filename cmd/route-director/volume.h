@@ -170,9 +170,11 @@ void volume_close_if_unused(struct volume *v);
 
 /*
  * An orderly end: clients are let go, what was acknowledged is made durable, and nothing is begun
- * that nobody asked for.  Durable: all of that is; settled: nor is anything in flight.
+ * that nobody asked for.  Flush: what the gateways answer only then is, too.  Durable: all of that
+ * is; settled: nor is anything in flight.
  */
 void volumes_settle(struct director *d);
+void volumes_flush(struct director *d);
 bool volumes_durable(const struct director *d);
 bool volumes_settled(const struct director *d);
 
