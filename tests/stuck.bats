@@ -75,7 +75,7 @@ told()
   SIZE=8M stands_by "(test ! -e '$GS/bad' || test \$4 -ge 5242880)" true
   touch bad
   lacks 0 5m
-  wait_for 60 status_is stuck 5242880
+  wait_for 120 status_is stuck 5242880
   lacks 6m
   wait_for 30 status_is dirty 5242880
   status_is stuck 5242880
