@@ -450,7 +450,7 @@ static void test_begun(void)
     CHECK_STR(b.source, "s"); /* untouched */
 }
 
-/* Of which that is the first is told, and one who begins anew, as a child does, hears each again. */
+/* Which was the first is told, and one who begins anew, as a child does, hears of each again. */
 static void test_signals(void)
 {
     static const int all[] = {SIGHUP, SIGINT, SIGTERM, SIGHUP};
