@@ -8,6 +8,7 @@
 
 #include "common/base/rng.h"
 #include "common/forecast/logs.h"
+#include "common/forecast/vecmath.h"
 
 /* A series made ready: transformed, with the seasons of its first weeks as they stand. */
 struct prepared {
@@ -204,15 +205,15 @@ static struct seasonal_state begin(const struct prepared *w, const struct season
 
 /* ---- several at once ---- */
 
-/* Two numbers that a machine adds and multiplies as fast as one: GCC's and clang's. */
-typedef double pair __attribute__((vector_size(2 * sizeof(double))));
-typedef int64_t pair_bits __attribute__((vector_size(2 * sizeof(int64_t))));
+enum { WIDE = 4, LANES = 2 * WIDE };
 
-enum { LANES = 4 };
+/* Numbers that a machine adds and multiplies as fast as one, or half of them: GCC's and clang's. */
+typedef double wide __attribute__((vector_size(WIDE * sizeof(double))));
+typedef int64_t wide_bits __attribute__((vector_size(WIDE * sizeof(int64_t))));
 
-/* As struct moving, of two. */
-struct moving_pair {
-    pair level, trend, rest;
+/* As struct moving, of several. */
+struct moving_wide {
+    wide level, trend, rest;
 };
 
 /*
@@ -220,52 +221,56 @@ struct moving_pair {
  * but not for those of the others.  To the bit what each is alone.
  */
 struct lanes {
-    struct moving_pair moving[LANES / 2];
+    struct moving_wide moving[LANES / WIDE];
     struct {
-        pair gain, trend, day, week, ar;
-    } by[LANES / 2];
-    pair day[HOURS_A_DAY][LANES / 2];
-    pair week[HOURS_A_WEEK][LANES / 2];
+        wide gain, trend, day, week, ar;
+    } by[LANES / WIDE];
+    wide day[HOURS_A_DAY][LANES / WIDE];
+    wide week[HOURS_A_WEEK][LANES / WIDE];
 };
 
-static void lanes_begin(const struct prepared *w, const struct seasonal_params p[LANES],
-                        struct lanes *s)
+VEC_PART void lanes_begin(const struct prepared *w, const struct seasonal_params p[LANES],
+                          struct lanes *s)
 {
     const struct seasonal_state *f = &w->first;
-    for (unsigned l = 0; l < LANES; l += 2) {
-        const struct seasonal_params *a = &p[l], *b = &p[l + 1];
-        s->moving[l / 2] =
-            (struct moving_pair){{f->level, f->level}, {f->trend, f->trend}, {f->rest, f->rest}};
-        s->by[l / 2].gain = (pair){a->level + a->trend, b->level + b->trend};
-        s->by[l / 2].trend = (pair){a->trend, b->trend};
-        s->by[l / 2].day = (pair){a->day, b->day};
-        s->by[l / 2].week = (pair){a->week, b->week};
-        s->by[l / 2].ar = (pair){a->ar, b->ar};
+    const wide none = {0};
+    wide keep_week[LANES / WIDE];
+    for (unsigned l = 0; l < LANES; l++) {
+        const unsigned g = l / WIDE, k = l % WIDE;
+        s->by[g].gain[k] = p[l].level + p[l].trend;
+        s->by[g].trend[k] = p[l].trend;
+        s->by[g].day[k] = p[l].day;
+        s->by[g].week[k] = p[l].week;
+        s->by[g].ar[k] = p[l].ar;
+        keep_week[g][k] = p[l].keep_week;
+    }
+    for (unsigned g = 0; g < LANES / WIDE; g++) {
+        s->moving[g] = (struct moving_wide){none + f->level, none + f->trend, none + f->rest};
         for (size_t i = 0; i < HOURS_A_DAY; i++)
-            s->day[i][l / 2] = (pair){f->day[i], f->day[i]};
+            s->day[i][g] = none + f->day[i];
         for (size_t i = 0; i < HOURS_A_WEEK; i++)
-            s->week[i][l / 2] = f->week[i] * (pair){a->keep_week, b->keep_week};
+            s->week[i][g] = f->week[i] * keep_week[g];
     }
 }
 
-/* As step(), of pair number I. */
-static inline void lanes_step(struct lanes *s, unsigned i, double x, struct moving_pair *m,
-                              size_t d, size_t k)
+/* As step(), of group G. */
+VEC_PART void lanes_step(struct lanes *s, unsigned g, double x, struct moving_wide *m, size_t d,
+                         size_t k)
 {
-    const pair kept = trend_damping * m->trend;
-    const pair r = (x - s->day[d][i] - s->week[k][i]) - m->level;
-    const pair e = r - s->by[i].ar * m->rest;
-    m->level = (m->level + kept) + s->by[i].gain * e;
-    m->trend = kept + s->by[i].trend * e;
-    s->day[d][i] += s->by[i].day * e;
-    s->week[k][i] += s->by[i].week * e;
+    const wide kept = trend_damping * m->trend;
+    const wide r = (x - s->day[d][g] - s->week[k][g]) - m->level;
+    const wide e = r - s->by[g].ar * m->rest;
+    m->level = (m->level + kept) + s->by[g].gain * e;
+    m->trend = kept + s->by[g].trend * e;
+    s->day[d][g] += s->by[g].day * e;
+    s->week[k][g] += s->by[g].week * e;
     m->rest = r;
 }
 
-static void lanes_advance(const struct prepared *w, struct lanes *s, size_t from, size_t to)
+VEC_PART void lanes_advance(const struct prepared *w, struct lanes *s, size_t from, size_t to)
 {
     size_t d = (w->day_phase + from) % HOURS_A_DAY, k = (w->week_phase + from) % HOURS_A_WEEK;
-    struct moving_pair m = s->moving[0], n = s->moving[1];
+    struct moving_wide m = s->moving[0], n = s->moving[1];
     for (size_t i = from; i < to; i++) {
         lanes_step(s, 0, w->x[i], &m, d, k);
         lanes_step(s, 1, w->x[i], &n, d, k);
@@ -276,15 +281,15 @@ static void lanes_advance(const struct prepared *w, struct lanes *s, size_t from
     s->moving[1] = n;
 }
 
-/* As project(), of pair number I. */
-static void lanes_project(const struct prepared *w, const struct lanes *s, unsigned i, size_t at,
-                          size_t h, pair *out)
+/* As project(), of group G. */
+VEC_PART void lanes_project(const struct prepared *w, const struct lanes *s, unsigned g, size_t at,
+                            size_t h, wide *out)
 {
     size_t d = (w->day_phase + at) % HOURS_A_DAY, k = (w->week_phase + at) % HOURS_A_WEEK;
-    struct moving_pair m = s->moving[i];
+    struct moving_wide m = s->moving[g];
     for (size_t n = 0; n < h; n++) {
-        m.rest *= s->by[i].ar;
-        out[n] = m.level + s->day[d][i] + s->week[k][i] + m.rest;
+        m.rest *= s->by[g].ar;
+        out[n] = m.level + s->day[d][g] + s->week[k][g] + m.rest;
         m.trend *= trend_damping;
         m.level += m.trend;
         d = d + 1 == HOURS_A_DAY ? 0 : d + 1;
@@ -292,36 +297,43 @@ static void lanes_project(const struct prepared *w, const struct lanes *s, unsig
     }
 }
 
-static inline pair distance(pair a)
+/* |A|.  No functions, as what takes or returns such a vector differs between machines. */
+#define DISTANCE(a) ((wide)((wide_bits)(a)&INT64_MAX))
+
+/* As series_smape(), of some forecasts, added to SUM. */
+VEC_PART void add_smape(double actual, const wide *forecast, wide *sum)
 {
-    return (pair)((pair_bits)a & INT64_MAX);
+    const wide size = fabs(actual) + DISTANCE(*forecast);
+    *sum += (wide)((wide_bits)(200 * DISTANCE(actual - *forecast) / size) & (size > 0));
 }
 
-/* As series_smape(), of two forecasts. */
-static inline pair smape(double actual, pair forecast)
+/* Is any of SUM still to be looked at? */
+VEC_PART bool any_left(const double sum[WIDE])
 {
-    const pair size = fabs(actual) + distance(forecast);
-    return (pair)((pair_bits)(200 * distance(actual - forecast) / size) & (size > 0));
+    bool left = false;
+    for (unsigned l = 0; l < WIDE; l++)
+        left = left || !isinf(sum[l]);
+    return left;
 }
 
 /*
  * Adds to SUM the loss of one window: absolute errors relative to the series, and relative to each
  * value.  What is not below LEAST, which the former may tell alone, is INFINITY.
  */
-static void add_losses(const struct prepared *w, const pair *forecast, size_t at, size_t h,
-                       double least, double sum[2])
+VEC_PART void add_losses(const struct prepared *w, const wide *forecast, size_t at, size_t h,
+                         double least, double sum[WIDE])
 {
-    pair abs_sum = {0, 0}, smape_sum = {0, 0};
+    wide abs_sum = {0}, smape_sum = {0};
     for (size_t i = 0; i < h; i++)
-        abs_sum += distance(forecast[i] - w->y[at + i]);
-    const pair by_scale = abs_sum / (w->scale > 0 ? w->scale : 1);
-    if (sum[0] + by_scale[0] >= least && sum[1] + by_scale[1] >= least) {
-        sum[0] = sum[1] = INFINITY;
+        abs_sum += DISTANCE(forecast[i] - w->y[at + i]);
+    const wide by_scale = abs_sum / (w->scale > 0 ? w->scale : 1);
+    for (unsigned l = 0; l < WIDE; l++)
+        sum[l] = sum[l] + by_scale[l] >= least ? (double)INFINITY : sum[l];
+    if (!any_left(sum))
         return;
-    }
     for (size_t i = 0; i < h; i++)
-        smape_sum += smape(w->y[at + i], forecast[i]);
-    for (unsigned l = 0; l < 2; l++) {
+        add_smape(w->y[at + i], &forecast[i], &smape_sum);
+    for (unsigned l = 0; l < WIDE; l++) {
         const double more = sum[l] + (by_scale[l] + smape_sum[l] / 200);
         sum[l] = isinf(sum[l]) || more >= least ? (double)INFINITY : more;
     }
@@ -331,8 +343,9 @@ static void add_losses(const struct prepared *w, const pair *forecast, size_t at
  * The losses of the first N of P.  A sum only grows: one that is not below LEAST after some of the
  * windows is not looked at further, and INFINITY.
  */
+VEC_CLONES_EXACT
 static void losses(const struct prepared *w, const struct seasonal_search *how,
-                   const struct seasonal_params p[LANES], unsigned n, double least, pair *forecast,
+                   const struct seasonal_params p[LANES], unsigned n, double least, wide *forecast,
                    double sum[LANES])
 {
     struct lanes s;
@@ -346,13 +359,13 @@ static void losses(const struct prepared *w, const struct seasonal_search *how,
         lanes_advance(w, &s, at, origin);
         at = origin;
         left = false;
-        for (unsigned l = 0; l < LANES; l += 2) {
-            if (isinf(sum[l]) && isinf(sum[l + 1]))
+        for (unsigned l = 0; l < LANES; l += WIDE) {
+            if (!any_left(&sum[l]))
                 continue;
-            lanes_project(w, &s, l / 2, at, how->horizon, forecast);
-            back(w, (double *)forecast, 2 * how->horizon);
+            lanes_project(w, &s, l / WIDE, at, how->horizon, forecast);
+            back(w, (double *)forecast, WIDE * how->horizon);
             add_losses(w, forecast, at, how->horizon, least, &sum[l]);
-            left = left || !isinf(sum[l]) || !isinf(sum[l + 1]);
+            left = left || any_left(&sum[l]);
         }
     }
 }
@@ -400,7 +413,7 @@ static struct seasonal_params disturb(struct rng *r, struct seasonal_params p, d
 struct search {
     const struct prepared *w;
     const struct seasonal_search *how;
-    pair *forecast; /* room for a window */
+    wide *forecast; /* room for a window */
     struct rng rng;
     unsigned next; /* try */
     struct seasonal_params best;
@@ -446,7 +459,7 @@ static void try_some(struct search *s)
 }
 
 static struct seasonal_params search(const struct prepared *w, const struct seasonal_search *how,
-                                     pair *forecast)
+                                     wide *forecast)
 {
     struct search s = {.w = w, .how = how, .forecast = forecast, .least = INFINITY};
     rng_init(&s.rng, how->seed);
@@ -476,7 +489,7 @@ int seasonal_fit(struct series s, const struct seasonal_search *how, struct seas
     if (r < 0)
         return r;
     struct seasonal_search h = fitting(how, s.n);
-    pair *forecast = malloc(h.horizon * sizeof(*forecast));
+    wide *forecast = aligned_alloc(sizeof(wide), h.horizon * sizeof(*forecast));
     if (forecast)
         *out = search(&w, &h, forecast);
     else
