@@ -175,14 +175,14 @@ begins()
 }
 
 @test "migrate-replay: with forecasts, a long copy that gains little waits for a quiet hour" {
-  awk -v t0=$T0 -v header="$HEADER" 'BEGIN {
+  awk -v t0="$T0" -v header="$HEADER" 'BEGIN {
     print header
     for (h = 0; h < 230; h++)
       for (site = 1; site <= 2; site++)
         printf "%d,v,gw-a,10.%d.0.1,read,0,1,0,,%d\n", t0 + 3600 * h, site, (h % 24 < 4 ? 12 : 1200) * (1 + site / 2)
   }' >access.csv
   # The better gateways can be had from 22:00 on; a copy takes an hour.
-  printf '%s\n' gateway,onset,failure,repair,kind gw-{c,d},$T0,,$((T0 + 190 * 3600)),cordon >scenario.csv
+  printf '%s\n' gateway,onset,failure,repair,kind gw-{c,d},"$T0",,$((T0 + 190 * 3600)),cordon >scenario.csv
   local options=(--policy predictive --scenario scenario.csv --min-confidence 0 --margin 0.1 --copy-rate 1700K)
   run --separate-stderr -0 replay "${options[@]}" --events moves.csv access.csv
   [[ $(begins) == 22 ]]
