@@ -15,7 +15,8 @@
  * SHARE: a piece is followed by a pause of so many times what it took, and LEAST_US at least.
  * FAILED_US: … of so long at least where one could not be read, doubled with each one more that
  * fails than succeeds, at most DOUBLED times.  TAKEN_US: until the next look where another volume's
- * piece is read at the same gateway; HANGS_US: one that takes so long is not waited for.
+ * piece is read at the same gateway, doubled with each look in vain, at most TAKEN_DOUBLED times, or
+ * a thousand volumes would do nothing but look; HANGS_US: one that takes so long is not waited for.
  */
 enum {
     SHARE = 15,
@@ -23,6 +24,7 @@ enum {
     FAILED_US = 200000,
     DOUBLED = 8,
     TAKEN_US = 5000,
+    TAKEN_DOUBLED = 5,
     HANGS_US = 5000000
 };
 
@@ -192,9 +194,11 @@ void reprove_look(struct reprove *p)
     if (!copy || !p->ops->any(p->arg))
         return;
     if (is_taken(p)) {
-        rest(p, TAKEN_US);
+        rest(p, (uint64_t)TAKEN_US << p->looks);
+        p->looks += p->looks < TAKEN_DOUBLED;
         return;
     }
+    p->looks = 0;
     if (!p->ops->claim(p->arg, most(p, copy), &p->offset, &p->length))
         return;
     begins(p);

@@ -52,6 +52,7 @@ struct reprove {
     struct slice owners;   /* the owner's data, with room in front, while the copy is asked */
     uint64_t offset, length, began_us;
     unsigned failures; /* more than successes since */
+    unsigned looks;    /* in vain, since a piece was begun */
 };
 
 /* Of ARG, in which it is embedded, whose copy is on GATEWAY (borrowed): nothing is done yet. */
