@@ -15,8 +15,9 @@
  * SHARE: a piece is followed by a pause of so many times what it took, and LEAST_US at least.
  * FAILED_US: … of so long at least where one could not be read, doubled with each one more that
  * fails than succeeds, at most DOUBLED times.  TAKEN_US: until the next look where another volume's
- * piece is read at the same gateway, doubled with each look in vain, at most TAKEN_DOUBLED times, or
- * a thousand volumes would do nothing but look; HANGS_US: one that takes so long is not waited for.
+ * piece is read at the same gateway, doubled with each look in vain, at most TAKEN_DOUBLED times,
+ * or a thousand volumes would do nothing but look.  HANGS_US: one that takes so long is not waited
+ * for.
  */
 enum {
     SHARE = 15,
